@@ -1,0 +1,58 @@
+"""uprung: how far a GGA-pretrained potential carries over to r²SCAN, and how many labels that saves.
+
+snakemake --cores all                                   the demo study
+snakemake --cores all --configfile config/solids.yaml   another study
+snakemake --cores 4 atomref                             one stage: data analysis atomref graphs train scaling report
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.20")
+
+if not workflow.overwrite_configfiles:  # else Snakemake would merge the two studies
+
+    configfile: workflow.source_path("config/demo.yaml")
+
+
+include: "rules/common.smk"
+
+
+pathvars:
+    results=f"results/{STUDY.study}",
+
+
+report: "docs/snakemake-report.rst"
+
+
+include: "rules/data.smk"
+include: "rules/analysis.smk"
+include: "rules/graphs.smk"
+include: "rules/atomref.smk"
+include: "rules/training.smk"
+include: "rules/scaling.smk"
+include: "rules/report.smk"
+
+
+localrules:
+    all,
+    data,
+    analysis,
+    atomref,
+    graphs,
+    train,
+    scaling,
+    report,
+
+
+rule all:
+    default_target: True
+    input:
+        rules.report.input,
+
+
+rule data:
+    """Frames, pairs, split and nested subsets."""
+    input:
+        expand("<results>/frames/{fidelity}/manifest.json", fidelity=STUDY.fidelities),
+        expand("<results>/pairs/{pair}/manifest.json", pair=STUDY.pairs),
+        "<results>/split/sizes.csv",

@@ -1,0 +1,96 @@
+"""Energy shift and label correlation of every pair of fidelities."""
+
+
+rule analyse_shift:
+    message:
+        "Energy shift and label correlation of {wildcards.pair}"
+    input:
+        low=lambda w: f"<results>/frames/{STUDY.pairs[w.pair].low}/manifest.json",
+        high=lambda w: f"<results>/frames/{STUDY.pairs[w.pair].high}/manifest.json",
+        pairs="<results>/pairs/{pair}/pairs.parquet",
+    output:
+        shift="<results>/analysis/{pair}/shift.csv",
+        correlation="<results>/analysis/{pair}/correlation.csv",
+        by_element="<results>/analysis/{pair}/by_element.csv",
+        importance="<results>/analysis/{pair}/importance.csv",
+        summary="<results>/analysis/{pair}/summary.json",
+    log:
+        "<results>/logs/analysis/{pair}.log",
+    benchmark:
+        "<results>/benchmarks/analysis/{pair}.tsv"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        label_low=lambda w: STUDY.fidelities[STUDY.pairs[w.pair].low].energy,
+        label_high=lambda w: STUDY.fidelities[STUDY.pairs[w.pair].high].energy,
+        force_limit=STUDY.analysis.force_limit,
+        bootstrap=STUDY.analysis.bootstrap,
+        code=code_digest("uprung.paired"),
+    conda:
+        "../envs/analysis.yaml"
+    script:
+        "../scripts/analyse_shift.py"
+
+
+SHIFT_FIGURES = ["energy", "labels", "shift", "elements", "importance"]
+
+
+rule plot_shift:
+    message:
+        "Drawing the energy shift of {wildcards.pair}"
+    input:
+        low=lambda w: f"<results>/frames/{STUDY.pairs[w.pair].low}/manifest.json",
+        high=lambda w: f"<results>/frames/{STUDY.pairs[w.pair].high}/manifest.json",
+        pairs="<results>/pairs/{pair}/pairs.parquet",
+        shift="<results>/analysis/{pair}/shift.csv",
+        importance="<results>/analysis/{pair}/importance.csv",
+    output:
+        energy=report(
+            "<results>/figures/{pair}-energy.svg",
+            category="Energy shift",
+            labels={"pair": "{pair}", "figure": "energies"},
+        ),
+        labels=report(
+            "<results>/figures/{pair}-labels.svg",
+            category="Energy shift",
+            labels={"pair": "{pair}", "figure": "forces, stresses, moments"},
+        ),
+        shift=report(
+            "<results>/figures/{pair}-shift.svg",
+            category="Energy shift",
+            labels={"pair": "{pair}", "figure": "shift by element"},
+        ),
+        elements=report(
+            "<results>/figures/{pair}-elements.svg",
+            category="Energy shift",
+            labels={"pair": "{pair}", "figure": "periodic table"},
+        ),
+        importance="<results>/figures/{pair}-importance.svg",
+        png=expand("<results>/figures/{{pair}}-{figure}.png", figure=SHIFT_FIGURES),
+    log:
+        "<results>/logs/analysis/{pair}-figures.log",
+    benchmark:
+        "<results>/benchmarks/analysis/{pair}-figures.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        functionals=lambda w: [
+            STUDY.fidelities[name].functional for name in (STUDY.pairs[w.pair].low, STUDY.pairs[w.pair].high)
+        ],
+        label_low=lambda w: STUDY.fidelities[STUDY.pairs[w.pair].low].energy,
+        label_high=lambda w: STUDY.fidelities[STUDY.pairs[w.pair].high].energy,
+        force_limit=STUDY.analysis.force_limit,
+        code=code_digest("uprung.figures.shift", "uprung.paired"),
+    conda:
+        "../envs/analysis.yaml"
+    script:
+        "../scripts/plot_shift.py"
+
+
+rule analysis:
+    """Energy shift and label correlation of every pair, with figures."""
+    input:
+        expand("<results>/analysis/{pair}/summary.json", pair=STUDY.pairs),
+        expand("<results>/figures/{pair}-energy.svg", pair=STUDY.pairs),

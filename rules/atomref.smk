@@ -1,0 +1,118 @@
+"""Elemental reference energies: what the pretrained network leaves over, and the fits of every size and seed."""
+
+
+rule predict_pretrained:
+    message:
+        "Predicting all frames with {params.model} as it is"
+    input:
+        "<results>/graphs/manifest.json",
+    output:
+        "<results>/references/pretrained.parquet",
+    log:
+        "<results>/logs/references/pretrained.log",
+    benchmark:
+        "<results>/benchmarks/references/pretrained.tsv"
+    threads: STUDY.training.threads
+    resources:
+        mem_mb=STUDY.training.memory_mb,
+        runtime=120,
+        gpu=1 if DEVICE == "cuda" else 0,
+    params:
+        model=STUDY.transfer.pretrained,
+        targets=STUDY.transfer.targets,
+        device=DEVICE,
+        threads=STUDY.training.threads,
+        code=code_digest("uprung.evaluate", "uprung.potential.checkpoint"),
+    conda:
+        "../envs/training.yaml"
+    script:
+        "../scripts/predict_pretrained.py"
+
+
+rule fit_reference:
+    message:
+        "Fitting reference {wildcards.reference} on n = {wildcards.size}, seed {wildcards.seed}"
+    input:
+        low=f"<results>/frames/{STUDY.low}/manifest.json",
+        high=f"<results>/frames/{STUDY.high}/manifest.json",
+        split="<results>/split/split.parquet",
+        order="<results>/split/order/seed{seed}.parquet",
+        pretrained=lambda w: (
+            ["<results>/references/pretrained.parquet"]
+            if STUDY.references[w.reference].labels == "residual"
+            else []
+        ),
+    output:
+        "<results>/references/{reference}/n{size}/seed{seed}.csv",
+    log:
+        "<results>/logs/references/{reference}/n{size}/seed{seed}.log",
+    benchmark:
+        "<results>/benchmarks/references/{reference}/n{size}/seed{seed}.tsv"
+    resources:
+        mem_mb=4000,
+        runtime=10,
+    params:
+        reference=lambda w: part(STUDY.references[w.reference]),
+        size=lambda w: SIZES[w.size],
+        low=STUDY.low,
+        high=STUDY.high,
+        label_low=STUDY.fidelities[STUDY.low].energy,
+        label_high=STUDY.fidelities[STUDY.high].energy,
+        code=code_digest("uprung.references", "uprung.splits"),
+    conda:
+        "../envs/analysis.yaml"
+    script:
+        "../scripts/fit_reference.py"
+
+
+USED_REFERENCES = sorted(
+    {STUDY.scaling.baseline, *(reference_of(arm) for arm in STUDY.arms if reference_of(arm))}
+)
+
+
+rule plot_references:
+    message:
+        "Drawing the reference energies"
+    input:
+        expand(
+            "<results>/references/{reference}/n{size}/seed{seed}.csv",
+            reference=USED_REFERENCES,
+            size=SIZES,
+            seed=STUDY.seeds[:1],
+        ),
+    output:
+        table="<results>/references/references.csv",
+        svg=report(
+            "<results>/figures/references.svg",
+            category="References",
+            labels={"figure": "reference energies"},
+        ),
+        png="<results>/figures/references.png",
+    log:
+        "<results>/logs/references/figure.log",
+    benchmark:
+        "<results>/benchmarks/references/figure.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        references=USED_REFERENCES,
+        sizes=list(SIZES),
+        seed=STUDY.seeds[0],
+        code=code_digest("uprung.figures.atomref"),
+    conda:
+        "../envs/analysis.yaml"
+    script:
+        "../scripts/plot_references.py"
+
+
+rule atomref:
+    """All reference fits that the arms use, with their figure."""
+    input:
+        expand(
+            "<results>/references/{reference}/n{size}/seed{seed}.csv",
+            reference=USED_REFERENCES,
+            size=SIZES,
+            seed=STUDY.seeds,
+        ),
+        "<results>/figures/references.svg",

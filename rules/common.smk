@@ -1,0 +1,55 @@
+"""Python that the rules share: the validated study, file look-up, slices of the study for params."""
+
+import os
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(workflow.basedir) / "src"))
+# Scripts run in interpreters of their own, on this machine or on a cluster node: this is how they find uprung.
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(Path(workflow.basedir) / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
+
+from uprung.config import StudyError, find_file, load_study, size_token
+from uprung.provenance import code_digest
+
+CONFIG_FILE = workflow.overwrite_configfiles[-1] if workflow.overwrite_configfiles else "config/demo.yaml"
+FOLDERS = (Path.cwd(), Path(workflow.basedir))
+
+try:
+    STUDY = load_study(config, where=os.path.relpath(CONFIG_FILE))
+    SOURCES = {
+        name: [find_file(s.file, FOLDERS, key=f"{CONFIG_FILE}: fidelities.{name}") for s in fidelity.sources]
+        for name, fidelity in STUDY.fidelities.items()
+    }
+except StudyError as error:
+    sys.exit(f"uprung: the study file needs a correction before anything can run\n{error}")
+
+SIZES = {size_token(size): size for size in STUDY.sizes}  # path token -> size as the user wrote it
+SMALLEST = next(iter(SIZES))
+DEVICE = STUDY.training.device
+
+
+def one_of(names):
+    """Return a regular expression that matches these names only."""
+    return "|".join(map(str, names))
+
+
+def part(section):
+    """Return a section of the study as plain values, for params: a change of it, and of nothing else, reruns."""
+    return section.model_dump(mode="json", by_alias=True)
+
+
+def reference_of(arm):
+    """Return the name of the reference fit of an arm, or None when it keeps the checkpoint's."""
+    return STUDY.arms[arm].atomref.fit
+
+
+wildcard_constraints:
+    fidelity=one_of(STUDY.fidelities),
+    pair=one_of(STUDY.pairs),
+    reference=one_of(STUDY.references),
+    budget=one_of(STUDY.budgets),
+    arm=one_of(STUDY.arms),
+    size=one_of(SIZES),
+    seed=one_of(STUDY.seeds),

@@ -1,0 +1,132 @@
+"""Data in: sources -> frames -> pairs -> split -> nested subsets."""
+
+
+rule frames:
+    message:
+        "Reading {wildcards.fidelity}: labelled structures into the frames table"
+    input:
+        lambda w: SOURCES[w.fidelity],
+    output:
+        "<results>/frames/{fidelity}/manifest.json",
+    log:
+        "<results>/logs/frames/{fidelity}.log",
+    benchmark:
+        "<results>/benchmarks/frames/{fidelity}.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        fidelity=lambda w: part(STUDY.fidelities[w.fidelity]),
+        needed=lambda w: STUDY.transfer.targets if w.fidelity == STUDY.high else ["energy"],
+        code=code_digest("uprung.sources"),
+    conda:
+        "../envs/analysis.yaml"
+    script:
+        "../scripts/write_frames.py"
+
+
+rule pairs:
+    message:
+        "Pairing the structures of {wildcards.pair}"
+    input:
+        low=lambda w: f"<results>/frames/{STUDY.pairs[w.pair].low}/manifest.json",
+        high=lambda w: f"<results>/frames/{STUDY.pairs[w.pair].high}/manifest.json",
+    output:
+        table="<results>/pairs/{pair}/pairs.parquet",
+        manifest="<results>/pairs/{pair}/manifest.json",
+    log:
+        "<results>/logs/pairs/{pair}.log",
+    benchmark:
+        "<results>/benchmarks/pairs/{pair}.tsv"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        match=lambda w: STUDY.pairs[w.pair].match,
+        tolerance=lambda w: STUDY.pairs[w.pair].tolerance,
+        code=code_digest("uprung.pairing"),
+    conda:
+        "../envs/analysis.yaml"
+    script:
+        "../scripts/pair_frames.py"
+
+
+rule split:
+    message:
+        "Splitting into train, validation and test"
+    input:
+        low=f"<results>/frames/{STUDY.low}/manifest.json",
+        high=f"<results>/frames/{STUDY.high}/manifest.json",
+        pairs=f"<results>/pairs/{STUDY.transfer.pair}/pairs.parquet",
+    output:
+        table="<results>/split/split.parquet",
+        manifest="<results>/split/manifest.json",
+    log:
+        "<results>/logs/split.log",
+    benchmark:
+        "<results>/benchmarks/split.tsv"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        low=STUDY.low,
+        high=STUDY.high,
+        label_low=STUDY.fidelities[STUDY.low].energy,
+        label_high=STUDY.fidelities[STUDY.high].energy,
+        split=part(STUDY.split),
+        select=part(STUDY.transfer.select),
+        code=code_digest("uprung.splits"),
+    conda:
+        "../envs/analysis.yaml"
+    script:
+        "../scripts/split_frames.py"
+
+
+rule order:
+    message:
+        "Ordering the training frames for seed {wildcards.seed}: every size is a prefix"
+    input:
+        "<results>/split/split.parquet",
+    output:
+        "<results>/split/order/seed{seed}.parquet",
+    log:
+        "<results>/logs/order/seed{seed}.log",
+    benchmark:
+        "<results>/benchmarks/order/seed{seed}.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        fidelity=STUDY.high,
+        draw=STUDY.split.draw,
+        key=STUDY.split.key,
+        code=code_digest("uprung.splits"),
+    conda:
+        "../envs/analysis.yaml"
+    script:
+        "../scripts/order_frames.py"
+
+
+rule sizes:
+    message:
+        "Resolving the training-set sizes"
+    input:
+        orders=expand("<results>/split/order/seed{seed}.parquet", seed=STUDY.seeds),
+        frames=f"<results>/frames/{STUDY.high}/manifest.json",
+    output:
+        "<results>/split/sizes.csv",
+    log:
+        "<results>/logs/sizes.log",
+    benchmark:
+        "<results>/benchmarks/sizes.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        seeds=STUDY.seeds,
+        sizes=STUDY.sizes,
+        code=code_digest("uprung.splits"),
+    conda:
+        "../envs/analysis.yaml"
+    script:
+        "../scripts/resolve_sizes.py"

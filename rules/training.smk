@@ -1,0 +1,90 @@
+"""Training of every (budget, arm, size, seed) and evaluation on the test split."""
+
+RUN = "{budget}/{arm}/n{size}/seed{seed}"
+RUNS = expand(f"<results>/runs/{RUN}", budget=STUDY.budgets, arm=STUDY.arms, size=SIZES, seed=STUDY.seeds)
+
+
+def reference_input(wildcards):
+    """Return the reference table of a run's arm, none for `from: checkpoint`."""
+    name = reference_of(wildcards.arm)
+    return [f"<results>/references/{name}/n{wildcards.size}/seed{wildcards.seed}.csv"] if name else []
+
+
+rule train_run:
+    message:
+        "Training {wildcards.arm} on n = {wildcards.size}, seed {wildcards.seed}, {wildcards.budget}"
+    input:
+        graphs="<results>/graphs/manifest.json",
+        split="<results>/split/split.parquet",
+        order="<results>/split/order/seed{seed}.parquet",
+        reference=reference_input,
+    output:
+        model=f"<results>/runs/{RUN}/model.pth.tar",
+        other=f"<results>/runs/{RUN}/other.pth.tar",
+        history=f"<results>/runs/{RUN}/history.csv",
+        card=f"<results>/runs/{RUN}/card.yaml",
+    log:
+        f"<results>/logs/runs/{RUN}/train.log",
+    benchmark:
+        f"<results>/benchmarks/runs/{RUN}/train.tsv"
+    threads: STUDY.training.threads
+    resources:
+        mem_mb=lambda w, attempt: STUDY.training.memory_mb * attempt,
+        runtime=lambda w, attempt: STUDY.training.minutes * attempt,
+        gpu=1 if DEVICE == "cuda" else 0,
+    params:
+        arm=lambda w: {k: v for k, v in part(STUDY.arms[w.arm]).items() if k != "label"},
+        budget=lambda w: part(STUDY.budgets[w.budget]),
+        size=lambda w: SIZES[w.size],
+        fidelity=STUDY.high,
+        recipe={k: v for k, v in part(STUDY.training).items() if k not in ("minutes", "memory_mb")},
+        pretrained=STUDY.transfer.pretrained,
+        targets=STUDY.transfer.targets,
+        code=code_digest("uprung.training", "uprung.potential.arms", "uprung.splits"),
+        state=f"<results>/state/runs/{RUN}/last.ckpt",
+    conda:
+        "../envs/training.yaml"
+    script:
+        "../scripts/train.py"
+
+
+rule evaluate_run:
+    message:
+        "Testing {wildcards.arm} on n = {wildcards.size}, seed {wildcards.seed}, {wildcards.budget}"
+    input:
+        graphs="<results>/graphs/manifest.json",
+        split="<results>/split/split.parquet",
+        order="<results>/split/order/seed{seed}.parquet",
+        baseline=f"<results>/references/{STUDY.scaling.baseline}/n{{size}}/seed{{seed}}.csv",
+        model=f"<results>/runs/{RUN}/model.pth.tar",
+        other=f"<results>/runs/{RUN}/other.pth.tar",
+        card=f"<results>/runs/{RUN}/card.yaml",
+    output:
+        metrics=f"<results>/runs/{RUN}/metrics.json",
+        predictions=f"<results>/runs/{RUN}/predictions.parquet",
+    log:
+        f"<results>/logs/runs/{RUN}/evaluate.log",
+    benchmark:
+        f"<results>/benchmarks/runs/{RUN}/evaluate.tsv"
+    threads: STUDY.training.threads
+    resources:
+        mem_mb=STUDY.training.memory_mb,
+        runtime=60,
+        gpu=1 if DEVICE == "cuda" else 0,
+    params:
+        size=lambda w: SIZES[w.size],
+        fidelity=STUDY.high,
+        targets=STUDY.transfer.targets,
+        device=DEVICE,
+        threads=STUDY.training.threads,
+        code=code_digest("uprung.evaluate", "uprung.curves", "uprung.splits"),
+    conda:
+        "../envs/training.yaml"
+    script:
+        "../scripts/evaluate.py"
+
+
+rule train:
+    """Every run, trained and tested."""
+    input:
+        expand("{run}/metrics.json", run=RUNS),

@@ -1,0 +1,43 @@
+"""Energy shift and label correlation of one pair of fidelities."""
+
+import pandas as pd
+
+from uprung.frames import read_frames, write_json
+from uprung.logs import logged
+from uprung.paired import align
+from uprung.shift import correlation, correlation_by_element, element_shift, formation_importance
+
+with logged(snakemake.log[0]):
+    params, output = snakemake.params, snakemake.output
+    paired = align(
+        read_frames(snakemake.input.low),
+        read_frames(snakemake.input.high),
+        pd.read_parquet(snakemake.input.pairs),
+        label_low=params.label_low,
+        label_high=params.label_high,
+    )
+    correlation(
+        paired.X,
+        paired.offsets,
+        paired.low,
+        paired.high,
+        paired.groups,
+        limit=params.force_limit,
+        n_bootstrap=params.bootstrap,
+    ).to_csv(output.correlation, index=False)
+    near = paired.below_force(params.force_limit)
+    shift = element_shift(near.X, near.low.energy, near.high.energy, near.groups)
+    shift.to_csv(output.shift, index=False)
+    importance = formation_importance(near.X, near.low.energy, near.high.energy, near.n_atoms)
+    importance.to_csv(output.importance, index=False)
+    correlation_by_element(near.X, near.offsets, near.low, near.high).to_csv(output.by_element, index=False)
+    write_json(
+        output.summary,
+        {
+            "pairs": len(paired.groups),
+            "pairs_below_force_limit": len(near.groups),
+            "materials": len(set(paired.groups)),
+            "elements": len(shift),
+            "importance": importance.attrs.get("reason", ""),
+        },
+    )

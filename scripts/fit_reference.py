@@ -1,0 +1,41 @@
+"""Fit one set of reference energies on the subset of one size and seed."""
+
+import numpy as np
+import pandas as pd
+
+from uprung.config import Reference
+from uprung.frames import read_frames
+from uprung.logs import logged
+from uprung.references import fit_reference
+from uprung.splits import subset
+
+with logged(snakemake.log[0]):
+    options, params = Reference.model_validate(snakemake.params.reference), snakemake.params
+    split = pd.read_parquet(snakemake.input.split)
+    order = pd.read_parquet(snakemake.input.order)
+    low, high = read_frames(snakemake.input.low), read_frames(snakemake.input.high)
+    low_train = split[(split["fidelity"] == params.low) & (split["split"] == "train")]
+    chosen = order if options.scope == "train" else subset(order, params.size)
+    rows, low_rows = chosen["row"].to_numpy(), low_train["row"].to_numpy()
+    used = split.loc[(split["fidelity"] == params.high) & (split["split"] != "excluded"), "row"].to_numpy()
+    X_low, X_high = low.composition(), high.composition()
+    residual = None
+    if options.labels == "residual":
+        pretrained = pd.read_parquet(snakemake.input.pretrained[0])
+        network = pretrained.set_index("frame_id").loc[chosen["frame_id"], "network"].to_numpy()
+        residual = (network, np.asarray(pretrained.attrs["atomref"]))
+    reference = fit_reference(
+        options.labels,
+        X=X_high[rows],
+        y=(high.label(params.label_high) / high.nsites)[rows],
+        groups=chosen["material_id"].to_numpy(dtype=str),
+        source=(
+            X_low[low_rows],
+            (low.label(params.label_low) / low.nsites)[low_rows],
+            low_train["material_id"].to_numpy(dtype=str),
+        ),
+        residual=residual,
+        policy=options.unseen,
+        needed=(X_high[used] > 0).any(axis=0),
+    )
+    reference.to_frame().to_csv(snakemake.output[0], index=False, float_format="%.10g")

@@ -1,0 +1,15 @@
+"""Pair the frames of two fidelities."""
+
+from uprung.frames import read_frames, write_json
+from uprung.logs import logged
+from uprung.pairing import match_frames
+
+with logged(snakemake.log[0]):
+    table, counts = match_frames(
+        read_frames(snakemake.input.low),
+        read_frames(snakemake.input.high),
+        match=snakemake.params.match,
+        tolerance=snakemake.params.tolerance,
+    )
+    table.to_parquet(snakemake.output.table)
+    write_json(snakemake.output.manifest, counts)

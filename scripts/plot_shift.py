@@ -1,0 +1,33 @@
+"""Draw energy shift and label correlation of one pair of fidelities."""
+
+import pandas as pd
+
+from uprung.figures import shift as figures
+from uprung.figures.style import save, text_figure
+from uprung.frames import read_frames
+from uprung.logs import logged
+from uprung.paired import align
+from uprung.shift import referenced
+
+NO_IMPORTANCE = "Every structure holds a single element:\nthere is no formation energy to explain."
+
+with logged(snakemake.log[0]):
+    params, output, names = snakemake.params, snakemake.output, tuple(snakemake.params.functionals)
+    paired = align(
+        read_frames(snakemake.input.low),
+        read_frames(snakemake.input.high),
+        pd.read_parquet(snakemake.input.pairs),
+        label_low=params.label_low,
+        label_high=params.label_high,
+    )
+    paired = paired.below_force(params.force_limit)
+    low, high = paired.low, paired.high
+    relative = (referenced(paired.X, low.energy), referenced(paired.X, high.energy))
+    mean_number = paired.X @ range(1, 95)
+    save(figures.energy_parity((low.energy, high.energy), relative, mean_number, names=names), output.energy)
+    save(figures.label_parity(paired.shared(), names=names), output.labels)
+    table = pd.read_csv(snakemake.input.shift)
+    save(figures.shift_by_element(table, names=names), output.shift)
+    save(figures.by_element(table, value="shift", names=names), output.elements)
+    importance = pd.read_csv(snakemake.input.importance)
+    save(figures.importance(importance) if len(importance) else text_figure(NO_IMPORTANCE), output.importance)

@@ -1,0 +1,20 @@
+"""Predict all frames of the graph store with the pretrained checkpoint as it is."""
+
+import numpy as np
+import pandas as pd
+import torch
+
+from uprung.dataset import open_dataset
+from uprung.evaluate import predict
+from uprung.logs import logged
+from uprung.potential.checkpoint import atomref, load_chgnet
+
+with logged(snakemake.log[0]):
+    torch.set_num_threads(snakemake.params.threads)
+    dataset = open_dataset(snakemake.input[0])
+    model = load_chgnet(snakemake.params.model.removeprefix("chgnet-"))
+    rows = np.arange(len(dataset.energy))
+    found = predict(model, dataset, rows, targets=["energy"], device=snakemake.params.device)
+    table = pd.DataFrame({"frame_id": dataset.graphs.keys, "energy": found["energy"], "network": found["energy_gnn"]})
+    table.attrs["atomref"] = atomref(model).tolist()  # eV/atom, Z = 1 first
+    table.to_parquet(snakemake.output[0])

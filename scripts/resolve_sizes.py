@@ -1,0 +1,13 @@
+"""Resolve every training-set size for every seed; refuse sizes that the data cannot fill."""
+
+import pandas as pd
+
+from uprung.frames import read_frames
+from uprung.logs import logged
+from uprung.splits import elements_of, resolve_sizes
+
+with logged(snakemake.log[0]):
+    frames = read_frames(snakemake.input.frames)
+    elements = dict(zip(frames.strings("frame_id"), elements_of(frames), strict=True))
+    orders = {s: pd.read_parquet(f) for s, f in zip(snakemake.params.seeds, snakemake.input.orders, strict=True)}
+    resolve_sizes(orders, snakemake.params.sizes, elements).to_csv(snakemake.output[0], index=False)

@@ -1,0 +1,23 @@
+"""Split the frames of both fidelities of the transfer into train, validation and test."""
+
+import pandas as pd
+
+from uprung.config import Split
+from uprung.frames import read_frames, write_json
+from uprung.logs import logged
+from uprung.splits import Side, group_names, split_counts, split_fidelities
+
+with logged(snakemake.log[0]):
+    split, params = Split.model_validate(snakemake.params.split), snakemake.params
+    pairs = pd.read_parquet(snakemake.input.pairs)
+    same_geometry = dict(zip(pairs["frame_id_low"], pairs["frame_id_high"], strict=True))
+    sides = [
+        Side(name, frames, frames.label(label), group_names(frames, split.group, same_as))
+        for name, frames, label, same_as in (
+            (params.low, read_frames(snakemake.input.low), params.label_low, same_geometry),
+            (params.high, read_frames(snakemake.input.high), params.label_high, {}),
+        )
+    ]
+    table = split_fidelities(sides, shares=(split.train, split.val, split.test), key=split.key, **params.select)
+    table.to_parquet(snakemake.output.table)
+    write_json(snakemake.output.manifest, split_counts(table))

@@ -1,0 +1,54 @@
+"""Train one run: an arm, at one size and seed, for one budget."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import yaml
+
+from uprung.atomref import Reference
+from uprung.config import Arm, Budget, Training
+from uprung.dataset import open_dataset, rows_of
+from uprung.logs import logged
+from uprung.potential.arms import build_model
+from uprung.splits import subset
+from uprung.training import forget, run_card, save_run, train
+
+with logged(snakemake.log[0]):
+    params, wildcards, seed = snakemake.params, snakemake.wildcards, int(snakemake.wildcards.seed)
+    arm, budget = Arm.model_validate(params.arm), Budget.model_validate(params.budget)
+    recipe = Training.model_validate(params.recipe)
+    torch.set_num_threads(recipe.threads)
+    dataset = open_dataset(snakemake.input.graphs)
+    split = pd.read_parquet(snakemake.input.split)
+    validation = split.loc[(split["fidelity"] == params.fidelity) & (split["split"] == "val"), "frame_id"]
+    chosen = subset(pd.read_parquet(snakemake.input.order), params.size)
+    reference = [Reference.from_frame(pd.read_csv(file)) for file in snakemake.input.reference]
+    model = build_model(
+        arm,
+        pretrained=params.pretrained,
+        references=reference[0].values if reference else None,
+        elements=np.bincount(dataset.graphs.numbers, minlength=95)[1:] > 0,
+        seed=seed,
+    )
+    state = Path(params.state.format(**wildcards))
+    run = train(
+        model,
+        dataset,
+        rows_of(dataset, chosen["frame_id"]),
+        rows_of(dataset, validation),
+        targets=params.targets,
+        recipe=recipe,
+        budget=budget,
+        seed=seed,
+        state=state,
+        what=f"{wildcards.arm} n={wildcards.size} seed {seed}",
+    )
+    save_run(run, model, budget, model_file=snakemake.output.model, other_file=snakemake.output.other)
+    pd.DataFrame(run.history).to_csv(snakemake.output.history, index=False)
+    card = run_card(
+        run, dataset, chosen, budget=budget, n_val=len(validation), params=dict(params), inputs=list(snakemake.input)
+    )
+    Path(snakemake.output.card).write_text(yaml.safe_dump(card, sort_keys=False, allow_unicode=True))
+    forget(state)

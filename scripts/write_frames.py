@@ -1,0 +1,22 @@
+"""Read the sources of a fidelity into its frames table; refuse a fidelity without the labels that are trained."""
+
+from pathlib import Path
+
+from uprung.config import Fidelity, parse_elements
+from uprung.frames import sha256, write_frames
+from uprung.logs import logged
+from uprung.sources import READERS
+
+with logged(snakemake.log[0]):
+    fidelity = Fidelity.model_validate(snakemake.params.fidelity)
+    files = [Path(file) for file in snakemake.input]
+    write_frames(
+        [
+            (READERS[source.format](file, fidelity.functional), parse_elements(source.exclude_elements))
+            for source, file in zip(fidelity.sources, files, strict=True)
+        ],
+        Path(snakemake.output[0]).parent,
+        functional=fidelity.functional,
+        needed=snakemake.params.needed,
+        about={"energy_label": fidelity.energy, "sources": {f.name: sha256(f) for f in files if f.is_file()}},
+    )

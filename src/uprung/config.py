@@ -1,0 +1,465 @@
+"""The study file: one typed model per section. `config/schema.json` and `config/README.md` are generated from it.
+
+A name that the user chooses (fidelity, pair, reference, arm, budget) becomes a folder name and a Snakemake
+wildcard, so it is restricted to letters, digits and hyphens. Options never enter a path.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+NAME = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
+SIZE = re.compile(r"all|[1-9]\d*|\d+(\.\d+)?%")
+# no library for these: the study file is checked before anything heavy is imported
+SYMBOLS = (
+    "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y Zr "
+    "Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir "
+    "Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu"
+).split()
+
+
+class StudyError(ValueError):
+    """The study file asks for something that uprung does not allow; the message names file, key and choices."""
+
+
+def _name(value: str) -> str:
+    if not NAME.fullmatch(value):
+        raise ValueError(
+            f"{value!r} is not a usable name: letters and digits, parts joined by single hyphens (it becomes a "
+            "folder name)"
+        )
+    return value
+
+
+def _size(value: object) -> str:
+    token = str(value)
+    if isinstance(value, bool) or not SIZE.fullmatch(token):
+        raise ValueError(
+            f"{value!r} is not a size: give a number of frames (400), a share of the training materials "
+            "('0.1%'), or 'all'"
+        )
+    return token
+
+
+def parse_elements(items: Sequence[str]) -> frozenset[int]:
+    """Return the atomic numbers that a list of symbols and ranges names: `['Yb', '58-71', '84-']`.
+
+    Raises:
+        ValueError: an item is neither a symbol nor a range of atomic numbers.
+    """
+    found = set[int]()
+    for item in items:
+        numbers = re.fullmatch(r"(\d+)(-(\d*))?", item)
+        if item in SYMBOLS:
+            found.add(SYMBOLS.index(item) + 1)
+        elif numbers:
+            first, last = int(numbers[1]), int(numbers[3] or (94 if numbers[2] else numbers[1]))
+            found.update(range(first, last + 1))
+        else:
+            raise ValueError(f"{item!r} is neither an element symbol (Yb) nor a range of atomic numbers (58-71, 84-)")
+    return frozenset(found)
+
+
+def _elements(items: list[str]) -> list[str]:
+    parse_elements(items)
+    return items
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Elements = Annotated[list[str], AfterValidator(_elements)]
+Size = Annotated[str, BeforeValidator(_size)]
+Target = Literal["energy", "force", "stress", "magmom"]
+EnergyLabel = Literal["energy", "energy_free", "energy+correction"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Source(_Section):
+    """One file (or folder) of labelled structures."""
+
+    format: Literal["diatomics", "solids", "elements", "frames"] = Field(
+        description="Reader: `diatomics`, `solids` and `elements` are the embedded data sets; `frames` is a Parquet "
+        "file or folder that already has the columns of the frames table."
+    )
+    file: str = Field(description="Path, relative to the folder in which Snakemake runs.")
+    exclude_elements: Elements = Field(
+        default=[],
+        description="Structures with these elements are left out and counted: symbols or ranges of atomic numbers "
+        "(`Yb`, `58-71`, `84-`).",
+    )
+
+
+class Fidelity(_Section):
+    """One level of theory: exactly one functional and one label scale."""
+
+    functional: str = Field(description="Functional whose labels are read, as the files spell it (`PBE`, `r2SCAN`).")
+    energy: EnergyLabel = Field(
+        default="energy",
+        description="Which energy is the label: `energy` (E0, σ→0), `energy_free` (what the forces are gradients "
+        "of) or `energy+correction`.",
+    )
+    sources: list[Source] = Field(min_length=1, description="Where the structures come from.")
+
+
+class Pair(_Section):
+    """Two fidelities whose labels are compared."""
+
+    low: Name = Field(description="Fidelity of the cheap labels.")
+    high: Name = Field(description="Fidelity of the better labels.")
+    match: Literal["geometry", "material"] = Field(
+        default="geometry",
+        description="`geometry`: same cell and positions; `material`: the lowest-energy frame of each material.",
+    )
+    tolerance: float = Field(
+        default=1e-3, gt=0, description="Largest root-mean-square displacement of a geometry match, Å."
+    )
+    note: str = Field(default="", description="One sentence about the data, printed in the report.")
+
+
+class Select(_Section):
+    """Which frames of the target fidelity may be trained and tested on; the others are listed as excluded."""
+
+    max_force: float | None = Field(default=None, gt=0, description="Largest force on an atom, eV/Å.")
+    max_energy_range: float | None = Field(
+        default=None,
+        gt=0,
+        description="Largest energy above the lowest frame of the same material, eV/atom.",
+    )
+
+
+class Transfer(_Section):
+    """The question: which fidelity is the network moved to, and what is learnt."""
+
+    pair: Name = Field(description="Pair of fidelities: `low` is the source, `high` the target.")
+    pretrained: Literal["chgnet-0.3.0", "chgnet-r2scan"] = Field(
+        default="chgnet-0.3.0", description="Checkpoint of the pretrained arms, shipped in the chgnet package."
+    )
+    targets: list[Target] = Field(
+        default=["energy", "force", "stress", "magmom"],
+        min_length=1,
+        description="Labels in the loss. One that the target fidelity has no labels for is an error.",
+    )
+    select: Select = Field(default_factory=Select, description="Frames that take part.")
+
+
+class Split(_Section):
+    """Train, validation and test, by a keyed hash of the group, so that it does not move when data grow."""
+
+    group: Literal["material", "formula", "chemical_system", "frame"] = Field(
+        default="material", description="What is kept together. `frame` makes the test an interpolation."
+    )
+    draw: Literal["material", "frame"] = Field(
+        default="material", description="What the nested training subsets are drawn from."
+    )
+    train: float = Field(default=8, gt=0, description="Share of the groups for training.")
+    val: float = Field(default=1, gt=0, description="Share for validation.")
+    test: float = Field(default=1, gt=0, description="Share for the test.")
+    key: str = Field(default="uprung", description="Key of the hash: another key is another split.")
+
+
+class Reference(_Section):
+    """How elemental reference energies are fitted."""
+
+    labels: Literal["target", "source", "residual"] = Field(
+        description="`target`: target energies; `source`: the study's own low-fidelity energies; `residual`: target "
+        "energy minus the pretrained prediction, added to the checkpoint's references."
+    )
+    scope: Literal["subset", "train"] = Field(
+        default="subset",
+        description="Fitted on the run's own subset, or on the whole training split (more labels than n: the report "
+        "says so).",
+    )
+    unseen: Literal["prior", "error"] = Field(
+        default="prior",
+        description="Elements without training structures: source reference plus a shift smooth in Z, or an error.",
+    )
+
+
+class AtomRef(_Section):
+    """Reference energies of an arm: `fit: <name of a reference>` or `from: checkpoint`."""
+
+    fit: Name | None = Field(default=None, description="Name of an entry of `references`.")
+    from_: Literal["checkpoint"] | None = Field(
+        default=None, alias="from", description="Keep the references of the pretrained checkpoint."
+    )
+    trainable: bool = Field(default=False, description="Whether training changes them.")
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.fit is None) == (self.from_ is None):
+            raise ValueError("give exactly one of `fit: <reference>` and `from: checkpoint`")
+        return self
+
+
+class Arm(_Section):
+    """A strategy, as a few orthogonal choices."""
+
+    init: Literal["random", "pretrained"] = Field(description="Weights the network starts from.")
+    atomref: AtomRef = Field(description="Elemental reference energies.")
+    label: str = Field(default="", description="Name in figures and tables; default: the arm's key.")
+
+    @model_validator(mode="after")
+    def _checkpoint_needs_pretrained(self) -> Self:
+        if self.init == "random" and self.atomref.from_ == "checkpoint":
+            raise ValueError("`init: random` has no checkpoint to take references from; use `atomref: {fit: …}`")
+        return self
+
+
+class Budget(_Section):
+    """How long every run of this budget trains: epochs, or optimiser steps at every size."""
+
+    epochs: int | None = Field(default=None, ge=1, description="Passes over the subset.")
+    steps: int | None = Field(default=None, ge=1, description="Optimiser steps, the same at every size.")
+    keep: Literal["last", "val-loss", "val-energy"] | None = Field(
+        default=None,
+        description="Checkpoint that is scored: default `last` under `steps`, `val-energy` (the paper's) under "
+        "`epochs`. Last and best are both evaluated.",
+    )
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("give exactly one of `epochs` and `steps`")
+        return self
+
+    @property
+    def kept(self) -> Literal["last", "val-loss", "val-energy"]:
+        """The checkpoint that is scored."""
+        return self.keep or ("last" if self.steps else "val-energy")
+
+
+class Weights(_Section):
+    """Weights of the targets in the loss."""
+
+    energy: float = Field(default=3.0, ge=0, description="Per atom energy (eV/atom).")
+    force: float = Field(default=1.0, ge=0, description="Force components (eV/Å).")
+    stress: float = Field(default=0.1, ge=0, description="Stress components (GPa).")
+    magmom: float = Field(default=1.0, ge=0, description="Absolute site moments (μB).")
+
+
+class Training(_Section):
+    """Recipe of every run; the defaults are those of the published study."""
+
+    batch_size: int = Field(default=64, ge=1, description="Structures in an optimiser step.")
+    learning_rate: float = Field(default=1e-3, gt=0, description="Adam, at the first step.")
+    final_learning_rate: float = Field(default=1e-5, ge=0, description="At the last step: cosine in optimiser steps.")
+    huber_delta: float = Field(default=0.1, gt=0, description="Where the Huber loss turns from squared to linear.")
+    weights: Weights = Field(default_factory=Weights, description="Weights of the targets.")
+    clip_norm: float | None = Field(default=None, gt=0, description="Largest norm of the gradient; off by default.")
+    validations: int = Field(
+        default=25, ge=2, description="Times the validation set is scored during a run, evenly in steps."
+    )
+    checkpoint_minutes: float = Field(
+        default=5.0, gt=0, description="Time between resumable checkpoints, also written at every validation."
+    )
+    device: Literal["cpu", "cuda"] = Field(default="cpu", description="`cuda` makes each run ask for one GPU.")
+    threads: int = Field(default=1, ge=1, description="Torch threads of a run; fixes the numbers on a CPU.")
+    minutes: int = Field(default=120, ge=1, description="Run time to ask a scheduler for, first attempt.")
+    memory_mb: int = Field(default=4000, ge=500, description="Memory to ask a scheduler for, first attempt.")
+
+
+class Scaling(_Section):
+    """Learning curves and the laws fitted to them."""
+
+    baseline: Name = Field(default="target", description="Reference whose prediction alone is the energy baseline.")
+    falling: float = Field(
+        default=0.1,
+        gt=0,
+        description="A run whose validation error fell by more than this share over the last fifth of its budget is "
+        "still falling, hence unconverged.",
+    )
+    show_published: bool = Field(default=False, description="Draw the published study's points as well.")
+    bootstrap: int = Field(default=1000, ge=100, description="Resamples over test groups.")
+
+
+class Analysis(_Section):
+    """Energy shift and label correlation."""
+
+    force_limit: float = Field(default=10.0, gt=0, description="Second subset: low-fidelity forces below this, eV/Å.")
+    bootstrap: int = Field(default=500, ge=100, description="Resamples over materials.")
+
+
+class Report(_Section):
+    """Words on the report page."""
+
+    title: str = Field(default="", description="Title of the page; default: the study's name.")
+    abstract: str = Field(default="", description="What this study is for, in a few sentences.")
+    limits: list[str] = Field(default=[], description="What the study does not show, beside what uprung finds itself.")
+
+
+DEFAULT_REFERENCES: dict[str, dict[str, str]] = {
+    "target": {"labels": "target"},
+    "source": {"labels": "source"},
+    "residual": {"labels": "residual"},
+}
+
+
+class Study(_Section):
+    """A whole study file."""
+
+    study: Name = Field(description="Name of the study: results go to `results/<study>/`.")
+    fidelities: dict[Name, Fidelity] = Field(min_length=2, description="Levels of theory by name.")
+    pairs: dict[Name, Pair] = Field(min_length=1, description="Compared fidelities by name.")
+    transfer: Transfer = Field(description="What is trained.")
+    split: Split = Field(default_factory=Split, description="Train, validation, test; subsets.")
+    references: dict[Name, Reference] = Field(
+        default={name: Reference.model_validate(entry) for name, entry in DEFAULT_REFERENCES.items()},
+        description="Reference fits by name; `target`, `source` and `residual` are always there.",
+    )
+    arms: dict[Name, Arm] = Field(min_length=1, description="Strategies by name.")
+    sizes: list[Size] = Field(
+        min_length=1, description="Training-set sizes: frames (400), share of the materials ('0.1%'), or all."
+    )
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(
+        min_length=1, description="Each seed draws its own nested subsets and initial weights."
+    )
+    budgets: dict[Name, Budget] = Field(min_length=1, description="Lengths of training by name.")
+    training: Training = Field(default_factory=Training, description="Recipe.")
+    analysis: Analysis = Field(default_factory=Analysis, description="Energy shift and correlation.")
+    scaling: Scaling = Field(default_factory=Scaling, description="Learning curves and laws.")
+    report: Report = Field(default_factory=Report, description="Words on the report page.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_references(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("references", {}), dict):
+            return {**data, "references": {**DEFAULT_REFERENCES, **data.get("references", {})}}
+        return data
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Self:
+        for name, pair in self.pairs.items():
+            for side in (pair.low, pair.high):
+                _known(side, self.fidelities, f"pairs.{name}", "fidelity")
+        _known(self.transfer.pair, self.pairs, "transfer.pair", "pair")
+        for name, arm in self.arms.items():
+            if arm.atomref.fit is not None:
+                _known(arm.atomref.fit, self.references, f"arms.{name}.atomref.fit", "reference")
+                labels = self.references[arm.atomref.fit].labels
+                if labels == "residual" and arm.init != "pretrained":
+                    raise ValueError(
+                        f"arms.{name}: a residual reference is fitted to target − pretrained prediction, so it needs "
+                        "`init: pretrained`"
+                    )
+        _known(self.scaling.baseline, self.references, "scaling.baseline", "reference")
+        if self.references[self.scaling.baseline].labels == "residual":
+            raise ValueError("scaling.baseline: a residual reference predicts nothing by itself")
+        for key, values in (("seeds", self.seeds), ("sizes", self.sizes)):
+            double = sorted({str(v) for v in values if list(values).count(v) > 1})
+            if double:
+                raise ValueError(f"{key}: {', '.join(double)} given more than once")
+        if self.split.draw == "frame" and any("%" in size for size in self.sizes):
+            raise ValueError(
+                "sizes: a share of the training materials needs `split: {draw: material}`, not draw: frame"
+            )
+        if self.split.group == "frame" and self.split.draw == "material":
+            raise ValueError("split: `group: frame` cuts through materials, so it needs `draw: frame`")
+        return self
+
+    @property
+    def low(self) -> str:
+        """Name of the source fidelity of the transfer."""
+        return self.pairs[self.transfer.pair].low
+
+    @property
+    def high(self) -> str:
+        """Name of the target fidelity of the transfer."""
+        return self.pairs[self.transfer.pair].high
+
+
+def _known(name: str, known: dict[str, Any], where: str, what: str) -> None:
+    if name not in known:
+        raise ValueError(f"{where}: no {what} named {name!r}{_suggest(name, list(known))}")
+
+
+def _suggest(word: str, choices: list[str]) -> str:
+    close = difflib.get_close_matches(word, choices, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"{hint} (allowed: {', '.join(choices)})"
+
+
+def size_token(size: str) -> str:
+    """Return a size as it stands in a path: `0.1%` -> `0.1pct`."""
+    return size.replace("%", "pct")
+
+
+def load_study(data: dict[str, Any], *, where: str = "study file") -> Study:
+    """Validate a study file's content.
+
+    Args:
+        data: parsed YAML.
+        where: file name for the message.
+
+    Raises:
+        StudyError: one message with every problem, each naming file, key and what is allowed.
+    """
+    try:
+        return Study.model_validate(data)
+    except ValidationError as error:
+        lines = [f"{where}: {_explain(problem, data)}" for problem in error.errors()]
+        raise StudyError("\n".join(lines)) from None
+
+
+def find_file(file: str, folders: Sequence[Path], *, key: str) -> str:
+    """Return the first existing path of a file below some folders, relative to the first where possible.
+
+    Raises:
+        StudyError: it exists in none of them.
+    """
+    for folder in folders:
+        path = folder / file
+        if path.exists():
+            return file if folder == folders[0] else str(path)
+    looked = " or ".join(str(folder) for folder in dict.fromkeys(folders))
+    raise StudyError(f"{key}: file {file!r} does not exist (looked in {looked})")
+
+
+def _explain(problem: Any, data: dict[str, Any]) -> str:
+    """Turn one pydantic problem into `key: what is wrong (what is allowed)`."""
+    location = [part for part in problem["loc"] if part != "[key]"]
+    key = ".".join(str(part) for part in location)
+    kind, value = problem["type"], problem["input"]
+    if kind == "extra_forbidden":
+        allowed = _keys_at(location[:-1])
+        return f"{key}: unknown key{_suggest(str(location[-1]), allowed)}"
+    if kind == "missing":
+        return f"{key}: this key is required"
+    if kind == "literal_error":
+        expected = problem["ctx"]["expected"].replace(" or ", ", ").replace("'", "").split(", ")
+        return f"{key}: {value!r} is not allowed{_suggest(str(value), expected)}"
+    message = problem["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
+    if kind == "value_error":
+        return f"{key}: {message}" if key and not message.startswith(key) else message
+    return f"{key}: {value!r}: {message}"
+
+
+def _keys_at(location: list[Any]) -> list[str]:
+    """Return the keys allowed at a place of the study file, read from the JSON schema."""
+    schema = Study.model_json_schema(by_alias=True)
+    node: dict[str, Any] = schema
+    for part in location:
+        node = _resolve(node, schema)
+        node = node.get("properties", {}).get(part) or node.get("additionalProperties") or node.get("items") or {}
+    return list(_resolve(node, schema).get("properties", {}))
+
+
+def _resolve(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    reference = node.get("$ref")
+    return schema["$defs"][reference.rsplit("/", 1)[1]] if reference else node

@@ -1,0 +1,140 @@
+"""Errors of a model on frames it was not trained on, frame by frame, beside predictors that learnt nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from chgnet.model import CHGNet
+from numpy.typing import NDArray
+
+from uprung.atomref import Reference
+from uprung.curves import elements_seen
+from uprung.dataset import Dataset
+from uprung.potential.packed import PackedBatch
+from uprung.training import Packed, chunks_by_cost
+
+
+def predict(
+    model: CHGNet, dataset: Dataset, rows: NDArray[np.int64], *, targets: Sequence[str], device: str = "cpu"
+) -> dict[str, NDArray[np.float64]]:
+    """Return predictions for some frames, atoms in the order of the rows.
+
+    Returns:
+        energy (n,) eV/atom, energy_gnn (n,) eV/atom without the reference energies, force (atoms, 3) eV/Å, stress
+        (n, 3, 3) GPa, magmom (atoms,) |μB|; only what the targets name.
+    """
+    module = Packed(model.to(device), targets).eval()
+    parts: dict[str, list[NDArray[np.float64]]] = {}
+    for chunk in chunks_by_cost(dataset, rows):
+        output = module(PackedBatch.from_arrays(dataset.graphs.pack(chunk), device))
+        named = {
+            "energy": output.energy,
+            "energy_gnn": output.energy_gnn,
+            "force": output.forces,
+            "stress": output.stress,
+            "magmom": output.magmom,
+        }
+        for name, values in named.items():
+            if values is not None:
+                parts.setdefault(name, []).append(values.detach().to("cpu", torch.float64).numpy())
+    return {name: np.concatenate(values) for name, values in parts.items()}
+
+
+def frame_errors(
+    predicted: dict[str, NDArray[np.float64]],
+    dataset: Dataset,
+    rows: NDArray[np.int64],
+    *,
+    targets: Sequence[str],
+    baseline_energy: NDArray[np.float64],
+) -> pd.DataFrame:
+    """Return per frame and target the summed absolute error, that of the baseline, and the number of labels.
+
+    The baselines learn nothing about geometry: energy from the references alone, forces, stresses and moments 0.
+
+    Args:
+        predicted: from `predict`.
+        dataset: labels.
+        rows: the frames.
+        targets: which errors.
+        baseline_energy: (n,) eV/atom, what the reference energies alone predict.
+
+    Returns:
+        Columns frame_id, and per target `<t>_abs`, `<t>_base`, `<t>_n`; a mean absolute error is Σ_abs / Σ_n.
+    """
+    labels = dataset.labels(rows)
+    counts = np.diff(dataset.offsets)[rows]
+    starts = np.cumsum(counts) - counts
+    zero = {"force": labels.forces, "stress": labels.stress, "magmom": labels.magmom}
+    table: dict[str, Any] = {"frame_id": dataset.graphs.keys[rows], "nsites": counts}
+    table["energy_label"], table["energy"] = labels.energy, predicted["energy"]
+    for target in targets:
+        label = np.asarray(labels.energy if target == "energy" else zero[target], dtype=np.float64)
+        base = baseline_energy if target == "energy" else np.zeros_like(label)
+        error, base_error = np.abs(predicted[target] - label), np.abs(base - label)
+        known = np.isfinite(label)
+        sums = [np.where(known, values, 0.0) for values in (error, base_error)] + [known.astype(np.int64)]
+        if target in ("force", "magmom"):
+            per_atom = [s.reshape(len(s), -1).sum(axis=1) for s in sums]
+            per_frame = [np.add.reduceat(s, starts) for s in per_atom]
+        else:
+            per_frame = [s.reshape(len(rows), -1).sum(axis=1) for s in sums]
+        for name, values in zip(("abs", "base", "n"), per_frame, strict=True):
+            table[f"{target}_{name}"] = values
+    return pd.DataFrame(table)
+
+
+def evaluate_run(
+    checkpoints: dict[str, CHGNet],
+    dataset: Dataset,
+    *,
+    test: NDArray[np.int64],
+    train: NDArray[np.int64],
+    groups: NDArray[np.object_],
+    baseline: Reference,
+    targets: Sequence[str],
+    device: str = "cpu",
+) -> tuple[dict[str, Any], pd.DataFrame]:
+    """Test the checkpoints of a run.
+
+    Args:
+        checkpoints: name (`last`, `val-loss`, ...) -> model.
+        dataset: graphs and labels.
+        test: rows tested on.
+        train: rows trained on, for which elements the run has seen.
+        groups: split group of each test row.
+        baseline: reference energies whose prediction alone is the energy baseline.
+        targets: which errors.
+        device: where to predict.
+
+    Returns:
+        Per checkpoint the mean errors over all test frames and over those whose elements were seen; and the
+        frame-wise table of all checkpoints with columns checkpoint, group, elements_seen.
+    """
+    X = dataset.composition(test)
+    seen = elements_seen(X, dataset.composition(train))
+    tables, metrics = [], dict[str, Any]()
+    for name, model in checkpoints.items():
+        found = predict(model, dataset, test, targets=targets, device=device)
+        table = frame_errors(found, dataset, test, targets=targets, baseline_energy=baseline.predict(X))
+        metrics[name] = {
+            "all": mean_errors(table, targets),
+            "elements_seen": mean_errors(table[seen], targets),
+        }
+        tables.append(table.assign(checkpoint=name, group=groups, elements_seen=seen))
+    return metrics, pd.concat(tables, ignore_index=True)
+
+
+def mean_errors(frames: pd.DataFrame, targets: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Return per target the mean absolute error, the baseline's, and the number of labels behind them."""
+    result = {}
+    for target in targets:
+        count = int(frames[f"{target}_n"].sum())
+        if count:
+            mae, base = (float(frames[f"{target}_{c}"].sum() / count) for c in ("abs", "base"))
+            result[target] = {"mae": mae, "baseline": base, "labels": count, "frames": len(frames)}
+    return result

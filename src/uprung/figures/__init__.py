@@ -1,0 +1,1 @@
+"""Figures: functions from data frames to matplotlib figures, one file per stage."""

@@ -1,0 +1,357 @@
+"""Figures of the learning curves: errors against training size with their laws, and training histories."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from textwrap import wrap
+from typing import TYPE_CHECKING, Any
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+
+from uprung.figures import style
+from uprung.scaling import LAW_POPULATION, law_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+GREY = "#777777"
+#: What the predictor is that learns nothing about geometry.
+BASELINE_NAMES = {"energy": "reference\nonly", "force": "F = 0", "stress": "σ = 0", "magmom": "no\ngeometry"}
+X_LABEL = "labelled r²SCAN structures in training"
+NOTE_WIDTH = 56  # characters that fit above a panel
+NOTE_LINE = 8.6  # points
+PUBLISHED_MARKERS = {"scratch": "x", "transfer": "+"}
+
+
+def learning_curves(
+    curves: pd.DataFrame,
+    laws: pd.DataFrame,
+    *,
+    targets: Sequence[str],
+    arm_labels: Mapping[str, str],
+    crossings: pd.DataFrame | None = None,
+    published: pd.DataFrame | None = None,
+    x_label: str = X_LABEL,
+) -> Figure:
+    """Draw test MAE against training size in log–log, one panel per target (and per budget, if several).
+
+    `curves`, `laws` and `crossings` are the tables of `uprung.scaling` (`crossings` that of `crossovers`); points of
+    the covered population are drawn, filled where converged. `arm_labels` names the arms and orders them; colour and
+    marker follow its order. `published` (columns arm, target, n_frames, mae) adds another study's points in grey.
+    Raises ValueError for a target or an arm that cannot be drawn.
+    """
+    points = curves[curves["population"] == LAW_POPULATION]
+    _check(points, targets, arm_labels)
+    budgets = list(dict.fromkeys(points["budget"]))
+    panels = [(b, t) for b in budgets for t in targets]
+    columns = min(2, len(panels))
+    rows = -(-len(panels) // columns)
+    figure, axes = style.new_figure(rows, columns, width=style.PAGE * (1 if columns == 2 else 0.62), height=3.4 * rows)
+    notes: list[list[str]] = []
+    with mpl.rc_context(style.RC):
+        for axis, (budget, target) in zip(axes, panels, strict=False):
+            here, fits = _select(points, budget, target), _select(laws, budget, target)
+            _panel(axis, here, fits, target, list(arm_labels))
+            theirs = None if published is None else published[published["target"] == target].query("n_frames > 0")
+            if theirs is not None:
+                _published(axis, theirs, target)
+            _axes(axis, here, target, theirs)
+            axis.set_xlabel(x_label)
+            met = None if crossings is None else _select(crossings, budget, target)
+            if met is not None:
+                _rings(axis, met, fits, style.TARGETS[target][2])
+            notes.append([] if met is None else _notes(met, arm_labels))
+        names = [style.TARGETS[t][0].capitalize() + (f", {b}" if len(budgets) > 1 else "") for b, t in panels]
+        for k in range(0, len(panels), columns):
+            _titles(axes[k : k + columns], names[k : k + columns], notes[k : k + columns])
+        for axis in axes[len(panels) :]:
+            axis.set_visible(False)
+        marked = crossings is not None and bool((crossings["kind"] == "in range").any())
+        others = [] if published is None else [str(a) for a in dict.fromkeys(published["arm"])]
+        _legend(figure, arm_labels, laws, marked, others)
+    return figure
+
+
+def _check(points: pd.DataFrame, targets: Sequence[str], arm_labels: Mapping[str, str]) -> None:
+    unknown = [t for t in targets if t not in style.TARGETS]
+    absent = [t for t in targets if t not in set(points["target"])]
+    unnamed = sorted(set(points["arm"]) - set(arm_labels))
+    if not targets or unknown:
+        raise ValueError(f"targets {list(targets)}: allowed are {list(style.TARGETS)}, at least one")
+    if absent:
+        raise ValueError(f"no points of target(s) {absent} on the population {LAW_POPULATION!r}")
+    if unnamed:
+        raise ValueError(f"arm_labels has no label for {unnamed}")
+    if len(arm_labels) > len(style.COLOURS):
+        raise ValueError(f"{len(arm_labels)} arms in one figure: at most {len(style.COLOURS)} can be told apart")
+
+
+def _select(table: pd.DataFrame, budget: str, target: str) -> pd.DataFrame:
+    return table[(table["budget"] == budget) & (table["target"] == target)]
+
+
+def _panel(axis: Axes, points: pd.DataFrame, laws: pd.DataFrame, target: str, arms: list[str]) -> None:
+    """Draw every arm's points, the line of its seed means, its law with band, and the baseline."""
+    factor = style.TARGETS[target][2]
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    for i, arm in enumerate(arms):
+        mine = points[points["arm"] == arm]
+        if not len(mine):
+            continue
+        colour, marker = style.COLOURS[i], style.MARKERS[i]
+        means = mine.groupby("size")[["n_frames", "mae"]].mean().sort_values("n_frames")
+        axis.plot(means["n_frames"], means["mae"] * factor, ":", color=colour, lw=0.9, zorder=2)
+        for _, row in laws[laws["arm"] == arm].iterrows():
+            law = law_of(row)
+            if law is not None:
+                n = np.geomspace(law.n_min, law.n_max, 60)
+                fit, low, high = law.predict(n)
+                axis.plot(n, fit * factor, "-", color=colour, lw=1.4, zorder=3)
+                axis.fill_between(n, low * factor, high * factor, color=colour, alpha=0.13, lw=0, zorder=1)
+        for converged, face in ((True, colour), (False, "white")):
+            part = mine[mine["converged"] == converged]
+            axis.plot(part["n_frames"], part["mae"] * factor, marker, color=colour, mfc=face, mew=0.9, zorder=4)
+    _baseline(axis, points, target, factor)
+
+
+def _baseline(axis: Axes, points: pd.DataFrame, target: str, factor: float) -> None:
+    """Draw the error of learning nothing as a dashed line per distinct baseline, named at its right end."""
+    with_baseline = points.dropna(subset=["baseline"])
+    ends: list[float] = []
+    drawn: list[pd.Series] = []
+    for _, mine in with_baseline.groupby("arm", sort=False):
+        line = mine.groupby("size")[["n_frames", "baseline"]].mean().sort_values("n_frames")
+        values = line["baseline"]
+        if any(values.index.equals(d.index) and np.allclose(values, d, rtol=0.03) for d in drawn):
+            continue  # arms that share a reference share this line
+        drawn.append(values)
+        axis.plot(line["n_frames"], values * factor, "--", color=GREY, lw=1.1, zorder=2.5)
+        end = float(values.iloc[-1]) * factor
+        if all(abs(np.log(end / e)) > 0.2 for e in ends):
+            ends.append(end)
+            axis.annotate(
+                BASELINE_NAMES[target],
+                (1.0, end),
+                xycoords=axis.get_yaxis_transform(),
+                xytext=(4, 0),
+                textcoords="offset points",
+                va="center",
+                fontsize=7,
+                color="#444444",
+                annotation_clip=False,
+            )
+
+
+def _published(axis: Axes, points: pd.DataFrame, target: str) -> None:
+    factor = style.TARGETS[target][2]
+    for arm, part in points.groupby("arm", sort=False):
+        marker = PUBLISHED_MARKERS.get(str(arm), "1")
+        axis.plot(part["n_frames"], part["mae"] * factor, marker, color=GREY, ms=4.5, mew=0.9, zorder=1.5)
+
+
+def _axes(axis: Axes, points: pd.DataFrame, target: str, published: pd.DataFrame | None) -> None:
+    """Set limits from the points (bands may be far wider), plain-number ticks and the labels with their units."""
+    factor = style.TARGETS[target][2]
+    x, y = points["n_frames"], pd.concat([points["mae"], points["baseline"].dropna()]) * factor
+    if published is not None:
+        x, y = pd.concat([x, published["n_frames"]]), pd.concat([y, published["mae"] * factor])
+    x_pad, y_pad = (x.max() / x.min()) ** 0.05, (y.max() / y.min()) ** 0.07
+    axis.set_xlim(x.min() / x_pad, x.max() * x_pad)
+    axis.set_ylim(y.min() / y_pad, y.max() * y_pad)
+    ticks = [float(v) for v in points.groupby("size")["n_frames"].mean().sort_values()]
+    width = np.log(axis.get_xlim()[1] / axis.get_xlim()[0])
+    roomy = len(ticks) > 1 and np.diff(np.log(ticks)).min() / width > 0.12
+    axis.xaxis.set_major_locator(FixedLocator([_tidy(t) for t in ticks]) if roomy else LogLocator())
+    axis.yaxis.set_major_locator(LogLocator(subs=_subdivisions(y.max() / y.min())))
+    for one in (axis.xaxis, axis.yaxis):
+        one.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.6g}"))
+        one.set_minor_formatter(NullFormatter())
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.yaxis.set_minor_locator(LogLocator(subs=tuple(range(2, 10))))
+    axis.grid(visible=True, which="major", color="#e6e6e6", lw=0.5, zorder=0)
+    axis.set_axisbelow(True)
+    name, unit, _ = style.TARGETS[target]
+    axis.set_ylabel(f"test MAE, {name} ({unit})")
+
+
+def _subdivisions(ratio: float) -> tuple[float, ...]:
+    """Return which multiples of a decade to label so that a log axis has a handful of labels."""
+    return (1.0,) if ratio > 150 else (1.0, 2.0, 5.0) if ratio > 4 else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
+
+
+def _tidy(n: float) -> float:
+    """Round a mean number of frames (103.5, or 1,601.5) to the size that was asked for, within 4 %."""
+    for digits in (1, 2, 3):
+        step = 10.0 ** (np.floor(np.log10(n)) - digits + 1)
+        rounded = float(np.round(n / step) * step)
+        if abs(rounded / n - 1) < 0.04:
+            return rounded
+    return float(np.round(n))
+
+
+def _rings(axis: Axes, crossings: pd.DataFrame, laws: pd.DataFrame, factor: float) -> None:
+    """Ring the crossings in range on their lines; an end of the interval outside the panel has no cap."""
+    for _, row in crossings[crossings["kind"] == "in range"].iterrows():
+        law = law_of(laws[laws["arm"] == row["transfer"]].iloc[0])
+        if law is None:
+            continue
+        mae = float(law.predict(row["n"])[0]) * factor
+        left, right = axis.get_xlim()
+        low, high = float(row["low"]), float(row["high"])
+        axis.plot([max(low, left), min(high, right)], [mae, mae], "-", color="black", lw=0.9, zorder=5)
+        caps = [v for v in (low, high) if left < v < right]
+        if caps:
+            axis.plot(caps, [mae] * len(caps), "|", color="black", ms=6, zorder=5)
+        axis.plot([row["n"]], [mae], "o", mfc="none", mec="black", mew=1.1, ms=9, zorder=5)
+
+
+def _notes(crossings: pd.DataFrame, arm_labels: Mapping[str, str]) -> list[str]:
+    """Say which arms change places and where: by the fitted laws, else by the order of the means."""
+    found: dict[tuple[str, str, bool], dict[str, list[str]]] = {}
+    for _, row in crossings.iterrows():
+        scratch, transfer = str(row["scratch"]), str(row["transfer"])
+        if row["kind"] != "none":
+            basis, better = "Fitted laws", str(row["better_above"])
+            place = f"at {_size(row['n'])} (95 %: {_size(row['low'])} to {_size(row['high'])})"
+            if row["kind"] == "extrapolated":
+                place += f", extrapolated by {row['decades']:.1f} decades"
+        elif np.isfinite(row["observed_between_low"]):
+            basis, better = "Means only", str(row["observed_better_above"])
+            low, high = float(row["observed_between_low"]), float(row["observed_between_high"])
+            place = f"at {_tidy(low):,.0f}–{_tidy(high):,.0f}"
+            place += "" if row["observed_every_seed"] else " (not in every seed)"
+        else:
+            continue
+        places = found.setdefault((basis, scratch, better == scratch), {})
+        places.setdefault(place, []).append(arm_labels[transfer])
+    return [
+        f"{basis}: {arm_labels[scratch]} {'overtakes' if first else 'is overtaken by'} "
+        + "; ".join(f"{', '.join(arms)} {place}" for place, arms in places.items())
+        for (basis, scratch, first), places in found.items()
+    ]
+
+
+def _titles(axes: Sequence[Axes], titles: Sequence[str], notes: Sequence[list[str]]) -> None:
+    """Set bold titles with the wrapped notes under them, as high for all panels of a row."""
+    lines = [[line for note in one for line in wrap(note, NOTE_WIDTH, subsequent_indent="   ")] for one in notes]
+    height = NOTE_LINE * max(map(len, lines))
+    for axis, title, mine in zip(axes, titles, lines, strict=False):
+        axis.set_title(title, loc="left", fontweight="bold", pad=6 + height)
+        if mine:
+            note = axis.annotate(
+                "\n".join(mine),
+                (0, 1),
+                xycoords="axes fraction",
+                xytext=(0, 3 + height),
+                textcoords="offset points",
+                va="top",
+                fontsize=6.5,
+                linespacing=1.2,
+            )
+            note.set_in_layout(False)  # the title reserves the height; the width must not squeeze the panel
+
+
+def _size(n: float) -> str:
+    """Write a fitted training size to two digits: more carry no meaning."""
+    if not np.isfinite(n) or n <= 0:
+        return "any larger size" if n > 0 else "0"
+    return f"{float(f'{n:.2g}'):,.0f}" if n < 1e7 else f"{n:.0e}"
+
+
+def _legend(
+    figure: Figure, arm_labels: Mapping[str, str], laws: pd.DataFrame, marked: bool, published: Sequence[str]
+) -> None:
+    """Place the legends below the panels, where they hide no data: the arms, then what the marks mean."""
+    arms = [
+        Line2D([], [], color=style.COLOURS[i], marker=style.MARKERS[i], lw=1.4, label=label)
+        for i, label in enumerate(arm_labels.values())
+    ]
+    dark = "#333333"
+    marks: list[Any] = [  # matplotlib also takes a tuple of artists, drawn on top of each other
+        Line2D([], [], ls="", marker="o", color=dark),
+        Line2D([], [], ls="", marker="o", color=dark, mfc="white"),
+        Line2D([], [], ls=":", color=dark, lw=0.9),
+    ]
+    names = ["run, converged", "run, not converged: kept out of fits", "mean over seeds"]
+    if laws["fitted"].astype(bool).any():
+        marks.append((Patch(color=dark, alpha=0.15, lw=0), Line2D([], [], color=dark, lw=1.4)))
+        names.append("power law with 95 % band")
+    marks.append(Line2D([], [], ls="--", color=GREY, lw=1.1))
+    names.append("learns nothing about geometry")
+    if marked:
+        marks.append(Line2D([], [], ls="-", lw=0.9, marker="o", color="black", mfc="none", ms=8))
+        names.append("fitted lines cross, with 95 % interval")
+    for arm in published:
+        marks.append(Line2D([], [], ls="", marker=PUBLISHED_MARKERS.get(arm, "1"), color=GREY))
+        names.append(f"published {arm}: another data set")
+    # The lower one is placed first: legends outside the axes stack from the edge inwards.
+    columns = 3 if figure.get_figwidth() > 0.8 * style.PAGE else 2
+    figure.legend(marks, names, loc="outside lower center", ncols=columns, handlelength=2.4, columnspacing=1.4)
+    figure.legend(handles=arms, loc="outside upper center", ncols=min(len(arms), columns + 2), handlelength=2.4)
+
+
+def convergence(history: pd.DataFrame, *, arm_labels: Mapping[str, str], x_label: str = "optimiser step") -> Figure:
+    """Draw validation MAE of energy and force against the step: a column per size, a line per run.
+
+    `history` has the columns budget, arm, size, seed, step, val_energy (eV/atom), val_force (eV/Å); a target that was
+    not validated is a column of NaN, or absent. Raises ValueError for several budgets or an arm without label.
+    """
+    budgets = list(dict.fromkeys(history["budget"]))
+    unnamed = sorted(set(history["arm"]) - set(arm_labels))
+    if len(budgets) != 1 or unnamed:
+        raise ValueError(f"convergence draws one budget and named arms: got budgets {budgets}, no label for {unnamed}")
+    targets = [t for t in ("energy", "force") if f"val_{t}" in history and history[f"val_{t}"].notna().any()]
+    if not targets:
+        raise ValueError("convergence needs a column val_energy or val_force with values")
+    sizes = sorted(set(history["size"].astype(str)), key=lambda s: (not s.isdigit(), int(s) if s.isdigit() else 0, s))
+    figure, axes = style.new_figure(len(targets), len(sizes), height=1.9 * len(targets) + 0.5)
+    with mpl.rc_context(style.RC):
+        for k, axis in enumerate(axes):
+            target, size = targets[k // len(sizes)], sizes[k % len(sizes)]
+            column = f"val_{target}"
+            here = history[history["size"].astype(str) == size].dropna(subset=[column])
+            _histories(axis, here, column, style.TARGETS[target][2], list(arm_labels))
+            values = history[column].dropna() * style.TARGETS[target][2]
+            axis.set_ylim(values.min() / 1.25, values.max() * 1.25)
+            axis.set_xlim(0, float(history["step"].max()) * 1.04)
+            axis.xaxis.set_major_locator(MaxNLocator(3))
+            axis.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}"))
+            axis.yaxis.set_major_locator(LogLocator(subs=_subdivisions(values.max() / values.min())))
+            axis.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.6g}"))
+            axis.yaxis.set_minor_formatter(NullFormatter())
+            axis.tick_params(labelleft=k % len(sizes) == 0, labelbottom=k // len(sizes) == len(targets) - 1)
+            axis.grid(visible=True, color="#e6e6e6", lw=0.5)
+            if k < len(sizes):
+                axis.set_title(f"n = {int(size):,}" if size.isdigit() else f"n = {size}")
+            if k % len(sizes) == 0:
+                axis.set_ylabel(f"validation MAE,\n{style.TARGETS[target][0]} ({style.TARGETS[target][1]})")
+        figure.supxlabel(x_label, fontsize=8)
+        handles = [
+            Line2D([], [], color=style.COLOURS[i], marker=style.MARKERS[i], ms=3.5, lw=1, label=label)
+            for i, label in enumerate(arm_labels.values())
+        ]
+        figure.legend(handles=handles, loc="outside upper center", ncols=min(5, len(handles)))
+    return figure
+
+
+def _histories(axis: Axes, history: pd.DataFrame, column: str, factor: float, arms: list[str]) -> None:
+    axis.set_yscale("log")
+    for i, arm in enumerate(arms):
+        for _, run in history[history["arm"] == arm].sort_values("step").groupby("seed"):
+            every = max(1, len(run) // 3)
+            axis.plot(
+                run["step"],
+                run[column] * factor,
+                color=style.COLOURS[i],
+                marker=style.MARKERS[i],
+                markevery=list(range(len(run) - 1, 0, -every)),
+                ms=3,
+                lw=0.8,
+            )

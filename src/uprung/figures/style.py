@@ -1,0 +1,72 @@
+"""The look that all figures share: sizes, fonts, colours, units and how a figure is saved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+
+COLUMN = 3.5  # inch, one journal column
+PAGE = 7.2  # inch, two journal columns
+
+#: Okabe-Ito colours, distinguishable with the common colour-vision deficiencies; markers repeat the
+#: information so that a figure also reads in grey.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C8C")
+MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*")
+
+#: Target -> (long name, unit shown, factor from the table's unit to the unit shown).
+TARGETS: dict[str, tuple[str, str, float]] = {
+    "energy": ("energy", "meV/atom", 1e3),
+    "force": ("force", "meV/Å", 1e3),
+    "stress": ("stress", "GPa", 1.0),
+    "magmom": ("magnetic moment", "μB", 1.0),
+}
+
+RC: dict[Any, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 8,
+    "axes.titlesize": 9,
+    "axes.labelsize": 8,
+    "legend.fontsize": 7,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.7,
+    "lines.linewidth": 1.2,
+    "lines.markersize": 4.5,
+    "figure.dpi": 120,
+    "savefig.dpi": 200,
+    "figure.constrained_layout.use": True,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "uprung",  # the same figure gives the same bytes
+}
+
+
+def new_figure(
+    rows: int = 1, columns: int = 1, *, width: float = PAGE, height: float = 2.8
+) -> tuple[Figure, list[mpl.axes.Axes]]:
+    """Return a figure in the house style and its axes in reading order."""
+    with mpl.rc_context(RC):
+        figure = Figure(figsize=(width, height), layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False)
+    return figure, list(axes.flat)
+
+
+def text_figure(text: str, *, width: float = COLUMN, height: float = 1.0) -> Figure:
+    """Return a figure that says why there is nothing to draw."""
+    figure, (axis,) = new_figure(width=width, height=height)
+    axis.axis("off")
+    axis.text(0.5, 0.5, text, ha="center", va="center", fontsize=RC["font.size"])
+    return figure
+
+
+def save(figure: Figure, stem: str | Path) -> None:
+    """Write `stem`.svg and `stem`.png; the SVG carries no date, so that equal figures are equal files."""
+    stem = Path(stem)
+    stem.parent.mkdir(parents=True, exist_ok=True)
+    with mpl.rc_context(RC):
+        figure.savefig(stem.with_suffix(".svg"), metadata={"Date": None})
+        figure.savefig(stem.with_suffix(".png"))

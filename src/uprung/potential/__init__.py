@@ -1,0 +1,1 @@
+"""The CHGNet adapter: exact packed forward, and the arms built on it."""

@@ -1,0 +1,42 @@
+"""Frames that already are a frames table: a Parquet file, or a folder of Parquet parts, with its columns."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from uprung.frames import SCHEMA, Frame, FramesError
+
+
+def read(path: Path, functional: str) -> Iterator[Frame]:
+    """Yield the rows of a table, whatever their functional; `write_frames` refuses a mixture.
+
+    Raises:
+        FramesError: a column of the frames table is missing, or there is no Parquet file.
+    """
+    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+    if not files:
+        raise FramesError(f"{path}: no .parquet file in this folder")
+    for file in files:
+        stored = pq.ParquetFile(file)
+        missing = [name for name in SCHEMA.names if name not in stored.schema_arrow.names]
+        if missing:
+            raise FramesError(f"{file}: no column {missing[0]!r} (needed: {', '.join(SCHEMA.names)})")
+        for batch in stored.iter_batches(batch_size=1000, columns=SCHEMA.names):
+            for row in batch.to_pylist():
+                yield _frame(row)
+
+
+def _frame(row: dict[str, Any]) -> Frame:
+    n = row.pop("nsites")
+    shapes = {"Z": (n,), "lattice": (3, 3), "frac": (n, 3), "forces": (n, 3), "stress_gpa": (3, 3), "magmom": (n,)}
+    for name, shape in shapes.items():
+        if row[name] is not None:
+            values = np.asarray(row[name], dtype=np.uint8 if name == "Z" else np.float64)
+            row[name] = values.reshape(shape) if values.size == np.prod(shape) else values
+    row["provenance"] = row["provenance"] or ""
+    return Frame(**row)

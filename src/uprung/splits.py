@@ -1,0 +1,282 @@
+"""Who is trained on, who is tested on: a split by keyed hash, and nested training subsets.
+
+Both are functions of names alone, not of positions in a table, so that nothing moves when data grow. The split
+binds every fidelity: a group has one side, whatever the level of theory of its frames.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from ase.data import chemical_symbols
+from numpy.typing import NDArray
+from vesin import NeighborList
+
+from uprung.frames import Frames
+
+SIDES = ("train", "val", "test")
+
+
+class SizeError(ValueError):
+    """A training-set size asks for more than the data hold."""
+
+
+def hash_unit(name: str, key: str) -> float:
+    """Return a number in [0, 1) that depends on a name and a key only."""
+    digest = hashlib.blake2b(name.encode(), key=hashlib.blake2b(key.encode(), digest_size=32).digest(), digest_size=8)
+    return int.from_bytes(digest.digest(), "big") / 2**64
+
+
+def assign(groups: Sequence[str], *, shares: tuple[float, float, float], key: str) -> NDArray[np.str_]:
+    """Return `train`, `val` or `test` for every group name.
+
+    Args:
+        groups: group of each frame.
+        shares: parts of train, validation and test, in any unit.
+        key: another key is another split.
+    """
+    edges = np.cumsum(np.asarray(shares, dtype=np.float64)) / sum(shares)
+    side = {name: SIDES[min(int(np.searchsorted(edges, hash_unit(name, key), "right")), 2)] for name in set(groups)}
+    return np.array([side[name] for name in groups], dtype=np.str_)
+
+
+def group_names(
+    frames: Frames, kind: Literal["material", "formula", "chemical_system", "frame"], same_as: dict[str, str]
+) -> list[str]:
+    """Return the group of every frame.
+
+    Args:
+        frames: the table.
+        kind: what is kept together.
+        same_as: frame_id -> name of the geometry it shares with a frame of another fidelity, so that with
+            `kind='frame'` both land on the same side.
+    """
+    if kind == "material":
+        return frames.strings("material_id")
+    if kind == "frame":
+        return [same_as.get(name, name) for name in frames.strings("frame_id")]
+    numbers, offsets = frames.numbers(), frames.offsets
+    return [_formula(numbers[offsets[k] : offsets[k + 1]], kind) for k in range(len(frames))]
+
+
+def _formula(numbers: NDArray[np.int64], kind: str) -> str:
+    Z, counts = np.unique(numbers, return_counts=True)
+    if kind == "chemical_system":
+        return "-".join(chemical_symbols[z] for z in Z)
+    counts = counts // math.gcd(*counts.tolist())
+    return "".join(f"{chemical_symbols[z]}{c}" for z, c in zip(Z, counts, strict=True))
+
+
+def exclusions(
+    frames: Frames,
+    energy: NDArray[np.float64],
+    *,
+    max_force: float | None = None,
+    max_energy_range: float | None = None,
+    cutoff: float = 6.0,
+) -> NDArray[np.object_]:
+    """Return for every frame why it takes no part in training and test, or ''.
+
+    Args:
+        frames: the table.
+        energy: (n,) energy label, eV per cell.
+        max_force: largest force on an atom, eV/Å.
+        max_energy_range: largest energy above the lowest frame of the material, eV/atom.
+        cutoff: every atom needs a neighbour within this distance, Å, or it has no graph.
+    """
+    reasons = np.full(len(frames), "", dtype=object)
+    forces = np.linalg.norm(frames.flat("forces", 3).reshape(-1, 3), axis=1)
+    largest = np.fmax.reduceat(forces, frames.offsets[:-1])
+    per_atom = energy / frames.nsites
+    lowest = pd.Series(per_atom).groupby(frames.strings("material_id")).transform("min").to_numpy()
+    # later lines win: the most basic reason is the one that is told
+    if max_energy_range is not None:
+        reasons[per_atom - lowest > max_energy_range] = f"more than {max_energy_range:g} eV/atom above its material"
+    if max_force is not None:
+        reasons[largest > max_force] = f"force above {max_force:g} eV/Å"
+    reasons[isolated(frames, cutoff)] = f"an atom without neighbour within {cutoff:g} Å"
+    reasons[np.isnan(energy)] = "no energy label"
+    return reasons
+
+
+def isolated(frames: Frames, cutoff: float) -> NDArray[np.bool_]:
+    """Return which frames have an atom without a neighbour within the cutoff (Å), (n,)."""
+    offsets, lattice = frames.offsets, frames.flat("lattice").reshape(-1, 3, 3)
+    frac = frames.flat("frac", 3).reshape(-1, 3)
+    result = np.zeros(len(frames), dtype=np.bool_)
+    for row, (start, stop) in enumerate(itertools.pairwise(offsets)):
+        result[row] = _has_isolated_atom(frac[start:stop] @ lattice[row], lattice[row], cutoff)
+    return result
+
+
+def _has_isolated_atom(positions: NDArray[np.float64], lattice: NDArray[np.float64], cutoff: float) -> bool:
+    search = NeighborList(cutoff=cutoff, full_list=True)
+    (centres,) = search.compute(points=positions, box=lattice, periodic=True, quantities="i")
+    return len(np.unique(centres)) < len(positions)
+
+
+@dataclass(frozen=True)
+class Side:
+    """One fidelity on its way into the split: its name, frames, energy label (n,) eV per cell, and groups."""
+
+    fidelity: str
+    frames: Frames
+    energy: NDArray[np.float64]
+    groups: list[str]
+
+
+def split_fidelities(
+    sides: Sequence[Side],
+    *,
+    shares: tuple[float, float, float],
+    key: str,
+    max_force: float | None = None,
+    max_energy_range: float | None = None,
+    cutoff: float = 6.0,
+) -> pd.DataFrame:
+    """Split the frames of several fidelities at once, so that a group is on one side in all of them.
+
+    A frame with an element that occurs in no training frame of any fidelity is excluded: nothing but an invented
+    number could be its reference energy.
+
+    Returns:
+        One row per frame: fidelity, row, frame_id, material_id, group, side, split (`side` or `excluded`), reason.
+    """
+    tables = []
+    for side in sides:
+        reasons = exclusions(
+            side.frames, side.energy, max_force=max_force, max_energy_range=max_energy_range, cutoff=cutoff
+        )
+        tables.append(
+            pd.DataFrame(
+                {
+                    "fidelity": side.fidelity,
+                    "row": np.arange(len(side.frames)),
+                    "frame_id": side.frames.strings("frame_id"),
+                    "material_id": side.frames.strings("material_id"),
+                    "group": side.groups,
+                    "side": assign(side.groups, shares=shares, key=key),
+                    "reason": reasons,
+                }
+            )
+        )
+    elements = [elements_of(side.frames) for side in sides]
+    known = frozenset[int]().union(
+        *(
+            found[row]
+            for table, found in zip(tables, elements, strict=True)
+            for row in table.index[(table["side"] == "train") & (table["reason"] == "")]
+        )
+    )
+    for table, found in zip(tables, elements, strict=True):
+        for row, own in enumerate(found):
+            if own - known and not table.at[row, "reason"]:
+                names = ", ".join(chemical_symbols[z] for z in sorted(own - known))
+                table.at[row, "reason"] = f"element in no training frame: {names}"
+    split = pd.concat(tables, ignore_index=True)
+    return split.assign(split=split["side"].where(split["reason"] == "", "excluded"))
+
+
+def elements_of(frames: Frames) -> list[frozenset[int]]:
+    """Return the atomic numbers in every frame."""
+    return [frozenset(part.tolist()) for part in np.split(frames.numbers(), frames.offsets[1:-1])]
+
+
+def split_counts(split: pd.DataFrame) -> dict[str, Any]:
+    """Return frames and groups per fidelity and split, and every excluded frame with its reason."""
+    counts = split.groupby(["fidelity", "split"]).agg(frames=("frame_id", "size"), groups=("group", "nunique"))
+    excluded = split[split["split"] == "excluded"]
+    return {
+        "counts": counts.reset_index().to_dict("records"),
+        "reasons": {str(k): int(v) for k, v in excluded.groupby(["fidelity", "reason"]).size().items()},
+        "excluded": excluded[["fidelity", "frame_id", "reason"]].to_dict("records"),
+    }
+
+
+def training_order(train: pd.DataFrame, *, draw: Literal["material", "frame"], seed: int, key: str) -> pd.DataFrame:
+    """Return the training frames in the order in which subsets take them.
+
+    Args:
+        train: rows of a split table with split `train`, one fidelity.
+        draw: unit that is drawn as a whole.
+        seed: another seed is another permutation of the units.
+        key: key of the split.
+
+    Returns:
+        `train` sorted by unit, with columns `unit`, `unit_rank` (0 first) and `n_frames` (frames up to and
+        including this row's unit). Units sort by a hash of seed and name: a new unit enters without moving others.
+    """
+    unit = train["material_id"] if draw == "material" else train["group"]
+    place = {name: hash_unit(str(name), f"{key}/order/{seed}") for name in unit.unique()}
+    ranked = {name: rank for rank, name in enumerate(sorted(place, key=lambda name: (place[name], name)))}
+    order = train.assign(unit=unit, unit_rank=unit.map(ranked)).sort_values(["unit_rank", "frame_id"])
+    reached = np.cumsum(np.bincount(order["unit_rank"]))[order["unit_rank"]]
+    return order.assign(n_frames=reached).reset_index(drop=True)
+
+
+def subset(order: pd.DataFrame, size: str) -> pd.DataFrame:
+    """Return the frames of a size: the shortest prefix of whole units that reaches it.
+
+    Args:
+        order: what `training_order` returns.
+        size: a number of frames, a share of the training units ('0.1%'), or 'all'.
+
+    Raises:
+        SizeError: the size is larger than the training split.
+    """
+    units = int(order["unit_rank"].max()) + 1 if len(order) else 0
+    if size == "all":
+        return order
+    if size.endswith("%"):
+        share = float(size[:-1])
+        if share > 100:
+            raise SizeError(f"sizes: {size} is more than all training materials")
+        wanted = max(1, math.ceil(units * share / 100))
+        return order[order["unit_rank"] < wanted]
+    if int(size) > len(order):
+        raise SizeError(f"sizes: {size} frames asked for, but the training split has {len(order)} (largest: 'all')")
+    reached = int(order["unit_rank"].to_numpy()[order["n_frames"].to_numpy() >= int(size)][0])
+    return order[order["unit_rank"] <= reached]
+
+
+def resolve_sizes(
+    orders: dict[int, pd.DataFrame], sizes: Sequence[str], elements: dict[str, frozenset[int]]
+) -> pd.DataFrame:
+    """Return what every size holds for every seed: n_frames, n_units, n_materials, n_elements.
+
+    Args:
+        orders: seed -> training order.
+        sizes: size tokens.
+        elements: frame_id -> atomic numbers.
+
+    Raises:
+        SizeError: a size is larger than the training split, or two sizes resolve to the same frames.
+    """
+    rows = []
+    for seed, order in orders.items():
+        for size in sizes:
+            chosen = subset(order, size)
+            seen = frozenset[int]().union(*(elements[name] for name in chosen["frame_id"]))
+            rows.append(
+                {
+                    "size": size,
+                    "seed": seed,
+                    "n_frames": len(chosen),
+                    "n_units": int(chosen["unit"].nunique()),
+                    "n_materials": int(chosen["material_id"].nunique()),
+                    "n_elements": len(seen),
+                }
+            )
+    table = pd.DataFrame(rows)
+    double = table[table.duplicated(["seed", "n_frames"], keep=False)]
+    if len(double):
+        names = " and ".join(double["size"].unique())
+        raise SizeError(f"sizes: {names} are the same {double['n_frames'].to_numpy()[0]} frames")
+    return table
