@@ -2,8 +2,6 @@
 
 
 rule analyse_shift:
-    message:
-        "Energy shift and label correlation of {wildcards.pair}"
     input:
         low=lambda w: f"<results>/frames/{STUDY.pairs[w.pair].low}/manifest.json",
         high=lambda w: f"<results>/frames/{STUDY.pairs[w.pair].high}/manifest.json",
@@ -18,6 +16,8 @@ rule analyse_shift:
         "<results>/logs/analysis/{pair}.log",
     benchmark:
         "<results>/benchmarks/analysis/{pair}.tsv"
+    conda:
+        "../envs/analysis.yaml"
     resources:
         mem_mb=4000,
         runtime=60,
@@ -27,8 +27,8 @@ rule analyse_shift:
         force_limit=STUDY.analysis.force_limit,
         bootstrap=STUDY.analysis.bootstrap,
         code=code_digest("uprung.paired"),
-    conda:
-        "../envs/analysis.yaml"
+    message:
+        "Energy shift and label correlation of {wildcards.pair}"
     script:
         "../scripts/analyse_shift.py"
 
@@ -37,8 +37,6 @@ SHIFT_FIGURES = ["energy", "labels", "shift", "elements", "importance"]
 
 
 rule plot_shift:
-    message:
-        "Drawing the energy shift of {wildcards.pair}"
     input:
         low=lambda w: f"<results>/frames/{STUDY.pairs[w.pair].low}/manifest.json",
         high=lambda w: f"<results>/frames/{STUDY.pairs[w.pair].high}/manifest.json",
@@ -72,19 +70,22 @@ rule plot_shift:
         "<results>/logs/analysis/{pair}-figures.log",
     benchmark:
         "<results>/benchmarks/analysis/{pair}-figures.tsv"
+    conda:
+        "../envs/analysis.yaml"
     resources:
         mem_mb=2000,
         runtime=15,
     params:
         functionals=lambda w: [
-            STUDY.fidelities[name].functional for name in (STUDY.pairs[w.pair].low, STUDY.pairs[w.pair].high)
+            STUDY.fidelities[name].functional
+            for name in (STUDY.pairs[w.pair].low, STUDY.pairs[w.pair].high)
         ],
         label_low=lambda w: STUDY.fidelities[STUDY.pairs[w.pair].low].energy,
         label_high=lambda w: STUDY.fidelities[STUDY.pairs[w.pair].high].energy,
         force_limit=STUDY.analysis.force_limit,
         code=code_digest("uprung.figures.shift", "uprung.paired"),
-    conda:
-        "../envs/analysis.yaml"
+    message:
+        "Drawing the energy shift of {wildcards.pair}"
     script:
         "../scripts/plot_shift.py"
 

@@ -2,8 +2,6 @@
 
 
 rule predict_pretrained:
-    message:
-        "Predicting all frames with {params.model} as it is"
     input:
         "<results>/graphs/manifest.json",
     output:
@@ -12,6 +10,8 @@ rule predict_pretrained:
         "<results>/logs/references/pretrained.log",
     benchmark:
         "<results>/benchmarks/references/pretrained.tsv"
+    conda:
+        "../envs/training.yaml"
     threads: STUDY.training.threads
     resources:
         mem_mb=STUDY.training.memory_mb,
@@ -23,15 +23,13 @@ rule predict_pretrained:
         device=DEVICE,
         threads=STUDY.training.threads,
         code=code_digest("uprung.evaluate", "uprung.potential.checkpoint"),
-    conda:
-        "../envs/training.yaml"
+    message:
+        "Predicting all frames with {params.model} as it is"
     script:
         "../scripts/predict_pretrained.py"
 
 
 rule fit_reference:
-    message:
-        "Fitting reference {wildcards.reference} on n = {wildcards.size}, seed {wildcards.seed}"
     input:
         low=f"<results>/frames/{STUDY.low}/manifest.json",
         high=f"<results>/frames/{STUDY.high}/manifest.json",
@@ -48,6 +46,8 @@ rule fit_reference:
         "<results>/logs/references/{reference}/n{size}/seed{seed}.log",
     benchmark:
         "<results>/benchmarks/references/{reference}/n{size}/seed{seed}.tsv"
+    conda:
+        "../envs/analysis.yaml"
     resources:
         mem_mb=4000,
         runtime=10,
@@ -59,20 +59,21 @@ rule fit_reference:
         label_low=STUDY.fidelities[STUDY.low].energy,
         label_high=STUDY.fidelities[STUDY.high].energy,
         code=code_digest("uprung.references", "uprung.splits"),
-    conda:
-        "../envs/analysis.yaml"
+    message:
+        "Fitting reference {wildcards.reference} on n = {wildcards.size}, seed {wildcards.seed}"
     script:
         "../scripts/fit_reference.py"
 
 
 USED_REFERENCES = sorted(
-    {STUDY.scaling.baseline, *(reference_of(arm) for arm in STUDY.arms if reference_of(arm))}
+    {
+        STUDY.scaling.baseline,
+        *(reference_of(arm) for arm in STUDY.arms if reference_of(arm)),
+    }
 )
 
 
 rule plot_references:
-    message:
-        "Drawing the reference energies"
     input:
         expand(
             "<results>/references/{reference}/n{size}/seed{seed}.csv",
@@ -92,6 +93,8 @@ rule plot_references:
         "<results>/logs/references/figure.log",
     benchmark:
         "<results>/benchmarks/references/figure.tsv"
+    conda:
+        "../envs/analysis.yaml"
     resources:
         mem_mb=2000,
         runtime=10,
@@ -100,8 +103,8 @@ rule plot_references:
         sizes=list(SIZES),
         seed=STUDY.seeds[0],
         code=code_digest("uprung.figures.atomref"),
-    conda:
-        "../envs/analysis.yaml"
+    message:
+        "Drawing the reference energies"
     script:
         "../scripts/plot_references.py"
 

@@ -6,26 +6,39 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 # Scripts run in interpreters of their own, on this machine or on a cluster node: this is how they find uprung.
-os.environ["PYTHONPATH"] = os.pathsep.join(
-    [str(Path(workflow.basedir) / "src"), *filter(None, [os.environ.get("PYTHONPATH")])]
-)
+os.environ |= {
+    "PYTHONPATH": os.pathsep.join(
+        dict.fromkeys([*sys.path[:1], *os.getenv("PYTHONPATH", "").split(os.pathsep)])
+    )
+}
 
 from uprung.config import StudyError, find_file, load_study, size_token
 from uprung.provenance import code_digest
 
-CONFIG_FILE = workflow.overwrite_configfiles[-1] if workflow.overwrite_configfiles else "config/demo.yaml"
+CONFIG_FILE = (
+    workflow.overwrite_configfiles[-1]
+    if workflow.overwrite_configfiles
+    else "config/demo.yaml"
+)
 FOLDERS = (Path.cwd(), Path(workflow.basedir))
 
 try:
     STUDY = load_study(config, where=os.path.relpath(CONFIG_FILE))
     SOURCES = {
-        name: [find_file(s.file, FOLDERS, key=f"{CONFIG_FILE}: fidelities.{name}") for s in fidelity.sources]
+        name: [
+            find_file(s.file, FOLDERS, key=f"{CONFIG_FILE}: fidelities.{name}")
+            for s in fidelity.sources
+        ]
         for name, fidelity in STUDY.fidelities.items()
     }
 except StudyError as error:
-    sys.exit(f"uprung: the study file needs a correction before anything can run\n{error}")
+    sys.exit(
+        f"uprung: the study file needs a correction before anything can run\n{error}"
+    )
 
-SIZES = {size_token(size): size for size in STUDY.sizes}  # path token -> size as the user wrote it
+SIZES = {
+    size_token(size): size for size in STUDY.sizes
+}  # path token -> size as the user wrote it
 SMALLEST = next(iter(SIZES))
 DEVICE = STUDY.training.device
 
@@ -43,6 +56,16 @@ def part(section):
 def reference_of(arm):
     """Return the name of the reference fit of an arm, or None when it keeps the checkpoint's."""
     return STUDY.arms[arm].atomref.fit
+
+
+def reference_input(wildcards):
+    """Return the reference table of a run's arm, none for `from: checkpoint`."""
+    name = reference_of(wildcards.arm)
+    return (
+        [f"<results>/references/{name}/n{wildcards.size}/seed{wildcards.seed}.csv"]
+        if name
+        else []
+    )
 
 
 wildcard_constraints:

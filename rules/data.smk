@@ -2,8 +2,6 @@
 
 
 rule frames:
-    message:
-        "Reading {wildcards.fidelity}: labelled structures into the frames table"
     input:
         lambda w: SOURCES[w.fidelity],
     output:
@@ -12,22 +10,24 @@ rule frames:
         "<results>/logs/frames/{fidelity}.log",
     benchmark:
         "<results>/benchmarks/frames/{fidelity}.tsv"
+    conda:
+        "../envs/analysis.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
     params:
         fidelity=lambda w: part(STUDY.fidelities[w.fidelity]),
-        needed=lambda w: STUDY.transfer.targets if w.fidelity == STUDY.high else ["energy"],
+        needed=lambda w: (
+            STUDY.transfer.targets if w.fidelity == STUDY.high else ["energy"]
+        ),
         code=code_digest("uprung.sources"),
-    conda:
-        "../envs/analysis.yaml"
+    message:
+        "Reading {wildcards.fidelity}: labelled structures into the frames table"
     script:
         "../scripts/write_frames.py"
 
 
 rule pairs:
-    message:
-        "Pairing the structures of {wildcards.pair}"
     input:
         low=lambda w: f"<results>/frames/{STUDY.pairs[w.pair].low}/manifest.json",
         high=lambda w: f"<results>/frames/{STUDY.pairs[w.pair].high}/manifest.json",
@@ -38,6 +38,8 @@ rule pairs:
         "<results>/logs/pairs/{pair}.log",
     benchmark:
         "<results>/benchmarks/pairs/{pair}.tsv"
+    conda:
+        "../envs/analysis.yaml"
     resources:
         mem_mb=4000,
         runtime=30,
@@ -45,15 +47,13 @@ rule pairs:
         match=lambda w: STUDY.pairs[w.pair].match,
         tolerance=lambda w: STUDY.pairs[w.pair].tolerance,
         code=code_digest("uprung.pairing"),
-    conda:
-        "../envs/analysis.yaml"
+    message:
+        "Pairing the structures of {wildcards.pair}"
     script:
         "../scripts/pair_frames.py"
 
 
 rule split:
-    message:
-        "Splitting into train, validation and test"
     input:
         low=f"<results>/frames/{STUDY.low}/manifest.json",
         high=f"<results>/frames/{STUDY.high}/manifest.json",
@@ -65,6 +65,8 @@ rule split:
         "<results>/logs/split.log",
     benchmark:
         "<results>/benchmarks/split.tsv"
+    conda:
+        "../envs/analysis.yaml"
     resources:
         mem_mb=4000,
         runtime=60,
@@ -76,15 +78,13 @@ rule split:
         split=part(STUDY.split),
         select=part(STUDY.transfer.select),
         code=code_digest("uprung.splits"),
-    conda:
-        "../envs/analysis.yaml"
+    message:
+        "Splitting into train, validation and test"
     script:
         "../scripts/split_frames.py"
 
 
 rule order:
-    message:
-        "Ordering the training frames for seed {wildcards.seed}: every size is a prefix"
     input:
         "<results>/split/split.parquet",
     output:
@@ -93,6 +93,8 @@ rule order:
         "<results>/logs/order/seed{seed}.log",
     benchmark:
         "<results>/benchmarks/order/seed{seed}.tsv"
+    conda:
+        "../envs/analysis.yaml"
     resources:
         mem_mb=2000,
         runtime=10,
@@ -101,15 +103,13 @@ rule order:
         draw=STUDY.split.draw,
         key=STUDY.split.key,
         code=code_digest("uprung.splits"),
-    conda:
-        "../envs/analysis.yaml"
+    message:
+        "Ordering the training frames for seed {wildcards.seed}: every size is a prefix"
     script:
         "../scripts/order_frames.py"
 
 
 rule sizes:
-    message:
-        "Resolving the training-set sizes"
     input:
         orders=expand("<results>/split/order/seed{seed}.parquet", seed=STUDY.seeds),
         frames=f"<results>/frames/{STUDY.high}/manifest.json",
@@ -119,6 +119,8 @@ rule sizes:
         "<results>/logs/sizes.log",
     benchmark:
         "<results>/benchmarks/sizes.tsv"
+    conda:
+        "../envs/analysis.yaml"
     resources:
         mem_mb=2000,
         runtime=10,
@@ -126,7 +128,7 @@ rule sizes:
         seeds=STUDY.seeds,
         sizes=STUDY.sizes,
         code=code_digest("uprung.splits"),
-    conda:
-        "../envs/analysis.yaml"
+    message:
+        "Resolving the training-set sizes"
     script:
         "../scripts/resolve_sizes.py"

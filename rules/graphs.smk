@@ -2,8 +2,6 @@
 
 
 rule build_graphs:
-    message:
-        "Building the neighbour graphs of {params.fidelity}"
     input:
         frames=f"<results>/frames/{STUDY.high}/manifest.json",
         split="<results>/split/split.parquet",
@@ -15,6 +13,8 @@ rule build_graphs:
         "<results>/logs/graphs.log",
     benchmark:
         "<results>/benchmarks/graphs.tsv"
+    conda:
+        "../envs/training.yaml"
     threads: 2
     resources:
         mem_mb=8000,
@@ -23,8 +23,8 @@ rule build_graphs:
         fidelity=STUDY.high,
         label=STUDY.fidelities[STUDY.high].energy,
         code=code_digest("uprung.dataset"),
-    conda:
-        "../envs/training.yaml"
+    message:
+        "Building the neighbour graphs of {params.fidelity}"
     script:
         "../scripts/build_graphs.py"
 

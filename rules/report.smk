@@ -2,18 +2,22 @@
 
 
 rule write_report:
-    message:
-        "Writing the report"
     input:
-        frames=expand("<results>/frames/{fidelity}/manifest.json", fidelity=STUDY.fidelities),
+        frames=expand(
+            "<results>/frames/{fidelity}/manifest.json", fidelity=STUDY.fidelities
+        ),
         pairs=expand("<results>/pairs/{pair}/manifest.json", pair=STUDY.pairs),
         split="<results>/split/manifest.json",
         sizes="<results>/split/sizes.csv",
         summaries=expand("<results>/analysis/{pair}/summary.json", pair=STUDY.pairs),
-        correlations=expand("<results>/analysis/{pair}/correlation.csv", pair=STUDY.pairs),
+        correlations=expand(
+            "<results>/analysis/{pair}/correlation.csv", pair=STUDY.pairs
+        ),
         shifts=expand("<results>/analysis/{pair}/shift.csv", pair=STUDY.pairs),
         shift_figures=expand(
-            "<results>/figures/{pair}-{figure}.svg", pair=STUDY.pairs, figure=SHIFT_FIGURES
+            "<results>/figures/{pair}-{figure}.svg",
+            pair=STUDY.pairs,
+            figure=SHIFT_FIGURES,
         ),
         references="<results>/references/references.csv",
         reference_figure="<results>/figures/references.svg",
@@ -31,14 +35,16 @@ rule write_report:
         "<results>/logs/report.log",
     benchmark:
         "<results>/benchmarks/report.tsv"
+    conda:
+        "../envs/analysis.yaml"
     resources:
         mem_mb=2000,
         runtime=15,
     params:
         study=STUDY.model_dump(mode="json", by_alias=True),
         code=code_digest("uprung.report.page"),
-    conda:
-        "../envs/analysis.yaml"
+    message:
+        "Writing the report"
     script:
         "../scripts/write_report.py"
 

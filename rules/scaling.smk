@@ -5,8 +5,6 @@ ARM_LABELS = {name: arm.label or name for name, arm in STUDY.arms.items()}
 
 
 rule collect_curves:
-    message:
-        "Collecting the learning curves of {params.n_runs} runs"
     input:
         metrics=expand("{run}/metrics.json", run=RUNS),
         predictions=expand("{run}/predictions.parquet", run=RUNS),
@@ -18,6 +16,8 @@ rule collect_curves:
         "<results>/logs/scaling/curves.log",
     benchmark:
         "<results>/benchmarks/scaling/curves.tsv"
+    conda:
+        "../envs/analysis.yaml"
     resources:
         mem_mb=4000,
         runtime=60,
@@ -29,15 +29,13 @@ rule collect_curves:
         falling=STUDY.scaling.falling,
         bootstrap=STUDY.scaling.bootstrap,
         code=code_digest("uprung.curves"),
-    conda:
-        "../envs/analysis.yaml"
+    message:
+        "Collecting the learning curves of {params.n_runs} runs"
     script:
         "../scripts/collect_curves.py"
 
 
 rule fit_laws:
-    message:
-        "Fitting scaling laws, crossovers and data multipliers"
     input:
         "<results>/scaling/curves.csv",
     output:
@@ -49,21 +47,21 @@ rule fit_laws:
         "<results>/logs/scaling/laws.log",
     benchmark:
         "<results>/benchmarks/scaling/laws.tsv"
+    conda:
+        "../envs/analysis.yaml"
     resources:
         mem_mb=2000,
         runtime=30,
     params:
         scratch=SCRATCH,
         code=code_digest("uprung.scaling"),
-    conda:
-        "../envs/analysis.yaml"
+    message:
+        "Fitting scaling laws, crossovers and data multipliers"
     script:
         "../scripts/fit_laws.py"
 
 
 rule plot_scaling:
-    message:
-        "Drawing the learning curves"
     input:
         curves="<results>/scaling/curves.csv",
         history="<results>/scaling/history.csv",
@@ -72,16 +70,24 @@ rule plot_scaling:
         published=find_file("data/paper/scaling_points.csv", FOLDERS, key="data"),
     output:
         curves=report(
-            "<results>/figures/learning-curves.svg", category="Scaling", labels={"figure": "learning curves"}
+            "<results>/figures/learning-curves.svg",
+            category="Scaling",
+            labels={"figure": "learning curves"},
         ),
         convergence=report(
-            "<results>/figures/convergence.svg", category="Scaling", labels={"figure": "convergence"}
+            "<results>/figures/convergence.svg",
+            category="Scaling",
+            labels={"figure": "convergence"},
         ),
-        png=expand("<results>/figures/{figure}.png", figure=["learning-curves", "convergence"]),
+        png=expand(
+            "<results>/figures/{figure}.png", figure=["learning-curves", "convergence"]
+        ),
     log:
         "<results>/logs/scaling/figures.log",
     benchmark:
         "<results>/benchmarks/scaling/figures.tsv"
+    conda:
+        "../envs/analysis.yaml"
     resources:
         mem_mb=2000,
         runtime=15,
@@ -91,8 +97,8 @@ rule plot_scaling:
         budget=next(iter(STUDY.budgets)),
         show_published=STUDY.scaling.show_published,
         code=code_digest("uprung.figures.scaling"),
-    conda:
-        "../envs/analysis.yaml"
+    message:
+        "Drawing the learning curves"
     script:
         "../scripts/plot_scaling.py"
 

@@ -1,18 +1,16 @@
 """Training of every (budget, arm, size, seed) and evaluation on the test split."""
 
 RUN = "{budget}/{arm}/n{size}/seed{seed}"
-RUNS = expand(f"<results>/runs/{RUN}", budget=STUDY.budgets, arm=STUDY.arms, size=SIZES, seed=STUDY.seeds)
-
-
-def reference_input(wildcards):
-    """Return the reference table of a run's arm, none for `from: checkpoint`."""
-    name = reference_of(wildcards.arm)
-    return [f"<results>/references/{name}/n{wildcards.size}/seed{wildcards.seed}.csv"] if name else []
+RUNS = expand(
+    f"<results>/runs/{RUN}",
+    budget=STUDY.budgets,
+    arm=STUDY.arms,
+    size=SIZES,
+    seed=STUDY.seeds,
+)
 
 
 rule train_run:
-    message:
-        "Training {wildcards.arm} on n = {wildcards.size}, seed {wildcards.seed}, {wildcards.budget}"
     input:
         graphs="<results>/graphs/manifest.json",
         split="<results>/split/split.parquet",
@@ -27,6 +25,8 @@ rule train_run:
         f"<results>/logs/runs/{RUN}/train.log",
     benchmark:
         f"<results>/benchmarks/runs/{RUN}/train.tsv"
+    conda:
+        "../envs/training.yaml"
     threads: STUDY.training.threads
     resources:
         mem_mb=lambda w, attempt: STUDY.training.memory_mb * attempt,
@@ -37,20 +37,22 @@ rule train_run:
         budget=lambda w: part(STUDY.budgets[w.budget]),
         size=lambda w: SIZES[w.size],
         fidelity=STUDY.high,
-        recipe={k: v for k, v in part(STUDY.training).items() if k not in ("minutes", "memory_mb")},
+        recipe={
+            k: v
+            for k, v in part(STUDY.training).items()
+            if k not in ("minutes", "memory_mb")
+        },
         pretrained=STUDY.transfer.pretrained,
         targets=STUDY.transfer.targets,
         code=code_digest("uprung.training", "uprung.potential.arms", "uprung.splits"),
         state=f"<results>/state/runs/{RUN}/last.ckpt",
-    conda:
-        "../envs/training.yaml"
+    message:
+        "Training {wildcards.arm} on n = {wildcards.size}, seed {wildcards.seed}, {wildcards.budget}"
     script:
         "../scripts/train.py"
 
 
 rule evaluate_run:
-    message:
-        "Testing {wildcards.arm} on n = {wildcards.size}, seed {wildcards.seed}, {wildcards.budget}"
     input:
         graphs="<results>/graphs/manifest.json",
         split="<results>/split/split.parquet",
@@ -66,6 +68,8 @@ rule evaluate_run:
         f"<results>/logs/runs/{RUN}/evaluate.log",
     benchmark:
         f"<results>/benchmarks/runs/{RUN}/evaluate.tsv"
+    conda:
+        "../envs/training.yaml"
     threads: STUDY.training.threads
     resources:
         mem_mb=STUDY.training.memory_mb,
@@ -78,8 +82,8 @@ rule evaluate_run:
         device=DEVICE,
         threads=STUDY.training.threads,
         code=code_digest("uprung.evaluate", "uprung.curves", "uprung.splits"),
-    conda:
-        "../envs/training.yaml"
+    message:
+        "Testing {wildcards.arm} on n = {wildcards.size}, seed {wildcards.seed}, {wildcards.budget}"
     script:
         "../scripts/evaluate.py"
 

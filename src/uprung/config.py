@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -47,19 +47,27 @@ def _name(value: str) -> str:
 
 def _size(value: object) -> str:
     token = str(value)
-    if isinstance(value, bool) or not SIZE.fullmatch(token):
+    share = float(token[:-1]) if SIZE.fullmatch(token) and token.endswith("%") else 100.0
+    if isinstance(value, bool) or not SIZE.fullmatch(token) or not 0 < share <= 100:
         raise ValueError(
             f"{value!r} is not a size: give a number of frames (400), a share of the training materials "
-            "('0.1%'), or 'all'"
+            "('0.1%', up to '100%'), or 'all'"
         )
     return token
+
+
+def _unique(values: list[Any]) -> list[Any]:
+    double = sorted({str(v) for v in values if values.count(v) > 1})
+    if double:
+        raise ValueError(f"{', '.join(double)} given more than once")
+    return values
 
 
 def parse_elements(items: Sequence[str]) -> frozenset[int]:
     """Return the atomic numbers that a list of symbols and ranges names: `['Yb', '58-71', '84-']`.
 
     Raises:
-        ValueError: an item is neither a symbol nor a range of atomic numbers.
+        ValueError: an item is neither a symbol nor a rising range of atomic numbers within 1 to 94.
     """
     found = set[int]()
     for item in items:
@@ -68,6 +76,8 @@ def parse_elements(items: Sequence[str]) -> frozenset[int]:
             found.add(SYMBOLS.index(item) + 1)
         elif numbers:
             first, last = int(numbers[1]), int(numbers[3] or (94 if numbers[2] else numbers[1]))
+            if not 1 <= first <= last <= len(SYMBOLS):
+                raise ValueError(f"{item!r} is not a rising range of atomic numbers within 1-{len(SYMBOLS)}")
             found.update(range(first, last + 1))
         else:
             raise ValueError(f"{item!r} is neither an element symbol (Yb) nor a range of atomic numbers (58-71, 84-)")
@@ -150,7 +160,7 @@ class Transfer(_Section):
     pretrained: Literal["chgnet-0.3.0", "chgnet-r2scan"] = Field(
         default="chgnet-0.3.0", description="Checkpoint of the pretrained arms, shipped in the chgnet package."
     )
-    targets: list[Target] = Field(
+    targets: Annotated[list[Target], AfterValidator(_unique)] = Field(
         default=["energy", "force", "stress", "magmom"],
         min_length=1,
         description="Labels in the loss. One that the target fidelity has no labels for is an error.",
@@ -171,6 +181,12 @@ class Split(_Section):
     val: float = Field(default=1, gt=0, description="Share for validation.")
     test: float = Field(default=1, gt=0, description="Share for the test.")
     key: str = Field(default="uprung", description="Key of the hash: another key is another split.")
+
+    @model_validator(mode="after")
+    def _draw_keeps_groups(self) -> Self:
+        if self.group == "frame" and self.draw == "material":
+            raise ValueError("`group: frame` cuts through materials, so it needs `draw: frame`")
+        return self
 
 
 class Reference(_Section):
@@ -323,10 +339,10 @@ class Study(_Section):
         description="Reference fits by name; `target`, `source` and `residual` are always there.",
     )
     arms: dict[Name, Arm] = Field(min_length=1, description="Strategies by name.")
-    sizes: list[Size] = Field(
+    sizes: Annotated[list[Size], AfterValidator(_unique)] = Field(
         min_length=1, description="Training-set sizes: frames (400), share of the materials ('0.1%'), or all."
     )
-    seeds: list[Annotated[int, Field(ge=0)]] = Field(
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(_unique)] = Field(
         min_length=1, description="Each seed draws its own nested subsets and initial weights."
     )
     budgets: dict[Name, Budget] = Field(min_length=1, description="Lengths of training by name.")
@@ -344,33 +360,44 @@ class Study(_Section):
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
-        for name, pair in self.pairs.items():
-            for side in (pair.low, pair.high):
-                _known(side, self.fidelities, f"pairs.{name}", "fidelity")
-        _known(self.transfer.pair, self.pairs, "transfer.pair", "pair")
-        for name, arm in self.arms.items():
-            if arm.atomref.fit is not None:
-                _known(arm.atomref.fit, self.references, f"arms.{name}.atomref.fit", "reference")
-                labels = self.references[arm.atomref.fit].labels
-                if labels == "residual" and arm.init != "pretrained":
-                    raise ValueError(
-                        f"arms.{name}: a residual reference is fitted to target − pretrained prediction, so it needs "
-                        "`init: pretrained`"
-                    )
-        _known(self.scaling.baseline, self.references, "scaling.baseline", "reference")
-        if self.references[self.scaling.baseline].labels == "residual":
-            raise ValueError("scaling.baseline: a residual reference predicts nothing by itself")
-        for key, values in (("seeds", self.seeds), ("sizes", self.sizes)):
-            double = sorted({str(v) for v in values if list(values).count(v) > 1})
-            if double:
-                raise ValueError(f"{key}: {', '.join(double)} given more than once")
-        if self.split.draw == "frame" and any("%" in size for size in self.sizes):
-            raise ValueError(
-                "sizes: a share of the training materials needs `split: {draw: material}`, not draw: frame"
-            )
-        if self.split.group == "frame" and self.split.draw == "material":
-            raise ValueError("split: `group: frame` cuts through materials, so it needs `draw: frame`")
+        found = [*self._unknown_names(), *self._contradictions()]
+        if found:
+            raise ValueError("\n".join(found))
         return self
+
+    def _unknown_names(self) -> Iterator[str]:
+        """Yield a message for every name that is used, but defined nowhere."""
+        used: list[tuple[str, str, dict[str, Any], str]] = [
+            *((pair.low, f"pairs.{name}.low", self.fidelities, "fidelity") for name, pair in self.pairs.items()),
+            *((pair.high, f"pairs.{name}.high", self.fidelities, "fidelity") for name, pair in self.pairs.items()),
+            (self.transfer.pair, "transfer.pair", self.pairs, "pair"),
+            *(
+                (arm.atomref.fit, f"arms.{name}.atomref.fit", self.references, "reference")
+                for name, arm in self.arms.items()
+                if arm.atomref.fit is not None
+            ),
+            (self.scaling.baseline, "scaling.baseline", self.references, "reference"),
+        ]
+        for name, where, known, what in used:
+            if name not in known:
+                yield f"{where}: no {what} named {name!r}{_suggest(name, list(known))}"
+
+    def _contradictions(self) -> Iterator[str]:
+        """Yield a message for every two choices that cannot go together."""
+        residual = {name for name, reference in self.references.items() if reference.labels == "residual"}
+        for name, arm in self.arms.items():
+            if arm.atomref.fit in residual and arm.init != "pretrained":
+                yield (
+                    f"arms.{name}: a residual reference is fitted to target − pretrained prediction, so it needs "
+                    "`init: pretrained`"
+                )
+        if self.scaling.baseline in residual:
+            yield "scaling.baseline: a residual reference predicts nothing by itself"
+        if self.split.draw == "frame" and any("%" in size for size in self.sizes):
+            yield "sizes: a share of the training materials needs `split: {draw: material}`, not draw: frame"
+        for name, budget in self.budgets.items():
+            if budget.kept == "val-energy" and "energy" not in self.transfer.targets:
+                yield f"budgets.{name}.keep: val-energy needs energy in transfer.targets (allowed: last, val-loss)"
 
     @property
     def low(self) -> str:
@@ -381,11 +408,6 @@ class Study(_Section):
     def high(self) -> str:
         """Name of the target fidelity of the transfer."""
         return self.pairs[self.transfer.pair].high
-
-
-def _known(name: str, known: dict[str, Any], where: str, what: str) -> None:
-    if name not in known:
-        raise ValueError(f"{where}: no {what} named {name!r}{_suggest(name, list(known))}")
 
 
 def _suggest(word: str, choices: list[str]) -> str:
@@ -412,7 +434,7 @@ def load_study(data: dict[str, Any], *, where: str = "study file") -> Study:
     try:
         return Study.model_validate(data)
     except ValidationError as error:
-        lines = [f"{where}: {_explain(problem, data)}" for problem in error.errors()]
+        lines = [f"{where}: {line}" for problem in error.errors() for line in _explain(problem, data).splitlines()]
         raise StudyError("\n".join(lines)) from None
 
 
@@ -444,10 +466,9 @@ def _explain(problem: Any, data: dict[str, Any]) -> str:
         expected = problem["ctx"]["expected"].replace(" or ", ", ").replace("'", "").split(", ")
         return f"{key}: {value!r} is not allowed{_suggest(str(value), expected)}"
     message = problem["msg"].removeprefix("Value error, ")
-    message = message[0].lower() + message[1:]
     if kind == "value_error":
         return f"{key}: {message}" if key and not message.startswith(key) else message
-    return f"{key}: {value!r}: {message}"
+    return f"{key}: {value!r}: {message[0].lower() + message[1:]}"
 
 
 def _keys_at(location: list[Any]) -> list[str]:

@@ -24,23 +24,15 @@ def predict(
     """Return predictions for some frames, atoms in the order of the rows.
 
     Returns:
-        energy (n,) eV/atom, energy_gnn (n,) eV/atom without the reference energies, force (atoms, 3) eV/Å, stress
+        energy (n,) eV/atom, network (n,) eV/atom without the reference energies, force (atoms, 3) eV/Å, stress
         (n, 3, 3) GPa, magmom (atoms,) |μB|; only what the targets name.
     """
     module = Packed(model.to(device), targets).eval()
     parts: dict[str, list[NDArray[np.float64]]] = {}
     for chunk in chunks_by_cost(dataset, rows):
         output = module(PackedBatch.from_arrays(dataset.graphs.pack(chunk), device))
-        named = {
-            "energy": output.energy,
-            "energy_gnn": output.energy_gnn,
-            "force": output.forces,
-            "stress": output.stress,
-            "magmom": output.magmom,
-        }
-        for name, values in named.items():
-            if values is not None:
-                parts.setdefault(name, []).append(values.detach().to("cpu", torch.float64).numpy())
+        for name, values in output.items():
+            parts.setdefault(name, []).append(values.detach().to("cpu", torch.float64).numpy())
     return {name: np.concatenate(values) for name, values in parts.items()}
 
 

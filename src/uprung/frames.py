@@ -46,7 +46,14 @@ SCHEMA = pa.schema(
 )
 
 #: Labels beyond these are mistakes of a calculation or of a unit, not physics (dimers at 0.5 Å stay below).
-LIMITS = {"energy per atom": (1e3, "eV/atom"), "force": (1e4, "eV/Å"), "stress": (1e4, "GPa"), "magmom": (20.0, "μB")}
+LIMITS = {
+    "energy per atom": (1e3, "eV/atom"),
+    "free energy per atom": (1e3, "eV/atom"),
+    "correction per atom": (1e3, "eV/atom"),
+    "force": (1e4, "eV/Å"),
+    "stress": (1e4, "GPa"),
+    "magmom": (20.0, "μB"),
+}
 #: Target that a network learns -> column of its label.
 LABEL_COLUMNS = {"energy": "energy", "force": "forces", "stress": "stress_gpa", "magmom": "magmom"}
 ROWS_PER_PART = 100_000
@@ -104,12 +111,13 @@ def problem(frame: Frame) -> str | None:
     sizes = {
         "energy per atom": frame.energy and frame.energy / n,
         "free energy per atom": frame.energy_free and frame.energy_free / n,
+        "correction per atom": frame.correction and frame.correction / n,
         "force": _largest(frame.forces),
         "stress": _largest(frame.stress_gpa),
         "magmom": _largest(frame.magmom),
     }
     for name, size in sizes.items():
-        limit, unit = LIMITS[name.removeprefix("free ")]
+        limit, unit = LIMITS[name]
         if size is not None and not abs(size) <= limit:  # NaN fails the comparison, too
             return f"{name} {size:.4g} {unit} is beyond {limit:g}"
     return None
@@ -339,7 +347,8 @@ def read_frames(manifest: str | Path, *, columns: list[str] | None = None) -> Fr
     """Read the table that a manifest describes.
 
     Raises:
-        FramesError: a part is missing or has another number of rows than the manifest says.
+        FramesError: a part is missing, is no complete Parquet file, or has another number of rows than the manifest
+            says.
     """
     manifest = Path(manifest)
     facts = json.loads(manifest.read_text())
@@ -348,7 +357,12 @@ def read_frames(manifest: str | Path, *, columns: list[str] | None = None) -> Fr
         path = manifest.parent / part["file"]
         if not path.exists():
             raise FramesError(f"{manifest}: part {part['file']} is missing; rerun the frames of this fidelity")
-        table = pq.read_table(path, columns=columns, schema=SCHEMA if columns is None else None)
+        try:
+            table = pq.read_table(path, columns=columns, schema=SCHEMA if columns is None else None)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise FramesError(
+                f"{path}: not a complete Parquet file ({error}); rerun the frames of this fidelity"
+            ) from None
         if table.num_rows != part["rows"]:
             raise FramesError(f"{path}: {table.num_rows} rows, the manifest says {part['rows']}")
         parts.append(table)

@@ -11,8 +11,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from uprung import __version__
+
 ROOT = Path(__file__).parent
-PACKAGES = ("uprung", "chgnet", "torch", "lightning", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy", "vesin")
+PACKAGES = ("chgnet", "torch", "lightning", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy", "vesin")
 
 
 def code_digest(*modules: str) -> str:
@@ -55,7 +57,7 @@ def _imports(module: str) -> tuple[str, ...]:
     for node in ast.walk(_tree(module)):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("uprung"):
             base = node.module or ""
-            names += [f"{base}.{a.name}" for a in node.names if _path(f"{base}.{a.name}").exists()] or [base]
+            names += [f"{base}.{a.name}" if _path(f"{base}.{a.name}").exists() else base for a in node.names]
         elif isinstance(node, ast.Import):
             names += [a.name for a in node.names if a.name.startswith("uprung.")]
     return tuple(sorted(set(names)))
@@ -73,13 +75,13 @@ def _digest(module: str) -> str:
                 and isinstance(first.value, ast.Constant)
                 and first.value.value.__class__ is str
             ):
-                body[0] = ast.Pass()
+                del body[0]
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that decide the numbers."""
-    found = {"python": platform.python_version()}
+    found = {"uprung": __version__, "python": platform.python_version()}
     for package in PACKAGES:
         try:
             found[package] = importlib.metadata.version(package)

@@ -259,7 +259,8 @@ def crossovers(
     """Return where each other arm's law meets that of `scratch`, and where the measured curves change order.
 
     One row per budget, fidelity, target and arm: the fields of `Crossover` (`better_above` as the arm's name) and
-    of `observed_crossing`. A refused law gives kind 'none' with the reason; without a scratch arm there are no rows. Raises ValueError for an unknown arm.
+    of `observed_crossing`. A refused law gives kind 'none' with the reason; without a scratch arm there are no rows.
+    Raises ValueError for an unknown arm.
     """
     if scratch is None:
         return pd.DataFrame(columns=[*PAIR_KEYS, *CROSSOVER_COLUMNS])

@@ -213,7 +213,7 @@ def training_order(train: pd.DataFrame, *, draw: Literal["material", "frame"], s
         `train` sorted by unit, with columns `unit`, `unit_rank` (0 first) and `n_frames` (frames up to and
         including this row's unit). Units sort by a hash of seed and name: a new unit enters without moving others.
     """
-    unit = train["material_id"] if draw == "material" else train["group"]
+    unit = train["material_id"] if draw == "material" else train["frame_id"]
     place = {name: hash_unit(str(name), f"{key}/order/{seed}") for name in unit.unique()}
     ranked = {name: rank for rank, name in enumerate(sorted(place, key=lambda name: (place[name], name)))}
     order = train.assign(unit=unit, unit_rank=unit.map(ranked)).sort_values(["unit_rank", "frame_id"])

@@ -6,11 +6,13 @@ is a function of seed and step alone, so that a run that was interrupted continu
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ from uprung.dataset import Dataset, Labels
 from uprung.frames import sha256
 from uprung.logs import progress
 from uprung.potential.checkpoint import save_chgnet
-from uprung.potential.packed import PackedBatch, Prediction, packed_forward
+from uprung.potential.packed import PackedBatch, packed_forward
 from uprung.provenance import hardware, versions
 
 LOG = logging.getLogger(__name__)
@@ -81,9 +83,12 @@ class Packed(nn.Module):
         super().__init__()
         self.chgnet, self.targets = chgnet, frozenset(targets)
 
-    def forward(self, batch: PackedBatch) -> Prediction:
-        """Predict what the targets need; derivatives stay differentiable in training mode."""
-        return packed_forward(
+    def forward(self, batch: PackedBatch) -> dict[str, Tensor]:
+        """Predict the targets, and `network`, the energy without references; differentiable in training mode.
+
+        A plain dictionary of tensors, because wrappers for several devices look through it.
+        """
+        found = packed_forward(
             self.chgnet,
             batch,
             forces="force" in self.targets,
@@ -91,27 +96,33 @@ class Packed(nn.Module):
             magmom="magmom" in self.targets,
             create_graph=self.training,
         )
+        named = {
+            "energy": found.energy,
+            "network": found.energy_gnn,
+            "force": found.forces,
+            "stress": found.stress,
+            "magmom": found.magmom,
+        }
+        return {name: values for name, values in named.items() if values is not None}
 
 
-def pairs_of(prediction: Prediction, labels: Labels, targets: Sequence[str]) -> dict[str, tuple[Tensor, Tensor]]:
+def pairs_of(
+    predicted: Mapping[str, Tensor], labels: Labels, targets: Sequence[str]
+) -> dict[str, tuple[Tensor, Tensor]]:
     """Return per target the predicted and labelled values where a label exists, flat.
 
     Energies are per structure (eV/atom), forces and stresses per component (eV/Å, GPa), moments per site (μB).
     """
-    device = prediction.energy.device
-    found: dict[str, tuple[Tensor | None, NDArray[Any]]] = {
-        "energy": (prediction.energy, labels.energy),
-        "force": (prediction.forces, labels.forces),
-        "stress": (prediction.stress, labels.stress),
-        "magmom": (prediction.magmom, labels.magmom),
+    known_labels = {
+        "energy": labels.energy,
+        "force": labels.forces,
+        "stress": labels.stress,
+        "magmom": labels.magmom,
     }
     result = {}
     for target in targets:
-        predicted, label = found[target]
-        if predicted is None:
-            raise TrainingError(f"the network was not asked for {target}")
-        values = torch.as_tensor(np.ascontiguousarray(label).ravel()).to(device, predicted.dtype)
-        flat = predicted.reshape(-1)
+        flat = predicted[target].reshape(-1)
+        values = torch.from_numpy(np.ascontiguousarray(known_labels[target]).ravel()).to(flat.device, flat.dtype)
         known = torch.isfinite(values)
         result[target] = (flat, values) if bool(known.all()) else (flat[known], values[known])
     return result
@@ -131,8 +142,7 @@ def loss_sums(
 
 def total_loss(huber: Mapping[str, Tensor], count: Mapping[str, int], weights: Mapping[str, float]) -> Tensor:
     """Return Σ_t w_t · (mean Huber loss of target t); a target without a label in the batch adds nothing."""
-    terms = [weights[t] * huber[t] / count[t] for t in huber if count[t]]
-    return torch.stack(terms).sum()
+    return torch.stack([weights[t] * huber[t] / max(count[t], 1) for t in huber]).sum()
 
 
 @dataclass
@@ -216,8 +226,11 @@ def train(
         what: name of the run on the progress bar.
 
     Raises:
-        TrainingError: a loss that is not finite, with the step.
+        TrainingError: no frame to train on or to validate with; a loss that is not finite, with the step.
     """
+    for rows, side in ((train_rows, "training"), (val_rows, "validation")):
+        if not len(rows):
+            raise TrainingError(f"no {side} frame; give `split` other shares or another key, or use more data")
     fabric = Fabric(accelerator=recipe.device, devices=1, precision="32-true")
     module = Packed(model, targets)
     trainable = [p for p in model.parameters() if p.requires_grad]
@@ -226,7 +239,8 @@ def train(
     plan = schedule(budget, len(train_rows), recipe.batch_size, seed)
     score = "val_energy" if budget.kept == "val-energy" else "val_loss"
     window: list[float] = []  # losses since the last validation
-    run = _resume(state, model, optimiser, window, recipe.device) or Run()
+    identity = _identity(model, dataset, (train_rows, val_rows), plan=plan, recipe=recipe, targets=targets, score=score)
+    run = _resume(state, identity, model, optimiser, window, recipe.device) or Run()
     validate_at = plan.validation_steps(recipe.validations)
     weights = recipe.weights.model_dump()
     begin = saved = time.monotonic()
@@ -279,18 +293,50 @@ def train(
             now = time.monotonic()
             if run.step in validate_at or now - saved > 60 * recipe.checkpoint_minutes:
                 run.seconds = before + now - begin
-                _save(state, run, model, optimiser, window)
+                _save(state, identity, run, model, optimiser, window)
                 saved = now
     run.seconds = before + time.monotonic() - begin
     return run
 
 
-def _save(state: Path, run: Run, model: CHGNet, optimiser: torch.optim.Optimizer, window: list[float]) -> None:
+def _identity(
+    model: CHGNet,
+    dataset: Dataset,
+    rows: tuple[NDArray[np.int64], NDArray[np.int64]],
+    *,
+    plan: Schedule,
+    recipe: Training,
+    targets: Sequence[str],
+    score: str,
+) -> str:
+    """Return a digest of all that decides a run's numbers, so that no run continues the state of another."""
+    facts = {
+        "plan": asdict(plan),
+        "recipe": recipe.model_dump(mode="json", exclude={"checkpoint_minutes", "minutes", "memory_mb"}),
+        "targets": list(targets),
+        "score": score,
+        "data": dataset.manifest,
+        "trainable": [name for name, p in model.named_parameters() if p.requires_grad],
+    }
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for chosen in rows:
+        labels = dataset.labels(chosen)
+        for values in (chosen, labels.energy, labels.forces, labels.stress, labels.magmom):
+            digest.update(np.ascontiguousarray(values).tobytes())
+    for weights in model.state_dict().values():
+        digest.update(weights.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _save(
+    state: Path, identity: str, run: Run, model: CHGNet, optimiser: torch.optim.Optimizer, window: list[float]
+) -> None:
     """Write the resumable state aside and rename; the one before stays as `.previous`."""
     state.parent.mkdir(parents=True, exist_ok=True)
     aside = state.with_suffix(".tmp")
     torch.save(
         {
+            "identity": identity,
             "run": {f: getattr(run, f) for f in run.__dataclass_fields__},
             "window": window,
             "model": model.state_dict(),
@@ -304,9 +350,9 @@ def _save(state: Path, run: Run, model: CHGNet, optimiser: torch.optim.Optimizer
 
 
 def _resume(
-    state: Path, model: CHGNet, optimiser: torch.optim.Optimizer, window: list[float], device: str
+    state: Path, identity: str, model: CHGNet, optimiser: torch.optim.Optimizer, window: list[float], device: str
 ) -> Run | None:
-    """Load the newest readable state into model and optimiser; None when there is none."""
+    """Load the newest readable state of this very run into model and optimiser; None when there is none."""
     for path in (state, state.with_suffix(".previous")):
         if not path.exists():
             continue
@@ -314,6 +360,9 @@ def _resume(
             stored = torch.load(path, map_location=device, weights_only=True)
         except Exception as error:  # a truncated file raises whatever its first broken byte asks for
             LOG.warning("%s cannot be read (%s); trying the checkpoint before it", path, type(error).__name__)
+            continue
+        if stored.get("identity") != identity:
+            LOG.warning("%s was written under other data, options or initial weights; not continued", path)
             continue
         model.load_state_dict(stored["model"])
         optimiser.load_state_dict(stored["optimiser"])

@@ -28,6 +28,7 @@ from chgnet.model.functions import MLP, GatedMLP
 from torch import Tensor, nn
 
 from uprung.graphs import PackedArrays
+from uprung.potential.norm import normalise
 
 EV_PER_A3_IN_GPA = 160.21766208  # the constant of chgnet, so that both give the same stress
 
@@ -190,17 +191,24 @@ def _network(model: CHGNet, batch: PackedBatch, vector: Tensor, magmom: bool) ->
     bond = F.linear(basis, model.bond_embedding.weight)
     atom = torch.index_select(model.atom_embedding.embedding.weight, 0, batch.numbers - 1)
     last = len(model.atom_conv_layers) - 1
+    atom_gates = _gated([layer.twoBody_atom for layer in model.atom_conv_layers])
+    if has_angles:
+        bond_gates = _gated([layer.twoBody_bond for layer in model.bond_conv_layers])
+        angle_gates = _gated([layer.twoBody_bond for layer in model.angle_layers[:-1]])
     moment = None
     for index, layer in enumerate(model.atom_conv_layers):
         if index == last and magmom:
             moment = model.site_wise(atom).view(-1).abs()
-        atom = _atom_conv(layer, batch, atom, bond, weight)
+        atom = _atom_conv(atom_gates[index], layer.mlp_out, batch, atom, bond, weight)
         if has_angles and index < last:
-            short = _bond_conv(model.bond_conv_layers[index], batch, atom, bond[:s], angle, bond_weight)
+            mlp_out = model.bond_conv_layers[index].mlp_out
+            short = _bond_conv(bond_gates[index], mlp_out, batch, atom, bond[:s], angle, bond_weight)
             bond = torch.cat([short, bond[s:]])
             if index < last - 1:
-                angle = _angle_update(model.angle_layers[index], batch, atom, short, angle)
-    return model.mlp(model.readout_norm(atom)).view(-1), moment
+                gated = angle_gates[index]
+                angle = angle + _gate(gated, _angle_input(gated, batch, atom, short, angle))
+    norm = model.readout_norm
+    return model.mlp(torch.addcmul(norm.bias, normalise(atom), norm.weight)).view(-1), moment
 
 
 def _radial_basis(rbf: Any, length: Tensor) -> Tensor:
@@ -229,62 +237,79 @@ def _angle_embedding(model: CHGNet, batch: PackedBatch, unit: Tensor) -> Tensor:
     return F.linear(waves, weight[:, 1:] / math.sqrt(math.pi), weight[:, 0] * _FOURIER_CONSTANT)
 
 
-def _atom_conv(layer: Any, batch: PackedBatch, atom: Tensor, bond: Tensor, weight: Tensor) -> Tensor:
+@dataclass(frozen=True)
+class _Gated:
+    """Parameters of one gated MLP, core and gate together: the first linear layer (128, inputs) and (128,), the
+    second (2, 64, 64) and (2, 1, 64) where there is one, and the affine part of layer norm (2, 1, 64)."""
+
+    first: Tensor
+    first_bias: Tensor
+    second: Tensor | None
+    second_bias: Tensor | None
+    scale: Tensor
+    shift: Tensor
+
+
+def _gated(mlps: list[Any]) -> list[_Gated]:
+    """Gather the parameters of equal gated MLPs, in a few operations for all of them."""
+    n = len(mlps)
+    halves = [half for mlp in mlps for half in (mlp.mlp_core.layers, mlp.mlp_gate.layers)]
+    norms = [norm for mlp in mlps for norm in (mlp.bn1, mlp.bn2)]
+    linear = [[layer for layer in half if isinstance(layer, nn.Linear)] for half in halves]
+    columns = [
+        torch.cat([layers[0].weight for layers in linear]).view(n, 128, -1).unbind(0),
+        torch.cat([layers[0].bias for layers in linear]).view(n, 128).unbind(0),
+        [None] * n,
+        [None] * n,
+        torch.cat([norm.weight for norm in norms]).view(n, 2, 1, 64).unbind(0),
+        torch.cat([norm.bias for norm in norms]).view(n, 2, 1, 64).unbind(0),
+    ]
+    if len(linear[0]) == 2:
+        columns[2] = torch.cat([layers[1].weight for layers in linear]).view(n, 2, 64, 64).unbind(0)
+        columns[3] = torch.cat([layers[1].bias for layers in linear]).view(n, 2, 1, 64).unbind(0)
+    return [_Gated(*values) for values in zip(*columns, strict=True)]
+
+
+def _gate(gated: _Gated, hidden: Tensor) -> Tensor:
+    """What follows the first linear layer: (n, 64) from its output (n, 128)."""
+    if gated.second is None or gated.second_bias is None:
+        value = hidden.view(-1, 2, 64).transpose(0, 1)
+    else:
+        hidden = F.silu(hidden).view(-1, 2, 64).transpose(0, 1)
+        value = torch.baddbmm(gated.second_bias, hidden, gated.second.transpose(1, 2))
+    core, gate = torch.addcmul(gated.shift, normalise(value), gated.scale).unbind(0)
+    return F.silu(core) * torch.sigmoid(gate)
+
+
+def _atom_conv(gated: _Gated, mlp_out: Any, batch: PackedBatch, atom: Tensor, bond: Tensor, weight: Tensor) -> Tensor:
     """Atom features after one convolution; ``bond`` and ``weight`` are (U, 64)."""
-    mlp = layer.twoBody_atom
-    first = torch.cat([mlp.mlp_core.layers[0].weight, mlp.mlp_gate.layers[0].weight])
-    bias = torch.cat([mlp.mlp_core.layers[0].bias, mlp.mlp_gate.layers[0].bias])
-    from_centre, from_bond, from_neighbour = torch.split(first, 64, dim=1)
-    hidden = torch.index_select(F.linear(atom, from_centre, bias), 0, batch.centre)
+    from_centre, from_bond, from_neighbour = torch.split(gated.first, 64, dim=1)
+    hidden = torch.index_select(F.linear(atom, from_centre, gated.first_bias), 0, batch.centre)
     hidden = hidden + torch.index_select(F.linear(atom, from_neighbour), 0, batch.neighbour)
     hidden = hidden.view(2, -1, 128) + F.linear(bond, from_bond)
-    message = _gate(mlp, _second_layer(mlp, F.silu(hidden.view(-1, 128))))
-    message = message.view(2, -1, 64) * weight
+    message = _gate(gated, hidden.view(-1, 128)).view(2, -1, 64) * weight
     total = _sum_rows(message.view(-1, 64), batch.centre, len(atom))
-    return torch.addmm(atom, total, layer.mlp_out.layers[1].weight.t())
+    return torch.addmm(atom, total, mlp_out.layers[1].weight.t())
 
 
-def _angle_input(mlp: GatedMLP, batch: PackedBatch, atom: Tensor, short: Tensor, angle: Tensor, index: int) -> Tensor:
-    """First linear layer (number ``index``) on [first bond, second bond, angle, centre], (T, 128)."""
-    core, gate = mlp.mlp_core.layers[index], mlp.mlp_gate.layers[index]
-    weight, bias = torch.cat([core.weight, gate.weight]), torch.cat([core.bias, gate.bias])
-    from_first, from_second, from_angle, from_centre = torch.split(weight, 64, dim=1)
-    hidden = F.linear(angle, from_angle, bias)
+def _angle_input(gated: _Gated, batch: PackedBatch, atom: Tensor, short: Tensor, angle: Tensor) -> Tensor:
+    """First linear layer on [first bond, second bond, angle, centre], (T, 128)."""
+    from_first, from_second, from_angle, from_centre = torch.split(gated.first, 64, dim=1)
+    hidden = F.linear(angle, from_angle, gated.first_bias)
     hidden = hidden + torch.index_select(F.linear(short, from_first), 0, batch.angle_first)
     hidden = hidden + torch.index_select(F.linear(short, from_second), 0, batch.angle_second)
     return hidden + torch.index_select(F.linear(atom, from_centre), 0, batch.angle_centre)
 
 
-def _bond_conv(layer: Any, batch: PackedBatch, atom: Tensor, short: Tensor, angle: Tensor, weight: Tensor) -> Tensor:
+def _bond_conv(
+    gated: _Gated, mlp_out: Any, batch: PackedBatch, atom: Tensor, short: Tensor, angle: Tensor, weight: Tensor
+) -> Tensor:
     """Features of the short bonds (S, 64) after one bond convolution with bond weights (S, 64)."""
-    mlp = layer.twoBody_bond
-    hidden = F.silu(_angle_input(mlp, batch, atom, short, angle, 0))
-    message = _gate(mlp, _second_layer(mlp, hidden)) * torch.index_select(weight, 0, batch.angle_second)
+    message = _gate(gated, _angle_input(gated, batch, atom, short, angle))
+    message = message * torch.index_select(weight, 0, batch.angle_second)
     # The weight of the first bond is common to all terms of its sum.
     total = _sum_rows(message, batch.angle_first, len(short)) * weight
-    return torch.addmm(short, total, layer.mlp_out.layers[1].weight.t())
-
-
-def _angle_update(layer: Any, batch: PackedBatch, atom: Tensor, short: Tensor, angle: Tensor) -> Tensor:
-    """Angle features (T, 64) after one update; its gated MLP has a single linear layer."""
-    mlp = layer.twoBody_bond
-    hidden = _angle_input(mlp, batch, atom, short, angle, 1)
-    return angle + _gate(mlp, hidden.view(-1, 2, 64).transpose(0, 1))
-
-
-def _second_layer(mlp: GatedMLP, hidden: Tensor) -> Tensor:
-    """Output layers of core and gate, (2, n, 64), on hidden features (n, 128)."""
-    core, gate = mlp.mlp_core.layers[3], mlp.mlp_gate.layers[3]
-    weight, bias = torch.stack([core.weight, gate.weight]), torch.stack([core.bias, gate.bias])
-    return torch.baddbmm(bias[:, None], hidden.view(-1, 2, 64).transpose(0, 1), weight.transpose(1, 2))
-
-
-def _gate(mlp: GatedMLP, value: Tensor) -> Tensor:
-    """silu(norm(core)) * sigmoid(norm(gate)), (n, 64), of (2, n, 64)."""
-    weight = torch.stack([mlp.bn1.weight, mlp.bn2.weight])[:, None]
-    bias = torch.stack([mlp.bn1.bias, mlp.bn2.bias])[:, None]
-    core, gate = torch.addcmul(bias, F.layer_norm(value, (64,)), weight).unbind(0)
-    return F.silu(core) * torch.sigmoid(gate)
+    return torch.addmm(short, total, mlp_out.layers[1].weight.t())
 
 
 # -------------------------------------------------------------------------------------------- what is supported

@@ -1,0 +1,42 @@
+# make demo    set up .venv, run the demo study, say where the report is
+# make test    set up .venv, run all fast checks
+PYTHON ?= python3
+BIN := .venv/bin
+CORES ?= all
+
+.PHONY: demo test test-slow check schema clean
+
+demo: .venv/.stamp
+	$(BIN)/snakemake --cores $(CORES)
+	@echo
+	@echo "report:   $(CURDIR)/results/demo/report.html"
+	@echo "figures:  $(CURDIR)/results/demo/figures/"
+	@echo "numbers:  $(CURDIR)/results/demo/scaling/laws.csv and the files beside it"
+
+test: check
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-slow: .venv/.stamp
+	$(BIN)/python -m pytest -m slow
+
+check: .venv/.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakemake --lint
+
+# the study file's models are the source; schema and key list are generated and tested to be up to date
+schema: .venv/.stamp
+	$(BIN)/python scripts/write_schema.py
+
+.venv/.stamp: requirements.lock
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "uprung needs Python 3.11 or newer")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv || \
+	  { echo "python3-venv is missing: apt-get install python3-venv"; rm -rf .venv; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+clean:
+	rm -rf results .snakemake

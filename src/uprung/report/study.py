@@ -1,0 +1,121 @@
+"""What the page says about a study beside its numbers: names, options and the reader's way back to them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from uprung.report.format import functional
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A strategy: where the weights start, and where the reference energies come from."""
+
+    name: str
+    label: str
+    init: str  # random | pretrained
+    reference: str  # name of a reference fit, or 'checkpoint'
+    fitted_to: str  # target | source | residual, '' for the checkpoint's
+    scope: str  # subset | train, '' for the checkpoint's
+    trainable: bool
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two fidelities whose labels are compared."""
+
+    name: str
+    low: str
+    high: str
+    note: str
+
+
+@dataclass(frozen=True)
+class Study:
+    """The parts of a study that the page shows."""
+
+    name: str
+    title: str
+    abstract: str
+    limits: tuple[str, ...]
+    functionals: Mapping[str, str]  # fidelity -> functional as printed
+    pairs: Mapping[str, Pair]
+    transfer: str  # pair
+    pretrained: str
+    targets: tuple[str, ...]
+    arms: Mapping[str, Arm]
+    budgets: Mapping[str, str]
+    split: Mapping[str, Any]
+    baseline: str
+    falling: float
+    published: bool
+    command: str
+
+    @property
+    def low(self) -> str:
+        """Name of the source fidelity."""
+        return self.pairs[self.transfer].low
+
+    @property
+    def high(self) -> str:
+        """Name of the target fidelity."""
+        return self.pairs[self.transfer].high
+
+    @property
+    def scratch(self) -> str | None:
+        """Name of the first arm that starts from random weights."""
+        return next((name for name, arm in self.arms.items() if arm.init == "random"), None)
+
+    @classmethod
+    def from_plain(cls, data: Mapping[str, Any]) -> Study:
+        """Build from plain values: the keys of a study file that the page shows, and `command`.
+
+        Keys: study, report, functionals (fidelity -> functional), pairs, transfer, arms, references, budgets,
+        split, scaling, command, as in a study file.
+        """
+        report, transfer, scaling = data["report"], data["transfer"], data["scaling"]
+        return cls(
+            name=data["study"],
+            title=report["title"] or f"Study {data['study']}",
+            abstract=report["abstract"],
+            limits=tuple(report["limits"]),
+            functionals={name: functional(value) for name, value in data["functionals"].items()},
+            pairs={n: Pair(n, pair["low"], pair["high"], pair["note"]) for n, pair in data["pairs"].items()},
+            transfer=transfer["pair"],
+            pretrained=transfer["pretrained"],
+            targets=tuple(transfer["targets"]),
+            arms={name: _arm(name, arm, data["references"]) for name, arm in data["arms"].items()},
+            budgets={name: _budget(value) for name, value in data["budgets"].items()},
+            split=data["split"],
+            baseline=scaling["baseline"],
+            falling=scaling["falling"],
+            published=scaling["show_published"],
+            command=data["command"],
+        )
+
+
+def _arm(name: str, arm: Mapping[str, Any], references: Mapping[str, Any]) -> Arm:
+    fit = arm["atomref"]["fit"]
+    options = references[fit] if fit else {"labels": "", "scope": ""}
+    return Arm(
+        name=name,
+        label=arm["label"] or name,
+        init=arm["init"],
+        reference=fit or "checkpoint",
+        fitted_to=options["labels"],
+        scope=options["scope"],
+        trainable=arm["atomref"]["trainable"],
+    )
+
+
+def _budget(budget: Mapping[str, Any]) -> str:
+    length = f"{budget['steps']:,} optimiser steps" if budget["steps"] else f"{budget['epochs']:,} epochs"
+    default = "last" if budget["steps"] else "val-energy"
+    kept = {
+        "last": "last step",
+        "val-loss": "lowest validation loss",
+        "val-energy": "lowest validation energy error",
+    }
+    return f"{length} at every size; scored checkpoint: {kept[budget['keep'] or default]}"

@@ -1,0 +1,238 @@
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from uprung.config import (
+    Study,
+    StudyError,
+    find_file,
+    load_study,
+    parse_elements,
+    size_token,
+)
+
+ROOT = Path(__file__).parents[2]
+STUDIES = [p for p in sorted((ROOT / "config").glob("*.yaml")) if "study" in yaml.safe_load(p.read_text())]
+
+
+@pytest.fixture
+def study() -> dict[str, Any]:
+    source = {"format": "diatomics", "file": "data/diatomics/diatomics-dft.json.gz"}
+    return {
+        "study": "small",
+        "fidelities": {
+            "pbe": {"functional": "PBE", "sources": [source.copy()]},
+            "r2scan": {"functional": "r2SCAN", "sources": [source]},
+        },
+        "pairs": {"dimers": {"low": "pbe", "high": "r2scan"}},
+        "transfer": {"pair": "dimers"},
+        "arms": {
+            "scratch": {"init": "random", "atomref": {"fit": "target"}},
+            "residual-ref": {"init": "pretrained", "atomref": {"fit": "residual"}},
+        },
+        "sizes": [100, "all"],
+        "seeds": [0, 1],
+        "budgets": {"short": {"steps": 10}},
+    }
+
+
+def refused(data: dict[str, Any]) -> list[str]:
+    """Return the lines of the message with which a study file is refused."""
+    with pytest.raises(StudyError) as caught:
+        load_study(data, where="config/small.yaml")
+    lines = str(caught.value).splitlines()
+    assert all(line.startswith("config/small.yaml: ") for line in lines)
+    return [line.removeprefix("config/small.yaml: ") for line in lines]
+
+
+def put(data: dict[str, Any], key: str, value: object) -> dict[str, Any]:
+    """Return the study with one dotted key changed."""
+    data = copy.deepcopy(data)
+    node: Any = data
+    *path, last = key.split(".")
+    for part in path:
+        node = node[int(part)] if isinstance(node, list) else node.setdefault(part, {})
+    node[last] = value
+    return data
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_study_files_of_the_repository_load_and_their_data_exist(path: Path) -> None:
+    study = load_study(yaml.safe_load(path.read_text()), where=path.name)
+    for fidelity in study.fidelities.values():
+        for source in fidelity.sources:
+            assert find_file(source.file, [ROOT], key="x") == source.file
+
+
+def test_there_is_a_default_study() -> None:
+    assert "demo" in [path.stem for path in STUDIES]
+
+
+def test_defaults_are_the_published_recipe(study: dict[str, Any]) -> None:
+    loaded = load_study(study)
+    recipe = loaded.training
+    assert (recipe.batch_size, recipe.learning_rate, recipe.final_learning_rate) == (64, 1e-3, 1e-5)
+    assert recipe.huber_delta == 0.1
+    assert recipe.weights.model_dump() == {"energy": 3.0, "force": 1.0, "stress": 0.1, "magmom": 1.0}
+    assert (loaded.low, loaded.high) == ("pbe", "r2scan")
+    assert loaded.sizes == ["100", "all"]
+    assert set(loaded.references) == {"target", "source", "residual"}
+
+
+def test_own_reference_keeps_the_three_default_ones(study: dict[str, Any]) -> None:
+    loaded = load_study(put(study, "references", {"whole": {"labels": "target", "scope": "train"}}))
+    assert set(loaded.references) == {"target", "source", "residual", "whole"}
+
+
+def test_checkpoint_kept_follows_the_kind_of_budget(study: dict[str, Any]) -> None:
+    budgets = {"s": {"steps": 5}, "e": {"epochs": 5}, "k": {"epochs": 5, "keep": "last"}}
+    kept = {name: budget.kept for name, budget in load_study(put(study, "budgets", budgets)).budgets.items()}
+    assert kept == {"s": "last", "e": "val-energy", "k": "last"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "parts"),
+    [
+        ("sises", [1], ["sises: unknown key", "did you mean 'sizes'?", "budgets"]),
+        ("training.learnin_rate", 0.1, ["training.learnin_rate: unknown key", "did you mean 'learning_rate'?"]),
+        ("training.weights.forces", 1.0, ["training.weights.forces", "'force'", "energy, force, stress, magmom"]),
+        ("fidelities.pbe.sources.0.fil", "x", ["fidelities.pbe.sources.0.fil: unknown key", "'file'"]),
+        ("arms.scratch.freeze", True, ["arms.scratch.freeze: unknown key", "(allowed: init, atomref, label)"]),
+        ("arms.scratch.init", "randm", ["arms.scratch.init: 'randm'", "'random'", "(allowed: random, pretrained)"]),
+        ("arms.scratch.atomref.form", "x", ["arms.scratch.atomref.form: unknown key", "'from'", "fit, from"]),
+        ("arms.scratch.atomref", {"from": "file"}, ["arms.scratch.atomref.from: 'file' is not allowed", "checkpoint"]),
+        ("arms.scratch.atomref", {"trainable": True}, ["arms.scratch.atomref: give exactly one of `fit"]),
+        ("arms.scratch.atomref", {"from": "checkpoint"}, ["arms.scratch: `init: random` has no checkpoint", "fit"]),
+        ("arms.scratch.atomref", {"fit": "residual"}, ["arms.scratch: a residual", "`init: pretrained`"]),
+        ("arms.scratch.atomref", {"fit": "taget"}, ["arms.scratch.atomref.fit", "'taget'", "did you mean 'target'?"]),
+        ("pairs.dimers.low", "pbesol", ["pairs.dimers.low: no fidelity named 'pbesol'", "(allowed: pbe, r2scan)"]),
+        ("pairs.dimers.match", "cell", ["pairs.dimers.match: 'cell'", "(allowed: geometry, material)"]),
+        ("transfer.pair", "dimer", ["transfer.pair: no pair named 'dimer'", "did you mean 'dimers'?"]),
+        ("transfer.targets", ["energy", "dipole"], ["transfer.targets.1: 'dipole'", "energy, force, stress, magmom"]),
+        ("transfer.targets", ["energy", "energy"], ["transfer.targets: energy given more than once"]),
+        ("scaling.baseline", "residual", ["scaling.baseline", "predicts nothing by itself"]),
+        ("scaling.baseline", "mean", ["scaling.baseline: no reference named 'mean'", "target, source, residual"]),
+        ("fidelities.pbe.energy", "total", ["fidelities.pbe.energy: 'total'", "energy, energy_free, energy+correction"]),
+        ("seeds", [0, 1, 0], ["seeds: 0 given more than once"]),
+        ("sizes", [100, "100"], ["sizes: 100 given more than once"]),
+        ("seeds", "0", ["seeds: '0'", "list"]),
+        ("seeds", [-1], ["seeds.0: -1", "greater than or equal to 0"]),
+        ("training.batch_size", "many", ["training.batch_size: 'many'", "integer"]),
+        ("training.learning_rate", 0, ["training.learning_rate: 0", "greater than 0"]),
+        ("budgets.short", {"steps": 5, "epochs": 5}, ["budgets.short: give exactly one of `epochs` and `steps`"]),
+        ("budgets.short", {}, ["budgets.short: give exactly one of `epochs` and `steps`"]),
+        ("split", {"group": "frame"}, ["split: `group: frame`", "needs `draw: frame`"]),
+        ("study", "my study", ["study: 'my study' is not a usable name", "letters and digits"]),
+        ("study", "a--b", ["'a--b' is not a usable name"]),
+        ("study", "../up", ["'../up' is not a usable name"]),
+        ("fidelities.pbe.sources.0.exclude_elements", ["Xx"], ["exclude_elements: 'Xx'", "element symbol"]),
+        ("fidelities.pbe.sources.0.exclude_elements", ["71-58"], ["exclude_elements: '71-58'", "1-94"]),
+        ("fidelities.pbe.sources.0.exclude_elements", ["95-"], ["exclude_elements: '95-'", "1-94"]),
+        ("fidelities.pbe.sources", [], ["fidelities.pbe.sources", "at least 1"]),
+    ],
+)
+def test_a_mistake_is_told_with_file_key_and_choices(
+    study: dict[str, Any], key: str, value: object, parts: list[str]
+) -> None:
+    (line,) = refused(put(study, key, value))
+    for part in parts:
+        assert part in line
+
+
+def test_bad_name_of_an_arm(study: dict[str, Any]) -> None:
+    (line,) = refused(put(study, "arms", {"my_arm": study["arms"]["scratch"]}))
+    assert line.startswith("arms.my_arm: 'my_arm' is not a usable name")
+
+
+@pytest.mark.parametrize("size", [0, -5, "0", "ten", "1.5", "0%", "0.0%", "101%", "-1%", True, "all "])
+def test_bad_sizes(study: dict[str, Any], size: object) -> None:
+    (line,) = refused(put(study, "sizes", [50, size]))
+    assert line.startswith(f"sizes.1: {size!r} is not a size: give a number of frames (400), a share")
+
+
+def test_shares_need_materials_to_draw_from(study: dict[str, Any]) -> None:
+    shares = put(study, "sizes", ["0.1%", "100%"])
+    assert load_study(shares).sizes == ["0.1%", "100%"]
+    (line,) = refused(put(shares, "split", {"group": "frame", "draw": "frame"}))
+    assert line.startswith("sizes: a share of the training materials needs `split: {draw: material}`")
+
+
+def test_the_best_energy_cannot_be_kept_when_no_energy_is_learnt(study: dict[str, Any]) -> None:
+    forces = put(study, "transfer.targets", ["force"])
+    load_study(forces)
+    (line,) = refused(put(forces, "budgets.long", {"epochs": 3}))
+    assert line.startswith("budgets.long.keep: val-energy needs energy in transfer.targets")
+
+
+def test_missing_keys(study: dict[str, Any]) -> None:
+    del study["arms"], study["transfer"]["pair"], study["fidelities"]["pbe"]["functional"]
+    assert sorted(refused(study)) == [
+        "arms: this key is required",
+        "fidelities.pbe.functional: this key is required",
+        "transfer.pair: this key is required",
+    ]
+
+
+def test_every_problem_of_a_file_is_told_at_once(study: dict[str, Any]) -> None:
+    study["colour"] = "blue"
+    study["seeds"] = [1, 1]
+    study["sizes"] = [100, "many"]
+    study["arms"]["scratch"]["init"] = "warm"
+    study["training"] = {"batch_size": 0}
+    study["split"] = {"group": "frame"}
+    lines = refused(study)
+    keys = {line.split(":")[0] for line in lines}
+    assert keys == {"colour", "seeds", "sizes.1", "arms.scratch.init", "training.batch_size", "split"}
+    assert len(lines) == 6
+
+
+def test_every_wrong_name_is_told_at_once(study: dict[str, Any]) -> None:
+    study["pairs"]["dimers"] = {"low": "pbx", "high": "scan"}
+    study["arms"]["scratch"]["atomref"] = {"fit": "residual"}
+    study["transfer"]["pair"] = "solids"
+    keys = [line.split(":")[0] for line in refused(study)]
+    assert keys == ["pairs.dimers.low", "pairs.dimers.high", "transfer.pair", "arms.scratch"]
+
+
+def test_find_file_looks_in_every_folder_and_says_where(tmp_path: Path) -> None:
+    here, there = tmp_path / "run", tmp_path / "repository"
+    here.mkdir()
+    there.mkdir()
+    (there / "x.gz").touch()
+    assert find_file("x.gz", [here, there], key="k") == str(there / "x.gz")
+    (here / "x.gz").touch()
+    assert find_file("x.gz", [here, there], key="k") == "x.gz"
+    with pytest.raises(StudyError, match=r"demo\.yaml: fidelities\.pbe: file 'y\.gz' does not exist") as caught:
+        find_file("y.gz", [here, there], key="demo.yaml: fidelities.pbe")
+    assert str(here) in str(caught.value)
+    assert str(there) in str(caught.value)
+
+
+def test_parse_elements() -> None:
+    assert parse_elements(["Yb", "58-60", "92-", "1"]) == {70, 58, 59, 60, 92, 93, 94, 1}
+    assert parse_elements([]) == frozenset()
+
+
+def test_size_token() -> None:
+    assert [size_token(s) for s in ("0.1%", "100", "all")] == ["0.1pct", "100", "all"]
+
+
+def test_schema_names_every_section_and_describes_every_key() -> None:
+    schema = Study.model_json_schema(by_alias=True)
+    assert set(schema["required"]) == {"study", "fidelities", "pairs", "transfer", "arms", "sizes", "seeds", "budgets"}
+    assert "from" in schema["$defs"]["AtomRef"]["properties"]
+    for section in [schema, *schema["$defs"].values()]:
+        assert section["additionalProperties"] is False
+        for name, entry in section["properties"].items():
+            described = schema["$defs"].get(entry.get("$ref", "").rsplit("/", 1)[-1], entry)
+            assert entry.get("description") or described.get("description"), name
+
+
+def test_sections_survive_a_dump_and_reload(study: dict[str, Any]) -> None:
+    loaded = load_study(study)
+    assert load_study(loaded.model_dump(mode="json", by_alias=True)) == loaded
