@@ -9,7 +9,10 @@ sys.path.insert(0, str(Path(workflow.basedir) / "src"))
 os.environ |= {
     "PYTHONPATH": os.pathsep.join(
         dict.fromkeys([*sys.path[:1], *os.getenv("PYTHONPATH", "").split(os.pathsep)])
-    )
+    ),
+    # glibc hands large blocks back to the system after every step otherwise, and page faults dominate CPU training
+    "MALLOC_MMAP_THRESHOLD_": "4000000000",
+    "MALLOC_TRIM_THRESHOLD_": "16000000000",
 }
 
 from uprung.config import StudyError, find_file, load_study, size_token
@@ -39,7 +42,6 @@ except StudyError as error:
 SIZES = {
     size_token(size): size for size in STUDY.sizes
 }  # path token -> size as the user wrote it
-SMALLEST = next(iter(SIZES))
 DEVICE = STUDY.training.device
 
 

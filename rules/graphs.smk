@@ -5,8 +5,6 @@ rule build_graphs:
     input:
         frames=f"<results>/frames/{STUDY.high}/manifest.json",
         split="<results>/split/split.parquet",
-        # sizes are checked before anything costly starts, but a new size or seed builds no graph again
-        sizes=ancient("<results>/split/sizes.csv"),
     output:
         "<results>/graphs/manifest.json",
     log:

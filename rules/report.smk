@@ -1,8 +1,41 @@
 """The page that a person reads."""
 
+CONFIG_FILES = [
+    os.path.relpath(f) for f in workflow.overwrite_configfiles or [CONFIG_FILE]
+]
+REPORT_FIGURES = [
+    *expand("{pair}-{figure}", pair=STUDY.pairs, figure=SHIFT_FIGURES),
+    "references",
+    "learning-curves",
+    "convergence",
+]
+
+# The slices of the study that the page shows: a change of another one does not write it again.
+SHOWN = {
+    "study": STUDY.study,
+    "functionals": {
+        name: fidelity.functional for name, fidelity in STUDY.fidelities.items()
+    },
+    **{
+        key: part(getattr(STUDY, key))
+        for key in ("report", "transfer", "split", "scaling")
+    },
+    **{
+        key: {name: part(entry) for name, entry in getattr(STUDY, key).items()}
+        for key in ("pairs", "arms", "references", "budgets")
+    },
+    "command": f"snakemake --cores all --configfile {' '.join(CONFIG_FILES)}",
+}
+TEMPLATE, STYLE = (
+    find_file(f"src/uprung/report/{name}", FOLDERS, key="report")
+    for name in ("page.html.j2", "style.css")
+)
+
 
 rule write_report:
     input:
+        template=TEMPLATE,
+        css=STYLE,
         frames=expand(
             "<results>/frames/{fidelity}/manifest.json", fidelity=STUDY.fidelities
         ),
@@ -14,21 +47,17 @@ rule write_report:
             "<results>/analysis/{pair}/correlation.csv", pair=STUDY.pairs
         ),
         shifts=expand("<results>/analysis/{pair}/shift.csv", pair=STUDY.pairs),
-        shift_figures=expand(
-            "<results>/figures/{pair}-{figure}.svg",
-            pair=STUDY.pairs,
-            figure=SHIFT_FIGURES,
-        ),
         references="<results>/references/references.csv",
-        reference_figure="<results>/figures/references.svg",
         curves="<results>/scaling/curves.csv",
         laws="<results>/scaling/laws.csv",
         crossover="<results>/scaling/crossover.csv",
         multiplier="<results>/scaling/multiplier.csv",
-        summary="<results>/scaling/summary.csv",
-        curve_figure="<results>/figures/learning-curves.svg",
-        convergence_figure="<results>/figures/convergence.svg",
+        figures=expand("<results>/figures/{figure}.svg", figure=REPORT_FIGURES),
+        # stand in for an SVG that is too large for the page
+        bitmaps=expand("<results>/figures/{figure}.png", figure=REPORT_FIGURES),
         cards=expand("{run}/card.yaml", run=RUNS),
+        # not read, but the page links to it
+        summary="<results>/scaling/summary.csv",
     output:
         "<results>/report.html",
     log:
@@ -41,7 +70,7 @@ rule write_report:
         mem_mb=2000,
         runtime=15,
     params:
-        study=STUDY.model_dump(mode="json", by_alias=True),
+        study=SHOWN,
         code=code_digest("uprung.report.page"),
     message:
         "Writing the report"

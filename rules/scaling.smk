@@ -23,7 +23,6 @@ rule collect_curves:
         runtime=60,
     params:
         n_runs=len(RUNS),
-        smallest=SMALLEST,
         fidelity=STUDY.high,
         targets=STUDY.transfer.targets,
         falling=STUDY.scaling.falling,

@@ -45,7 +45,7 @@ rule train_run:
         pretrained=STUDY.transfer.pretrained,
         targets=STUDY.transfer.targets,
         code=code_digest("uprung.training", "uprung.potential.arms", "uprung.splits"),
-        state=f"<results>/state/runs/{RUN}/last.ckpt",
+        state=f"results/{STUDY.study}/state/runs/{RUN}/last.ckpt",
     message:
         "Training {wildcards.arm} on n = {wildcards.size}, seed {wildcards.seed}, {wildcards.budget}"
     script:

@@ -26,7 +26,6 @@ with logged(snakemake.log[0]):
         )
     learning_curves(
         runs,
-        smallest=params.smallest,
         fidelity=params.fidelity,
         targets=params.targets,
         falling=params.falling,

@@ -5,7 +5,7 @@ import pandas as pd
 from uprung.config import Split
 from uprung.frames import read_frames, write_json
 from uprung.logs import logged
-from uprung.splits import Side, group_names, split_counts, split_fidelities
+from uprung.splits import Side, group_names, resolve_sizes, split_counts, split_fidelities, training_order
 
 with logged(snakemake.log[0]):
     split, params = Split.model_validate(snakemake.params.split), snakemake.params
@@ -19,5 +19,13 @@ with logged(snakemake.log[0]):
         )
     ]
     table = split_fidelities(sides, shares=(split.train, split.val, split.test), key=split.key, **params.select)
+    # Sizes are checked here, before graphs and training, but not through params: a new size must not split anew.
+    train = table[(table["fidelity"] == params.high) & (table["split"] == "train")]
+    orders = {
+        seed: training_order(train, draw=split.draw, seed=seed, key=split.key) for seed in snakemake.config["seeds"]
+    }
+    sizes = [str(size) for size in snakemake.config["sizes"]]
+    resolve_sizes(orders, sizes, dict.fromkeys(train["frame_id"], frozenset()))
+    require_sides(table, params.high)
     table.to_parquet(snakemake.output.table)
     write_json(snakemake.output.manifest, split_counts(table))

@@ -19,6 +19,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    WithJsonSchema,
     model_validator,
 )
 
@@ -91,7 +92,13 @@ def _elements(items: list[str]) -> list[str]:
 
 Name = Annotated[str, AfterValidator(_name)]
 Elements = Annotated[list[str], AfterValidator(_elements)]
-Size = Annotated[str, BeforeValidator(_size)]
+Size = Annotated[
+    str,
+    BeforeValidator(_size),
+    WithJsonSchema(
+        {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": f"^({SIZE.pattern})$"}]}
+    ),
+]
 Target = Literal["energy", "force", "stress", "magmom"]
 EnergyLabel = Literal["energy", "energy_free", "energy+correction"]
 

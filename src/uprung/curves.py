@@ -30,10 +30,11 @@ class RunFiles:
     history: pd.DataFrame
 
 
-def covered_frames(runs: Sequence[RunFiles], smallest: str) -> frozenset[str]:
+def covered_frames(runs: Sequence[RunFiles]) -> frozenset[str]:
     """Return the test frames whose elements every seed saw at the smallest size: one population for all sizes."""
+    smallest = min(runs, key=lambda run: int(run.metrics["n_train"])).size
     sets = [set(r.predictions.loc[r.predictions["elements_seen"], "frame_id"]) for r in runs if r.size == smallest]
-    return frozenset(set.intersection(*sets)) if sets else frozenset()
+    return frozenset(set.intersection(*sets))
 
 
 def better_than_baseline(frames: pd.DataFrame, target: str, *, resamples: int, seed: int) -> tuple[bool, float]:
@@ -66,7 +67,6 @@ def still_falling(history: pd.DataFrame, target: str, share: float) -> bool:
 def learning_curves(
     runs: Sequence[RunFiles],
     *,
-    smallest: str,
     fidelity: str,
     targets: Sequence[str],
     falling: float,
@@ -76,7 +76,6 @@ def learning_curves(
 
     Args:
         runs: all runs of a study.
-        smallest: token of the smallest size.
         fidelity: of the test labels.
         targets: which errors.
         falling: see `still_falling`.
@@ -86,7 +85,7 @@ def learning_curves(
         Columns budget, arm, size, n_frames, n_materials, seed, fidelity, target, population, n_test, mae, baseline,
         converged, reason. Units eV/atom, eV/Å, GPa, μB.
     """
-    covered = covered_frames(runs, smallest)
+    covered = covered_frames(runs)
     rows = []
     for run in runs:
         kept = run.predictions[run.predictions["checkpoint"] == run.metrics["kept"]]

@@ -51,6 +51,16 @@ class Dataset:
         atoms, _ = self._atoms(rows)
         return Labels(self.energy[rows], self.forces[atoms], self.stress[rows], self.magmom[atoms])
 
+    def chunks(self, rows: NDArray[np.int64], limit: int = 60_000, most: int = 256) -> list[NDArray[np.int64]]:
+        """Cut rows into batches of bounded cost (edges + angles) and count; a costly structure stands alone."""
+        costs, chunks, start, total = self.graphs.costs()[rows], [], 0, 0
+        for k, cost in enumerate(costs):
+            if k > start and (total + cost > limit or k - start >= most):
+                chunks.append(rows[start:k])
+                start, total = k, 0
+            total += int(cost)
+        return [*chunks, rows[start:]] if len(rows) else []
+
     def composition(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return composition fractions of some rows, (len(rows), 94), column Z − 1."""
         atoms, starts = self._atoms(rows)

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from uprung.atomref import Reference
 from uprung.curves import elements_seen
 from uprung.dataset import Dataset
+from uprung.potential.module import Packed
 from uprung.potential.packed import PackedBatch
-from uprung.training import Packed, chunks_by_cost
 
 
 def predict(
@@ -29,7 +29,7 @@ def predict(
     """
     module = Packed(model.to(device), targets).eval()
     parts: dict[str, list[NDArray[np.float64]]] = {}
-    for chunk in chunks_by_cost(dataset, rows):
+    for chunk in dataset.chunks(rows):
         output = module(PackedBatch.from_arrays(dataset.graphs.pack(chunk), device))
         for name, values in output.items():
             parts.setdefault(name, []).append(values.detach().to("cpu", torch.float64).numpy())

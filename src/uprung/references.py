@@ -50,5 +50,5 @@ def fit_reference(
     low = LeastSquares().fit(*source)
     low_values = np.where(low.determined_, low.coef_, np.nan)
     if labels == "source":
-        return complete(low, policy="error", source=None, needed=needed & low.seen_)
+        return complete(low, policy="error", source=None, needed=needed)
     return complete(LeastSquares().fit(X, y, groups), policy=policy, source=low_values, needed=needed)

@@ -184,6 +184,16 @@ def split_fidelities(
     return split.assign(split=split["side"].where(split["reason"] == "", "excluded"))
 
 
+def require_sides(split: pd.DataFrame, fidelity: str) -> None:
+    """Raise SizeError when a fidelity has no frame to train, validate or test on."""
+    for side in SIDES:
+        if not ((split["fidelity"] == fidelity) & (split["split"] == side)).any():
+            raise SizeError(
+                f"fidelity {fidelity!r} has no {side} frame: {split['group'].nunique()} groups are too few for these "
+                "shares; change split.train/val/test, split.key or split.group, or relax transfer.select"
+            )
+
+
 def elements_of(frames: Frames) -> list[frozenset[int]]:
     """Return the atomic numbers in every frame."""
     return [frozenset(part.tolist()) for part in np.split(frames.numbers(), frames.offsets[1:-1])]

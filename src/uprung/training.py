@@ -29,7 +29,8 @@ from uprung.dataset import Dataset, Labels
 from uprung.frames import sha256
 from uprung.logs import progress
 from uprung.potential.checkpoint import save_chgnet
-from uprung.potential.packed import PackedBatch, packed_forward
+from uprung.potential.module import Packed
+from uprung.potential.packed import PackedBatch
 from uprung.provenance import hardware, versions
 
 LOG = logging.getLogger(__name__)
@@ -73,37 +74,6 @@ def schedule(budget: Budget, n_train: int, batch_size: int, seed: int) -> Schedu
 def learning_rate(step: int, steps: int, first: float, last: float) -> float:
     """Cosine from `first` to `last` over the optimiser steps of a run, whatever the size of its data."""
     return last + (first - last) * 0.5 * (1 + math.cos(math.pi * min(step / max(steps - 1, 1), 1.0)))
-
-
-class Packed(nn.Module):
-    """A CHGNet whose forward pass is the packed one, so that wrappers of modules see an ordinary module."""
-
-    def __init__(self, chgnet: CHGNet, targets: Sequence[str]) -> None:
-        """Hold the network and which quantities it predicts."""
-        super().__init__()
-        self.chgnet, self.targets = chgnet, frozenset(targets)
-
-    def forward(self, batch: PackedBatch) -> dict[str, Tensor]:
-        """Predict the targets, and `network`, the energy without references; differentiable in training mode.
-
-        A plain dictionary of tensors, because wrappers for several devices look through it.
-        """
-        found = packed_forward(
-            self.chgnet,
-            batch,
-            forces="force" in self.targets,
-            stress="stress" in self.targets,
-            magmom="magmom" in self.targets,
-            create_graph=self.training,
-        )
-        named = {
-            "energy": found.energy,
-            "network": found.energy_gnn,
-            "force": found.forces,
-            "stress": found.stress,
-            "magmom": found.magmom,
-        }
-        return {name: values for name, values in named.items() if values is not None}
 
 
 def pairs_of(
@@ -166,7 +136,7 @@ def evaluate_loss(
     huber = dict.fromkeys(targets, 0.0)
     absolute = dict.fromkeys(targets, 0.0)
     count = dict.fromkeys(targets, 0)
-    for chunk in chunks_by_cost(dataset, rows):
+    for chunk in dataset.chunks(rows):
         batch = PackedBatch.from_arrays(dataset.graphs.pack(chunk), device_of(module))
         pairs = pairs_of(module(batch), dataset.labels(chunk), targets)
         sums, errors, numbers = loss_sums(pairs, recipe.huber_delta)
@@ -178,19 +148,6 @@ def evaluate_loss(
     result = {f"val_{t}": absolute[t] / count[t] if count[t] else math.nan for t in targets}
     result["val_loss"] = sum(weights[t] * huber[t] / count[t] for t in targets if count[t])
     return result
-
-
-def chunks_by_cost(
-    dataset: Dataset, rows: NDArray[np.int64], limit: int = 60_000, most: int = 256
-) -> list[NDArray[np.int64]]:
-    """Cut rows into batches of bounded cost (edges + angles), in order; a costly structure stands alone."""
-    costs, chunks, start, total = dataset.graphs.costs()[rows], [], 0, 0
-    for k, cost in enumerate(costs):
-        if k > start and (total + cost > limit or k - start >= most):
-            chunks.append(rows[start:k])
-            start, total = k, 0
-        total += int(cost)
-    return [*chunks, rows[start:]] if len(rows) else []
 
 
 def device_of(module: nn.Module) -> torch.device:
@@ -360,6 +317,7 @@ def _resume(
             stored = torch.load(path, map_location=device, weights_only=True)
         except Exception as error:  # a truncated file raises whatever its first broken byte asks for
             LOG.warning("%s cannot be read (%s); trying the checkpoint before it", path, type(error).__name__)
+            path.unlink()  # or the next save would keep it as the good one
             continue
         if stored.get("identity") != identity:
             LOG.warning("%s was written under other data, options or initial weights; not continued", path)

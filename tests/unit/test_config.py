@@ -117,7 +117,11 @@ def test_checkpoint_kept_follows_the_kind_of_budget(study: dict[str, Any]) -> No
         ("transfer.targets", ["energy", "energy"], ["transfer.targets: energy given more than once"]),
         ("scaling.baseline", "residual", ["scaling.baseline", "predicts nothing by itself"]),
         ("scaling.baseline", "mean", ["scaling.baseline: no reference named 'mean'", "target, source, residual"]),
-        ("fidelities.pbe.energy", "total", ["fidelities.pbe.energy: 'total'", "energy, energy_free, energy+correction"]),
+        (
+            "fidelities.pbe.energy",
+            "total",
+            ["fidelities.pbe.energy: 'total'", "energy, energy_free, energy+correction"],
+        ),
         ("seeds", [0, 1, 0], ["seeds: 0 given more than once"]),
         ("sizes", [100, "100"], ["sizes: 100 given more than once"]),
         ("seeds", "0", ["seeds: '0'", "list"]),

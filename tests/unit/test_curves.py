@@ -40,9 +40,9 @@ def run(size: str, seed: int, table: pd.DataFrame, course: pd.DataFrame = FLAT, 
 
 
 def curves(*runs: RunFiles, targets: tuple[str, ...] = ("energy", "force")) -> pd.DataFrame:
-    return learning_curves(
-        runs, smallest="10", fidelity="r2scan", targets=targets, falling=0.1, resamples=200
-    ).set_index(["arm", "size", "seed", "target", "population"])
+    return learning_curves(runs, fidelity="r2scan", targets=targets, falling=0.1, resamples=200).set_index(
+        ["arm", "size", "seed", "target", "population"]
+    )
 
 
 ERRORS = {f"f{n}": 0.1 * (1 + n % 3) for n in range(30)}
@@ -54,8 +54,10 @@ def test_covered_is_what_every_seed_and_arm_saw_at_the_smallest_size() -> None:
         run("10", 1, predictions(ERRORS, seen={"f1", "f2", "f3"})),
         run("20", 0, predictions(ERRORS, seen={"f2"})),  # larger sizes do not narrow it
     ]
-    assert covered_frames(runs, "10") == {"f1", "f2"}
-    assert covered_frames(runs, "5") == frozenset()
+    assert covered_frames(runs) == {"f1", "f2"}
+    disjoint = [run("10", 0, predictions(ERRORS, seen={"f0"})), run("10", 1, predictions(ERRORS, seen={"f1"}))]
+    assert covered_frames(disjoint) == frozenset()
+    assert covered_frames(runs[::-1]) == {"f1", "f2"}  # the smallest, not the first
 
 
 def test_both_populations_with_their_errors() -> None:

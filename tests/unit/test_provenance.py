@@ -12,7 +12,10 @@ from uprung.provenance import closure, code_digest, hardware, versions
 
 FILES = {
     "__init__.py": "",
-    "top.py": 'from uprung.middle import f\nfrom uprung.package import part, CONSTANT\nimport numpy\n\n\ndef g():\n    """Do."""\n    return f()\n',
+    "top.py": (
+        "from uprung.middle import f\nfrom uprung.package import part, CONSTANT\nimport numpy\n\n\n"
+        'def g():\n    """Do."""\n    return f()\n'
+    ),
     "middle.py": "import uprung.bottom\nfrom uprung import other\n\n\ndef f():\n    return 1\n",
     "bottom.py": "X = 1\n",
     "other.py": "def lazy():\n    from uprung.late import Y\n    return Y\n",

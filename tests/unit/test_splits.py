@@ -105,6 +105,7 @@ def test_group_names() -> None:
 @st.composite
 def fidelities(draw: st.DrawFn) -> tuple[list[Frame], list[Frame]]:
     """Frames of two fidelities over a few materials; the low one has more of both."""
+
     def some(prefix: str, materials: int, most: int) -> list[Frame]:
         return [
             make_frame(f"{prefix}{m}-{k}", material_id=f"mp-{m}", Z=(m % 5 + 3, 8))
@@ -210,9 +211,14 @@ def test_neighbours_are_periodic_and_the_cutoff_is_open() -> None:
 
 def test_an_element_without_training_frames_is_excluded_and_counted() -> None:
     """Both sides of the split, in all fidelities, decide what is known."""
-    groups = {s: next(f"m{n}" for n in range(99) if assign([f"m{n}"], shares=SHARES, key="k")[0] == s) for s in
-              ("train", "val", "test")}
-    low = [make_frame("l0", material_id=groups["train"], Z=(3, 8)), make_frame("l1", material_id=groups["test"], Z=(9, 9))]
+    groups = {
+        s: next(f"m{n}" for n in range(99) if assign([f"m{n}"], shares=SHARES, key="k")[0] == s)
+        for s in ("train", "val", "test")
+    }
+    low = [
+        make_frame("l0", material_id=groups["train"], Z=(3, 8)),
+        make_frame("l1", material_id=groups["test"], Z=(9, 9)),
+    ]
     high = [
         make_frame("h0", material_id=groups["train"], Z=(8, 8)),
         make_frame("h1", material_id=groups["test"], Z=(3, 8)),  # lithium is known from the low side
@@ -222,12 +228,21 @@ def test_an_element_without_training_frames_is_excluded_and_counted() -> None:
     split = split_fidelities([side("low", low), side("high", high)], shares=SHARES, key="k")
     by_name = split.set_index("frame_id")
     assert by_name["split"].to_dict() == {
-        "l0": "train", "l1": "excluded", "h0": "train", "h1": "test", "h2": "excluded", "h3": "excluded",
+        "l0": "train",
+        "l1": "excluded",
+        "h0": "train",
+        "h1": "test",
+        "h2": "excluded",
+        "h3": "excluded",
     }
     assert by_name.at["h2", "reason"] == "element in no training frame: F, Na"
     facts = split_counts(split)
     assert {(c["fidelity"], c["split"]): c["frames"] for c in facts["counts"]} == {
-        ("low", "train"): 1, ("low", "excluded"): 1, ("high", "train"): 1, ("high", "test"): 1, ("high", "excluded"): 2,
+        ("low", "train"): 1,
+        ("low", "excluded"): 1,
+        ("high", "train"): 1,
+        ("high", "test"): 1,
+        ("high", "excluded"): 2,
     }
     assert sum(facts["reasons"].values()) == len(facts["excluded"]) == 3
     assert {e["frame_id"]: e["reason"] for e in facts["excluded"]} == {

@@ -42,9 +42,10 @@ class PackedBatch:
     """B structures with A atoms, U undirected edges (S of them short, first) and T angles, on one device.
 
     ``numbers`` (A,) atomic numbers; ``owner`` (A,) structure of an atom; ``n_atoms`` (B,); ``volume`` (B,) in Å³;
-    ``vector`` (U, 3) in Å, centre minus neighbour; ``edge_owner`` (U,); ``ends`` (4U,) see `from_arrays`;
-    ``angle_centre`` (T,) atom, ``angle_first`` and ``angle_second`` (T,) short edges; ``angle_sign`` (T,) +1 where
-    both or none of the two vectors point to the common atom, else -1.
+    ``vector`` (U, 3) in Å, centre minus neighbour; ``edge_owner`` (U,); ``centre`` and ``neighbour`` (2U,) atoms of
+    the directed edges, which are the undirected ones followed by their reverses; ``angle_centre`` (T,) atom,
+    ``angle_first`` and ``angle_second`` (T,) short edges; ``angle_sign`` (T,) +1 where both or none of the two
+    vectors point to the common atom, else -1.
     """
 
     numbers: Tensor
@@ -70,8 +71,7 @@ class PackedBatch:
     ) -> PackedBatch:
         """Tensors of a packed batch; bond vectors are computed in float64 and then rounded to ``dtype``.
 
-        Directed edges are the undirected ones followed by their reverses, so ``centre`` and ``neighbour`` have
-        2U entries. The volume is |det(lattice)|: chgnet takes the signed triple product of the lattice vectors
+        The volume is |det(lattice)|: chgnet takes the signed triple product of the lattice vectors
         and so returns stresses of the wrong sign for left-handed cells.
         """
         i, j = arrays.edge.T

@@ -20,8 +20,10 @@ def amount(value: float) -> str:
         return NONE
     if value == 0:
         return "0"
-    decimals = max(0, 2 - math.floor(math.log10(abs(value) * (1 + 1e-12)))) if abs(value) >= 1e-6 else 2
-    text = f"{value:,.{min(decimals, 8)}f}" if abs(value) >= 1e-6 else f"{value:.1e}"
+    if abs(value) < 1e-6:
+        return f"{value:.1e}".replace("-", MINUS)
+    rounded = float(f"{value:.3g}")
+    text = f"{value:,.0f}" if abs(rounded) >= 100 else f"{value:.{2 - math.floor(math.log10(abs(rounded)))}f}"
     return text.replace("-", MINUS)
 
 
@@ -71,8 +73,12 @@ def span(low: float, high: float, target: str) -> str:
 
 
 def times(factor: float) -> str:
-    """Return how many times, two digits: '13 times', '1.2 times'."""
-    return f"{float(f'{factor:.2g}'):,.{0 if factor >= 9.95 else 1}f} times" if factor < 1e6 else f"{factor:.0e} times"
+    """Return how many times, two digits: '13 times', '1.2 times', '0.53 times'."""
+    return (
+        f"{float(f'{factor:.2g}'):,.{0 if factor >= 9.95 else 1 if factor >= 0.995 else 2}f} times"
+        if factor < 1e6
+        else f"{factor:.0e} times"
+    )
 
 
 def listing(names: Sequence[str], last: str = "and") -> str:

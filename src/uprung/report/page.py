@@ -1,1 +1,246 @@
-"""The report page."""
+"""The report: one HTML page with its figures inside, put together from the tables that a study's stages wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, StrictUndefined
+from markupsafe import Markup
+
+from uprung import __version__
+from uprung.report import captions, curve_tables, findings, label_findings, limits, making, tables
+from uprung.report.format import TARGETS, listing, plural, sentence
+from uprung.report.results import Results
+from uprung.report.study import Pair, Study
+from uprung.report.svg import inline_figure
+from uprung.report.tables import Table
+from uprung.scaling import LAW_POPULATION
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure as it stands on the page."""
+
+    name: str
+    markup: Markup
+    caption: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two fidelities and how their labels differ."""
+
+    name: str
+    heading: str
+    findings: list[str]
+    table: Table
+    figures: list[Figure]
+    remark: str
+
+
+@dataclass(frozen=True)
+class Curves:
+    """What one budget's runs gave for all targets."""
+
+    budget: str
+    about: str
+    errors: list[Table]
+    all_frames: list[Table]
+    unconverged: Table | None
+    laws: Table
+    crossover: Table | None
+    multipliers: list[Table]
+    meaning: list[tuple[str, list[str]]]
+
+
+def render(study: Study, results: Results, *, template: str, css: str) -> str:
+    """Return the page as HTML with everything inside.
+
+    Args:
+        study: names and options that the page shows.
+        results: tables and figures.
+        template: Jinja2 source of the page.
+        css: style sheet.
+    """
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(template).render(context(study, results), css=Markup(css))
+
+
+def context(study: Study, results: Results) -> dict[str, Any]:
+    """Return everything that the template shows, as text, tables and figures."""
+    labels = {name: arm.label for name, arm in study.arms.items()}
+    budgets = [_curves(study, results, labels, budget) for budget in study.budgets]
+    ordered = sorted(study.pairs.values(), key=lambda pair: pair.name != study.transfer)
+    comparisons = [_comparison(study, results, pair) for pair in ordered]
+    return {
+        "study": study,
+        "version": __version__,
+        "short": _short(study, results, labels, comparisons[0]),
+        "data": _data(study, results),
+        "comparisons": comparisons,
+        "references": _references(study, results),
+        "budgets": budgets,
+        "curve_figures": [
+            _figure(results, "learning-curves", captions.learning_curves(study.published)),
+            _figure(results, "convergence", captions.convergence(next(iter(study.budgets)))),
+        ],
+        "limits": [sentence(limit) for limit in (*_limits(study, results), *study.limits)],
+        "making": _making(study, results),
+        "runs": _runs_words(results.curves),
+    }
+
+
+def _figure(results: Results, name: str, caption: str) -> Figure:
+    alt = caption.split(". ")[0] + "."
+    return Figure(name, inline_figure(results.figures[name], alt=alt), caption)
+
+
+def _data(study: Study, results: Results) -> dict[str, Any]:
+    exclusion = tables.exclusion_table(results.split)
+    split = study.split
+    shares = ":".join(f"{split[side]:g}" for side in ("train", "val", "test"))
+    return {
+        "frames": tables.frames_table(results.frames, study.functionals),
+        "left_out": {name: words for name, f in results.frames.items() if (words := tables.left_out_words(f))},
+        "pairs": tables.pairs_table(study.pairs, results.pairs, study.transfer),
+        "split": tables.split_table(results.split, split["group"]),
+        "split_words": captions.split_words(split["group"], split["draw"], shares),
+        "exclusions": exclusion,
+        "sizes": tables.sizes_table(results.sizes),
+        "roles": f"The low fidelity is {study.low}, the target {study.high}; networks are trained and tested on the "
+        f"{listing([TARGETS[t][0] for t in study.targets])} labels of {study.high}.",
+    }
+
+
+def _comparison(study: Study, results: Results, pair: Pair) -> Comparison:
+    low, high = study.functionals[pair.low], study.functionals[pair.high]
+    facts = results.analyses[pair.name]
+    kinds = ["energy", "labels", "shift", "elements"]
+    remark = str(facts["importance"])
+    if not remark:
+        kinds.append("importance")
+    return Comparison(
+        name=pair.name,
+        heading=f"{pair.name}: {low} and {high}" + (", trained on" if pair.name == study.transfer else ""),
+        findings=[
+            *label_findings.label_agreement(results.correlations[pair.name], low=low, high=high),
+            *label_findings.shift_by_element(results.shifts[pair.name], low=low, high=high),
+        ],
+        table=tables.correlation_table(results.correlations[pair.name], low=low, high=high),
+        figures=[_figure(results, f"{pair.name}-{k}", captions.shift(k, pair.name, low, high)) for k in kinds],
+        remark=f"No importance of elements for formation energies: {remark}." if remark else "",
+    )
+
+
+def _references(study: Study, results: Results) -> dict[str, Any]:
+    return {
+        "arms": tables.arms_table(study.arms),
+        "table": tables.references_table(results.references),
+        "figure": _figure(results, "references", captions.REFERENCES),
+        "baseline": f"The energy baseline, which learns nothing about geometry, predicts with reference "
+        f"{study.baseline} of the same size and seed alone; the baselines of forces, stresses and moments are 0.",
+    }
+
+
+def _curves(study: Study, results: Results, labels: Mapping[str, str], budget: str) -> Curves:
+    curves = results.curves[results.curves["budget"] == budget]
+    laws, crossover, multiplier = (
+        table[table["budget"] == budget] for table in (results.laws, results.crossover, results.multiplier)
+    )
+    inside = curves[curves["population"] == LAW_POPULATION]
+    targets = [t for t in study.targets if t in set(inside["target"])]
+    populations = captions.populations(curves)
+    per_population = {
+        str(name): [
+            curve_tables.errors_table(part[part["target"] == t], labels, target=t, population=populations[str(name)])
+            for t in targets
+        ]
+        for name, part in curves.groupby("population")
+    }
+    same = len(set(curves.groupby("population")["n_test"].mean())) == 1
+    found = [curve_tables.multiplier_table(multiplier[multiplier["target"] == t], labels, target=t) for t in targets]
+    return Curves(
+        budget=budget,
+        about=study.budgets[budget],
+        errors=per_population.get(LAW_POPULATION, []),
+        all_frames=[] if same else per_population["all"],
+        unconverged=curve_tables.unconverged_table(inside, labels),
+        laws=curve_tables.laws_table(laws, labels),
+        crossover=curve_tables.crossover_table(crossover, labels),
+        multipliers=[table for table in found if table is not None],
+        meaning=[(TARGETS[t][0], _meaning(study, results, labels, budget, t)) for t in targets],
+    )
+
+
+def _meaning(study: Study, results: Results, labels: Mapping[str, str], budget: str, target: str) -> list[str]:
+    """Return all that the numbers of one budget say about a target."""
+    curves = findings.covered(results.curves, budget, target)
+    laws, crossover, multiplier = (
+        table[(table["budget"] == budget) & (table["target"] == target)]
+        for table in (results.laws, results.crossover, results.multiplier)
+    )
+    return [
+        *findings.lowest_errors(curves, labels, target=target),
+        *findings.reference_effect(curves, study.arms, target=target),
+        *findings.overtaking(crossover, labels, target=target),
+        *findings.multipliers(multiplier, labels, target=target),
+        *findings.fitted_laws(laws, labels, target=target),
+        findings.converged_points(curves, target=target),
+    ]
+
+
+def _short(study: Study, results: Results, labels: Mapping[str, str], first: Comparison) -> list[str]:
+    """Return the few sentences at the top: the first target under the first budget."""
+    budget, target = next(iter(study.budgets)), study.targets[0]
+    curves = findings.covered(results.curves, budget, target)
+    here = results.crossover
+    crossover = here[(here["budget"] == budget) & (here["target"] == target)]
+    return [
+        *first.findings[:2],
+        *findings.lowest_errors(curves, labels, target=target),
+        *findings.reference_effect(curves, study.arms, target=target)[-1:],
+        *findings.overtaking(crossover, labels, target=target),
+    ]
+
+
+def _runs_words(curves: pd.DataFrame) -> str:
+    identity = curves[["budget", "arm", "size", "seed"]].drop_duplicates()
+    parts = [
+        plural(identity["arm"].nunique(), "arm"),
+        plural(identity["size"].nunique(), "training-set size"),
+        plural(identity["seed"].nunique(), "seed"),
+    ]
+    parts += [plural(n, "budget") for n in (len(set(identity["budget"])),) if n > 1]
+    return f"{plural(len(identity), 'training run')}: {listing(parts)}."
+
+
+def _limits(study: Study, results: Results) -> list[str]:
+    curves, manifest = results.curves, results.frames[study.high]
+    everyone = curves[curves["population"] == "all"]
+    return [
+        *limits.split_limits(study.split["group"], int(everyone["n_test"].max())),
+        *limits.seed_limits(curves["seed"].nunique()),
+        *limits.exclusion_limits(results.split, study.high),
+        *limits.convergence_limits(curves),
+        *limits.law_limits(results.laws, results.crossover),
+        *limits.coverage_limits(curves, results.references),
+        *limits.reference_limits(study.arms),
+        *limits.target_limits(study.targets, manifest["labels"]),
+        *limits.budget_limits(
+            study.budgets, study.pretrained, str(results.frames[study.low]["label_scale"]), study.arms
+        ),
+    ]
+
+
+def _making(study: Study, results: Results) -> dict[str, Any]:
+    return {
+        "effort": making.effort(results.cards),
+        "recipe": making.recipe_table(results.cards, study.targets),
+        "versions": making.versions_table(results.cards),
+        "hashes": making.hashes_table(results.frames),
+        "files": making.data_files(list(study.pairs)),
+        "command": study.command,
+    }

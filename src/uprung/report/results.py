@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 import pandas as pd
 import yaml
 
-
 T = TypeVar("T")
 
 
@@ -31,7 +30,6 @@ class Results:
     laws: pd.DataFrame
     crossover: pd.DataFrame
     multiplier: pd.DataFrame
-    summary: pd.DataFrame
     cards: Sequence[dict[str, Any]]
     figures: Mapping[str, Path]  # name -> SVG file; the PNG of the same name lies beside it
 
@@ -41,7 +39,7 @@ def read_results(files: Mapping[str, Any]) -> Results:
 
     Args:
         files: name -> path or paths: frames, pairs, summaries, correlations, shifts (one per fidelity or pair, in a
-            folder of its name), split, sizes, references, curves, laws, crossover, multiplier, summary, cards,
+            folder of its name), split, sizes, references, curves, laws, crossover, multiplier, cards,
             figures (SVG).
     """
     return Results(
@@ -55,7 +53,7 @@ def read_results(files: Mapping[str, Any]) -> Results:
         references=_csv(files["references"]),
         cards=[yaml.safe_load(Path(file).read_text()) for file in files["cards"]],
         figures={Path(file).stem: Path(file) for file in files["figures"]},
-        **{name: _csv(files[name]) for name in ("curves", "laws", "crossover", "multiplier", "summary")},
+        **{name: _csv(files[name]) for name in ("curves", "laws", "crossover", "multiplier")},
     )
 
 

@@ -14,6 +14,7 @@ from chgnet.model.composition_model import AtomRef
 from pymatgen.core import Structure
 
 from uprung.graphs import GraphStore, write_store
+from uprung.potential import norm
 from uprung.potential.checkpoint import load_chgnet, new_chgnet, set_atomref
 from uprung.potential.packed import (
     PackedBatch,
@@ -146,9 +147,13 @@ def test_same_predictions_as_chgnet(name, stock_in, crystals, store):
                 assert ((single - rounded)[mine].abs() <= limit).all(), (target, start + structure)
 
 
+@pytest.mark.parametrize("small", [0, 2**17], ids=["own norm", "torch norm"])
 @pytest.mark.parametrize("rows", [[3, 5, 0, 7], [5, 11, 17]], ids=["mixed", "no angles"])
-def test_gradients_of_a_loss_equal_those_of_chgnet_for_every_parameter(rows, stock_in, crystals, store):
+def test_gradients_of_a_loss_equal_those_of_chgnet_for_every_parameter(
+    rows, small, stock_in, crystals, store, monkeypatch
+):
     stock_in(torch.float64)
+    monkeypatch.setattr(norm, "_SMALL", small)
     model = new_chgnet(2).double()
     set_atomref(model, np.linspace(-8, 0, 94), trainable=True)
     _loss(_stock(model, [crystals[k] for k in rows])).backward()
@@ -199,6 +204,15 @@ def test_forces_and_stress_are_derivatives(left_handed, tmp_path):
     stress = [float((found.stress[0].numpy() * strain).sum()) for strain in strains]
     np.testing.assert_allclose(stress, slope[3:] / volume * 160.21766208, atol=2e-5)
     assert np.abs(stress).max() > 0.5
+
+
+@pytest.mark.parametrize("small", [0, 10**6], ids=["own derivatives", "torch"])
+def test_layer_norm_and_its_first_two_derivatives(small, monkeypatch):
+    monkeypatch.setattr(norm, "_SMALL", small)
+    values = torch.randn(2, 3, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    torch.testing.assert_close(norm.normalise(values), torch.nn.functional.layer_norm(values, (5,)))
+    assert torch.autograd.gradcheck(norm.normalise, values)
+    assert torch.autograd.gradgradcheck(norm.normalise, values)
 
 
 def test_prediction_does_not_depend_on_the_batch(store):

@@ -1,0 +1,79 @@
+"""Captions of the page's figures, written to be read without the text around them."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from uprung.scaling import LAW_POPULATION
+
+REFERENCES = (
+    "Elemental reference energies per atom against the atomic number, and their differences from the first one shown, "
+    "for every reference fit at the largest and the smallest training-set size of the first seed. Filled marks are "
+    "fitted, hollow ones come from the prior for elements without a training structure; bars are 1.96 standard errors "
+    "where these are known."
+)
+
+
+def shift(kind: str, pair: str, low: str, high: str) -> str:
+    """Return the caption of one figure about the energy shift of a pair."""
+    return {
+        "energy": f"Energies per atom of the same structures in {low} and {high} ({pair}). As labelled, and minus each "
+        "side's own least-squares elemental references; colour is the mean atomic number, the dashed line is equality.",
+        "labels": f"Other labels of the same structures in {low} and {high} ({pair}), value by value. Darker cells "
+        "hold more values; the dashed line is equality.",
+        "shift": f"Energy shift {high} − {low} per element ({pair}) from a least-squares fit in composition. Bars are "
+        "95 % intervals, clustered by material where an element occurs in several materials.",
+        "elements": f"Energy shift {high} − {low} per element ({pair}) in the periodic table, in eV/atom. Elements "
+        "without data are white.",
+        "importance": f"Elements that decide where the formation energies of {high} and {low} differ ({pair}). "
+        "Impurity importance in a regression tree on composition, divided by the number of atoms of the element and "
+        "rescaled to sum 1.",
+    }[kind]
+
+
+def learning_curves(published: bool) -> str:
+    """Return the caption of the learning curves."""
+    text = (
+        "Learning curves: test error against the number of labelled training structures, both logarithmic, on the test "
+        "frames whose elements every seed saw at the smallest size. Each mark is a run, filled where converged and "
+        "hollow where not; dotted lines join the means over seeds, full lines with a band are fitted power laws with "
+        "their 95 % band, the dashed grey line is the predictor that learns nothing about geometry."
+    )
+    if published:
+        text += " Grey crosses are the published study's points, from other data: only their slopes compare."
+    return text
+
+
+def convergence(budget: str) -> str:
+    """Return the caption of the training histories."""
+    return (
+        f"Validation error along every run of the budget {budget} against the optimiser step, a column per "
+        "training-set size and a line per run. A line that still falls at its end belongs to an unconverged run."
+    )
+
+
+def populations(curves: pd.DataFrame) -> dict[str, str]:
+    """Return how each test population is called, with its number of frames."""
+    n = curves.groupby("population")["n_test"].mean()
+    words = {
+        "all": "all test frames",
+        LAW_POPULATION: "test frames whose elements every seed saw at the smallest size",
+    }
+    return {str(name): f"{words.get(str(name), str(name))} ({value:,.0f} frames)" for name, value in n.items()}
+
+
+def split_words(group: str, draw: str, shares: str) -> str:
+    """Say how the split was made, and what kind of test that is."""
+    keyed = f"Frames are assigned to training, validation and test ({shares}) by a keyed hash"
+    kept = {"material": "of their material", "formula": "of their formula"}.get(
+        group, "of their chemical system" if group == "chemical_system" else "of the frame itself"
+    )
+    drawn = "materials" if draw == "material" else "frames"
+    text = f"{keyed} {kept}, on the same side in both fidelities. Subsets are nested: each seed orders the training "
+    text += f"{drawn} at random, and every size is a prefix of that order."
+    if group == "frame":
+        text += (
+            " Frames of one material are on both sides of this split: the test is an interpolation along known curves "
+            "and materials, not a prediction for new materials."
+        )
+    return text

@@ -1,0 +1,161 @@
+"""What a study does not show, found from its tables; each limit is a sentence, and goes when its cause goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from uprung.report.findings import is_true
+from uprung.report.format import TARGETS, listing, plural
+from uprung.report.study import Arm
+from uprung.scaling import LAW_POPULATION
+
+#: What the energies are that a checkpoint was pretrained on.
+PRETRAINING = {
+    "chgnet-0.3.0": "VASP GGA and GGA+U energies with Materials Project mixing corrections (MPtrj)",
+    "chgnet-r2scan": "VASP r²SCAN energies (MP-r2SCAN)",
+}
+GROUPS = {"material": "materials", "formula": "formulae", "chemical_system": "chemical systems"}
+
+
+def seed_limits(n_seeds: int) -> list[str]:
+    """Say what too few seeds leave open."""
+    if n_seeds == 1:
+        return ["There is one seed: nothing is known about the spread over subsets and initial weights."]
+    if n_seeds < 5:
+        return [
+            f"There are {n_seeds} seeds: ranges over them are no confidence intervals, and an order that all of them "
+            f"show arises by chance with probability 1/{2 ** (n_seeds - 1)} between equal arms."
+        ]
+    return []
+
+
+def split_limits(group: str, n_test: int) -> list[str]:
+    """Say what the test is not, from what the split keeps together, and how large it is."""
+    size = f"The test has {plural(n_test, 'structure')}; every run is judged on the same ones, whose choice no interval"
+    limits = [f"{size} over seeds contains."]
+    if group == "frame":
+        limits.insert(
+            0,
+            "The split cuts through materials: the test interpolates along curves and materials that training has "
+            "seen, and says nothing about unseen materials.",
+        )
+    elif group == "material":
+        limits.insert(0, "The split is by material: the same formula or chemical system may be on both sides.")
+    return limits
+
+
+def exclusion_limits(split: Mapping[str, Any], fidelity: str) -> list[str]:
+    """Say that nothing is known where no frame was tested."""
+    counts = {c["split"]: c["frames"] for c in split["counts"] if c["fidelity"] == fidelity}
+    excluded, total = counts.get("excluded", 0), sum(counts.values())
+    if not excluded:
+        return []
+    reasons = pd.Series([e["reason"] for e in split["excluded"] if e["fidelity"] == fidelity]).value_counts()
+    named = [f"{reason} ({number:,})" for reason, number in reasons.head(4).items()]
+    if len(reasons) > 4:
+        named.append(f"{plural(len(reasons) - 4, 'other reason')}")
+    return [
+        f"{excluded:,} of {total:,} frames take part neither in training nor in the test: {listing(named)}. "
+        "Errors there are unknown."
+    ]
+
+
+def law_limits(laws: pd.DataFrame, crossover: pd.DataFrame) -> list[str]:
+    """Say how many laws were refused, how thin the fitted ones are, and that extrapolations are no measurements."""
+    fitted = laws["fitted"].map(is_true)
+    limits = []
+    if not fitted.all():
+        limits.append(f"{int((~fitted).sum())} of {len(laws)} scaling laws are refused for want of converged sizes.")
+    thin = laws[fitted & (laws["n_sizes"] < 5)]
+    if len(thin):
+        limits.append(
+            f"{plural(len(thin), 'law rests', 'laws rest')} on fewer than five sizes; a straight line in log–log "
+            "through so few cannot tell a power law from another form."
+        )
+    elif fitted.any():
+        limits.append("A power law is assumed, not shown: the sizes span too little to tell it from other forms.")
+    if (crossover["kind"] == "extrapolated").any():
+        limits.append("Crossings outside the measured sizes are extrapolations of straight lines.")
+    return limits
+
+
+def convergence_limits(curves: pd.DataFrame) -> list[str]:
+    """Say for which arms most runs are not converged, so that the budget and not the data decides."""
+    here = curves[curves["population"] == LAW_POPULATION]
+    shares = here.groupby(["budget", "target"])["converged"].mean()
+    return [
+        f"Under the budget {budget}, {100 * (1 - share):.0f} % of the runs are not converged in "
+        f"{TARGETS[target][0]}: their errors tell about the length of training as much as about the data."
+        for budget, target, share in shares.reset_index().itertuples(index=False, name=None)
+        if share < 0.75
+    ]
+
+
+def coverage_limits(curves: pd.DataFrame, references: pd.DataFrame) -> list[str]:
+    """Say which share of the test the laws use, and where the reference of an element is not fitted."""
+    limits = []
+    means = curves.groupby("population")["n_test"].mean()
+    if LAW_POPULATION in means and means[LAW_POPULATION] < means["all"]:
+        limits.append(
+            f"Curves and laws are drawn for the {means[LAW_POPULATION]:,.0f} of {means['all']:,.0f} test frames whose "
+            "elements every seed saw at the smallest size; for the others the references are partly guessed."
+        )
+    prior = references[references["origin"] == "prior"].groupby(["reference", "size"]).size()
+    if len(prior):
+        reference, size = prior.index[int(prior.to_numpy().argmax())]
+        limits.append(
+            f"Up to {plural(int(prior.max()), 'element')} (reference {reference}, n = {size}) had no training "
+            "structure; the reference there comes from a prior that is smooth in the atomic number."
+        )
+    return limits
+
+
+def reference_limits(arms: Mapping[str, Arm]) -> list[str]:
+    """Say which arms use more labels than their size says."""
+    more = [arm.label for arm in arms.values() if arm.scope == "train"]
+    if not more:
+        return []
+    verb = "uses" if len(more) == 1 else "use"
+    return [
+        f"{listing(more)} {verb} reference energies fitted to the whole training split at every size: more energy "
+        "labels than n."
+    ]
+
+
+def target_limits(targets: Sequence[str], labels: Mapping[str, int]) -> list[str]:
+    """Say which targets are neither trained nor tested.
+
+    Args:
+        targets: of the loss.
+        labels: label column of the target fidelity -> number of frames that have it.
+    """
+    columns = {"energy": "energy", "force": "forces", "stress": "stress_gpa", "magmom": "magmom"}
+    limits = []
+    untrained = [t for t in TARGETS if t not in targets]
+    without = [TARGETS[t][0] for t in untrained if not labels.get(columns[t])]
+    unused = [TARGETS[t][0] for t in untrained if labels.get(columns[t])]
+    if without:
+        limits.append(f"No labels of {listing(without, 'or')}: nothing is trained on or tested for it.")
+    if unused:
+        limits.append(f"Labels of {listing(unused)} exist, but the study does not train on them.")
+    return limits
+
+
+def budget_limits(budgets: Mapping[str, str], pretrained: str, low_scale: str, arms: Mapping[str, Arm]) -> list[str]:
+    """Say what one kind of budget, one network and one checkpoint cannot show."""
+    limits = []
+    if len(budgets) == 1:
+        limits.append(
+            f"There is one training budget ({next(iter(budgets.values())).split(';')[0]}); longer training may "
+            "change the order of the arms."
+        )
+    text = "One architecture (CHGNet) and one recipe for all arms, not tuned for any of them."
+    if any(arm.init == "pretrained" for arm in arms.values()) and pretrained in PRETRAINING:
+        text += (
+            f" The checkpoint {pretrained} learnt {PRETRAINING[pretrained]}; the low fidelity of this study is on the "
+            f"scale “{low_scale}”, so that the checkpoint is not a model of it."
+        )
+    return [*limits, text]

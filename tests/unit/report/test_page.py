@@ -1,0 +1,311 @@
+"""The page holds what the tables say, is one file, and asks the network for nothing."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from uprung.figures.style import new_figure, save
+from uprung.report import page, svg
+from uprung.report.results import Results, read_results
+from uprung.report.study import Study
+from uprung.scaling import crossovers, data_multiplier, fit_laws
+from uprung.shift import Labels, correlation, element_shift
+
+LOOK = Path(page.__file__).parent
+FIGURES = ["energy", "labels", "shift", "elements", "importance"]
+
+
+def study_values(**changes: Any) -> dict[str, Any]:
+    arm = {"label": "", "atomref": {"fit": "target", "from": None, "trainable": False}}
+    values = {
+        "study": "small",
+        "report": {"title": "A <small> study & more", "abstract": "Why.", "limits": ["It is made up"]},
+        "functionals": {"lo": "PBE", "hi": "r2SCAN"},
+        "pairs": {"dimers": {"low": "lo", "high": "hi", "note": "two atoms"}},
+        "transfer": {"pair": "dimers", "pretrained": "chgnet-0.3.0", "targets": ["energy", "force"]},
+        "arms": {
+            "scratch": arm | {"init": "random", "label": "from <nothing>"},
+            "swap": arm | {"init": "pretrained"},
+            "keep": {"label": "", "init": "pretrained"}
+            | {"atomref": {"fit": None, "from": "checkpoint", "trainable": False}},
+        },
+        "references": {"target": {"labels": "target", "scope": "subset", "unseen": "prior"}},
+        "budgets": {"quick": {"steps": 30, "epochs": None, "keep": None}},
+        "split": {"group": "frame", "draw": "frame", "train": 8.0, "val": 1.0, "test": 1.0, "key": "k"},
+        "scaling": {"baseline": "target", "falling": 0.1, "show_published": False, "bootstrap": 100},
+        "command": "snakemake --cores all --configfile small.yaml",
+    }
+    return values | changes
+
+
+def curves_table() -> pd.DataFrame:
+    rows = []
+    slopes = {"scratch": (50, 0.9), "swap": (2, 0.4), "keep": (9, 0.1)}
+    for arm, (prefactor, exponent) in slopes.items():
+        for size in (100, 200, 400, 800):
+            for seed in (0, 1):
+                for target in ("energy", "force"):
+                    for population, n_test in (("all", 60), ("covered", 50)):
+                        good = arm != "keep"
+                        row = {"budget": "quick", "arm": arm, "size": str(size), "n_frames": size, "seed": seed}
+                        row |= {"n_materials": 9, "fidelity": "hi", "target": target, "population": population}
+                        row |= {"n_test": n_test, "mae": prefactor * size**-exponent * (1 + 0.02 * seed)}
+                        row |= {"baseline": 0.6, "converged": good, "reason": "" if good else "still falling; worse"}
+                        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def write_files(folder: Path) -> dict[str, Any]:
+    """Write the files of a tiny study and return their names as the rule hands them over."""
+    import json
+
+    rng = np.random.default_rng(0)
+    n = 40
+    Z = np.repeat([1, 6, 8, 14], n // 4)
+    X = np.zeros((n, 94))
+    X[np.arange(n), Z - 1] = 1
+    low, noise = rng.normal(size=n), rng.normal(scale=0.01, size=n)
+    high = low - 0.3 * Z + noise
+    groups = np.array([f"m{z}" for z in Z])
+    forces = rng.normal(size=(2 * n, 3))
+    offsets = 2 * np.arange(n + 1)
+    agreement = correlation(
+        X, offsets, Labels(low, forces), Labels(high, forces + 0.01), groups, n_bootstrap=100, limit=10.0
+    )
+    curves = curves_table()
+    laws = fit_laws(curves)
+    tables = {
+        "split/sizes": pd.DataFrame(
+            {"size": ["100", "100"], "seed": [0, 1], "n_frames": 100, "n_units": 100, "n_materials": [8, 9]}
+        ).assign(n_elements=4),
+        "analysis/dimers/correlation": agreement,
+        "analysis/dimers/shift": element_shift(X, low, high, groups),
+        "references/references": pd.DataFrame(
+            {"Z": [1, 6], "element": ["H", "C"], "value": [-3.0, -8.0], "stderr": [0.01, 0.2], "n_structures": [3, 0]}
+        ).assign(origin=["fit", "prior"], estimator="least-squares", reference="target", size="100"),
+        "scaling/curves": curves,
+        "scaling/laws": laws,
+        "scaling/crossover": crossovers(curves, laws, scratch="scratch"),
+        "scaling/multiplier": data_multiplier(curves, scratch="scratch"),
+    }
+    for name, table in tables.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        table.to_csv(folder / f"{name}.csv", index=False)
+    manifest = {
+        "label_scale": "VASP, made up",
+        "read": 50,
+        "left_out": {"element Ce": 4, "element Pr": 3},
+        "rejected": [{"frame_id": "x", "reason": "energy is NaN"}] * 3,
+        "written": 40,
+        "labels": {"energy": 40, "energy_free": 0, "forces": 40, "stress_gpa": 0, "magmom": 40},
+        "elements": {"1": 10, "6": 10, "8": 10, "14": 10},
+        "parts": [{"file": "part-00000.parquet", "rows": 40, "sha256": "ab" * 32}],
+        "energy_label": "energy",
+        "sources": {"data.json.gz": "cd" * 32},
+    }
+    counts = [{"fidelity": f, "split": s, "frames": 10, "groups": 10} for f in ("lo", "hi") for s in ("train", "test")]
+    excluded = [{"fidelity": "hi", "frame_id": "a", "reason": "force above 10 eV/Å"}]
+    jsons = {
+        "frames/lo/manifest": manifest,
+        "frames/hi/manifest": manifest,
+        "pairs/dimers/manifest": {"match": "geometry", "pairs": 38, "unpaired_low": ["a"], "unpaired_high": []},
+        "split/manifest": {
+            "counts": [*counts, {"fidelity": "hi", "split": "excluded", "frames": 1, "groups": 1}],
+            "excluded": excluded,
+        },
+        "analysis/dimers/summary": {"importance": ""},
+        "card": {
+            "wall_seconds": 90.0,
+            "resumed": 1,
+            "steps": 30,
+            "options": {"recipe": {"batch_size": 32, "clip_norm": None, "weights": {"energy": 3.0, "stress": 0.1}}},
+            "versions": {"torch": "2.13"},
+            "hardware": {"cores": 2},
+        },
+    }
+    for name, content in jsons.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.json").write_text(json.dumps(content))
+    names = [*(f"dimers-{kind}" for kind in FIGURES), "references", "learning-curves", "convergence"]
+    for name in names:
+        figure, (axis,) = new_figure(width=2, height=1)
+        axis.plot([0, 1], [0, 1], "o")
+        save(figure, folder / "figures" / name)
+    at = folder.as_posix()
+    return {
+        "frames": [f"{at}/frames/{name}/manifest.json" for name in ("lo", "hi")],
+        "pairs": [f"{at}/pairs/dimers/manifest.json"],
+        "split": f"{at}/split/manifest.json",
+        "sizes": f"{at}/split/sizes.csv",
+        "summaries": [f"{at}/analysis/dimers/summary.json"],
+        "correlations": [f"{at}/analysis/dimers/correlation.csv"],
+        "shifts": [f"{at}/analysis/dimers/shift.csv"],
+        "references": f"{at}/references/references.csv",
+        **{name: f"{at}/scaling/{name}.csv" for name in ("curves", "laws", "crossover", "multiplier")},
+        "figures": [f"{at}/figures/{name}.svg" for name in names],
+        "cards": [f"{at}/card.json"] * 24,
+    }
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
+    return read_results(write_files(tmp_path_factory.mktemp("study")))
+
+
+def render(results: Results, **changes: Any) -> str:
+    template, css = (LOOK / "page.html.j2").read_text(), (LOOK / "style.css").read_text()
+    return page.render(Study.from_plain(study_values(**changes)), results, template=template, css=css)
+
+
+class Reader(HTMLParser):
+    """Collects ids, references, tags and the visible text of a page."""
+
+    VOID = frozenset(["meta", "img", "br", "hr", "link"])
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.targets: list[tuple[str, str, str]] = []
+        self.tags: Counter[str] = Counter()
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags[tag] += 1
+        if tag not in self.VOID:
+            self.open.append(tag)
+        for name, value in attrs:
+            if name == "id":
+                self.ids.append(str(value))
+            elif name in ("href", "src", "xlink:href"):
+                self.targets.append((tag, name, str(value)))
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in self.VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] not in ("style", "title"):
+            self.text += data + " "
+
+
+@pytest.fixture(scope="module")
+def html(results: Results) -> str:
+    return render(results)
+
+
+def test_page_is_well_formed_and_self_contained(html: str) -> None:
+    reader = Reader(html)
+    assert reader.open == []
+    assert max(Counter(reader.ids).values()) == 1
+    assert reader.tags["script"] == 0
+    assert reader.tags["link"] == 0
+    inside = {f"#{name}" for name in reader.ids}
+    for tag, name, value in reader.targets:
+        if value.startswith("#"):
+            assert value in inside
+        else:
+            assert (tag, name) == ("a", "href")
+            assert not re.match(r"[a-z]+:|/", value), "only paths relative to the page"
+    assert "@import" not in html
+    assert set(re.findall(r"url\((.)", html)) <= {"#"}
+    assert all(f"#{name}" in inside for name in re.findall(r"url\(#([^)]*)\)", html))
+
+
+def test_figures_have_captions_and_text_for_those_who_do_not_see_them(html: str) -> None:
+    reader = Reader(html)
+    assert reader.tags["figure"] == reader.tags["figcaption"] == len(FIGURES) + 3
+    assert len(re.findall(r'<svg[^>]*role="img" aria-label="[^"]{20,}"', html)) == reader.tags["svg"]
+    assert reader.tags["caption"] == reader.tags["table"]
+
+
+def test_page_says_what_the_study_file_and_the_tables_say(html: str) -> None:
+    text = re.sub(r"\s+", " ", Reader(html).text)
+    for expected in (
+        "A <small> study & more",
+        "7 structures of excluded elements (Ce, Pr)",
+        "3 structures rejected: energy is NaN",
+        "the test is an interpolation along known curves",
+        "force above 10 eV/Å",
+        "from <nothing> overtakes swap between n = 400 and 800 (in every seed)",
+        "fitted to target energies",
+        "It is made up.",
+        "24 training runs with 720 optimiser steps took 36 min of wall time",
+        "24 runs resumed",
+        "cdcdcdcd",
+        "snakemake --cores all --configfile small.yaml",
+        "converged points at 0 distinct size(s); a power law needs 3",
+        "24 training runs: 3 arms, 4 training-set sizes and 2 seeds.",
+    ):
+        assert expected in text
+    assert "weights.stress" not in text, "not a target of this study"
+    assert re.search(r"n = 100, 200, 400, 800 still falling", text), "both reasons of an unconverged run are listed"
+    assert re.search(r"n = 100, 200, 400, 800 worse", text)
+
+
+def test_another_study_gets_other_words(results: Results) -> None:
+    split = study_values()["split"] | {"group": "chemical_system", "draw": "material"}
+    text = Reader(render(results, split=split)).text
+    assert "interpolation along known curves" not in text
+    assert "by a keyed hash of their chemical system" in text
+    nothing = replace(results, split=results.split | {"excluded": []})
+    assert "No frame was excluded" in Reader(render(nothing)).text
+
+
+def test_study_without_scratch_arm_is_a_page_too(results: Results) -> None:
+    arms = {name: arm for name, arm in study_values()["arms"].items() if name != "scratch"}
+    curves = results.curves[results.curves["arm"] != "scratch"]
+    laws = fit_laws(curves)
+    without = replace(
+        results,
+        curves=curves,
+        laws=laws,
+        crossover=crossovers(curves, laws, scratch=None),
+        multiplier=data_multiplier(curves, scratch=None),
+    )
+    text = Reader(render(without, arms=arms)).text
+    assert "there is nothing that pretraining could be compared with" in text
+    assert "overtakes" not in text
+
+
+def test_svg_ids_of_two_figures_do_not_collide() -> None:
+    source = (
+        '<?xml version="1.0"?><!DOCTYPE svg><svg width="72pt" height="36pt" viewBox="0 0 72 36">'
+        '<metadata>http://example.org</metadata><defs><style type="text/css">*{x: y}</style><clipPath id="p1"/></defs>'
+        '<g id="figure_1" clip-path="url(#p1)"/><use xlink:href="#p1"/><text>id="p1"</text></svg>'
+    )
+    one, two = (str(svg.inline_svg(source, prefix=name, alt='5 < 6 & "x"')) for name in ("a", "b"))
+    ids = [re.findall(r'\sid="([^"]+)"', text) for text in (one, two)]
+    assert ids == [["a-p1", "a-figure_1"], ["b-p1", "b-figure_1"]]
+    assert 'clip-path="url(#a-p1)"' in one
+    assert 'xlink:href="#a-p1"' in one
+    assert 'aria-label="5 &lt; 6 &amp; &#34;x&#34;"' in one
+    assert "<style" not in one
+    assert "example.org" not in one
+    assert 'width="72pt"' not in one
+    assert 'viewBox="0 0 72 36"' in one
+
+
+def test_large_svg_goes_in_as_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    figure, _ = new_figure(width=1, height=1)
+    save(figure, tmp_path / "dots")
+    monkeypatch.setattr(svg, "LARGEST", 10)
+    markup = str(svg.inline_figure(tmp_path / "dots.svg", alt="dots"))
+    assert markup.startswith('<img alt="dots" src="data:image/png;base64,iVBOR')
+    (tmp_path / "dots.png").unlink()
+    with pytest.raises(ValueError, match=r"dots\.png is missing"):
+        svg.inline_figure(tmp_path / "dots.svg", alt="dots")

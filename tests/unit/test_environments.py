@@ -1,0 +1,153 @@
+"""The conda environments, the lock and pyproject.toml say the same, and hold what the code imports."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from uprung.provenance import closure
+
+ROOT = Path(__file__).parents[2]
+ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
+CONDA_TO_PYPI = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
+MODULE_TO_PYPI = {"sklearn": "scikit-learn", "yaml": "pyyaml", "pydantic_core": "pydantic"}
+CUDA = re.compile(r"nvidia-(?!ml-py)|triton|pytorch-cuda|cuda|cudnn|cupy|jax-cuda")
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def locked() -> dict[str, str]:
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    return {canonical(name): version for name, version in (line.split("==") for line in lines if line[:1] not in "# ")}
+
+
+def pins(environment: Path) -> dict[str, str]:
+    """Return the packages of a conda file by their PyPI names, without Python and pip."""
+    content: dict[str, Any] = yaml.safe_load(environment.read_text())
+    entries = [e for e in content["dependencies"] if isinstance(e, str) and e != "pip"]
+    (pip,) = [e["pip"] for e in content["dependencies"] if isinstance(e, dict)] or [[]]
+    found = {}
+    for entry in [*entries, *pip]:
+        name, version = re.fullmatch(r"([A-Za-z0-9_.-]+?)={1,2}([0-9][^=]*)", entry).groups()
+        found[canonical(CONDA_TO_PYPI.get(name, name))] = version
+    return found
+
+
+def declared() -> set[str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    return {canonical(re.match(r"[A-Za-z0-9_.-]+", entry)[0]) for entry in project["dependencies"]}
+
+
+def external(path: Path) -> set[str]:
+    """Return the PyPI names of all that a file imports beside the standard library and uprung."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add((node.module or "").split(".")[0])
+    return {canonical(MODULE_TO_PYPI.get(name, name)) for name in found - sys.stdlib_module_names - {"uprung"}}
+
+
+def own(path: Path) -> set[str]:
+    """Return the uprung modules that a script imports."""
+    nodes = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.ImportFrom)]
+    found = set()
+    for node in nodes:
+        if (node.module or "").startswith("uprung"):
+            modules = [f"{node.module}.{alias.name}" for alias in node.names]
+            found |= {m if module_file(m).exists() else node.module for m in modules}
+    return found
+
+
+def module_file(name: str) -> Path:
+    base = ROOT.joinpath("src", *name.split("."))
+    return base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
+
+
+def jobs() -> list[tuple[str, str]]:
+    """Return (conda file, script) of every rule with a script."""
+    found = []
+    for rules in sorted((ROOT / "rules").glob("*.smk")):
+        for text in re.split(r"^rule |^checkpoint ", rules.read_text(), flags=re.MULTILINE)[1:]:
+            script = re.search(r'script:\s*"\.\./scripts/([^"]+)"', text)
+            conda = re.search(r'conda:\s*"\.\./([^"]+)"', text)
+            if script:
+                assert conda, f"{rules.name}: rule {text.split(':')[0]} has a script but no conda environment"
+                found.append((conda[1], script[1]))
+    return found
+
+
+JOBS = jobs()
+
+
+def test_rules_were_found() -> None:
+    assert len(JOBS) >= 15
+    assert {conda for conda, _ in JOBS} == {f"envs/{path.name}" for path in ENVIRONMENTS}
+
+
+@pytest.mark.parametrize("rules", sorted((ROOT / "rules").glob("*.smk")), ids=lambda path: path.name)
+def test_every_environment_that_a_rule_names_exists(rules: Path) -> None:
+    for name in re.findall(r'conda:\s*"([^"]+)"', rules.read_text()):
+        assert (rules.parent / name).is_file(), name
+
+
+@pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.name)
+def test_conda_versions_are_those_of_the_lock(path: Path) -> None:
+    lock, found = locked(), pins(path)
+    assert re.fullmatch(r"3\.1[1-9]", found.pop("python"))
+    assert found == {name: lock.get(name) for name in found}
+    assert len(found) >= 10
+
+
+def test_lock_is_exact_and_unique() -> None:
+    lines = [line for line in (ROOT / "requirements.lock").read_text().splitlines() if line and line[0] != "#"]
+    assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9_.-]+==[A-Za-z0-9_.]+", line)] == []
+    assert len(locked()) == len(lines)
+    assert "torch==2.13.0" in lines  # no build tag, so that pip takes what fits the machine
+
+
+def test_lock_holds_every_dependency() -> None:
+    assert declared() - locked().keys() == set()
+
+
+@pytest.mark.parametrize("names", [locked(), *map(pins, ENVIRONMENTS)], ids=["lock", *(p.name for p in ENVIRONMENTS)])
+def test_no_cuda_package_is_listed(names: dict[str, str]) -> None:
+    assert [name for name in names if CUDA.match(name)] == []
+
+
+def test_the_pattern_knows_cuda_packages() -> None:
+    for name in ("nvidia-cublas-cu12", "nvidia-cuda-runtime-cu12", "nvidia-nccl-cu12", "triton", "cuda-bindings"):
+        assert CUDA.match(name)
+    assert not CUDA.match("nvidia-ml-py3")
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "src").rglob("*.py")), ids=lambda p: p.relative_to(ROOT / "src").as_posix()
+)
+def test_every_import_is_a_declared_dependency(path: Path) -> None:
+    assert external(path) - declared() == set()
+
+
+@pytest.mark.parametrize(("conda", "script"), JOBS, ids=[script for _, script in JOBS])
+def test_environment_of_a_rule_holds_what_its_script_imports(conda: str, script: str) -> None:
+    path = ROOT / "scripts" / script
+    files = [path, *(module_file(m) for name in own(path) for m in closure(name))]
+    needed = set().union(*map(external, files))
+    assert needed - pins(ROOT / conda).keys() == set()
+
+
+@pytest.mark.parametrize("script", sorted({s for conda, s in JOBS if conda.endswith("analysis.yaml")}))
+def test_analysis_needs_no_torch(script: str) -> None:
+    path = ROOT / "scripts" / script
+    for file in [path, *(module_file(m) for name in own(path) for m in closure(name))]:
+        assert not external(file) & {"torch", "chgnet", "lightning"}, file

@@ -1,0 +1,174 @@
+"""Bad input: one clear message, as early as it can be known, and nothing costly before it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from workplace import MICRO, Workplace
+
+from uprung.frames import SCHEMA, Frame, read_frames
+
+RUN_TIMEOUT = 300
+
+
+def bad_arm(content: dict[str, Any]) -> None:
+    content["arms"]["scratch"]["init"] = "warm"
+
+
+def bad_arm_key(content: dict[str, Any]) -> None:
+    content["arms"]["scratch"]["atomrefs"] = {"fit": "target"}
+
+
+def unknown_reference(content: dict[str, Any]) -> None:
+    content["arms"]["scratch"]["atomref"] = {"fit": "targets"}
+
+
+def missing_file(content: dict[str, Any]) -> None:
+    content["fidelities"]["pbe"]["sources"][0]["file"] = "data/diatomics/dimers.json.gz"
+
+
+# change of the study -> what the message names beside the file: key, then what is allowed or was asked for
+BEFORE_ANY_JOB: dict[str, tuple[Callable[[dict[str, Any]], Any], list[str]]] = {
+    "unknown key": (
+        lambda content: content["training"].update(learning_rte=1e-3),
+        ["training.learning_rte", "unknown key", "did you mean 'learning_rate'", "allowed:", "huber_delta"],
+    ),
+    "unknown section": (
+        lambda content: content.update(trainings={"batch_size": 3}),
+        ["trainings", "unknown key", "did you mean 'training'", "allowed:"],
+    ),
+    "unknown arm option": (bad_arm, ["arms.scratch.init", "'warm'", "allowed: random, pretrained"]),
+    "unknown arm key": (bad_arm_key, ["arms.scratch.atomrefs", "unknown key", "allowed: init, atomref, label"]),
+    "unknown reference": (
+        unknown_reference,
+        ["arms.scratch.atomref.fit", "'targets'", "did you mean 'target'", "allowed: target, source, residual"],
+    ),
+    "duplicate seeds": (lambda content: content.update(seeds=[0, 1, 0]), ["seeds", "0 given more than once"]),
+    "duplicate sizes": (lambda content: content.update(sizes=[60, 120, 60]), ["sizes", "60 given more than once"]),
+    "a size that is none": (lambda content: content.update(sizes=[60, "many"]), ["sizes", "'many'", "'all'"]),
+    "missing file": (missing_file, ["fidelities.pbe", "data/diatomics/dimers.json.gz", "does not exist"]),
+}
+
+
+@pytest.mark.parametrize("name", BEFORE_ANY_JOB)
+def test_the_study_file_is_checked_before_any_job(fresh: Workplace, name: str) -> None:
+    change, words = BEFORE_ANY_JOB[name]
+    fresh.configure(change)
+    done = fresh.snakemake("all", "--cores", "1")
+    assert done.returncode != 0
+    assert [word for word in [MICRO, *words] if word not in done.stdout] == [], done.stdout
+    assert "Traceback" not in done.stdout
+    assert "Job stats" not in done.stdout
+    assert not (fresh.folder / "results").exists()
+
+
+def test_all_problems_are_told_at_once(fresh: Workplace) -> None:
+    def change(content: dict[str, Any]) -> None:
+        bad_arm(content)
+        content["seeds"] = [1, 1]
+
+    fresh.configure(change)
+    output = fresh.snakemake("all", "-n").stdout
+    assert "arms.scratch.init" in output
+    assert "seeds" in output
+
+
+def refused(place: Workplace, words: Sequence[str]) -> None:
+    """Run the study up to its trainings and check that it stops, with a message, before graphs and trainings."""
+    done = place.snakemake("train", "--cores", "2", timeout=RUN_TIMEOUT)
+    assert done.returncode != 0
+    told = [line for line in done.stdout.splitlines() if line.startswith("uprung: ")]
+    assert told, done.stdout
+    assert [word for word in words if not any(word in line for line in told)] == [], "\n".join(told)
+    assert not (place.results / "graphs").exists()
+    assert not (place.results / "runs").exists()
+
+
+def test_a_size_larger_than_the_data(fresh: Workplace) -> None:
+    def change(content: dict[str, Any]) -> None:
+        content["sizes"] = [60, 99999]
+        content["arms"] = {"checkpoint-ref": content["arms"]["checkpoint-ref"]}
+
+    fresh.configure(change)
+    refused(fresh, ["sizes: 99999", "the training split has", "'all'"])
+
+
+def test_a_size_larger_than_the_data_added_later(finished: Workplace) -> None:
+    finished.configure(lambda content: content["sizes"].append(99999))
+    done = finished.snakemake("train", "--cores", "2", timeout=RUN_TIMEOUT)
+    assert done.returncode != 0
+    assert re.search("^uprung: .*sizes: 99999 frames asked for", done.stdout, re.MULTILINE)
+    trained = [file for file in finished.results.glob("runs/*/*/n99999/*/*") if file.is_file()]
+    assert trained == []
+
+
+def test_a_target_without_labels(fresh: Workplace) -> None:
+    fresh.configure(lambda content: content["transfer"]["targets"].append("stress"))
+    refused(fresh, ["r2scan", "no stress labels", "transfer.targets", "labels here: energy, force, magmom"])
+
+
+def dimer(name: str, **changes: Any) -> Frame:
+    """Return a labelled nitrogen dimer in a large cell."""
+    values: dict[str, Any] = {
+        "frame_id": name,
+        "material_id": "N2",
+        "source": "own",
+        "functional": "PBE",
+        "run_type": "static",
+        "label_scale": "code A",
+        "Z": np.array([7, 7], dtype=np.uint8),
+        "lattice": 12.0 * np.eye(3),
+        "frac": np.array([[0.0, 0.0, 0.0], [0.1, 0.0, 0.0]]),
+        "energy": -16.0,
+        "forces": np.zeros((2, 3)),
+    }
+    return Frame(**{**values, **changes})
+
+
+def own_table(place: Workplace, frames: Sequence[Frame]) -> None:
+    """Make the frames a data file of the study and let its fidelity `pbe` read it."""
+    (place.folder / "data/own").mkdir()
+    rows = [frame.row() for frame in frames]
+    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), place.folder / "data/own/frames.parquet")
+    source = [{"format": "frames", "file": "data/own/frames.parquet"}]
+    place.configure(lambda content: content["fidelities"]["pbe"].update(sources=source))
+
+
+def test_two_functionals_in_one_fidelity(fresh: Workplace) -> None:
+    own_table(fresh, [dimer("a"), dimer("b", functional="PBE+U")])
+    refused(fresh, ["own: frame b", "'PBE+U'", "'PBE'", "one fidelity holds one functional"])
+
+
+def test_two_label_scales_in_one_fidelity(fresh: Workplace) -> None:
+    own_table(fresh, [dimer("a"), dimer("b", label_scale="code B")])
+    refused(fresh, ["own: frame b", "'code B'", "'code A'", "never share one fidelity"])
+
+
+def test_labels_that_cannot_be_are_listed_and_left_out(fresh: Workplace) -> None:
+    forces = np.zeros((2, 3))
+    forces[1, 2] = np.nan
+    bad = {
+        "no-energy": dimer("no-energy", energy=float("nan")),
+        "no-force": dimer("no-force", forces=forces),
+        "absurd": dimer("absurd", energy=-1e6),
+    }
+    own_table(fresh, [dimer("a"), *bad.values(), dimer("b")])
+    manifest: Path = fresh.results / "frames/pbe/manifest.json"
+    done = fresh.snakemake(str(manifest.relative_to(fresh.folder)), "--cores", "1")
+    assert done.returncode == 0, done.stdout
+    facts = json.loads(manifest.read_text())
+    assert (facts["read"], facts["written"]) == (5, 2)
+    reasons = {entry["frame_id"]: entry["reason"] for entry in facts["rejected"]}
+    assert set(reasons) == set(bad)
+    assert "energy" in reasons["no-energy"]
+    assert "forces is not finite" in reasons["no-force"]
+    assert "beyond" in reasons["absurd"]
+    assert read_frames(manifest).strings("frame_id") == ["a", "b"]

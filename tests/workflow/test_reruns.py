@@ -1,0 +1,130 @@
+"""What runs again after one change: what hangs on it, and nothing else. By dry runs in copies of the finished study."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from workplace import Workplace
+
+Change = Callable[[Workplace], object]
+
+REPORT = {"write_report": 1}
+DRAWN = {"plot_scaling": 1, **REPORT}
+LAWS = {"fit_laws": 1, **DRAWN}
+CURVES = {"collect_curves": 1, **LAWS}
+TRAINED = {"train_run": 9, "evaluate_run": 9, **CURVES}
+REFERENCED = {"predict_pretrained": 1, "fit_reference": 6, "plot_references": 1, **TRAINED}
+SPLIT = {"split": 1, "order": 1, "sizes": 1, "build_graphs": 1, **REFERENCED}
+FULL = {"frames": 2, "pairs": 1, "analyse_shift": 1, "plot_shift": 1, **SPLIT}
+
+TRAINING = "src/uprung/training.py"
+DATA = "data/diatomics/diatomics-dft.json.gz"
+
+
+def code(file: str) -> Change:
+    """Return an edit that changes what a module of the library defines."""
+    return lambda place: append(place.folder / file, "\n\nANOTHER_NUMBER = 1\n")
+
+
+def append(path: Path, text: str) -> None:
+    path.write_text(path.read_text() + text)
+
+
+def words(place: Workplace) -> None:
+    """Change a docstring and add a comment, in the library and in a script."""
+    path = place.folder / TRAINING
+    path.write_text(path.read_text().replace('"""', '"""Other words first. ', 1) + "\n# a remark\n")
+    append(place.folder / "scripts/train.py", "# a remark\n")
+
+
+def touch(*files: str) -> Change:
+    """Return a change of the time of change alone."""
+    return lambda place: [os.utime(place.folder / file) for file in files]
+
+
+def study(**changes: object) -> Change:
+    """Return a change of options of the micro study, given as section__key or key."""
+
+    def change(place: Workplace) -> None:
+        def put(content: dict) -> None:
+            for name, value in changes.items():
+                *sections, key = name.split("__")
+                part = content
+                for section in sections:
+                    part = part.setdefault(section, {})
+                part[key] = value
+
+        place.configure(put)
+
+    return change
+
+
+CHANGES: dict[str, tuple[Change, dict[str, int]]] = {
+    # words, times
+    "words of a module and a script": (words, {}),
+    "a touched script": (touch("scripts/train.py", "scripts/write_frames.py"), {}),
+    "a touched module": (touch(TRAINING, "src/uprung/frames.py"), {}),
+    "a touched rule file and study file": (touch("rules/training.smk", "tests/workflow/micro.yaml"), {}),
+    "a touched data file": (touch(DATA), {}),
+    # code
+    "code of the training": (code(TRAINING), TRAINED),
+    "code of the evaluation": (  # the pretrained predictions use it, hence the residual references and their arm
+        code("src/uprung/evaluate.py"),
+        {"predict_pretrained": 1, "fit_reference": 3, "plot_references": 1, **TRAINED, "train_run": 3},
+    ),
+    "code of the curves": (code("src/uprung/curves.py"), CURVES),
+    "code of the laws": (code("src/uprung/laws.py"), LAWS),
+    "code of a figure": (code("src/uprung/figures/scaling.py"), DRAWN),
+    "code of the network": (
+        code("src/uprung/potential/packed.py"),
+        {"predict_pretrained": 1, "fit_reference": 3, "plot_references": 1, **TRAINED},
+    ),
+    "code of the reference fits": (
+        code("src/uprung/references.py"),  # one of three arms keeps the checkpoint's references
+        {"fit_reference": 6, "plot_references": 1, **TRAINED, "train_run": 6},
+    ),
+    # options
+    "learning rate": (study(training__learning_rate=5e-4), TRAINED),
+    "batch size": (study(training__batch_size=16), TRAINED),
+    "memory to ask for": (study(training__memory_mb=2500, training__minutes=9), {}),
+    "force limit of the analysis": (
+        study(analysis__force_limit=5.0),
+        {"analyse_shift": 1, "plot_shift": 1, **REPORT},
+    ),
+    "resamples of the curves": (study(scaling__bootstrap=200), CURVES),
+    "published points": (study(scaling__show_published=True), DRAWN),
+    "title": (study(report__title="Another title"), REPORT),
+    "label of an arm": (study(arms__scratch__label="from scratch"), DRAWN),
+    "key of the split": (study(split__key="another"), {**SPLIT}),
+    # jobs
+    "one more seed": (
+        study(seeds=[0, 1]),
+        {"order": 1, "sizes": 1, "fit_reference": 6, "train_run": 9, "evaluate_run": 9, **CURVES},
+    ),
+    "one more size": (
+        study(sizes=[60, 120, 180, 240]),
+        {"sizes": 1, "fit_reference": 2, "plot_references": 1, "train_run": 3, "evaluate_run": 3, **CURVES},
+    ),
+    "one more size and another learning rate": (
+        study(sizes=[60, 120, 180, 240], training__learning_rate=5e-4),
+        {"sizes": 1, "fit_reference": 2, "plot_references": 1, **TRAINED, "train_run": 12, "evaluate_run": 12},
+    ),
+    "one size less": (study(sizes=[60, 120]), {"sizes": 1, "plot_references": 1, **CURVES}),
+    "one arm less": (lambda place: place.configure(lambda content: content["arms"].pop("checkpoint-ref")), CURVES),
+    # data
+    "another selection": (study(transfer__select__max_force=8.0), SPLIT),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_reruns_what_hangs_on_it(finished: Workplace, name: str) -> None:
+    change, expected = CHANGES[name]
+    change(finished)
+    assert finished.planned() == expected
+
+
+def test_everything_runs_at_first(fresh: Workplace) -> None:
+    assert fresh.planned() == FULL

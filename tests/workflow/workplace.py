@@ -1,0 +1,121 @@
+"""Snakemake in a copy of the repository's files: what tests start, what a dry run plans, what is edited."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+REPOSITORY = Path(__file__).parents[2]
+MICRO = "tests/workflow/micro.yaml"
+STUDY_TIMEOUT = 900  # seconds; a minute of work on two free cores
+DRY_TIMEOUT = 120
+NOTHING = "Nothing to be done"
+TARGETS = ("data", "analysis", "atomref", "graphs", "train", "scaling", "report", "all")
+
+
+def job_counts(text: str) -> dict[str, int]:
+    """Return rule -> number of jobs from the first table of job statistics that Snakemake prints, without the total.
+
+    Target rules, which only collect files, are left out: they come and go with every job below them.
+    """
+    table = re.search(r"^job +count\n[- ]+\n((?:\S+ +\d+\n)+)", text, re.MULTILINE)
+    if table is None:
+        return {}
+    counts = {rule: int(count) for rule, count in (line.split() for line in table[1].splitlines())}
+    return {rule: count for rule, count in counts.items() if rule not in {"total", *TARGETS}}
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """A folder with the repository's files in which Snakemake runs."""
+
+    folder: Path
+
+    @property
+    def results(self) -> Path:
+        """Results of the micro study."""
+        return self.folder / "results/micro"
+
+    def snakemake(
+        self, *arguments: str, study: str = MICRO, timeout: float = DRY_TIMEOUT
+    ) -> subprocess.CompletedProcess[str]:
+        """Run Snakemake here; standard output and standard error come back together, in `stdout`."""
+        process = self.start(*arguments, study=study)
+        try:
+            output, _ = process.communicate(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            stop(process)
+            raise
+        return subprocess.CompletedProcess(process.args, process.returncode, output)
+
+    def start(self, *arguments: str, study: str = MICRO) -> subprocess.Popen[str]:
+        """Start Snakemake here, as the leader of a process group of its own."""
+        environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "SNAKEMAKE_PROFILE")}
+        return subprocess.Popen(
+            [sys.executable, "-m", "snakemake", *arguments, "--configfile", study],
+            cwd=self.folder,
+            env=environment | {"OMP_NUM_THREADS": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+
+    def planned(self, *targets: str, study: str = MICRO, options: tuple[str, ...] = ()) -> dict[str, int]:
+        """Return which rules a dry run would run how often; {} when nothing is to be done."""
+        done = self.snakemake(*(targets or ("all",)), "-n", *options, study=study)
+        assert done.returncode == 0, done.stdout
+        counts = job_counts(done.stdout)
+        assert bool(counts) != (NOTHING in done.stdout), done.stdout
+        return counts
+
+    def edit(self, file: str, old: str, new: str) -> None:
+        """Replace a text that occurs in a file of the repository exactly once."""
+        path = self.folder / file
+        text = path.read_text()
+        assert text.count(old) == 1, f"{old!r} occurs {text.count(old)} times in {file}"
+        path.write_text(text.replace(old, new))
+
+    def configure(self, change: Callable[[dict[str, Any]], Any]) -> None:
+        """Change the micro study with a function that takes its content."""
+        path = self.folder / MICRO
+        content = yaml.safe_load(path.read_text())
+        change(content)
+        path.write_text(yaml.safe_dump(content, sort_keys=False))
+
+
+def stop(process: subprocess.Popen[str]) -> None:
+    """Kill a process started by `Workplace.start` and the jobs of its process group, and wait for it."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+
+
+def repository_files() -> list[str]:
+    """Return the files that git tracks or would track."""
+    listed = subprocess.run(
+        ["git", "-c", f"safe.directory={REPOSITORY}", "ls-files", "-coz", "--exclude-standard"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [name for name in listed.stdout.split("\0") if name and (REPOSITORY / name).is_file()]
+
+
+def checkout(folder: Path) -> Workplace:
+    """Copy the repository's files into a new folder."""
+    for name in repository_files():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(REPOSITORY / name, folder / name)
+    return Workplace(folder)
