@@ -5,7 +5,15 @@ import pandas as pd
 from uprung.config import Split
 from uprung.frames import read_frames, write_json
 from uprung.logs import logged
-from uprung.splits import Side, group_names, resolve_sizes, split_counts, split_fidelities, training_order
+from uprung.splits import (
+    Side,
+    group_names,
+    require_sides,
+    resolve_sizes,
+    split_counts,
+    split_fidelities,
+    training_order,
+)
 
 with logged(snakemake.log[0]):
     split, params = Split.model_validate(snakemake.params.split), snakemake.params
