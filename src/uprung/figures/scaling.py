@@ -294,7 +294,14 @@ def _legend(
     # The lower one is placed first: legends outside the axes stack from the edge inwards.
     columns = 3 if figure.get_figwidth() > 0.8 * style.PAGE else 2
     figure.legend(marks, names, loc="outside lower center", ncols=columns, handlelength=2.4, columnspacing=1.4)
-    figure.legend(handles=arms, loc="outside upper center", ncols=min(len(arms), columns + 2), handlelength=2.4)
+    figure.legend(handles=arms, loc="outside upper center", ncols=_columns(figure, arm_labels), handlelength=2.4)
+
+
+def _columns(figure: Figure, labels: Mapping[str, str]) -> int:
+    """Return how many arms fit beside each other above the panels, by the length of the longest label."""
+    character, handle = 0.062, 0.5  # inch, at the legend's font size
+    longest = max(len(label) for label in labels.values())
+    return max(1, min(len(labels), int(figure.get_figwidth() / (handle + character * longest))))
 
 
 def convergence(history: pd.DataFrame, *, arm_labels: Mapping[str, str], x_label: str = "optimiser step") -> Figure:
@@ -337,7 +344,7 @@ def convergence(history: pd.DataFrame, *, arm_labels: Mapping[str, str], x_label
             Line2D([], [], color=style.COLOURS[i], marker=style.MARKERS[i], ms=3.5, lw=1, label=label)
             for i, label in enumerate(arm_labels.values())
         ]
-        figure.legend(handles=handles, loc="outside upper center", ncols=min(5, len(handles)))
+        figure.legend(handles=handles, loc="outside upper center", ncols=_columns(figure, arm_labels))
     return figure
 
 
