@@ -12,8 +12,9 @@ from uprung.config import Arm, Budget, Training
 from uprung.dataset import open_dataset, rows_of
 from uprung.logs import logged
 from uprung.potential.arms import build_model
+from uprung.run_state import forget
 from uprung.splits import subset
-from uprung.training import forget, run_card, save_run, train
+from uprung.training import run_card, save_run, train
 
 with logged(snakemake.log[0]):
     params, wildcards, seed = snakemake.params, snakemake.wildcards, int(snakemake.wildcards.seed)

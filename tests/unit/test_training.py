@@ -24,22 +24,19 @@ import uprung.training as training
 from uprung.config import Budget, Training
 from uprung.dataset import Dataset, Labels, open_dataset, write_dataset
 from uprung.evaluate import predict
+from uprung.losses import loss_sums, pairs_of, total_loss
 from uprung.potential.checkpoint import atomref, load_chgnet, new_chgnet
 from uprung.potential.module import Packed
+from uprung.run_state import Run, forget
 from uprung.sources import READERS
 from uprung.training import (
-    Run,
     Schedule,
     TrainingError,
     evaluate_loss,
-    forget,
     learning_rate,
-    loss_sums,
-    pairs_of,
     run_card,
     save_run,
     schedule,
-    total_loss,
     train,
 )
 
@@ -283,7 +280,7 @@ class CancelledError(KeyboardInterrupt):
 
 def interrupt(dataset: Dataset, state: Path, monkeypatch: pytest.MonkeyPatch, *, after: int, **changes: Any) -> None:
     """Run until the checkpoint of a step is written, then stop without warning."""
-    save = training._save
+    save = training.save_state
 
     def save_and_stop(path: Path, identity: str, run: Run, *rest: Any) -> None:
         save(path, identity, run, *rest)
@@ -291,7 +288,7 @@ def interrupt(dataset: Dataset, state: Path, monkeypatch: pytest.MonkeyPatch, *,
             raise CancelledError
 
     with monkeypatch.context() as patch:
-        patch.setattr(training, "_save", save_and_stop)
+        patch.setattr(training, "save_state", save_and_stop)
         with pytest.raises(CancelledError):
             go(dataset, state, **changes)
 

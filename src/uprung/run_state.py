@@ -1,0 +1,118 @@
+"""The state of a training run on disk: what a resumed run needs to end with the numbers of an uninterrupted one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from chgnet.model import CHGNet
+from numpy.typing import NDArray
+from torch import Tensor
+
+from uprung.config import Training
+from uprung.dataset import Dataset
+
+LOG = logging.getLogger(__name__)
+
+
+@dataclass
+class Run:
+    """State of a run: everything that a resumed run needs, in plain types."""
+
+    step: int = 0
+    seconds: float = 0.0
+    resumed: int = 0
+    best_step: int = 0
+    best_score: float = math.inf
+    best: dict[str, Tensor] = field(default_factory=dict)
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+def identity_of(
+    model: CHGNet,
+    dataset: Dataset,
+    rows: tuple[NDArray[np.int64], NDArray[np.int64]],
+    *,
+    plan: Any,
+    recipe: Training,
+    targets: Sequence[str],
+    score: str,
+) -> str:
+    """Return a digest of all that decides a run's numbers, so that no run continues the state of another."""
+    facts = {
+        "plan": asdict(plan),
+        "recipe": recipe.model_dump(mode="json", exclude={"checkpoint_minutes", "minutes", "memory_mb"}),
+        "targets": list(targets),
+        "score": score,
+        "data": dataset.manifest,
+        "trainable": [name for name, p in model.named_parameters() if p.requires_grad],
+    }
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for chosen in rows:
+        labels = dataset.labels(chosen)
+        for values in (chosen, labels.energy, labels.forces, labels.stress, labels.magmom):
+            digest.update(np.ascontiguousarray(values).tobytes())
+    for weights in model.state_dict().values():
+        digest.update(weights.detach().cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save_state(
+    state: Path, identity: str, run: Run, model: CHGNet, optimiser: torch.optim.Optimizer, window: list[float]
+) -> None:
+    """Write the resumable state aside and rename; the one before stays as `.previous`."""
+    state.parent.mkdir(parents=True, exist_ok=True)
+    aside = state.with_suffix(".tmp")
+    torch.save(
+        {
+            "identity": identity,
+            "run": {f: getattr(run, f) for f in run.__dataclass_fields__},
+            "window": window,
+            "model": model.state_dict(),
+            "optimiser": optimiser.state_dict(),
+        },
+        aside,
+    )
+    if state.exists():
+        state.replace(state.with_suffix(".previous"))
+    aside.replace(state)
+
+
+def resume_state(
+    state: Path, identity: str, model: CHGNet, optimiser: torch.optim.Optimizer, window: list[float], device: str
+) -> Run | None:
+    """Load the newest readable state of this very run into model and optimiser; None when there is none."""
+    for path in (state, state.with_suffix(".previous")):
+        if not path.exists():
+            continue
+        try:
+            stored = torch.load(path, map_location=device, weights_only=True)
+        except Exception as error:  # a truncated file raises whatever its first broken byte asks for
+            LOG.warning("%s cannot be read (%s); trying the checkpoint before it", path, type(error).__name__)
+            path.unlink()  # or the next save would keep it as the good one
+            continue
+        if stored.get("identity") != identity:
+            LOG.warning("%s was written under other data, options or initial weights; not continued", path)
+            continue
+        model.load_state_dict(stored["model"])
+        optimiser.load_state_dict(stored["optimiser"])
+        window[:] = stored["window"]
+        run = Run(**stored["run"])
+        run.resumed += 1
+        LOG.info("resumed at step %d", run.step)
+        return run
+    return None
+
+
+def forget(state: Path) -> None:
+    """Remove the resumable state of a run whose outputs are written."""
+    for path in (state, state.with_suffix(".previous"), state.with_suffix(".tmp")):
+        path.unlink(missing_ok=True)
