@@ -22,7 +22,7 @@ rule predict_pretrained:
         targets=STUDY.transfer.targets,
         device=DEVICE,
         threads=STUDY.training.threads,
-        code=code_digest("uprung.evaluate", "uprung.potential.checkpoint"),
+        code=code_digest("uprung.predict", "uprung.potential.checkpoint"),
     message:
         "Predicting all frames with {params.model} as it is"
     script:

@@ -81,7 +81,7 @@ rule evaluate_run:
         targets=STUDY.transfer.targets,
         device=DEVICE,
         threads=STUDY.training.threads,
-        code=code_digest("uprung.evaluate", "uprung.curves", "uprung.splits"),
+        code=code_digest("uprung.evaluate", "uprung.splits"),
     message:
         "Testing {wildcards.arm} on n = {wildcards.size}, seed {wildcards.seed}, {wildcards.budget}"
     script:

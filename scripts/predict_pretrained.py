@@ -5,9 +5,9 @@ import pandas as pd
 import torch
 
 from uprung.dataset import open_dataset
-from uprung.evaluate import predict
 from uprung.logs import logged
 from uprung.potential.checkpoint import atomref, load_chgnet
+from uprung.predict import predict
 
 with logged(snakemake.log[0]):
     torch.set_num_threads(snakemake.params.threads)

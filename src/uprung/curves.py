@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 POPULATIONS = ("all", "covered")
 
@@ -118,9 +117,3 @@ def learning_curves(
                     }
                 )
     return pd.DataFrame(rows)
-
-
-def elements_seen(compositions: NDArray[np.float64], train: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return which structures hold only elements that occur in the training compositions, (n,)."""
-    known = (train > 0).any(axis=0)
-    return np.asarray(~((compositions > 0) & ~known).any(axis=1))

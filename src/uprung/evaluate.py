@@ -7,33 +7,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from chgnet.model import CHGNet
 from numpy.typing import NDArray
 
 from uprung.atomref import Reference
-from uprung.curves import elements_seen
 from uprung.dataset import Dataset
-from uprung.potential.module import Packed
-from uprung.potential.packed import PackedBatch
-
-
-def predict(
-    model: CHGNet, dataset: Dataset, rows: NDArray[np.int64], *, targets: Sequence[str], device: str = "cpu"
-) -> dict[str, NDArray[np.float64]]:
-    """Return predictions for some frames, atoms in the order of the rows.
-
-    Returns:
-        energy (n,) eV/atom, network (n,) eV/atom without the reference energies, force (atoms, 3) eV/Å, stress
-        (n, 3, 3) GPa, magmom (atoms,) |μB|; only what the targets name.
-    """
-    module = Packed(model.to(device), targets).eval()
-    parts: dict[str, list[NDArray[np.float64]]] = {}
-    for chunk in dataset.chunks(rows):
-        output = module(PackedBatch.from_arrays(dataset.graphs.pack(chunk), device))
-        for name, values in output.items():
-            parts.setdefault(name, []).append(values.detach().to("cpu", torch.float64).numpy())
-    return {name: np.concatenate(values) for name, values in parts.items()}
+from uprung.predict import predict
 
 
 def frame_errors(
@@ -130,3 +109,9 @@ def mean_errors(frames: pd.DataFrame, targets: Sequence[str]) -> dict[str, dict[
             mae, base = (float(frames[f"{target}_{c}"].sum() / count) for c in ("abs", "base"))
             result[target] = {"mae": mae, "baseline": base, "labels": count, "frames": len(frames)}
     return result
+
+
+def elements_seen(compositions: NDArray[np.float64], train: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which structures hold only elements that occur in the training compositions, (n,)."""
+    known = (train > 0).any(axis=0)
+    return np.asarray(~((compositions > 0) & ~known).any(axis=1))

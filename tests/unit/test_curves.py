@@ -8,10 +8,10 @@ from uprung.curves import (
     RunFiles,
     better_than_baseline,
     covered_frames,
-    elements_seen,
     learning_curves,
     still_falling,
 )
+from uprung.evaluate import elements_seen
 
 
 def predictions(errors: dict[str, float], *, base: float = 1.0, seen: set[str] | None = None, **more) -> pd.DataFrame:

@@ -23,10 +23,10 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 import uprung.training as training
 from uprung.config import Budget, Training
 from uprung.dataset import Dataset, Labels, open_dataset, write_dataset
-from uprung.evaluate import predict
 from uprung.losses import loss_sums, pairs_of, total_loss
 from uprung.potential.checkpoint import atomref, load_chgnet, new_chgnet
 from uprung.potential.module import Packed
+from uprung.predict import predict
 from uprung.run_state import Run, forget
 from uprung.sources import READERS
 from uprung.training import (

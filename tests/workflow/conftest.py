@@ -34,6 +34,7 @@ def micro(tmp_path_factory: pytest.TempPathFactory, worker: str) -> Workplace:
     folder, log = shared / "micro-study", shared / "micro-study.log"
     with locked(shared / "micro-study.lock"):
         if not log.exists():  # else another worker has run it, well or not
+            log.write_text(f"timeout\nno end within {STUDY_TIMEOUT} s")
             done = checkout(folder).snakemake("all", "--cores", "2", timeout=STUDY_TIMEOUT)
             log.write_text(f"{done.returncode}\n{done.stdout}")
     status, output = log.read_text().split("\n", 1)
