@@ -20,7 +20,8 @@ PACKAGES = ("chgnet", "torch", "lightning", "numpy", "pandas", "pyarrow", "sciki
 def code_digest(*modules: str) -> str:
     """Return a digest of library modules and of all that they import from uprung.
 
-    Comments, docstrings and layout do not count, so that only a change of what is computed is a change.
+    Comments, docstrings, layout and the descriptions of keys do not count, so that only a change of what is computed
+    is a change.
 
     Args:
         modules: dotted names, e.g. `uprung.splits`.
@@ -63,19 +64,20 @@ def _imports(module: str) -> tuple[str, ...]:
     return tuple(sorted(set(names)))
 
 
+class _WithoutWords(ast.NodeTransformer):
+    """Drops what people read and no result hangs on: docstrings, and the descriptions of a study file's keys."""
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+            del node.body[0]
+        if isinstance(node, ast.Call):
+            node.keywords = [keyword for keyword in node.keywords if keyword.arg != "description"]
+        return super().generic_visit(node)
+
+
 @cache
 def _digest(module: str) -> str:
-    tree = ast.parse(_path(module).read_text())
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
-            first = body[0]
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and first.value.value.__class__ is str
-            ):
-                del body[0]
+    tree = _WithoutWords().visit(ast.parse(_path(module).read_text()))
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 

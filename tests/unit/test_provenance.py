@@ -55,6 +55,12 @@ def test_closure_follows_every_kind_of_import(edit: Callable[[str, str], str]) -
     assert names == {"top", "middle", "bottom", "other", "late", "package", "package.part"}
 
 
+def test_descriptions_of_keys_do_not_count(edit: Callable[[str, str], str]) -> None:
+    first = edit("bottom.py", 'X = Field(default=1, description="one")\n')
+    assert edit("bottom.py", 'X = Field(default=1, description="uno")\n') == first
+    assert edit("bottom.py", 'X = Field(default=2, description="uno")\n') != first
+
+
 @pytest.mark.parametrize(
     "text",
     [
