@@ -328,8 +328,8 @@ def complete(
     policy 'error': refuse if an element that is needed is not determined.
 
     source (94,) eV/atom, nan where there is none: references of the low side on the label scale of the
-    pretrained model. needed (94,) whether an element must have a value. Elements neither needed, fitted nor
-    in source stay nan. Raises ValueError naming the elements and what can be done.
+    pretrained model. needed (94,) whether an element must have a value. Elements neither needed nor fitted stay
+    nan. Raises ValueError naming the elements and what can be done.
     """
     needed = np.asarray(needed, dtype=bool)
     if needed.shape != (N_ELEMENTS,):
@@ -353,6 +353,7 @@ def complete(
         adjusted = np.where(fit.seen_, fit.coef_ + null @ (null.T @ at_hand), prior)
         # A seen element without a prior has nothing to lean on: no value, rather than the minimum-norm one.
         adjusted[_touching(null, fit.seen_ & np.isnan(prior))] = np.nan
+        adjusted[~(fit.seen_ | needed)] = np.nan  # nothing in the study asks for these
         values = np.where(fitted, values, adjusted)
         stderr = np.where(fitted, stderr, np.where(np.isnan(adjusted), np.nan, error))
         lost = needed & np.isnan(values)

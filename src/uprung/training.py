@@ -22,8 +22,8 @@ from lightning.fabric import Fabric
 from numpy.typing import NDArray
 from torch import nn
 
-from uprung.config import Budget, Training
-from uprung.dataset import Dataset
+from uprung.config import SYMBOLS, Budget, Training
+from uprung.dataset import Dataset, rows_of
 from uprung.frames import sha256
 from uprung.logs import progress
 from uprung.losses import loss_sums, pairs_of, total_loss
@@ -262,12 +262,14 @@ def run_card(
     inputs: Sequence[str],
 ) -> dict[str, Any]:
     """Return what a reader needs to trust or repeat a run: data, options, versions, hardware, time."""
+    seen = dataset.composition(rows_of(dataset, list(subset["frame_id"]))).any(axis=0)
     return {
         "kept": budget.kept,
         "other": "val-loss" if budget.kept == "last" else "last",
         "n_train": len(subset),
         "n_materials": int(subset["material_id"].nunique()),
         "n_val": n_val,
+        "elements": [SYMBOLS[k] for k in np.flatnonzero(seen)],
         "steps": run.step,
         "best_step": run.best_step,
         "wall_seconds": round(run.seconds, 1),

@@ -243,10 +243,11 @@ class TestComplete:
         source = np.full(94, -1.0)
         source[16] = np.nan
         fit = LeastSquares().fit(fractions({11: 1, 17: 1}, {14: 1}), [-3.0, -5.0])
-        reference = complete(fit, policy="prior", source=source, needed=np.zeros(94, dtype=bool))
+        reference = complete(fit, policy="prior", source=source, needed=np.arange(94) == 5)
         assert np.isnan(reference.values[[10, 16]]).all()
         assert reference.values[13] == pytest.approx(-5)
         assert reference.values[5] == pytest.approx(-5)  # source −1, shift −4
+        assert np.isnan(reference.values[6])  # nothing asks for it
 
     def test_refusals_name_elements_and_remedies(self, published):
         low, _ = published

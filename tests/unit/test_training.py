@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from ase.data import chemical_symbols
 from chgnet.model import CHGNet
 from factories import DATA, table_of
 from hypothesis import given, settings
@@ -475,7 +476,7 @@ def test_best_is_judged_by_what_the_budget_keeps(
 def test_the_card_counts_labels_and_hashes_inputs(dataset: Dataset, tmp_path: Path) -> None:
     file = tmp_path / "split"
     file.write_text("x")
-    subset = pd.DataFrame({"material_id": ["a", "a", "b"]})
+    subset = pd.DataFrame({"material_id": ["a", "a", "b"], "frame_id": dataset.graphs.keys[:3]})
     params = {k: k for k in ("arm", "budget", "size", "recipe", "pretrained", "targets")} | {"code": "y"}
     for budget, kept, other in ((NINE, "last", "val-loss"), (Budget(epochs=1), "val-energy", "last")):
         card = run_card(
@@ -483,6 +484,8 @@ def test_the_card_counts_labels_and_hashes_inputs(dataset: Dataset, tmp_path: Pa
         )
         assert (card["kept"], card["other"]) == (kept, other)
         assert (card["n_train"], card["n_materials"], card["n_val"]) == (3, 2, 4)
+        numbers = dataset.graphs.numbers[: dataset.offsets[3]]
+        assert card["elements"] == [chemical_symbols[z] for z in np.unique(numbers)]
         assert card["inputs"][str(file)] == "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
         assert card["label_scale"] == dataset.manifest["label_scale"]
         json.dumps(card)

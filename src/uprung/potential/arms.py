@@ -7,7 +7,7 @@ from chgnet.model import CHGNet
 from numpy.typing import NDArray
 
 from uprung.config import Arm
-from uprung.potential.checkpoint import load_chgnet, new_chgnet, set_atomref
+from uprung.potential.checkpoint import atomref, load_chgnet, new_chgnet, set_atomref
 
 
 def build_model(
@@ -23,7 +23,7 @@ def build_model(
         arm: its options.
         pretrained: checkpoint of `init: pretrained`, e.g. `chgnet-0.3.0`.
         references: (94,) eV/atom, of the fit that the arm names; None for `from: checkpoint`. NaN only for elements
-            that no frame of the study has.
+            that no frame of the study has; these keep the checkpoint's value, for it has to be some number.
         elements: (94,) elements that occur in the study's frames.
         seed: of the random initial weights.
 
@@ -40,5 +40,6 @@ def build_model(
     missing = elements & ~np.isfinite(references)
     if missing.any():
         raise ValueError(f"no reference energy for Z = {(np.flatnonzero(missing) + 1).tolist()}")
-    set_atomref(model, np.where(np.isfinite(references), references, 0.0), trainable=arm.atomref.trainable)
+    filled = np.where(np.isfinite(references), references, atomref(model))
+    set_atomref(model, filled, trainable=arm.atomref.trainable)
     return model

@@ -107,8 +107,8 @@ def coverage_limits(curves: pd.DataFrame, references: pd.DataFrame) -> list[str]
     if len(prior):
         reference, size = prior.index[int(prior.to_numpy().argmax())]
         limits.append(
-            f"Up to {plural(int(prior.max()), 'element')} (reference {reference}, n = {size}) had no training "
-            "structure; the reference there comes from a prior that is smooth in the atomic number."
+            f"Up to {plural(int(prior.max()), 'element')} of the study (reference {reference}, n = {size}) had no "
+            "training structure; the reference there comes from a prior that is smooth in the atomic number."
         )
     return limits
 
