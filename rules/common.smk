@@ -15,7 +15,7 @@ os.environ |= {
     "MALLOC_TRIM_THRESHOLD_": "16000000000",
 }
 
-from uprung.config import StudyError, find_file, load_study, size_token
+from uprung.study_file import StudyError, find_file, load_study, size_token
 from uprung.provenance import code_digest
 
 CONFIG_FILE = (

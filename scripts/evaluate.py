@@ -6,12 +6,12 @@ import pandas as pd
 import torch
 import yaml
 
-from uprung.atomref import Reference
 from uprung.dataset import open_dataset, rows_of
 from uprung.evaluate import evaluate_run
 from uprung.frames import write_json
 from uprung.logs import logged
 from uprung.potential.checkpoint import load_chgnet
+from uprung.references import Reference
 from uprung.splits import subset
 
 with logged(snakemake.log[0]):

@@ -7,11 +7,11 @@ import pandas as pd
 import torch
 import yaml
 
-from uprung.atomref import Reference
 from uprung.config import Arm, Budget, Training
 from uprung.dataset import open_dataset, rows_of
 from uprung.logs import logged
 from uprung.potential.arms import build_model
+from uprung.references import Reference
 from uprung.run_state import forget
 from uprung.splits import subset
 from uprung.training import run_card, save_run, train

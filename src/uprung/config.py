@@ -9,7 +9,6 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
@@ -18,7 +17,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    ValidationError,
     WithJsonSchema,
     model_validator,
 )
@@ -31,10 +29,6 @@ SYMBOLS = (
     "Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir "
     "Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu"
 ).split()
-
-
-class StudyError(ValueError):
-    """The study file asks for something that uprung does not allow; the message names file, key and choices."""
 
 
 def _name(value: str) -> str:
@@ -387,7 +381,7 @@ class Study(_Section):
         ]
         for name, where, known, what in used:
             if name not in known:
-                yield f"{where}: no {what} named {name!r}{_suggest(name, list(known))}"
+                yield f"{where}: no {what} named {name!r}{suggest(name, list(known))}"
 
     def _contradictions(self) -> Iterator[str]:
         """Yield a message for every two choices that cannot go together."""
@@ -417,77 +411,8 @@ class Study(_Section):
         return self.pairs[self.transfer.pair].high
 
 
-def _suggest(word: str, choices: list[str]) -> str:
+def suggest(word: str, choices: list[str]) -> str:
+    """Return what a message adds about a wrong word: the closest choice, and all of them."""
     close = difflib.get_close_matches(word, choices, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     return f"{hint} (allowed: {', '.join(choices)})"
-
-
-def size_token(size: str) -> str:
-    """Return a size as it stands in a path: `0.1%` -> `0.1pct`."""
-    return size.replace("%", "pct")
-
-
-def load_study(data: dict[str, Any], *, where: str = "study file") -> Study:
-    """Validate a study file's content.
-
-    Args:
-        data: parsed YAML.
-        where: file name for the message.
-
-    Raises:
-        StudyError: one message with every problem, each naming file, key and what is allowed.
-    """
-    try:
-        return Study.model_validate(data)
-    except ValidationError as error:
-        lines = [f"{where}: {line}" for problem in error.errors() for line in _explain(problem, data).splitlines()]
-        raise StudyError("\n".join(lines)) from None
-
-
-def find_file(file: str, folders: Sequence[Path], *, key: str) -> str:
-    """Return the first existing path of a file below some folders, relative to the first where possible.
-
-    Raises:
-        StudyError: it exists in none of them.
-    """
-    for folder in folders:
-        path = folder / file
-        if path.exists():
-            return file if folder == folders[0] else str(path)
-    looked = " or ".join(str(folder) for folder in dict.fromkeys(folders))
-    raise StudyError(f"{key}: file {file!r} does not exist (looked in {looked})")
-
-
-def _explain(problem: Any, data: dict[str, Any]) -> str:
-    """Turn one pydantic problem into `key: what is wrong (what is allowed)`."""
-    location = [part for part in problem["loc"] if part != "[key]"]
-    key = ".".join(str(part) for part in location)
-    kind, value = problem["type"], problem["input"]
-    if kind == "extra_forbidden":
-        allowed = _keys_at(location[:-1])
-        return f"{key}: unknown key{_suggest(str(location[-1]), allowed)}"
-    if kind == "missing":
-        return f"{key}: this key is required"
-    if kind == "literal_error":
-        expected = problem["ctx"]["expected"].replace(" or ", ", ").replace("'", "").split(", ")
-        return f"{key}: {value!r} is not allowed{_suggest(str(value), expected)}"
-    message = problem["msg"].removeprefix("Value error, ")
-    if kind == "value_error":
-        return f"{key}: {message}" if key and not message.startswith(key) else message
-    return f"{key}: {value!r}: {message[0].lower() + message[1:]}"
-
-
-def _keys_at(location: list[Any]) -> list[str]:
-    """Return the keys allowed at a place of the study file, read from the JSON schema."""
-    schema = Study.model_json_schema(by_alias=True)
-    node: dict[str, Any] = schema
-    for part in location:
-        node = _resolve(node, schema)
-        node = node.get("properties", {}).get(part) or node.get("additionalProperties") or node.get("items") or {}
-    return list(_resolve(node, schema).get("properties", {}))
-
-
-def _resolve(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    reference = node.get("$ref")
-    return schema["$defs"][reference.rsplit("/", 1)[1]] if reference else node

@@ -10,9 +10,9 @@ import pandas as pd
 from chgnet.model import CHGNet
 from numpy.typing import NDArray
 
-from uprung.atomref import Reference
 from uprung.dataset import Dataset
 from uprung.predict import predict
+from uprung.references import Reference
 
 
 def frame_errors(

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import clone
 
-from uprung.atomref import LeastSquares, Reference, UnseenElementError, complete, smooth_shift
+from uprung.atomref import LeastSquares, UnseenElementError
+from uprung.references import Reference, complete, smooth_shift
 
 DATA = Path(__file__).parents[2] / "data"
 ABSENT = [70, 84, 85, 86, 87, 88]

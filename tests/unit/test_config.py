@@ -7,14 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from uprung.config import (
-    Study,
-    StudyError,
-    find_file,
-    load_study,
-    parse_elements,
-    size_token,
-)
+from uprung.config import Study, parse_elements
+from uprung.study_file import StudyError, find_file, load_study, size_token
 
 ROOT = Path(__file__).parents[2]
 STUDIES = [p for p in sorted((ROOT / "config").glob("*.yaml")) if "study" in yaml.safe_load(p.read_text())]

@@ -9,11 +9,11 @@ import torch
 from chgnet.model import CHGNet
 from factories import DATA, make_frame, table_of
 
-from uprung.atomref import Reference
 from uprung.dataset import Dataset, open_dataset, write_dataset
 from uprung.evaluate import evaluate_run, frame_errors, mean_errors
 from uprung.potential.checkpoint import atomref, load_chgnet, new_chgnet
 from uprung.predict import predict
+from uprung.references import Reference
 from uprung.sources import READERS
 
 TARGETS = ("energy", "force", "stress", "magmom")

@@ -18,7 +18,7 @@ from uprung.figures.style import COLOURS, MARKERS, PAGE, RC, new_figure
 def reference_values(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """Return reference energies against the atomic number, and differences from the first table.
 
-    tables: name -> columns Z, value, stderr, origin, as from `uprung.atomref.Reference.to_frame`. Filled
+    tables: name -> columns Z, value, stderr, origin, as from `uprung.references.Reference.to_frame`. Filled
     markers are fitted, hollow ones come from the prior; error bars are 1.96 standard errors. The second panel
     appears with two tables or more. Raises ValueError without tables or on more than there are markers.
     """

@@ -1,0 +1,85 @@
+"""Reading a study file: validation with messages that name file, key and what is allowed; look-up of its files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from uprung.config import Study, suggest
+
+
+class StudyError(ValueError):
+    """The study file asks for something that uprung does not allow; the message names file, key and choices."""
+
+
+def size_token(size: str) -> str:
+    """Return a size as it stands in a path: `0.1%` -> `0.1pct`."""
+    return size.replace("%", "pct")
+
+
+def load_study(data: dict[str, Any], *, where: str = "study file") -> Study:
+    """Validate a study file's content.
+
+    Args:
+        data: parsed YAML.
+        where: file name for the message.
+
+    Raises:
+        StudyError: one message with every problem, each naming file, key and what is allowed.
+    """
+    try:
+        return Study.model_validate(data)
+    except ValidationError as error:
+        lines = [f"{where}: {line}" for problem in error.errors() for line in _explain(problem, data).splitlines()]
+        raise StudyError("\n".join(lines)) from None
+
+
+def find_file(file: str, folders: Sequence[Path], *, key: str) -> str:
+    """Return the first existing path of a file below some folders, relative to the first where possible.
+
+    Raises:
+        StudyError: it exists in none of them.
+    """
+    for folder in folders:
+        path = folder / file
+        if path.exists():
+            return file if folder == folders[0] else str(path)
+    looked = " or ".join(str(folder) for folder in dict.fromkeys(folders))
+    raise StudyError(f"{key}: file {file!r} does not exist (looked in {looked})")
+
+
+def _explain(problem: Any, data: dict[str, Any]) -> str:
+    """Turn one pydantic problem into `key: what is wrong (what is allowed)`."""
+    location = [part for part in problem["loc"] if part != "[key]"]
+    key = ".".join(str(part) for part in location)
+    kind, value = problem["type"], problem["input"]
+    if kind == "extra_forbidden":
+        allowed = _keys_at(location[:-1])
+        return f"{key}: unknown key{suggest(str(location[-1]), allowed)}"
+    if kind == "missing":
+        return f"{key}: this key is required"
+    if kind == "literal_error":
+        expected = problem["ctx"]["expected"].replace(" or ", ", ").replace("'", "").split(", ")
+        return f"{key}: {value!r} is not allowed{suggest(str(value), expected)}"
+    message = problem["msg"].removeprefix("Value error, ")
+    if kind == "value_error":
+        return f"{key}: {message}" if key and not message.startswith(key) else message
+    return f"{key}: {value!r}: {message[0].lower() + message[1:]}"
+
+
+def _keys_at(location: list[Any]) -> list[str]:
+    """Return the keys allowed at a place of the study file, read from the JSON schema."""
+    schema = Study.model_json_schema(by_alias=True)
+    node: dict[str, Any] = schema
+    for part in location:
+        node = _resolve(node, schema)
+        node = node.get("properties", {}).get(part) or node.get("additionalProperties") or node.get("items") or {}
+    return list(_resolve(node, schema).get("properties", {}))
+
+
+def _resolve(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    reference = node.get("$ref")
+    return schema["$defs"][reference.rsplit("/", 1)[1]] if reference else node
