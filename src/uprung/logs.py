@@ -29,6 +29,8 @@ def logged(path: str | Path) -> Iterator[None]:
         logging.exception("failed")
         print(f"uprung: {type(error).__name__}: {error}\n        (details in {path})", file=sys.stderr)
         raise SystemExit(1) from None
+    finally:
+        logging.captureWarnings(False)
 
 
 @contextmanager

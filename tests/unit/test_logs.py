@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import logging
+import warnings
+from pathlib import Path
+
+import pytest
+
+from uprung.logs import logged, progress
+
+
+def test_an_error_is_one_clear_line_and_its_traceback_stays_in_the_log(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "job.log"
+    with pytest.raises(SystemExit) as stop, logged(log):
+        raise ValueError("sizes: 9 frames asked for, but the training split has 3")
+    assert stop.value.code == 1
+    printed = capsys.readouterr().err
+    assert "uprung: ValueError: sizes: 9 frames asked for" in printed
+    assert str(log) in printed
+    assert "Traceback" not in printed
+    assert "Traceback" in log.read_text()
+
+
+def test_log_lines_and_warnings_have_a_time(tmp_path: Path) -> None:
+    with logged(tmp_path / "job.log"):
+        logging.getLogger("uprung").info("step %d", 3)
+        warnings.warn("a doubtful thing", stacklevel=1)
+    first, *rest = (tmp_path / "job.log").read_text().splitlines()
+    assert first[:2] == "20"
+    assert first.endswith("step 3")
+    assert "a doubtful thing" in "".join(rest)
+
+
+def test_no_bar_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress(3, "training", "step") as bar:
+        bar.update(3)
+    assert capsys.readouterr().err == ""
