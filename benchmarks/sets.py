@@ -77,7 +77,7 @@ def _supercell(structure: Structure) -> Structure | None:
 
 def solids() -> BenchmarkSet:
     """Return the frames of the paired set of solids, as labelled with r²SCAN."""
-    lines = gzip.open(DATA / "solids" / "solids.jsonl.gz", "rt").read().splitlines()
+    lines = gzip.decompress((DATA / "solids" / "solids.jsonl.gz").read_bytes()).splitlines()
     records = [record for record in map(json.loads, lines) if record["xc"] == "r2SCAN"]
     structures = [Structure(r["cell"], r["numbers"], r["positions"], coords_are_cartesian=True) for r in records]
     return _with_random_labels("solids", structures, np.random.default_rng(SEED))
@@ -86,7 +86,7 @@ def solids() -> BenchmarkSet:
 def mlearn() -> BenchmarkSet:
     """256 frames of Li, Si, Mo and Ge off equilibrium, from the training files of mlearn."""
     files = sorted((DATA / "mlearn").glob("*_training.json.gz"))
-    entries = [entry for file in files for entry in json.loads(gzip.open(file, "rt").read())]
+    entries = [entry for file in files for entry in json.loads(gzip.decompress(file.read_bytes()))]
     rng = np.random.default_rng(SEED)
     chosen = rng.choice(len(entries), N_STRUCTURES, replace=False)
     return _with_random_labels("mlearn", [Structure.from_dict(entries[k]["structure"]) for k in chosen], rng)

@@ -27,11 +27,11 @@ rule train_run:
         f"<results>/benchmarks/runs/{RUN}/train.tsv"
     conda:
         "../envs/training.yaml"
-    threads: STUDY.training.threads
+    threads: STUDY.training.threads * (1 if DEVICE == "cuda" else STUDY.training.devices)
     resources:
         mem_mb=lambda w, attempt: STUDY.training.memory_mb * attempt,
         runtime=lambda w, attempt: STUDY.training.minutes * attempt,
-        gpu=1 if DEVICE == "cuda" else 0,
+        gpu=STUDY.training.devices if DEVICE == "cuda" else 0,
     params:
         arm=lambda w: {k: v for k, v in part(STUDY.arms[w.arm]).items() if k != "label"},
         budget=lambda w: part(STUDY.budgets[w.budget]),

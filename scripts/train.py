@@ -14,6 +14,7 @@ from uprung.potential.arms import build_model
 from uprung.references import Reference
 from uprung.run_state import forget
 from uprung.splits import subset
+from uprung.step import launch
 from uprung.training import run_card, save_run, train
 
 with logged(snakemake.log[0]):
@@ -21,6 +22,7 @@ with logged(snakemake.log[0]):
     arm, budget = Arm.model_validate(params.arm), Budget.model_validate(params.budget)
     recipe = Training.model_validate(params.recipe)
     torch.set_num_threads(recipe.threads)
+    fabric = launch(recipe)
     dataset = open_dataset(snakemake.input.graphs)
     split = pd.read_parquet(snakemake.input.split)
     validation = split.loc[(split["fidelity"] == params.fidelity) & (split["split"] == "val"), "frame_id"]
@@ -35,6 +37,7 @@ with logged(snakemake.log[0]):
     )
     state = Path(params.state.format(**wildcards))
     run = train(
+        fabric,
         model,
         dataset,
         rows_of(dataset, chosen["frame_id"]),
@@ -46,10 +49,17 @@ with logged(snakemake.log[0]):
         state=state,
         what=f"{wildcards.arm} n={wildcards.size} seed {seed}",
     )
-    save_run(run, model, budget, model_file=snakemake.output.model, other_file=snakemake.output.other)
-    pd.DataFrame(run.history).to_csv(snakemake.output.history, index=False)
-    card = run_card(
-        run, dataset, chosen, budget=budget, n_val=len(validation), params=dict(params), inputs=list(snakemake.input)
-    )
-    Path(snakemake.output.card).write_text(yaml.safe_dump(card, sort_keys=False, allow_unicode=True))
-    forget(state)
+    if fabric.is_global_zero:
+        save_run(run, model, budget, model_file=snakemake.output.model, other_file=snakemake.output.other)
+        pd.DataFrame(run.history).to_csv(snakemake.output.history, index=False)
+        card = run_card(
+            run,
+            dataset,
+            chosen,
+            budget=budget,
+            n_val=len(validation),
+            params=dict(params),
+            inputs=list(snakemake.input),
+        )
+        Path(snakemake.output.card).write_text(yaml.safe_dump(card, sort_keys=False, allow_unicode=True))
+        forget(state)

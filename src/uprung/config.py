@@ -285,10 +285,27 @@ class Training(_Section):
     checkpoint_minutes: float = Field(
         default=5.0, gt=0, description="Time between resumable checkpoints, also written at every validation."
     )
-    device: Literal["cpu", "cuda"] = Field(default="cpu", description="`cuda` makes each run ask for one GPU.")
-    threads: int = Field(default=1, ge=1, description="Torch threads of a run; fixes the numbers on a CPU.")
+    device: Literal["cpu", "cuda"] = Field(default="cpu", description="`cuda` makes each run ask for GPUs.")
+    devices: int = Field(
+        default=1,
+        ge=1,
+        description="GPUs of one node (processes, on a CPU) that share each optimiser batch. Several runs side by side "
+        "use a node better than one run on several GPUs.",
+    )
+    threads: int = Field(default=1, ge=1, description="Torch threads per device; fixes the numbers on a CPU.")
+    micro_batch_cost: int | None = Field(
+        default=None,
+        ge=1,
+        description="Edges + angles that are computed at once; a batch with more is cut into parts whose gradients are "
+        "added. It decides memory and speed, not the mathematics. Each takes about 60 kB in training. Default: 12000 on a CPU, 200000 on a GPU.",
+    )
     minutes: int = Field(default=120, ge=1, description="Run time to ask a scheduler for, first attempt.")
     memory_mb: int = Field(default=4000, ge=500, description="Memory to ask a scheduler for, first attempt.")
+
+    @property
+    def cost_limit(self) -> int:
+        """Edges + angles that are computed at once."""
+        return self.micro_batch_cost or {"cpu": 12_000, "cuda": 200_000}[self.device]
 
 
 class Scaling(_Section):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,8 +20,14 @@ def logged(path: str | Path) -> Iterator[None]:
     Raises:
         SystemExit: with status 1, after any exception.
     """
+    rank = int(os.environ.get("LOCAL_RANK", 0))  # of the processes of a run on several devices
     logging.basicConfig(
-        filename=path, filemode="w", level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%F %T", force=True
+        filename=f"{path}.rank{rank}" if rank else path,
+        filemode="w",
+        level=logging.INFO,
+        format="%(asctime)s %(message)s",
+        datefmt="%F %T",
+        force=True,
     )
     logging.captureWarnings(True)
     try:
@@ -34,7 +41,7 @@ def logged(path: str | Path) -> Iterator[None]:
 
 
 @contextmanager
-def progress(total: int, what: str, unit: str, *, start: int = 0) -> Iterator[tqdm[NoReturn]]:
+def progress(total: int, what: str, unit: str, *, start: int = 0, show: bool = True) -> Iterator[tqdm[NoReturn]]:
     """Show a bar while standard error is a terminal; logs get their lines from the caller."""
     with tqdm(
         total=total,
@@ -43,6 +50,6 @@ def progress(total: int, what: str, unit: str, *, start: int = 0) -> Iterator[tq
         unit=unit,
         leave=False,
         dynamic_ncols=True,
-        disable=not sys.stderr.isatty(),
+        disable=not (show and sys.stderr.isatty()),
     ) as bar:
         yield bar

@@ -87,7 +87,12 @@ def save_state(
 
 
 def resume_state(
-    state: Path, identity: str, model: CHGNet, optimiser: torch.optim.Optimizer, window: list[float], device: str
+    state: Path,
+    identity: str,
+    model: CHGNet,
+    optimiser: torch.optim.Optimizer,
+    window: list[float],
+    device: torch.device,
 ) -> Run | None:
     """Load the newest readable state of this very run into model and optimiser; None when there is none."""
     for path in (state, state.with_suffix(".previous")):
@@ -97,7 +102,7 @@ def resume_state(
             stored = torch.load(path, map_location=device, weights_only=True)
         except Exception as error:  # a truncated file raises whatever its first broken byte asks for
             LOG.warning("%s cannot be read (%s); trying the checkpoint before it", path, type(error).__name__)
-            path.unlink()  # or the next save would keep it as the good one
+            path.unlink(missing_ok=True)  # or the next save would keep it as the good one
             continue
         if stored.get("identity") != identity:
             LOG.warning("%s was written under other data, options or initial weights; not continued", path)

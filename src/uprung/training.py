@@ -26,12 +26,12 @@ from uprung.config import SYMBOLS, Budget, Training
 from uprung.dataset import Dataset, rows_of
 from uprung.frames import sha256
 from uprung.logs import progress
-from uprung.losses import loss_sums, pairs_of, total_loss
+from uprung.losses import error_sums, label_counts, loss_sums, pairs_of
 from uprung.potential.checkpoint import save_chgnet
 from uprung.potential.module import Packed
-from uprung.potential.packed import PackedBatch
 from uprung.provenance import hardware, versions
 from uprung.run_state import Run, identity_of, resume_state, save_state
+from uprung.step import accumulate_gradient, batch_of, share_of, sum_over_processes
 
 LOG = logging.getLogger(__name__)
 
@@ -77,33 +77,31 @@ def learning_rate(step: int, steps: int, first: float, last: float) -> float:
 
 
 def evaluate_loss(
-    module: nn.Module, dataset: Dataset, rows: NDArray[np.int64], *, targets: Sequence[str], recipe: Training
+    fabric: Fabric,
+    module: nn.Module,
+    dataset: Dataset,
+    rows: NDArray[np.int64],
+    *,
+    targets: Sequence[str],
+    recipe: Training,
 ) -> dict[str, float]:
-    """Return the loss and the mean absolute error of every target over some frames."""
+    """Return the loss and the mean absolute error of every target over some frames, on every process alike."""
     module.eval()
-    huber = dict.fromkeys(targets, 0.0)
-    absolute = dict.fromkeys(targets, 0.0)
-    count = dict.fromkeys(targets, 0)
-    for chunk in dataset.chunks(rows):
-        batch = PackedBatch.from_arrays(dataset.graphs.pack(chunk), device_of(module))
-        pairs = pairs_of(module(batch), dataset.labels(chunk), targets)
-        sums, errors, numbers = loss_sums(pairs, recipe.huber_delta)
-        for t in targets:
-            huber[t] += float(sums[t].detach())
-            absolute[t] += errors[t]
-            count[t] += numbers[t]
+    count = label_counts(dataset.labels(rows), targets)
+    sums = torch.zeros(2, len(targets), dtype=torch.float64, device=fabric.device)
+    for chunk in dataset.chunks(share_of(fabric, dataset, rows), recipe.cost_limit):
+        pairs = pairs_of(module(batch_of(module, dataset, chunk)), dataset.labels(chunk), targets)
+        for line, values in zip(sums, (loss_sums(pairs, recipe.huber_delta), error_sums(pairs)), strict=True):
+            line += torch.stack([values[t].detach() for t in targets])
+    huber, absolute = sum_over_processes(fabric, sums).tolist()
     weights = recipe.weights.model_dump()
-    result = {f"val_{t}": absolute[t] / count[t] if count[t] else math.nan for t in targets}
-    result["val_loss"] = sum(weights[t] * huber[t] / count[t] for t in targets if count[t])
+    result = {f"val_{t}": e / count[t] if count[t] else math.nan for t, e in zip(targets, absolute, strict=True)}
+    result["val_loss"] = sum(weights[t] * h / count[t] for t, h in zip(targets, huber, strict=True) if count[t])
     return result
 
 
-def device_of(module: nn.Module) -> torch.device:
-    """Return the device of a module's parameters."""
-    return next(module.parameters()).device
-
-
 def train(
+    fabric: Fabric,
     model: CHGNet,
     dataset: Dataset,
     train_rows: NDArray[np.int64],
@@ -119,6 +117,7 @@ def train(
     """Train a model in place; it ends with the weights of the last step, `Run.best` holds the best ones.
 
     Args:
+        fabric: the processes that share each optimiser batch; all of them call this with the same arguments.
         model: initialised CHGNet; parameters that do not require a gradient stay as they are.
         dataset: graphs and labels.
         train_rows: rows of the training subset.
@@ -136,108 +135,71 @@ def train(
     for rows, side in ((train_rows, "training"), (val_rows, "validation")):
         if not len(rows):
             raise TrainingError(f"no {side} frame; give `split` other shares or another key, or use more data")
-    fabric = Fabric(accelerator=recipe.device, devices=1, precision="32-true")
+    fabric.to_device(model)
     module = Packed(model, targets)
     trainable = [p for p in model.parameters() if p.requires_grad]
     optimiser: Any = torch.optim.Adam(trainable, lr=recipe.learning_rate, fused=True)
-    module, optimiser = fabric.setup(module, optimiser)
     plan = schedule(budget, len(train_rows), recipe.batch_size, seed)
     score = "val_energy" if budget.kept == "val-energy" else "val_loss"
     window: list[float] = []  # losses since the last validation
     identity = identity_of(
         model, dataset, (train_rows, val_rows), plan=plan, recipe=recipe, targets=targets, score=score
     )
-    run = resume_state(state, identity, model, optimiser, window, recipe.device) or Run()
+    run = resume_state(state, identity, model, optimiser, window, fabric.device) or Run()
     validate_at = plan.validation_steps(recipe.validations)
     begin = saved = time.monotonic()
     before = run.seconds
 
+    def rate() -> float:
+        return learning_rate(run.step, plan.steps, recipe.learning_rate, recipe.final_learning_rate)
+
+    def validate() -> None:
+        values = evaluate_loss(fabric, module, dataset, val_rows, targets=targets, recipe=recipe)
+        course = {"step": run.step, "epoch": run.step / plan.steps_per_epoch, "learning_rate": rate()}
+        _record(run, model, course, window, values, score)
+        maes = "  ".join(f"{t} {values[f'val_{t}']:.4g}" for t in targets)
+        train_loss = run.history[-1]["train_loss"]
+        LOG.info("step %d of %d  loss %.4g  validation MAE: %s", run.step, plan.steps, train_loss, maes)
+
     if not run.history:
-        _validate(run, module, dataset, val_rows, targets=targets, recipe=recipe, plan=plan, window=window, score=score)
-    with progress(plan.steps, what, "step", start=run.step) as bar:
+        validate()
+    with progress(plan.steps, what, "step", start=run.step, show=fabric.is_global_zero) as bar:
         while run.step < plan.steps:
-            rate = learning_rate(run.step, plan.steps, recipe.learning_rate, recipe.final_learning_rate)
+            module.train()
+            optimiser.zero_grad(set_to_none=True)
             chunk = train_rows[plan.batch(run.step)]
-            loss = _step(fabric, module, optimiser, dataset, chunk, targets=targets, recipe=recipe, rate=rate)
+            loss = accumulate_gradient(fabric, module, dataset, chunk, targets=targets, recipe=recipe)
             if not math.isfinite(loss):
                 raise TrainingError(f"the loss is {loss} at step {run.step}; lower training.learning_rate")
+            for group in optimiser.param_groups:
+                group["lr"] = rate()
+            if recipe.clip_norm is not None:
+                nn.utils.clip_grad_norm_(trainable, recipe.clip_norm)
+            optimiser.step()
             run.step += 1
             window.append(loss)
             bar.update()
             if run.step in validate_at:
-                _validate(
-                    run,
-                    module,
-                    dataset,
-                    val_rows,
-                    targets=targets,
-                    recipe=recipe,
-                    plan=plan,
-                    window=window,
-                    score=score,
-                )
+                validate()
             now = time.monotonic()
             if run.step in validate_at or now - saved > 60 * recipe.checkpoint_minutes:
-                run.seconds = before + now - begin
-                save_state(state, identity, run, model, optimiser, window)
-                saved = now
+                run.seconds, saved = before + now - begin, now
+                if fabric.is_global_zero:
+                    save_state(state, identity, run, model, optimiser, window)
     run.seconds = before + time.monotonic() - begin
     return run
 
 
-def _step(
-    fabric: Fabric,
-    module: nn.Module,
-    optimiser: Any,
-    dataset: Dataset,
-    chunk: NDArray[np.int64],
-    *,
-    targets: Sequence[str],
-    recipe: Training,
-    rate: float,
-) -> float:
-    """Do one optimiser step on the structures of `chunk` and return its loss; a loss that is not finite does none."""
-    for group in optimiser.param_groups:
-        group["lr"] = rate
-    module.train()
-    batch = PackedBatch.from_arrays(dataset.graphs.pack(chunk), fabric.device)
-    huber, _, count = loss_sums(pairs_of(module(batch), dataset.labels(chunk), targets), recipe.huber_delta)
-    loss = total_loss(huber, count, recipe.weights.model_dump())
-    value = float(loss.detach())
-    if math.isfinite(value):
-        optimiser.zero_grad(set_to_none=True)
-        fabric.backward(loss)
-        if recipe.clip_norm is not None:
-            fabric.clip_gradients(module, optimiser, max_norm=recipe.clip_norm)
-        optimiser.step()
-    return value
-
-
-def _validate(
-    run: Run,
-    module: nn.Module,
-    dataset: Dataset,
-    rows: NDArray[np.int64],
-    *,
-    targets: Sequence[str],
-    recipe: Training,
-    plan: Schedule,
-    window: list[float],
-    score: str,
+def _record(
+    run: Run, model: CHGNet, course: dict[str, float], window: list[float], values: dict[str, float], score: str
 ) -> None:
-    """Score the validation set, add a line to the history, keep the weights if they are the best so far."""
-    values = evaluate_loss(module, dataset, rows, targets=targets, recipe=recipe)
+    """Add a line to the history, empty the window of losses, keep the weights if they are the best so far."""
     train_loss = float(np.mean(window)) if window else math.nan
     window.clear()
-    rate = learning_rate(run.step, plan.steps, recipe.learning_rate, recipe.final_learning_rate)
-    course = {"step": run.step, "epoch": run.step / plan.steps_per_epoch, "learning_rate": rate}
     run.history.append({**course, "train_loss": train_loss, **values})
     if values[score] < run.best_score:
         run.best_score, run.best_step = values[score], run.step
-        weights = {name.removeprefix("chgnet."): value for name, value in module.state_dict().items()}
-        run.best = {name: value.detach().cpu().clone() for name, value in weights.items()}
-    maes = "  ".join(f"{t} {values[f'val_{t}']:.4g}" for t in targets)
-    LOG.info("step %d of %d  loss %.4g  validation MAE: %s", run.step, plan.steps, train_loss, maes)
+        run.best = {name: value.detach().cpu().clone() for name, value in model.state_dict().items()}
 
 
 def save_run(run: Run, model: CHGNet, budget: Budget, *, model_file: str, other_file: str) -> None:

@@ -37,3 +37,12 @@ def test_no_bar_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     with progress(3, "training", "step") as bar:
         bar.update(3)
     assert capsys.readouterr().err == ""
+
+
+def test_every_process_of_a_run_has_a_log_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for rank in ("0", "1"):
+        monkeypatch.setenv("LOCAL_RANK", rank)
+        with logged(tmp_path / "job.log"):
+            logging.getLogger("uprung").info("rank %s", rank)
+    assert "rank 0" in (tmp_path / "job.log").read_text()
+    assert "rank 1" in (tmp_path / "job.log.rank1").read_text()

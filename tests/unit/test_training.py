@@ -21,15 +21,16 @@ from hypothesis import strategies as st
 from pymatgen.core import Lattice, Structure
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
+import uprung.step as step
 import uprung.training as training
 from uprung.config import Budget, Training
-from uprung.dataset import Dataset, Labels, open_dataset, write_dataset
-from uprung.losses import loss_sums, pairs_of, total_loss
+from uprung.dataset import Dataset, open_dataset, write_dataset
 from uprung.potential.checkpoint import atomref, load_chgnet, new_chgnet
 from uprung.potential.module import Packed
 from uprung.predict import predict
 from uprung.run_state import Run, forget
 from uprung.sources import READERS
+from uprung.step import launch
 from uprung.training import (
     Schedule,
     TrainingError,
@@ -44,6 +45,7 @@ from uprung.training import (
 TARGETS = ("energy", "force")
 RECIPE = Training(batch_size=3, learning_rate=1e-3, final_learning_rate=1e-5, validations=3, checkpoint_minutes=1e-9)
 NINE = Budget(steps=9)
+ONE = launch(RECIPE)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -87,7 +89,7 @@ def go(dataset: Dataset, state: Path, *, weights: int = 0, seed: int = 0, **chan
     }
     model = options.pop("model")
     rows = options.pop("train_rows"), options.pop("val_rows")
-    return train(model, dataset, *rows, seed=seed, state=state, **options), model
+    return train(ONE, model, dataset, *rows, seed=seed, state=state, **options), model
 
 
 def same(a: CHGNet, b: CHGNet) -> bool:
@@ -155,58 +157,7 @@ def test_the_optimiser_gets_the_same_rates_whatever_the_size_of_the_data(dataset
     assert seen[8][-1] == pytest.approx(1e-5)
 
 
-# -------------------------------------------------------------------------------------------------------- loss
-
-
-SHAPES = {"energy": (2,), "force": (3, 3), "stress": (2, 3, 3), "magmom": (3,)}
-
-
-def batch(**labels: Any) -> tuple[dict[str, torch.Tensor], Labels]:
-    """Return a prediction of zeros for two structures with three atoms in all, and labels."""
-    prediction = {name: torch.zeros(shape, requires_grad=True) for name, shape in SHAPES.items()}
-    values = {name: labels.get(name, np.full(shape, 0.05)) for name, shape in SHAPES.items()}
-    return prediction, Labels(values["energy"], values["force"], values["stress"], values["magmom"])
-
-
-def loss_of(prediction: dict[str, torch.Tensor], labels: Labels, targets=("energy", "force", "stress", "magmom")):
-    huber, absolute, count = loss_sums(pairs_of(prediction, labels, targets), 0.1)
-    return total_loss(huber, count, Training().weights.model_dump()), absolute, count
-
-
-def test_loss_is_the_weighted_sum_of_mean_huber_losses() -> None:
-    prediction, labels = batch(force=np.full((3, 3), 2.0), stress=np.full((2, 3, 3), -1.0))
-    loss, absolute, count = loss_of(prediction, labels)
-    small, large = lambda x: 0.5 * x**2, lambda x: 0.1 * (x - 0.05)  # Huber, δ = 0.1
-    assert loss.item() == pytest.approx(3 * small(0.05) + large(2.0) + 0.1 * large(1.0) + small(0.05))
-    assert absolute == pytest.approx({"energy": 0.1, "force": 18.0, "stress": 18.0, "magmom": 0.15})
-    assert count == {"energy": 2, "force": 9, "stress": 18, "magmom": 3}
-
-
-def test_missing_labels_are_masked_one_by_one() -> None:
-    force = np.full((3, 3), 0.05)
-    force[0] = np.nan
-    prediction, labels = batch(force=force, energy=np.array([np.nan, 0.05]))
-    loss, absolute, count = loss_of(prediction, labels, ("energy", "force"))
-    assert count == {"energy": 1, "force": 6}
-    assert absolute == pytest.approx({"energy": 0.05, "force": 0.3})
-    assert loss.item() == pytest.approx(4 * 0.5 * 0.05**2)  # means, so what is missing costs nothing
-    loss.backward()
-    assert torch.isfinite(prediction["force"].grad).all()
-    assert (prediction["force"].grad[0] == 0).all()
-    assert (prediction["force"].grad[1:] != 0).all()
-
-
-@pytest.mark.parametrize("missing", [("stress",), ("stress", "magmom"), ("energy", "force", "stress", "magmom")])
-def test_a_target_without_labels_in_a_batch_adds_nothing(missing: tuple[str, ...]) -> None:
-    prediction, labels = batch(**{name: np.full(SHAPES[name], np.nan) for name in missing})
-    loss, _, count = loss_of(prediction, labels)
-    weights = Training().weights.model_dump()
-    expected = sum(w * 0.5 * 0.05**2 for name, w in weights.items() if name not in missing)
-    assert loss.item() == pytest.approx(expected)
-    loss.backward()
-    for name in missing:
-        assert (prediction[name].grad == 0).all()
-        assert count[name] == 0
+# --------------------------------------------------------------------------------------------------- validation
 
 
 def test_validation_loss_and_errors_are_those_of_the_predictions(dataset: Dataset, monkeypatch) -> None:
@@ -214,13 +165,13 @@ def test_validation_loss_and_errors_are_those_of_the_predictions(dataset: Datase
     found = predict(model, dataset, rows, targets=TARGETS)
     labels = dataset.labels(rows)
     energy, force = np.abs(found["energy"] - labels.energy), np.abs(found["force"] - labels.forces)
-    values = evaluate_loss(Packed(model, TARGETS), dataset, rows, targets=TARGETS, recipe=RECIPE)
+    values = evaluate_loss(ONE, Packed(model, TARGETS), dataset, rows, targets=TARGETS, recipe=RECIPE)
     assert values["val_energy"] == pytest.approx(energy.mean(), rel=1e-5)
     assert values["val_force"] == pytest.approx(force.mean(), rel=1e-5)
     huber = lambda x: np.where(x < 0.1, 0.5 * x**2, 0.1 * (x - 0.05)).mean()  # noqa: E731
     assert values["val_loss"] == pytest.approx(3 * huber(energy) + huber(force), rel=1e-5)
-    monkeypatch.setattr(Dataset, "chunks", lambda _, r: [r[:1], r[1:]])  # however it is cut
-    again = evaluate_loss(Packed(model, TARGETS), dataset, rows, targets=TARGETS, recipe=RECIPE)
+    cut = RECIPE.model_copy(update={"micro_batch_cost": 1})  # each structure alone
+    again = evaluate_loss(ONE, Packed(model, TARGETS), dataset, rows, targets=TARGETS, recipe=cut)
     assert again == pytest.approx(values, rel=1e-5)
 
 
@@ -257,15 +208,15 @@ def test_history_of_a_run(whole: tuple[Run, CHGNet]) -> None:
 def test_training_loss_is_the_mean_since_the_last_validation(
     dataset: Dataset, whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, losses = training.total_loss, []
+    real, losses = training.accumulate_gradient, []
 
-    def recorded(*arguments: Any) -> torch.Tensor:
-        losses.append(real(*arguments))
+    def recorded(*arguments: Any, **options: Any) -> float:
+        losses.append(real(*arguments, **options))
         return losses[-1]
 
-    monkeypatch.setattr(training, "total_loss", recorded)
+    monkeypatch.setattr(training, "accumulate_gradient", recorded)
     run, _ = go(dataset, tmp_path / "s")
-    values = np.reshape([loss.item() for loss in losses], (3, 3))
+    values = np.reshape(losses, (3, 3))
     assert [entry["train_loss"] for entry in run.history[1:]] == pytest.approx(values.mean(axis=1).tolist())
 
 
@@ -397,13 +348,13 @@ def test_missing_forces_train_on_energies_alone(dataset: Dataset, tmp_path: Path
 
 
 def test_a_loss_that_is_not_finite_stops_with_its_step(dataset: Dataset, tmp_path: Path, monkeypatch) -> None:
-    real, calls = training.total_loss, []
+    real, calls = step.total_loss, []
 
     def poisoned(*arguments: Any) -> torch.Tensor:
         calls.append(1)
         return real(*arguments) * (math.nan if len(calls) == 3 else 1.0)
 
-    monkeypatch.setattr(training, "total_loss", poisoned)
+    monkeypatch.setattr(step, "total_loss", poisoned)
     with pytest.raises(TrainingError, match=r"the loss is nan at step 2; lower training\.learning_rate"):
         go(dataset, tmp_path / "s")
 

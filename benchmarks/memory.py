@@ -1,0 +1,141 @@
+"""Private memory of a training run: from a small store of graphs, and from one of 100,000 structures.
+
+The large store repeats the headline set on disk until it has as many structures; runs read it through the same
+memory-mapped files as any other. `python benchmarks/memory.py --structures 5000` is a short run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from chgnet.model import CHGNet
+from graphs import positive
+from record import Case, aligned, case, conditions, default_path, measurement, new_record, rows, write
+from sets import SETS
+from sides import Child, memory
+from throughput_sides import TARGETS, frames_of
+
+from uprung.config import Budget, Training
+from uprung.dataset import open_dataset, write_dataset
+from uprung.logs import progress
+from uprung.step import launch
+from uprung.training import train
+
+STEPS, BATCH, VALIDATION = 30, 16, 64
+INTERVAL = 0.02  # seconds between two looks at the memory
+
+
+def repeat(source: Path, target: Path, times: int) -> None:
+    """Write a data set whose structures are those of another one, several times over."""
+    for folder in ("graphs", "labels"):
+        (target / folder).mkdir(parents=True)
+        for file in sorted((source / folder).glob("*.npy")):
+            values = np.load(file)
+            if file.stem == "keys":
+                np.save(target / folder / file.name, [f"{key}-{k}" for k in range(times) for key in values])
+            elif "offset" in file.stem:
+                np.save(target / folder / file.name, np.cumsum([0, *np.tile(np.diff(values), times)]))
+            else:
+                shape = (times, *values.shape)
+                large = np.lib.format.open_memmap(
+                    target / folder / file.name, "w+", values.dtype, (shape[0] * shape[1], *shape[2:])
+                )
+                large.reshape(shape)[:] = values
+                large.flush()
+    for name in ("manifest.json", "graphs/manifest.json"):
+        (target / name).write_bytes((source / name).read_bytes())
+
+
+class Run:
+    """A run of a few steps on a data set, in a process of its own."""
+
+    def __init__(self, folder: str) -> None:
+        """Open the data set."""
+        self.dataset = open_dataset(Path(folder) / "manifest.json")
+        self.folder = folder
+
+    def run(self) -> dict[str, Any]:
+        """Train and validate; the highest private memory on the way, and what it was before."""
+        n = len(self.dataset.energy)
+        rows = np.random.default_rng(0).permutation(n)
+        recipe = Training(batch_size=BATCH, validations=2)
+        before, peak, done = memory("RssAnon") or 0.0, [0.0], threading.Event()
+
+        def watch() -> None:
+            while not done.wait(INTERVAL):
+                peak[0] = max(peak[0], memory("RssAnon") or 0.0)
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        began = time.perf_counter()
+        train(
+            launch(recipe),
+            CHGNet.load(use_device="cpu", verbose=False),
+            self.dataset,
+            rows[VALIDATION:],
+            rows[:VALIDATION],
+            targets=TARGETS,
+            recipe=recipe,
+            budget=Budget(steps=STEPS),
+            seed=0,
+            state=Path(self.folder) / "state.ckpt",
+        )
+        done.set()
+        watcher.join()
+        return {"seconds": time.perf_counter() - began, "before": before, "peak": peak[0], "structures": n}
+
+
+def measure(folder: Path, compared: Case | None = None) -> Case:
+    """Train from a data set in a process of its own; the note says how much more memory than the compared one took."""
+    with Child("memory:Run", threads=1, folder=str(folder)) as child:
+        answer = child.ask("run")
+        disk = sum(file.stat().st_size for part in ("graphs", "labels") for file in (folder / part).iterdir())
+        found = measurement(
+            [answer["seconds"]],
+            STEPS * BATCH,
+            startup=child.startup,
+            private_mib=answer["peak"],
+            disk_kib=disk / 1024 / answer["structures"],
+        )
+    note = "what the model and its steps take"
+    if compared is not None and compared.uprung is not None and compared.uprung.private_mib is not None:
+        note = f"{answer['peak'] - compared.uprung.private_mib:+,.0f} MiB"
+    what = f"train from {answer['structures']:,} structures"
+    return case("headline", what, {"structures": answer["structures"], "steps": STEPS}, None, found, note)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, write the record and print its table."""
+    parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
+    parser.add_argument("--structures", type=positive, default=100_000, help="of the large store; default: 100000")
+    parser.add_argument("--output", type=Path, help="the record; default: benchmarks/results/memory-MACHINE.json")
+    options = parser.parse_args(arguments)
+    load = os.getloadavg()[0]
+    with TemporaryDirectory() as place, progress(4, "memory", "stage") as bar:
+        small, large = Path(place) / "small", Path(place) / "large"
+        frames = frames_of(SETS["headline"]())
+        write_dataset(frames, frames.label("energy"), small)
+        bar.update()
+        repeat(small, large, -(-options.structures // len(frames)))
+        bar.update()
+        alone = measure(small)
+        bar.update()
+        cases = [alone, measure(large, alone)]
+        bar.update()
+    settings = {"steps": STEPS, "batch": BATCH, "validation": VALIDATION, "threads": 1}
+    record = new_record("memory", settings, cases, load=load)
+    path = options.output or default_path(record.benchmark)
+    write(record, path)
+    print(f"{aligned(rows(record))}\n\n{conditions(record)}\nrecord: {path}")
+
+
+if __name__ == "__main__":
+    main()

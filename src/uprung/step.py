@@ -1,0 +1,131 @@
+"""The gradient of one optimiser batch, computed in micro-batches and on one or several devices.
+
+A batch is a stated number of structures, but structures differ a hundredfold in cost (edges + angles). So a batch is
+dealt to the devices by cost and cut into micro-batches of bounded cost. The loss is a mean over the labels of the whole
+batch; every part divides by the counts of the whole, so that the parts' gradients add up to that of the batch in one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from lightning.fabric import Fabric
+from lightning.fabric.plugins.environments import LightningEnvironment
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from uprung.config import Training
+from uprung.dataset import Dataset
+from uprung.losses import label_counts, loss_sums, pairs_of, total_loss
+from uprung.potential.packed import PackedBatch
+
+
+def launch(recipe: Training) -> Fabric:
+    """Start the processes of a run, one per device, and return this one's part in them.
+
+    With several devices Lightning runs the calling script again for each of them, so this comes before anything that
+    must happen once. The environment is Lightning's own, whatever scheduler started the job, because a run is one task.
+    """
+    several = recipe.devices > 1
+    fabric = Fabric(
+        accelerator=recipe.device,
+        devices=recipe.devices,
+        strategy="ddp" if several else "auto",
+        precision="32-true",
+        plugins=LightningEnvironment() if several else None,
+    )
+    fabric.launch()
+    return fabric
+
+
+def share(costs: NDArray[np.int64], ranks: int) -> list[NDArray[np.int64]]:
+    """Deal a batch to ranks: the costliest structure first, each to the rank with the least so far (Graham 1969).
+
+    Args:
+        costs: (n,) cost of every structure.
+        ranks: how many parts.
+
+    Returns:
+        Positions in `costs` of every part, ascending; a part is empty when there are fewer structures than ranks.
+    """
+    load = np.zeros(ranks, dtype=np.int64)
+    owner = np.empty(len(costs), dtype=np.int64)
+    for k in np.argsort(-costs, kind="stable"):
+        owner[k] = load.argmin()
+        load[owner[k]] += costs[k]
+    return [np.flatnonzero(owner == rank) for rank in range(ranks)]
+
+
+def share_of(fabric: Fabric, dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the rows that this process computes."""
+    if fabric.world_size == 1:
+        return rows
+    mine: NDArray[np.int64] = rows[share(dataset.graphs.costs()[rows], fabric.world_size)[fabric.global_rank]]
+    return mine
+
+
+def accumulate_gradient(
+    fabric: Fabric,
+    module: nn.Module,
+    dataset: Dataset,
+    rows: NDArray[np.int64],
+    *,
+    targets: Sequence[str],
+    recipe: Training,
+) -> float:
+    """Add the gradient of the loss of an optimiser batch to the parameters of `module`, on every process alike.
+
+    Args:
+        fabric: the processes; each computes its share of the rows.
+        module: in training mode, with the predictions of `uprung.potential.module.Packed`.
+        dataset: graphs and labels.
+        rows: the whole optimiser batch, the same on every process.
+        targets: what is in the loss.
+        recipe: loss and cost of a micro-batch.
+
+    Returns:
+        The loss of the whole batch.
+    """
+    count = label_counts(dataset.labels(rows), targets)
+    weights = recipe.weights.model_dump()
+    total = torch.zeros((), device=fabric.device, dtype=torch.float64)
+    for chunk in dataset.chunks(share_of(fabric, dataset, rows), recipe.cost_limit):
+        pairs = pairs_of(module(batch_of(module, dataset, chunk)), dataset.labels(chunk), targets)
+        loss = total_loss(loss_sums(pairs, recipe.huber_delta), count, weights)
+        fabric.backward(loss)
+        total += loss.detach().double()
+    return _sum_over_processes(fabric, module, total)
+
+
+def batch_of(module: nn.Module, dataset: Dataset, rows: NDArray[np.int64]) -> PackedBatch:
+    """Return some structures as one packed batch, on the device and in the precision of the module."""
+    parameter = next(module.parameters())
+    return PackedBatch.from_arrays(dataset.graphs.pack(rows), parameter.device, parameter.dtype)
+
+
+def _sum_over_processes(fabric: Fabric, module: nn.Module, loss: Tensor) -> float:
+    """Replace gradients by their sums over the processes and return the sum of the losses.
+
+    One sum of one vector: a wrapper of the module would have to look for the parameters without a gradient (no angle
+    in the batch, no target that needs them) at every step. A parameter that no process touched keeps none.
+    """
+    if fabric.world_size > 1:
+        parameters = [p for p in module.parameters() if p.requires_grad]
+        used = loss.new_tensor([p.grad is not None for p in parameters])
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        flat = torch.cat([*(g.reshape(-1).double() for g in gradients), used, loss.reshape(1)])
+        flat = sum_over_processes(fabric, flat)
+        sizes = [p.numel() for p in parameters]
+        *gradients, used, loss = torch.split(flat, [*sizes, len(parameters), 1])
+        for p, gradient, n in zip(parameters, gradients, used.tolist(), strict=True):
+            p.grad = gradient.view_as(p).to(p.dtype) if n else None
+    return float(loss)
+
+
+def sum_over_processes(fabric: Fabric, values: Tensor) -> Tensor:
+    """Return the sum of a tensor over the processes, on every one of them."""
+    result = fabric.all_reduce(values, reduce_op="sum")
+    assert isinstance(result, Tensor)
+    return result
