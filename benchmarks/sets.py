@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pymatgen.analysis.prototypes import AFLOW_PROTOTYPE_LIBRARY
 from pymatgen.core import Element, Structure
 
 DATA = Path(__file__).parents[1] / "data"
@@ -49,6 +48,10 @@ def headline() -> BenchmarkSet:
 
     Every prototype that a supercell brings to that size takes part in turn, each time displaced anew.
     """
+    from pymatgen.analysis.prototypes import (
+        AFLOW_PROTOTYPE_LIBRARY,
+    )  # takes seconds, which the other sets need not wait
+
     rng = np.random.default_rng(SEED)
     cells = [cell for entry in AFLOW_PROTOTYPE_LIBRARY if (cell := _supercell(entry["snl"].structure)) is not None]
     order = np.concatenate([rng.permutation(len(cells)) for _ in range(1 + N_STRUCTURES // len(cells))])

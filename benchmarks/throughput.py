@@ -46,44 +46,52 @@ def compare(
     Raises:
         ValueError: the sides have different losses on the same structures, so they do not do the same work.
     """
-    settings = {"set_name": set_name, "first": first, "batch": batch, "device": device}
-    what = f"step of {batch}"
+    answers: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
+    children: dict[str, Child] = {}
+    failed: dict[str, str] = {}
     with ExitStack() as stack:
-        children: dict[str, Child] = {}
-        answers: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
-        note = ""
         for side, target in SIDES.items():
             try:
-                children[side] = stack.enter_context(Child(f"throughput_sides:{target}", threads=threads, **settings))
+                child = Child(
+                    f"throughput_sides:{target}",
+                    threads=threads,
+                    set_name=set_name,
+                    first=first,
+                    batch=batch,
+                    device=device,
+                )
+                children[side] = stack.enter_context(child)
             except ChildError as error:
-                note = _why(side, error)
-        if not note:
-            losses = {side: child.ask("loss") for side, child in children.items()}
-            if not math.isclose(losses["stock"], losses["uprung"], rel_tol=TOLERANCE):
-                raise ValueError(f"{set_name}: the losses differ: {losses}")
+                failed[side] = _why(side, error)
+        _check_losses(set_name, children)
         for side in in_turn(repeats, list(children)):
-            try:
-                if side in children:
+            if side not in failed:
+                try:
                     answers[side].append(children[side].ask("run"))
-            except ChildError as error:
-                note = _why(side, error)
-                children.pop(side)
-                answers[side] = []
+                except ChildError as error:
+                    failed[side] = _why(side, error)
             tick()
     structures = _structures(set_name, batch, first)
     found = {
-        side: measurement(
+        side: None
+        if side in failed
+        else measurement(
             [answer["seconds"] for answer in several],
             structures,
             startup=children[side].startup,
             peak_mib=highest(answer["peak_mib"] for answer in several),
         )
-        if several
-        else None
         for side, several in answers.items()
     }
     work = {"structures": structures, "steps": structures // batch}
-    return case(set_name, what, work, found["stock"], found["uprung"], note)
+    note = "; ".join(failed.values())
+    return case(set_name, f"step of {batch}", work, found["stock"], found["uprung"], note)
+
+
+def _check_losses(set_name: str, children: dict[str, Child]) -> None:
+    losses = [child.ask("loss") for child in children.values()]
+    if not all(math.isclose(loss, losses[0], rel_tol=TOLERANCE) for loss in losses):
+        raise ValueError(f"{set_name}: the losses of the sides differ, {losses}")
 
 
 def _structures(set_name: str, batch: int, first: int | None) -> int:
