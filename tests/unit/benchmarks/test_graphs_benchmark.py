@@ -1,10 +1,8 @@
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import graph_sides
 import graphs
@@ -13,6 +11,7 @@ import record
 from chgnet.graph import CrystalGraph
 from graph_sides import Stock, StockFiles, Uprung, UprungStore
 from graphs import main, same_work
+from in_process import InProcess
 from pymatgen.core import Lattice, Structure
 from sets import SETS
 
@@ -75,25 +74,6 @@ def test_workers_are_warm_and_stay(folders: tuple[str, str]) -> None:
     side = Uprung("solids", 4, 2, folders[1])
     assert len(set(side.workers)) == 2
     assert side.store()["work"]["structures"] == 4
-
-
-class InProcess:
-    """What `sides.Child` does, in this process."""
-
-    startup = 0.0
-
-    def __init__(self, target: str, **settings: Any) -> None:
-        module, name = target.split(":")
-        self.side = getattr(importlib.import_module(module), name)(**settings)
-
-    def ask(self, method: str) -> Any:
-        return json.loads(json.dumps(getattr(self.side, method)()))
-
-    def __enter__(self) -> InProcess:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
 
 
 @pytest.mark.parametrize("in_process", [True, pytest.param(False, marks=pytest.mark.slow)])
