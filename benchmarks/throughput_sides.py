@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -62,7 +63,7 @@ class _Side:
     def _reset(self) -> None:
         if self.device == "cuda":
             torch.cuda.reset_peak_memory_stats()
-        reset_peak(["self"])
+        reset_peak([os.getpid()])
 
     def _peak(self) -> float | None:
         return torch.cuda.max_memory_allocated() / 2**20 if self.device == "cuda" else memory("VmHWM")
