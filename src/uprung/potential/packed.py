@@ -28,7 +28,7 @@ from chgnet.model.functions import MLP, GatedMLP
 from torch import Tensor, nn
 
 from uprung.graphs import PackedArrays
-from uprung.potential.norm import normalise
+from uprung.potential.gate import gate
 
 EV_PER_A3_IN_GPA = 160.21766208  # the constant of chgnet, so that both give the same stress
 
@@ -134,7 +134,7 @@ def packed_forward(
     derivative = forces or stress
     with torch.set_grad_enabled(create_graph or derivative):
         vector = batch.vector.detach().requires_grad_(derivative)
-        site_energy, moment = _network(model, batch, vector, magmom)
+        site_energy, moment = _network(model, batch, vector, magmom, create_graph)
         total = _sum_rows(site_energy, batch.owner, len(batch.n_atoms))
         force, virial_stress = None, None
         if derivative:
@@ -176,8 +176,13 @@ def _sum_rows(rows: Tensor, owner: Tensor, n_owner: int) -> Tensor:
 # ------------------------------------------------------------------------------------------------ the network
 
 
-def _network(model: CHGNet, batch: PackedBatch, vector: Tensor, magmom: bool) -> tuple[Tensor, Tensor | None]:
-    """Site energies (A,) in eV without reference energies, and absolute magnetic moments (A,) if asked for."""
+def _network(
+    model: CHGNet, batch: PackedBatch, vector: Tensor, magmom: bool, trained: bool
+) -> tuple[Tensor, Tensor | None]:
+    """Site energies (A,) in eV without reference energies, and absolute magnetic moments (A,) if asked for.
+
+    Only if ``trained`` do derivatives reach the parameters of the gated MLPs, which would be computed in vain else.
+    """
     length = torch.linalg.vector_norm(vector, dim=1, keepdim=True)
     encoder = model.bond_basis_expansion
     basis = _radial_basis(encoder.rbf_expansion_ag, length)
@@ -191,10 +196,11 @@ def _network(model: CHGNet, batch: PackedBatch, vector: Tensor, magmom: bool) ->
     bond = F.linear(basis, model.bond_embedding.weight)
     atom = torch.index_select(model.atom_embedding.embedding.weight, 0, batch.numbers - 1)
     last = len(model.atom_conv_layers) - 1
-    atom_gates = _gated([layer.twoBody_atom for layer in model.atom_conv_layers])
-    if has_angles:
-        bond_gates = _gated([layer.twoBody_bond for layer in model.bond_conv_layers])
-        angle_gates = _gated([layer.twoBody_bond for layer in model.angle_layers[:-1]])
+    with torch.set_grad_enabled(trained):
+        atom_gates = _gated([layer.twoBody_atom for layer in model.atom_conv_layers])
+        if has_angles:
+            bond_gates = _gated([layer.twoBody_bond for layer in model.bond_conv_layers])
+            angle_gates = _gated([layer.twoBody_bond for layer in model.angle_layers[:-1]])
     moment = None
     for index, layer in enumerate(model.atom_conv_layers):
         if index == last and magmom:
@@ -206,9 +212,9 @@ def _network(model: CHGNet, batch: PackedBatch, vector: Tensor, magmom: bool) ->
             bond = torch.cat([short, bond[s:]])
             if index < last - 1:
                 gated = angle_gates[index]
-                angle = angle + _gate(gated, _angle_input(gated, batch, atom, short, angle))
+                angle = angle + gated(_angle_input(gated, batch, atom, short, angle))
     norm = model.readout_norm
-    return model.mlp(torch.addcmul(norm.bias, normalise(atom), norm.weight)).view(-1), moment
+    return model.mlp(F.layer_norm(atom, (64,), norm.weight, norm.bias)).view(-1), moment
 
 
 def _radial_basis(rbf: Any, length: Tensor) -> Tensor:
@@ -249,6 +255,10 @@ class _Gated:
     scale: Tensor
     shift: Tensor
 
+    def __call__(self, hidden: Tensor) -> Tensor:
+        """What follows the first linear layer: (n, 64) from its output (n, 128)."""
+        return gate(hidden, self.second, self.second_bias, self.scale, self.shift)
+
 
 def _gated(mlps: list[Any]) -> list[_Gated]:
     """Gather the parameters of equal gated MLPs, in a few operations for all of them."""
@@ -270,24 +280,13 @@ def _gated(mlps: list[Any]) -> list[_Gated]:
     return [_Gated(*values) for values in zip(*columns, strict=True)]
 
 
-def _gate(gated: _Gated, hidden: Tensor) -> Tensor:
-    """What follows the first linear layer: (n, 64) from its output (n, 128)."""
-    if gated.second is None or gated.second_bias is None:
-        value = hidden.view(-1, 2, 64).transpose(0, 1)
-    else:
-        hidden = F.silu(hidden).view(-1, 2, 64).transpose(0, 1)
-        value = torch.baddbmm(gated.second_bias, hidden, gated.second.transpose(1, 2))
-    core, gate = torch.addcmul(gated.shift, normalise(value), gated.scale).unbind(0)
-    return F.silu(core) * torch.sigmoid(gate)
-
-
 def _atom_conv(gated: _Gated, mlp_out: Any, batch: PackedBatch, atom: Tensor, bond: Tensor, weight: Tensor) -> Tensor:
     """Atom features after one convolution; ``bond`` and ``weight`` are (U, 64)."""
     from_centre, from_bond, from_neighbour = torch.split(gated.first, 64, dim=1)
     hidden = torch.index_select(F.linear(atom, from_centre, gated.first_bias), 0, batch.centre)
-    hidden = hidden + torch.index_select(F.linear(atom, from_neighbour), 0, batch.neighbour)
+    hidden += torch.index_select(F.linear(atom, from_neighbour), 0, batch.neighbour)
     hidden = hidden.view(2, -1, 128) + F.linear(bond, from_bond)
-    message = _gate(gated, hidden.view(-1, 128)).view(2, -1, 64) * weight
+    message = gated(hidden.view(-1, 128)).view(2, -1, 64) * weight
     total = _sum_rows(message.view(-1, 64), batch.centre, len(atom))
     return torch.addmm(atom, total, mlp_out.layers[1].weight.t())
 
@@ -296,16 +295,16 @@ def _angle_input(gated: _Gated, batch: PackedBatch, atom: Tensor, short: Tensor,
     """First linear layer on [first bond, second bond, angle, centre], (T, 128)."""
     from_first, from_second, from_angle, from_centre = torch.split(gated.first, 64, dim=1)
     hidden = F.linear(angle, from_angle, gated.first_bias)
-    hidden = hidden + torch.index_select(F.linear(short, from_first), 0, batch.angle_first)
-    hidden = hidden + torch.index_select(F.linear(short, from_second), 0, batch.angle_second)
-    return hidden + torch.index_select(F.linear(atom, from_centre), 0, batch.angle_centre)
+    hidden += torch.index_select(F.linear(short, from_first), 0, batch.angle_first)
+    hidden += torch.index_select(F.linear(short, from_second), 0, batch.angle_second)
+    return hidden.add_(torch.index_select(F.linear(atom, from_centre), 0, batch.angle_centre))
 
 
 def _bond_conv(
     gated: _Gated, mlp_out: Any, batch: PackedBatch, atom: Tensor, short: Tensor, angle: Tensor, weight: Tensor
 ) -> Tensor:
     """Features of the short bonds (S, 64) after one bond convolution with bond weights (S, 64)."""
-    message = _gate(gated, _angle_input(gated, batch, atom, short, angle))
+    message = gated(_angle_input(gated, batch, atom, short, angle))
     message = message * torch.index_select(weight, 0, batch.angle_second)
     # The weight of the first bond is common to all terms of its sum.
     total = _sum_rows(message, batch.angle_first, len(short)) * weight
