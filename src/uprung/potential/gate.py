@@ -19,9 +19,14 @@ The first derivative along p, the gradient with respect to y, is
 
     ā = d * Wᵀ z̄,   z̄ = r P(scale * A p),   P(g) = g - mean(g) - x mean(x g).
 
-`_Gate` has A, z and d as further outputs, and `_Slope` takes them as inputs. The second pass therefore visits `_Slope`
-first, which differentiates ā with A, z and d held independent; `_Gate` then sends the sum of all that reaches
-A, z, d and y through the layers once.
+`_Gate` has A, z and d as further outputs, and `_Slope` takes them as inputs. Autograd's second pass therefore visits
+`_Slope` first, which differentiates ā with A, z and d taken as independent; `_Gate` then sends all that reached A, z, d
+and y through the layers in one go. Along v, a change of ā, with ẋ = r P(W (d v)) and means over the 64 features,
+
+    to p:      A · (scale * ẋ)                  to W:      z̄ (d * v)ᵀ
+    to A:      p scale * ẋ                      to d:      v * Wᵀ z̄
+    to scale:  sum over rows of ẋ * A p         to z:      -r (z̄ mean(x W (d v)) + ẋ mean(x scale A p)
+                                                               + x mean(ẋ scale A p)).
 """
 
 from __future__ import annotations
@@ -33,7 +38,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 _EPS = 1e-5  # of torch.nn.LayerNorm
-_SMALL = 2**14  # below this, on the CPU, the Python calls cost more than the operations that they save
+_SMALL = 2**14  # numbers in a, below which, on the CPU, what Python spends on the calls outweighs the gain
 _WIDTH = 64
 
 
@@ -52,10 +57,10 @@ def gate(a: Tensor, weight: Tensor | None, bias: Tensor | None, scale: Tensor, s
 
 
 def _composed(a: Tensor, weight: Tensor | None, bias: Tensor | None, scale: Tensor, shift: Tensor) -> Tensor:
-    """The same of operations that autograd differentiates."""
+    """The same function, left to autograd."""
     z = _halves(a)
     if weight is not None and bias is not None:
-        z = torch.baddbmm(bias, _halves(F.silu(a)), weight.transpose(1, 2))
+        z = torch.baddbmm(bias, F.silu(z), weight.transpose(1, 2))
     core, gate = torch.addcmul(shift, F.layer_norm(z, (_WIDTH,), eps=_EPS), scale).unbind(0)
     return F.silu(core) * torch.sigmoid(gate)
 
@@ -65,14 +70,11 @@ def _halves(a: Tensor) -> Tensor:
     return a.view(-1, 2, _WIDTH).transpose(0, 1)
 
 
-def _norm_backward(
-    g: Tensor, z: Tensor, r: Tensor, affine: tuple[Tensor, Tensor] | None = None, parameters: bool = False
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients with respect to centred z, scale and shift from those of scale * z r + shift (without affine, z r)."""
-    scale, shift = affine or (None, None)
-    result: tuple[Tensor, Tensor, Tensor] = torch.ops.aten.native_layer_norm_backward(
-        g, z, (_WIDTH,), torch.zeros_like(r), r, scale, shift, [True, parameters, parameters]
-    )
+def _norm_backward(g: Tensor, z: Tensor, r: Tensor) -> Tensor:
+    """r P(g), the gradient with respect to centred z of (z r) where g is that with respect to z r."""
+    result: Tensor = torch.ops.aten.native_layer_norm_backward(
+        g, z, (_WIDTH,), torch.zeros_like(r), r, None, None, [True, False, False]
+    )[0]
     return result
 
 
@@ -100,7 +102,7 @@ class _Gate(torch.autograd.Function):
         kl = sigmas.neg_().add_(1)
         slope = torch.mul(kl, y, out=work)
         slope[0] += q
-        ctx.save_for_backward(weight, scale, shift, sigma, s, d, z, r, kl, slope, y)
+        ctx.save_for_backward(weight, scale, sigma, s, d, z, r, kl, slope, y)
         ctx.set_materialize_grads(False)
         return y, slope, z, d
 
@@ -108,41 +110,40 @@ class _Gate(torch.autograd.Function):
     def backward(
         ctx: Any, u: Tensor | None, to_slope: Tensor | None, to_z: Tensor | None, to_d: Tensor | None
     ) -> tuple[Tensor | None, ...]:
-        weight, scale, shift, sigma, s, d, z, r, kl, slope, y = ctx.saved_tensors
+        weight, scale, sigma, s, d, z, r, kl, slope, y = ctx.saved_tensors
         if torch.is_grad_enabled():
             if u is None or to_slope is not None:
                 raise RuntimeError("a gated MLP can be differentiated twice, not three times")
-            a_bar: Tensor = _Slope.apply(u, weight, scale, shift, d, z, r, slope)  # type: ignore[no-untyped-call]
+            a_bar: Tensor = _Slope.apply(u, weight, scale, d, z, r, slope)  # type: ignore[no-untyped-call]
             nan = scale.new_full((), torch.nan)
             second = (None, None) if weight is None else (nan.expand_as(weight), nan.expand_as(scale))
             return a_bar, *second, nan.expand_as(scale), nan.expand_as(scale)
-        parameters = ctx.needs_input_grad[3]
+        parameters = any(ctx.needs_input_grad[1:])
         to_h = torch.zeros_like(slope) if u is None else slope * u
         if to_slope is not None:
             _add_curvature(to_h, to_slope, kl, slope, y)
-        sides = [_norm_backward(to_h[i], z[i], r[i], (scale[i, 0], shift[i, 0]), parameters) for i in (0, 1)]
-        z_bar, scale_bar, shift_bar = zip(*sides, strict=True)
-        for i in (0, 1):
-            if to_z is not None:
-                z_bar[i].add_(to_z[i])
         bars: list[Tensor | None] = [None, None, None, None]
         if parameters:
-            bars[2:] = torch.stack(scale_bar)[:, None], torch.stack(shift_bar)[:, None]
+            bars[2:] = torch.bmm(r.transpose(1, 2), to_h * z), to_h.sum(1, keepdim=True)
+        z_bar = _norm_backward(to_h.mul_(scale), z, r)
+        if to_z is not None:
+            z_bar += to_z
         if weight is None:
-            return torch.cat(z_bar, 1), *bars
+            return _columns(z_bar), *bars
         if parameters:
-            bars[0] = torch.stack([z_bar[i].t() @ s[i] for i in (0, 1)])
-            bars[1] = torch.stack([z_bar[i].sum(0) for i in (0, 1)])[:, None]
-        s_bar = _times_weight(z_bar, weight, out=to_h)
+            bars[:2] = torch.bmm(z_bar.transpose(1, 2), s), z_bar.sum(1, keepdim=True)
+        s_bar = torch.bmm(z_bar, weight)
         if to_d is None:
-            return _times_columns(s_bar, d), *bars
-        work = torch.addcmul(d, s, sigma, value=-1).add_(sigma)
+            return _columns(s_bar, d), *bars
+        work = torch.addcmul(d, s, sigma, value=-1, out=to_h).add_(sigma)
         work.addcmul_(work, sigma, value=-1)
-        return _times_columns(work, to_d, plus=s_bar.mul_(d)), *bars
+        return _columns(work, to_d, plus=s_bar.mul_(d)), *bars
 
 
-def _times_columns(first: Tensor, second: Tensor, plus: Tensor | None = None) -> Tensor:
-    """first * second [+ plus] of (2, n, 64), core and gate side by side: (n, 128)."""
+def _columns(first: Tensor, second: Tensor | None = None, plus: Tensor | None = None) -> Tensor:
+    """first [* second [+ plus]] of (2, n, 64), core and gate side by side: (n, 128)."""
+    if second is None:
+        return torch.cat([first[0], first[1]], dim=1)
     result = first.new_empty(first.shape[1], 2 * _WIDTH)
     for i, columns in enumerate(torch.split(result, _WIDTH, dim=1)):
         if plus is None:
@@ -150,13 +151,6 @@ def _times_columns(first: Tensor, second: Tensor, plus: Tensor | None = None) ->
         else:
             torch.addcmul(plus[i], first[i], second[i], out=columns)
     return result
-
-
-def _times_weight(z_bar: tuple[Tensor, ...], weight: Tensor, out: Tensor) -> Tensor:
-    """Wᵀ z̄ of core and gate, in ``out``."""
-    for i in (0, 1):
-        torch.mm(z_bar[i], weight[i], out=out[i])
-    return out
 
 
 def _add_curvature(to_h: Tensor, t: Tensor, kl: Tensor, slope: Tensor, y: Tensor) -> None:
@@ -171,57 +165,36 @@ def _add_curvature(to_h: Tensor, t: Tensor, kl: Tensor, slope: Tensor, y: Tensor
 
 
 class _Slope(torch.autograd.Function):
-    """p, W, scale, shift, d, z, r, A -> ā, whose derivative with respect to z includes that of r."""
+    """p, W, scale, d, z, r, A -> ā, whose derivative with respect to z includes that of r."""
 
     @staticmethod
     def forward(
-        ctx: Any,
-        p: Tensor,
-        weight: Tensor | None,
-        scale: Tensor,
-        shift: Tensor,
-        d: Tensor | None,
-        z: Tensor,
-        r: Tensor,
-        slope: Tensor,
+        ctx: Any, p: Tensor, weight: Tensor | None, scale: Tensor, d: Tensor | None, z: Tensor, r: Tensor, slope: Tensor
     ) -> Tensor:
-        h_bar = slope * p
-        core, gate = (_norm_backward(h_bar[i], z[i], r[i], (scale[i, 0], shift[i, 0]))[0] for i in (0, 1))
-        s_bar = None
-        if weight is None or d is None:
-            a_bar = torch.cat([core, gate], 1)
-        else:
-            s_bar = _times_weight((core, gate), weight, out=h_bar)
-            a_bar = _times_columns(s_bar, d)
-        ctx.save_for_backward(p, weight, scale, d, z, r, slope, core, gate, s_bar)
-        return a_bar
+        z_bar = _norm_backward((slope * p).mul_(scale), z, r)
+        s_bar = None if weight is None else torch.bmm(z_bar, weight)
+        ctx.save_for_backward(p, weight, scale, d, z, r, slope, z_bar, s_bar)
+        return _columns(z_bar if s_bar is None else s_bar, d)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, v: Tensor) -> tuple[Tensor | None, ...]:
-        p, weight, scale, d, z, r, slope, core, gate, s_bar = ctx.saved_tensors
-        along = torch.empty_like(z).copy_(_halves(v))
+        p, weight, scale, d, z, r, slope, z_bar, s_bar = ctx.saved_tensors
+        along = _halves(v).clone(memory_format=torch.contiguous_format)
+        h_bar = slope * p
         to_weight = to_d = None
-        work = None
         if weight is not None:
             to_d = s_bar * along
-            work = along.mul_(d)
-            to_weight = torch.stack([core.t() @ work[0], gate.t() @ work[1]])
-            along = torch.bmm(work, weight.transpose(1, 2))
-        # x moves by x_dot along v; r and x, which P holds fixed, give the three terms of to_z.
-        x_dot = _norm_backward(along, z, r)[0]
-        column = scale.transpose(1, 2) / _WIDTH
-        h_bar = torch.mul(slope, p, out=torch.empty_like(z) if work is None else work)
-        minus = -r * r
+            to_weight = torch.bmm(z_bar.transpose(1, 2), along.mul_(d))
+            along = torch.bmm(along, weight.transpose(1, 2))
+        # x moves by x_dot along v. The derivative of z_bar by z, x_dot as g, has one term for each factor of r P.
+        x_dot = _norm_backward(along, z, r)
+        mean, minus = scale.transpose(1, 2) / _WIDTH, -r * r
         by_bar = torch.mul(z, along, out=along).mean(-1, keepdim=True).mul_(minus)
-        by_dot = torch.bmm(torch.mul(z, h_bar, out=along), column).mul_(minus)
-        torch.mul(h_bar, x_dot, out=along)
+        by_dot = torch.bmm(torch.mul(z, h_bar, out=along), mean).mul_(minus)
+        by_z = torch.bmm(torch.mul(h_bar, x_dot, out=along), mean).mul_(minus)
         to_scale = along.sum(1, keepdim=True)
-        by_z = torch.bmm(along, column).mul_(minus)
-        to_z = torch.mul(x_dot, by_dot, out=h_bar)
-        to_z[0].addcmul_(core, by_bar[0])
-        to_z[1].addcmul_(gate, by_bar[1])
-        to_z.addcmul_(z, by_z)
+        to_z = torch.mul(x_dot, by_dot, out=h_bar).addcmul_(z_bar, by_bar).addcmul_(z, by_z)
         h_dot = x_dot.mul_(scale)
         to_p = (slope[0] * h_dot[0]).addcmul_(slope[1], h_dot[1])
-        return to_p, to_weight, to_scale, None, to_d, to_z, None, h_dot.mul_(p)
+        return to_p, to_weight, to_scale, to_d, to_z, None, h_dot.mul_(p)

@@ -7,7 +7,8 @@ The mathematics is that of chgnet 0.4.2; what differs is the order of the work:
 * energy is a function of the undirected bond vectors v = x_i - x_j alone. One derivative G = dE/dv gives the forces
   (-G on the centre, +G on the neighbour) and the stress (sum of v ⊗ G over the volume);
 * the first linear layer of each gated MLP, on a concatenation of atom, bond and angle features, is split by input,
-  applied per atom, per undirected bond or per angle, and only then gathered; core and gate share one product;
+  applied per atom, per undirected bond or per angle, and only then gathered; core and gate share one product; what
+  follows has first and second derivatives of its own (`uprung.potential.gate`);
 * bond convolution and angle update touch short bonds only, because nothing else has angles; the last angle update
   is left out, because nothing reads it.
 """
