@@ -125,6 +125,17 @@ def _loss(prediction: Prediction) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", ["0.3.0", "r2scan"])
 def test_same_predictions_as_chgnet(name, stock_in, crystals, store):
+    assert_same_as_chgnet(name, stock_in, crystals, store)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["0.3.0", "r2scan"])
+def test_same_predictions_as_chgnet_for_many_crystals(name, stock_in, tmp_path):
+    crystals = _crystals(320, seed=2)
+    assert_same_as_chgnet(name, stock_in, crystals, _store(crystals, tmp_path))
+
+
+def assert_same_as_chgnet(name, stock_in, crystals, store):
     """float64 to a hundredth of the tolerance; float32 to the tolerance or 3 × chgnet's own rounding error."""
     for start in range(0, len(crystals), 20):  # pairs without angles are mixed into every batch
         rows, some = np.arange(start, start + 20), crystals[start : start + 20]
