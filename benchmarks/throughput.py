@@ -35,6 +35,7 @@ from uprung.logs import progress
 
 SIDES = {"stock": "Stock", "uprung": "Uprung"}
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "4000000000", "MALLOC_TRIM_THRESHOLD_": "16000000000"}  # as in rules/common.smk
+MAJOR_FAULTS = 1000  # in a pass, beyond which a side is short of memory: the system takes its pages back
 TOLERANCE = 1e-4  # of the two losses of the same structures, relative: float32
 
 
@@ -71,6 +72,10 @@ def compare(
                 except ChildError as error:
                     failed[side] = _why(side, error)
             tick()
+    for side, several in answers.items():
+        faults = max((answer["major_faults"] for answer in several), default=0)
+        if faults > MAJOR_FAULTS:
+            failed[side] = f"{side} ran short of memory ({faults:,} page faults)"
     structures = _structures(set_name, batch, first)
     found = {
         side: None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -52,13 +53,16 @@ class _Side:
         self.steps([max(self.batches, key=lambda rows: sum(len(self.data.structures[k]) for k in rows))])
 
     def run(self) -> dict[str, Any]:
-        """Time one pass over all batches."""
+        """Time one pass over all batches; major faults are pages that had to be read from the disk again."""
         self._reset()
+        faults = resource.getrusage(resource.RUSAGE_SELF).ru_majflt
         began = time.perf_counter()
         self.steps(self.batches)
         if self.device == "cuda":
             torch.cuda.synchronize()
-        return {"seconds": time.perf_counter() - began, "peak_mib": self._peak()}
+        seconds = time.perf_counter() - began
+        faults = resource.getrusage(resource.RUSAGE_SELF).ru_majflt - faults
+        return {"seconds": seconds, "peak_mib": self._peak(), "major_faults": faults}
 
     def _reset(self) -> None:
         if self.device == "cuda":

@@ -64,3 +64,15 @@ def test_a_side_that_runs_out_of_memory_is_not_quoted(monkeypatch: pytest.Monkey
     assert case.ratio is None
     assert case.uprung is not None
     assert case.note == "stock ran out of memory"
+
+
+def test_a_side_whose_pages_are_taken_back_is_not_quoted(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Short(Sequential):
+        def ask(self, method: str) -> Any:
+            answer = super().ask(method)
+            if method == "run" and "Stock" in type(self.side).__name__:
+                answer["major_faults"] = 1001
+            return answer
+
+    monkeypatch.setattr(throughput, "Child", Short)
+    assert case_of().note == "stock ran short of memory (1,001 page faults)"
