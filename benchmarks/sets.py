@@ -14,6 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pymatgen.core import Element, Structure
 
+from uprung.frames import Frame
+from uprung.sources import diatomics
+
 DATA = Path(__file__).parents[1] / "data"
 N_STRUCTURES = 256
 N_ATOMS = (20, 40)  # atoms per cell of the headline set
@@ -95,6 +98,18 @@ def mlearn() -> BenchmarkSet:
     return _with_random_labels("mlearn", [Structure.from_dict(entries[k]["structure"]) for k in chosen], rng)
 
 
+def dimers() -> BenchmarkSet:
+    """256 homonuclear dimers, up to 5 Å long, in the box of their calculation: what the demo trains on."""
+    frames = [f for f in diatomics.read(DATA / "diatomics" / "diatomics-dft.json.gz", "r2SCAN") if _length(f) < 5]
+    rng = np.random.default_rng(SEED)
+    chosen = [frames[k] for k in rng.choice(len(frames), N_STRUCTURES, replace=False)]
+    return _with_random_labels("dimers", [Structure(f.lattice, f.Z, f.frac) for f in chosen], rng)
+
+
+def _length(frame: Frame) -> float:
+    return float(np.linalg.norm((frame.frac[1] - frame.frac[0]) @ frame.lattice))
+
+
 def _with_random_labels(name: str, structures: list[Structure], rng: np.random.Generator) -> BenchmarkSet:
     counts = [len(structure) for structure in structures]
     return BenchmarkSet(
@@ -107,4 +122,4 @@ def _with_random_labels(name: str, structures: list[Structure], rng: np.random.G
     )
 
 
-SETS = {"headline": headline, "solids": solids, "mlearn": mlearn}
+SETS = {"headline": headline, "solids": solids, "mlearn": mlearn, "dimers": dimers}
