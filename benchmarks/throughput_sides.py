@@ -134,7 +134,7 @@ class Uprung(_Side):
         frames = frames_of(self.data)
         write_dataset(frames, frames.label("energy"), Path(self.folder.name))
         self.dataset = open_dataset(Path(self.folder.name) / "manifest.json")
-        self.recipe = Training(device="cuda" if device == "cuda" else "cpu")
+        self.recipe = Training(device="cuda" if device == "cuda" else "cpu", threads=torch.get_num_threads())
         self.fabric = launch(self.recipe)
         self.module = Packed(self.model, TARGETS).train()
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=RATE, fused=True)

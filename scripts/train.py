@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 import yaml
 
 from uprung.config import Arm, Budget, Training
@@ -21,7 +20,6 @@ with logged(snakemake.log[0]):
     params, wildcards, seed = snakemake.params, snakemake.wildcards, int(snakemake.wildcards.seed)
     arm, budget = Arm.model_validate(params.arm), Budget.model_validate(params.budget)
     recipe = Training.model_validate(params.recipe)
-    torch.set_num_threads(recipe.threads)
     fabric = launch(recipe)
     dataset = open_dataset(snakemake.input.graphs)
     split = pd.read_parquet(snakemake.input.split)

@@ -292,12 +292,13 @@ class Training(_Section):
         description="GPUs of one node (processes, on a CPU) that share each optimiser batch. Several runs side by side "
         "use a node better than one run on several GPUs.",
     )
-    threads: int = Field(default=1, ge=1, description="Torch threads per device; fixes the numbers on a CPU.")
+    threads: int = Field(default=1, ge=1, description="Threads per device; on a CPU each computes micro-batches.")
     micro_batch_cost: int | None = Field(
         default=None,
         ge=1,
-        description="Edges + angles that are computed at once; a batch with more is cut into parts whose gradients are "
-        "added. It decides memory and speed, not the mathematics. Each takes about 60 kB in training. Default: 12000 on a CPU, 200000 on a GPU.",
+        description="Edges + angles that are computed at once, about; a batch with more is cut into parts whose "
+        "gradients are added. It decides memory (some 40 kB each, for every thread) and speed, not the mathematics. "
+        "Default: 12000 on a CPU, 200000 on a GPU.",
     )
     minutes: int = Field(default=120, ge=1, description="Run time to ask a scheduler for, first attempt.")
     memory_mb: int = Field(default=4000, ge=500, description="Memory to ask a scheduler for, first attempt.")
@@ -306,6 +307,11 @@ class Training(_Section):
     def cost_limit(self) -> int:
         """Edges + angles that are computed at once."""
         return self.micro_batch_cost or {"cpu": 12_000, "cuda": 200_000}[self.device]
+
+    @property
+    def workers(self) -> int:
+        """Micro-batches that are computed at once by a device."""
+        return self.threads if self.device == "cpu" else 1
 
 
 class Scaling(_Section):

@@ -20,7 +20,7 @@ import torch
 from chgnet.model import CHGNet
 from lightning.fabric import Fabric
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from uprung.config import SYMBOLS, Budget, Training
 from uprung.dataset import Dataset, rows_of
@@ -31,7 +31,7 @@ from uprung.potential.checkpoint import save_chgnet
 from uprung.potential.module import Packed
 from uprung.provenance import hardware, versions
 from uprung.run_state import Run, identity_of, resume_state, save_state
-from uprung.step import accumulate_gradient, batch_of, share_of, sum_over_processes
+from uprung.step import accumulate_gradient, batch_of, map_parts, sum_over_processes
 
 LOG = logging.getLogger(__name__)
 
@@ -89,10 +89,14 @@ def evaluate_loss(
     module.eval()
     count = label_counts(dataset.labels(rows), targets)
     sums = torch.zeros(2, len(targets), dtype=torch.float64, device=fabric.device)
-    for chunk in dataset.chunks(share_of(fabric, dataset, rows), recipe.cost_limit):
+
+    def part(chunk: NDArray[np.int64]) -> Tensor:
         pairs = pairs_of(module(batch_of(module, dataset, chunk)), dataset.labels(chunk), targets)
-        for line, values in zip(sums, (loss_sums(pairs, recipe.huber_delta), error_sums(pairs)), strict=True):
-            line += torch.stack([values[t].detach() for t in targets])
+        lines = (loss_sums(pairs, recipe.huber_delta), error_sums(pairs))
+        return torch.stack([torch.stack([line[t].detach().double() for t in targets]) for line in lines])
+
+    for found in map_parts(fabric, dataset, rows, recipe, part):
+        sums += found
     huber, absolute = sum_over_processes(fabric, sums).tolist()
     weights = recipe.weights.model_dump()
     result = {f"val_{t}": e / count[t] if count[t] else math.nan for t, e in zip(targets, absolute, strict=True)}

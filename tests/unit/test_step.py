@@ -20,7 +20,7 @@ from uprung.dataset import Dataset, open_dataset, write_dataset
 from uprung.potential.checkpoint import load_chgnet, new_chgnet
 from uprung.potential.module import Packed
 from uprung.sources import READERS
-from uprung.step import accumulate_gradient, launch, share
+from uprung.step import accumulate_gradient, launch, micro_batches, share
 from uprung.training import train
 
 TARGETS = ("energy", "force", "stress", "magmom")
@@ -66,45 +66,73 @@ def dataset(folder: Path) -> Dataset:
     return open_dataset(folder / "manifest.json")
 
 
-def gradient(model: CHGNet, dataset: Dataset, rows: np.ndarray, limit: int) -> tuple[float, dict[str, Any]]:
-    recipe = Training(micro_batch_cost=limit)
+def gradient(
+    model: CHGNet, dataset: Dataset, rows: np.ndarray, limit: int, threads: int = 1
+) -> tuple[float, dict[str, Any]]:
+    recipe = Training(micro_batch_cost=limit, threads=threads)
     model.zero_grad()
     module = Packed(model, TARGETS).train()
     loss = accumulate_gradient(launch(recipe), module, dataset, rows, targets=TARGETS, recipe=recipe)
     return loss, {name: None if p.grad is None else p.grad.clone() for name, p in model.named_parameters()}
 
 
+def assert_same(found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    for name, value in wanted.items():
+        if value is None:
+            assert found[name] is None
+        else:
+            scale = value.abs().max().item()
+            torch.testing.assert_close(found[name], value, atol=1e-11 * scale, rtol=1e-9, msg=name)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("limit", [1, 150, 600])
-def test_the_gradient_of_the_parts_is_that_of_the_batch(dataset: Dataset, limit: int) -> None:
+def test_the_gradient_of_the_parts_is_that_of_the_batch(dataset: Dataset, limit: int, threads: int) -> None:
     model, rows = load_chgnet("0.3.0").double(), np.random.default_rng(1).permutation(len(dataset.energy))
-    parts = dataset.chunks(rows, limit)
+    parts = micro_batches(dataset.graphs.costs()[rows], limit, threads)
     assert len(parts) > 1
-    labels = [dataset.labels(part) for part in parts]
-    assert any(np.isnan(label.stress).all() for label in labels) == (limit < 600)
+    if limit < 600:
+        assert any(np.isnan(dataset.labels(rows[part]).stress).all() for part in parts)
     loss, whole = gradient(model, dataset, rows, 10**9)
-    split_loss, split = gradient(model, dataset, rows, limit)
+    split_loss, split = gradient(model, dataset, rows, limit, threads)
     assert split_loss == pytest.approx(loss, rel=1e-12)
     assert loss > 0.1
-    for name, wanted in whole.items():
-        if wanted is None:
-            assert split[name] is None
-        else:
-            scale = wanted.abs().max().item()
-            torch.testing.assert_close(split[name], wanted, atol=1e-11 * scale, rtol=1e-9, msg=name)
+    assert_same(split, whole)
+
+
+def test_threads_add_the_parts_in_a_fixed_order(dataset: Dataset) -> None:
+    model, rows = load_chgnet("0.3.0"), np.arange(len(dataset.energy))
+    (loss, first), *others = [gradient(model, dataset, rows, 20, threads=4) for _ in range(4)]
+    for other, found in others:
+        assert other == loss
+        assert all(value is None or torch.equal(value, found[name]) for name, value in first.items())
 
 
 def test_normalisers_of_a_part_alone_would_give_another_gradient(dataset: Dataset) -> None:
     """The comparison above is not empty: the mean of the parts' losses is not the loss of the batch."""
     model, rows = load_chgnet("0.3.0").double(), np.arange(len(dataset.energy))
     loss, _ = gradient(model, dataset, rows, 10**9)
-    alone = [gradient(model, dataset, part, 10**9)[0] for part in dataset.chunks(rows, 150)]
+    alone = [gradient(model, dataset, part, 10**9)[0] for part in micro_batches(dataset.graphs.costs(), 150, 1)]
     assert abs(np.mean(alone) - loss) > 1e-3 * loss
 
 
-def test_the_limit_on_cost_holds(dataset: Dataset) -> None:
-    rows, costs = np.arange(len(dataset.energy)), dataset.graphs.costs()
-    for part in dataset.chunks(rows, 400):
-        assert costs[part].sum() <= 400 or len(part) == 1
+@given(costs=st.lists(st.integers(1, 5000), max_size=60), limit=st.integers(1, 20_000), workers=st.integers(1, 4))
+def test_micro_batches_hold_every_structure_once_and_keep_to_the_limit(
+    costs: list[int], limit: int, workers: int
+) -> None:
+    parts = micro_batches(np.array(costs, dtype=np.int64), limit, workers)
+    assert sorted(np.concatenate([*parts, []])) == list(range(len(costs)))
+    loads = [sum(costs[k] for k in part) for part in parts]
+    assert all(load <= limit + max(costs) for load in loads)
+    assert len(parts) <= max(1, workers * -(-sum(costs) // limit))
+
+
+def test_micro_batches_keep_all_workers_busy_unless_they_would_be_tiny() -> None:
+    assert len(micro_batches(np.full(16, 2800), 12_000, 1)) == 4
+    assert len(micro_batches(np.full(16, 2800), 12_000, 3)) == 6
+    assert len(micro_batches(np.full(16, 500), 12_000, 2)) == 2
+    assert len(micro_batches(np.full(32, 1), 12_000, 2)) == 1
+    assert micro_batches(np.array([], dtype=np.int64), 12_000, 2) == []
 
 
 def test_a_cpu_computes_in_smaller_parts_than_a_gpu() -> None:
@@ -117,7 +145,6 @@ def test_a_cpu_computes_in_smaller_parts_than_a_gpu() -> None:
 
 def run_on(devices: int, folder: Path, out: Path) -> None:
     """Train twelve steps from scratch on the data of `folder`, in batches of 8 and a last one of a single structure."""
-    torch.set_num_threads(1)
     recipe = Training(batch_size=8, validations=3, devices=devices, clip_norm=5.0)
     fabric = launch(recipe)
     dataset, model = open_dataset(folder / "manifest.json"), new_chgnet(0)
