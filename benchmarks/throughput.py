@@ -64,7 +64,13 @@ def compare(
                 children[side] = stack.enter_context(child)
             except ChildError as error:
                 failed[side] = _why(side, error)
-        _check_losses(set_name, children)
+        losses = {}
+        for side, child in children.items():
+            try:
+                losses[side] = child.ask("loss")
+            except ChildError as error:  # it was killed while the other side prepared itself
+                failed[side] = _why(side, error)
+        _check_losses(set_name, list(losses.values()))
         for side in in_turn(repeats, list(children)):
             if side not in failed:
                 try:
@@ -93,8 +99,7 @@ def compare(
     return case(set_name, f"step of {batch}", work, found["stock"], found["uprung"], note)
 
 
-def _check_losses(set_name: str, children: dict[str, Child]) -> None:
-    losses = [child.ask("loss") for child in children.values()]
+def _check_losses(set_name: str, losses: Sequence[float]) -> None:
     if not all(math.isclose(loss, losses[0], rel_tol=TOLERANCE) for loss in losses):
         raise ValueError(f"{set_name}: the losses of the sides differ, {losses}")
 
