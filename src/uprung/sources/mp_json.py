@@ -12,14 +12,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from uprung.frames import Floats, Frame, FramesError, Rejected
-from uprung.sources.common import NUMBERS, UnusableError, formula_of, same_functional
+from uprung.sources.common import (
+    NUMBERS,
+    UnusableError,
+    flat,
+    formula_of,
+    number,
+    rows,
+    same_functional,
+    stress,
+)
 from uprung.sources.json_records import Record, read_records
 
 KBAR_TO_GPA = -0.1  # VASP counts compression positive
@@ -142,7 +150,7 @@ def _frame(record: Record, layout: DataSet, functional: str, scale: str) -> Fram
         raise UnusableError(f"functional is {stated!r}, but this fidelity is {functional!r}")
     if "nsites" in content and content["nsites"] != len(Z):
         raise UnusableError(f"nsites is {content['nsites']!r}, but the structure has {len(Z)} sites")
-    energy = _number(_get(content, layout.energy), layout.energy)
+    energy = number(_get(content, layout.energy), layout.energy)
     return Frame(
         frame_id=frame_id,
         material_id=material_id,
@@ -155,9 +163,9 @@ def _frame(record: Record, layout: DataSet, functional: str, scale: str) -> Fram
         frac=frac,
         energy=energy,
         correction=_correction(content, layout.corrected, energy),
-        forces=_optional(content, layout.forces, _rows),
+        forces=_optional(content, layout.forces, rows),
         stress_gpa=_optional(content, layout.stress, _stress),
-        magmom=None if layout.magmom is None else _optional(content, layout.magmom, _flat),
+        magmom=None if layout.magmom is None else _optional(content, layout.magmom, flat),
         provenance="/".join(record.names),
     )
 
@@ -169,7 +177,7 @@ def _structure(structure: Any) -> tuple[Any, Floats, Floats]:
         if not all(lattice.get("pbc", ())):
             raise UnusableError("structure is not periodic in all directions")
         Z = np.array([_atomic_number(site["species"]) for site in sites], dtype=np.uint8)
-        return Z, _rows(lattice["matrix"], "lattice"), _rows([site["abc"] for site in sites], "abc")
+        return Z, rows(lattice["matrix"], "lattice"), rows([site["abc"] for site in sites], "abc")
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise UnusableError(f"structure is not laid out as pymatgen's: {type(error).__name__} {error}") from None
 
@@ -177,10 +185,10 @@ def _structure(structure: Any) -> tuple[Any, Floats, Floats]:
 def _atomic_number(species: list[dict[str, Any]]) -> int:
     if len(species) != 1 or species[0].get("occu", 1) != 1:
         raise UnusableError("structure is disordered: a site is not filled by one species")
-    number = NUMBERS.get(species[0]["element"])
-    if number is None:
+    found = NUMBERS.get(species[0]["element"])
+    if found is None:
         raise UnusableError(f"element {species[0]['element']!r} is not one of H to Pu")
-    return number
+    return found
 
 
 def _get(content: dict[str, Any], key: str) -> Any:
@@ -194,51 +202,11 @@ def _optional(content: dict[str, Any], key: str, convert: Callable[[Any, str], F
     return None if value is None else convert(value, key)
 
 
-def _number(value: Any, name: str) -> float:
-    if type(value) not in (float, int):
-        raise UnusableError(f"{name} is no number, but {str(value)[:40]!r}")
-    return float(value)
-
-
 def _correction(content: dict[str, Any], key: str | None, energy: float) -> float | None:
     if key is None or (value := _get(content, key)) is None:
         return None
-    return _number(value, key) - energy
-
-
-def _flat(values: Any, name: str) -> Floats:
-    """Return a list of numbers, (n,); strings, booleans and null are no numbers."""
-    try:
-        kinds = set(map(type, values))
-    except TypeError:
-        kinds = {type(values)}
-    if not kinds <= {float, int}:
-        wrong = sorted(kind.__name__ for kind in kinds - {float, int})
-        raise UnusableError(f"{name} is no list of numbers: it holds {', '.join(wrong)}")
-    return np.array(values, dtype=np.float64)
-
-
-def _rows(values: Any, name: str) -> Floats:
-    """Return a list of equally long lists of numbers, (n, m)."""
-    try:
-        kinds = set(map(type, chain.from_iterable(values)))
-        if kinds <= {float, int}:
-            return np.array(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise UnusableError(f"{name} is no list of equally long lists of numbers") from None
-    wrong = sorted(kind.__name__ for kind in kinds - {float, int})
-    raise UnusableError(f"{name} is no list of numbers: it holds {', '.join(wrong)}")
+    return number(value, key) - energy
 
 
 def _stress(values: Any, name: str) -> Floats:
-    """Return a stress in kbar, VASP sign, 3×3 or xx yy zz yz xz xy, as GPa with tension positive, (3, 3)."""
-    if isinstance(values, list) and values and not isinstance(values[0], list):
-        voigt = _flat(values, name)
-        if voigt.shape != (6,):
-            raise UnusableError(f"{name} has {len(voigt)} numbers; a stress has 6, or 3×3")
-        xx, yy, zz, yz, xz, xy = KBAR_TO_GPA * voigt
-        return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
-    full = _rows(values, name)
-    if full.shape != (3, 3):
-        raise UnusableError(f"{name} has shape {full.shape}; a stress has 6 numbers, or 3×3")
-    return KBAR_TO_GPA * full
+    return KBAR_TO_GPA * stress(values, name)
