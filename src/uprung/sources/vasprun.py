@@ -23,8 +23,9 @@ from uprung.sources.files import expect, open_bytes
 
 KBAR_TO_GPA = -0.1  # VASP counts compression positive
 E0_TOLERANCE = 1e-5  # eV
-#: Value of METAGGA or GGA -> functional; `--` is what the potentials were made for, PBE if PAW_PBE.
-_FUNCTIONALS = {"R2SCA": "r2SCAN", "R2SCAN": "r2SCAN", "SCAN": "SCAN", "PE": "PBE", "PS": "PBEsol", "--": "PBE"}
+#: Value of METAGGA or GGA -> functional. Without either it is what the potentials were made for, by their titles.
+_FUNCTIONALS = {"R2SCA": "r2SCAN", "R2SCAN": "r2SCAN", "SCAN": "SCAN", "PE": "PBE", "PS": "PBEsol"}
+_POTENTIALS = {"PAW_PBE": "PBE", "PAW_GGA": "PW91", "PAW": "LDA"}
 #: Switches that make the energies those of another kind of calculation.
 _FOREIGN = {
     "LHFCALC": "a hybrid functional",
@@ -139,8 +140,9 @@ class _Run:
     def _found_functional(self) -> str:
         meta, gga = (self.tags.get(tag, "--").strip().upper() or "--" for tag in ("METAGGA", "GGA"))
         tag = gga if meta in ("--", "NONE", "F") else meta
-        if tag == "--" and not all(title.startswith("PAW_PBE") for _, title in self.types):
-            return f"that of the potentials ({self.types[0][1]})"
+        if tag == "--":
+            kinds = sorted({title.split(" ")[0] for _, title in self.types})
+            return " and ".join(_POTENTIALS.get(kind, f"that of potentials {kind!r}") for kind in kinds) or "unknown"
         return _FUNCTIONALS.get(tag, tag)
 
     def _own_settings(self) -> Iterator[tuple[str, str]]:
@@ -207,16 +209,17 @@ class _Run:
 
 def _elements(stream: Any) -> Iterator[ET.Element]:
     """Yield the header elements and ionic steps of a vasprun.xml; what has been passed is dropped from memory."""
-    root: ET.Element | None = None
+    above: list[ET.Element] = []  # a step inside another one is damage, so depth matters
     for event, element in ET.iterparse(stream, events=("start", "end")):
         if event == "start":
-            root = element if root is None else root
-        elif element.tag in ("dos", "eigenvalues", "projected", "dynmat"):
+            above.append(element)
+            continue
+        above.pop()
+        if element.tag in ("dos", "eigenvalues", "projected", "dynmat"):
             element.clear()
-        elif element.tag in ("incar", "parameters", "atominfo", "calculation"):
+        elif len(above) == 1 and element.tag in ("incar", "parameters", "atominfo", "calculation"):
             yield element
-            if root is not None:
-                root.clear()
+            above[0].clear()
 
 
 def _tag_number(tags: dict[str, str], tag: str) -> float:

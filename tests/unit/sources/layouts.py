@@ -142,6 +142,8 @@ def write_sqlite(path: Path, rows: list[dict[str, Any]]) -> None:
 
     path.unlink(missing_ok=True)
     connection = sqlite3.connect(path)
+    connection.execute("PRAGMA synchronous = OFF")
+    connection.execute("PRAGMA journal_mode = OFF")
     for statement in init_statements:
         connection.execute(statement)
     for row in rows:
