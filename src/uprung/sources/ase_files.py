@@ -157,6 +157,9 @@ def _xyz_rows(path: Path) -> Iterator[Row]:
     stem = path.name.split(".")[0]
     with open_bytes(path) as stream:
         for k, (line, text) in enumerate(_xyz_pieces(path, stream)):
+            if "Properties=" not in text.partition("\n")[2].partition("\n")[0]:  # ASE would drop columns without a word
+                yield f"{stem}-{k}", UnusableError(f"line {line}: no key Properties, which says what the columns are")
+                continue
             try:
                 atoms = ase.io.read(io.StringIO(text), format="extxyz")
             except Exception as error:  # ASE raises whatever its parser stumbles over

@@ -48,26 +48,26 @@ def number(value: Any, name: str) -> float:
 
 def flat(values: Any, name: str) -> Floats:
     """Return a list of numbers, (n,); strings, booleans and null are no numbers."""
-    try:
-        kinds = set(map(type, values))
-    except TypeError:
-        kinds = {type(values)}
-    if not kinds <= {float, int}:
-        wrong = sorted(kind.__name__ for kind in kinds - {float, int})
-        raise UnusableError(f"{name} is no list of numbers: it holds {', '.join(wrong)}")
+    if type(values) is not list:
+        raise UnusableError(f"{name} is no list, but {str(values)[:40]!r}")
+    _only_numbers(set(map(type, values)), name)
     return np.array(values, dtype=np.float64)
 
 
 def rows(values: Any, name: str) -> Floats:
     """Return a list of equally long lists of numbers, (n, m)."""
-    try:
-        kinds = set(map(type, chain.from_iterable(values)))
-        if kinds <= {float, int}:
-            return np.array(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise UnusableError(f"{name} is no list of equally long lists of numbers") from None
-    wrong = sorted(kind.__name__ for kind in kinds - {float, int})
-    raise UnusableError(f"{name} is no list of numbers: it holds {', '.join(wrong)}")
+    if type(values) is not list or not set(map(type, values)) <= {list}:
+        raise UnusableError(f"{name} is no list of lists, but {str(values)[:40]!r}")
+    _only_numbers(set(map(type, chain.from_iterable(values))), name)
+    if len(set(map(len, values))) > 1:
+        raise UnusableError(f"{name} is no list of equally long lists of numbers")
+    return np.array(values, dtype=np.float64)
+
+
+def _only_numbers(kinds: set[type], name: str) -> None:
+    if not kinds <= {float, int}:
+        wrong = sorted(kind.__name__ for kind in kinds - {float, int})
+        raise UnusableError(f"{name} is no list of numbers: it holds {', '.join(wrong)}")
 
 
 def stress(values: Any, name: str) -> Floats:

@@ -282,12 +282,24 @@ def check_sqlite(record: dict[str, Any]) -> None:
         rows = [ase_row(crystal(1), "before"), record, ase_row(crystal(2), "after")]
         try:
             path = write("sqlite", Path(folder) / "x", rows)
+            stored = as_sqlite_stores(record)
         except (TypeError, ValueError, OverflowError, KeyError, sqlite3.Error):
             return  # not to be stored as numbers at all
         found = imported("ase", path, "PBE", SCALE)
-    if any(isinstance(record.get(key), bool) for key in ("energy", "free_energy")):  # SQLite stores it as 0 or 1
-        return
-    check_rows(record, *found)
+    check_rows(stored, *found)
+
+
+def as_sqlite_stores(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a row after its way through the types of the database: NaN is NULL, text of a number is a number."""
+    stored = dict(record)
+    for key in ("energy", "free_energy"):
+        value = record.get(key)
+        number = None if value is None or value == "" else float(value)
+        stored[key] = None if number != number else number
+    for key in ("numbers", "positions", "cell", "forces", "stress", "magmoms"):
+        if isinstance(record.get(key), list):
+            stored[key] = np.array(record[key], dtype="<i4" if key == "numbers" else "<f8").tolist()
+    return stored
 
 
 @st.composite
