@@ -120,7 +120,7 @@ class _Run:
     def _check(self) -> None:
         """Raise UnusableError if the run as a whole cannot be used."""
         for tag, what in _FOREIGN.items():
-            if self.tags.get(tag, "").strip(". ").upper().startswith("T"):
+            if self._on(tag):
                 raise UnusableError(f"{tag} is on: the run is {what}")
         if _tag_number(self.tags, "PSTRESS"):
             raise UnusableError(f"PSTRESS = {self.tags['PSTRESS']} kbar: the energies contain an external pressure")
@@ -137,6 +137,9 @@ class _Run:
             if first != value:
                 raise UnusableError(f"mixed label scales: {what} is {value!r} here, {first!r} in an earlier run")
 
+    def _on(self, tag: str) -> bool:
+        return self.tags.get(tag, "").strip(". ").upper().startswith("T")
+
     def _found_functional(self) -> str:
         meta, gga = (self.tags.get(tag, "--").strip().upper() or "--" for tag in ("METAGGA", "GGA"))
         tag = gga if meta in ("--", "NONE", "F") else meta
@@ -148,14 +151,13 @@ class _Run:
     def _own_settings(self) -> Iterator[tuple[str, str]]:
         """Yield what decides the label scale of an element; U may depend on the anion, as in MP's rule."""
         anion = next((f" with {a}" for a in ("F", "O") if a in self.symbols), "")
-        on = self.tags.get("LDAU", "").strip(". ").upper().startswith("T")
         for n, (element, title) in enumerate(self.types):
             yield f"potential of {element}", title
-            values = self.vectors.get("LDAUU", []) if on else []
+            values = self.vectors.get("LDAUU", []) if self._on("LDAU") else []
             yield f"U of {element}{anion}", values[n] if n < len(values) else "0"
-        yield "spin-orbit coupling", self.tags.get("LSORBIT", "F")
+        yield "spin-orbit coupling", str(self._on("LSORBIT"))
         yield "dispersion correction (IVDW)", self.tags.get("IVDW", "0")
-        yield "van der Waals functional (LUSE_VDW)", self.tags.get("LUSE_VDW", "F")
+        yield "van der Waals functional (LUSE_VDW)", str(self._on("LUSE_VDW"))
 
     def _step(self, element: ET.Element, number: int) -> Frame | Rejected:
         name = f"{self.name}-{number}"
@@ -181,7 +183,7 @@ class _Run:
             material_id=formula_of(Z),
             source="vasprun",
             functional=self.functional,
-            run_type=f"{self.functional}{'+U' if self.tags.get('LDAU', '').startswith('T') else ''}",
+            run_type=f"{self.functional}{'+U' if self._on('LDAU') else ''}",
             label_scale=self.label_scale,
             Z=Z,
             lattice=lattice,
