@@ -54,6 +54,8 @@ LIMITS = {
     "stress": (1e4, "GPa"),
     "magmom": (20.0, "μB"),
 }
+#: Volume per atom, Å³: below lies hydrogen under terapascals or a cell in nanometres, above no box of a calculation.
+VOLUMES = (0.5, 1e7)
 #: Target that a network learns -> column of its label.
 LABEL_COLUMNS = {"energy": "energy", "force": "forces", "stress": "stress_gpa", "magmom": "magmom"}
 #: Columns whose frames the manifest counts.
@@ -118,8 +120,12 @@ def problem(frame: Frame) -> str | None:
             return f"{name} has shape {value.shape}, not {shape}"
         if not np.isfinite(value).all():
             return f"{name} is not finite"
-    if abs(np.linalg.det(frame.lattice)) < 1e-3:
+    volume = float(abs(np.linalg.det(frame.lattice)))
+    if volume < 1e-3:
         return "cell without volume"
+    low, high = VOLUMES
+    if not low <= volume / n <= high:
+        return f"volume per atom {volume / n:.4g} Å³ is outside {low:g}..{high:g}"
     sizes = {
         "energy per atom": frame.energy and frame.energy / n,
         "free energy per atom": frame.energy_free and frame.energy_free / n,

@@ -151,6 +151,8 @@ BAD = [
     ({"magmom": np.array([21.0, 0])}, "magmom 21 μB is beyond 20"),
     ({"magmom": np.array([np.nan, 0])}, "magmom is not finite"),
     ({"lattice": np.diag([15.0, 15.0, 0.0])}, "cell without volume"),
+    ({"lattice": 0.5 * np.eye(3)}, "volume per atom 0.0625 Å³ is outside 0.5..1e+07"),
+    ({"lattice": 1e30 * np.eye(3)}, "volume per atom 5e+89 Å³ is outside"),
     ({"frac": np.array([[0.0, 0, 0], [np.nan, 0, 0]])}, "frac is not finite"),
     ({"Z": np.array([0, 14], dtype=np.uint8)}, "atomic numbers outside 1..94"),
     ({"Z": np.array([95, 14], dtype=np.uint8)}, "atomic numbers outside 1..94"),

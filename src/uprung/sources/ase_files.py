@@ -95,6 +95,9 @@ def _frame(name: str, row: dict[str, Any], functional: str, label_scale: str, so
         raise UnusableError("atomic numbers outside 1..94")
     if not _periodic(row.get("pbc")):
         raise UnusableError("structure is not periodic in all directions")
+    for what, values in (("cell", lattice), ("positions", positions)):
+        if not np.isfinite(values).all():
+            raise UnusableError(f"{what} is not finite")
     if lattice.shape != (3, 3) or not abs(np.linalg.det(lattice)) > 1e-3:
         raise UnusableError("cell without volume")
     if positions.shape != (len(Z), 3):

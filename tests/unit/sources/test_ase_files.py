@@ -46,7 +46,7 @@ def write(kind: str, path: Path, rows: list[dict[str, Any]]) -> Path:
 
 
 def frac(row: dict[str, Any]) -> np.ndarray:
-    return np.array(row["positions"]) @ np.linalg.inv(np.array(row["cell"]))
+    return np.array(row["positions"], dtype=np.float64) @ np.linalg.inv(np.array(row["cell"], dtype=np.float64))
 
 
 @KINDS
