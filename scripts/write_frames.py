@@ -5,18 +5,26 @@ from pathlib import Path
 from uprung.config import Fidelity, parse_elements
 from uprung.frames import sha256, write_frames
 from uprung.logs import logged
-from uprung.sources import READERS
+from uprung.sources import open_source
 
 with logged(snakemake.log[0]):
     fidelity = Fidelity.model_validate(snakemake.params.fidelity)
     files = [Path(file) for file in snakemake.input]
+    sources = [
+        open_source(source.format, file, fidelity.functional, source.label_scale)
+        for source, file in zip(fidelity.sources, files, strict=True)
+    ]
     write_frames(
         [
-            (READERS[source.format](file, fidelity.functional), parse_elements(source.exclude_elements))
-            for source, file in zip(fidelity.sources, files, strict=True)
+            (opened.records(), parse_elements(source.exclude_elements))
+            for opened, source in zip(sources, fidelity.sources, strict=True)
         ],
         Path(snakemake.output[0]).parent,
         functional=fidelity.functional,
         needed=snakemake.params.needed,
-        about={"energy_label": fidelity.energy, "sources": {f.name: sha256(f) for f in files if f.is_file()}},
+        about=lambda: {
+            "energy_label": fidelity.energy,
+            "sources": {f.name: sha256(f) for f in files if f.is_file()},
+            "readers": [opened.facts() for opened in sources],
+        },
     )

@@ -104,16 +104,48 @@ class _Section(BaseModel):
 class Source(_Section):
     """One file (or folder) of labelled structures."""
 
-    format: Literal["diatomics", "solids", "elements", "frames"] = Field(
+    format: Literal[
+        "diatomics",
+        "solids",
+        "elements",
+        "frames",
+        "mptrj",
+        "mp-r2scan",
+        "matpes",
+        "mp-aloe",
+        "wbm-high-energy",
+        "omat",
+        "ase",
+        "vasprun",
+    ] = Field(
         description="Reader: `diatomics`, `solids` and `elements` are the embedded data sets; `frames` is a Parquet "
-        "file or folder that already has the columns of the frames table."
+        "file or folder that already has the columns of the frames table; `mptrj`, `mp-r2scan`, `matpes`, `mp-aloe`, "
+        "`wbm-high-energy` (JSON) and `omat` (OMat24, sAlex) are published sets; `ase` is extended XYZ or an ASE "
+        "database; `vasprun` is a vasprun.xml or a folder of runs. See docs/data-sources.md."
     )
-    file: str = Field(description="Path, relative to the folder in which Snakemake runs.")
+    file: str = Field(description="Path of a file or folder, relative to the folder in which Snakemake runs.")
+    label_scale: str | None = Field(
+        default=None,
+        min_length=1,
+        description="Code, pseudopotentials, U rule and corrections of the labels, in words. Required for `ase` and "
+        "`vasprun`; in place of their own for published sets; not allowed for the others.",
+    )
     exclude_elements: Elements = Field(
         default=[],
         description="Structures with these elements are left out and counted: symbols or ranges of atomic numbers "
         "(`Yb`, `58-71`, `84-`).",
     )
+
+    @model_validator(mode="after")
+    def _scale_where_needed(self) -> Self:
+        if self.format in ("ase", "vasprun") and self.label_scale is None:
+            raise ValueError(
+                f"label_scale: format {self.format!r} needs one, since its files do not say code, potentials and U "
+                "rule (for example: VASP PBE_64 PAW, r2SCAN, no U, uncorrected)"
+            )
+        if self.format in ("diatomics", "solids", "elements", "frames") and self.label_scale is not None:
+            raise ValueError(f"label_scale: format {self.format!r} has its own; take this key out")
+        return self
 
 
 class Fidelity(_Section):

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,8 @@ from uprung.frames import (
     Frame,
     Frames,
     FramesError,
+    Rejected,
+    _Ids,
     check_offsets,
     composition_fractions,
     problem,
@@ -147,6 +151,8 @@ BAD = [
     ({"magmom": np.array([21.0, 0])}, "magmom 21 μB is beyond 20"),
     ({"magmom": np.array([np.nan, 0])}, "magmom is not finite"),
     ({"lattice": np.diag([15.0, 15.0, 0.0])}, "cell without volume"),
+    ({"lattice": 0.5 * np.eye(3)}, "volume per atom 0.0625 Å³ is outside 0.5..1e+07"),
+    ({"lattice": 1e30 * np.eye(3)}, "volume per atom 5e+89 Å³ is outside"),
     ({"frac": np.array([[0.0, 0, 0], [np.nan, 0, 0]])}, "frac is not finite"),
     ({"Z": np.array([0, 14], dtype=np.uint8)}, "atomic numbers outside 1..94"),
     ({"Z": np.array([95, 14], dtype=np.uint8)}, "atomic numbers outside 1..94"),
@@ -197,9 +203,12 @@ def test_each_source_has_its_own_unwanted_elements(tmp_path: Path) -> None:
             (),
             r"frame b has label scale 'scale B' beside 'scale A'",
         ),
-        ([make_frame("a"), make_frame("b"), make_frame("a")], (), r"frame_id 'a' occurs twice"),
         ([], (), r"no usable frame of functional 'PBE' in low: 0 read"),
-        ([make_frame("a", energy=np.nan)], (), r"no usable frame .* 1 read, 0 left out, 1 rejected"),
+        (
+            [make_frame("a", energy=np.nan)],
+            (),
+            r"no usable frame .* 1 read, 0 left out, 1 rejected, most often: energy",
+        ),
         (
             [make_frame("a", forces=None)],
             ("energy", "force"),
@@ -216,6 +225,49 @@ def test_contradictions_stop_and_leave_no_manifest(
     with pytest.raises(FramesError, match=message):
         store(frames, tmp_path / "low", needed=needed)
     assert not (tmp_path / "low" / "manifest.json").exists()
+
+
+def test_a_name_given_twice_is_kept_once_and_listed(tmp_path: Path) -> None:
+    frames = [make_frame("a"), make_frame("b"), make_frame("a", energy=-3.0)]
+    manifest = store(frames, tmp_path)
+    assert manifest["rejected"] == [
+        {"frame_id": "a", "reason": "frame_id occurs twice; the first frame of this name is kept"}
+    ]
+    np.testing.assert_array_equal(read_frames(tmp_path / "manifest.json").label("energy"), [-2.0, -2.0])
+
+
+def test_a_name_in_two_sources_stops(tmp_path: Path) -> None:
+    with pytest.raises(FramesError, match=r"frame_id 'a' occurs twice: an earlier source of this fidelity has it"):
+        write_frames([([make_frame("a")], NOTHING), ([make_frame("a")], NOTHING)], tmp_path, functional="PBE")
+
+
+def test_names_are_found_again_when_most_of_them_are_packed_away() -> None:
+    ids, names = _Ids(), [f"mp-{n}" for n in range(200_000)]
+    assert all(ids.add(_Ids.key(name)) for name in names)
+    assert len(ids.sorted) > 100_000
+    assert not any(ids.add(_Ids.key(name)) for name in names[::7])
+    assert ids.add(_Ids.key("another"))
+
+
+def test_what_a_source_rejects_is_listed(tmp_path: Path) -> None:
+    manifest = store([make_frame("a"), Rejected("b", "no atoms in the file")], tmp_path)
+    assert manifest["rejected"] == [{"frame_id": "b", "reason": "no atoms in the file"}]
+    assert (manifest["read"], manifest["written"]) == (2, 1)
+
+
+def test_a_source_without_any_usable_record_stops_early(tmp_path: Path) -> None:
+    def endless() -> Iterator[Rejected]:
+        yield from (Rejected(str(n), "no 'force'") for n in itertools.count())
+
+    with pytest.raises(FramesError, match="source 2: its first 1000 records are all rejected, most often: no 'force'"):
+        write_frames([([make_frame("a")], NOTHING), (endless(), NOTHING)], tmp_path, functional="PBE")
+
+
+def test_facts_are_asked_for_when_the_sources_have_been_read(tmp_path: Path) -> None:
+    passed = []
+    stream = (passed.append(1) or frame for frame in [make_frame("a"), make_frame("b")])
+    manifest = write_frames([(stream, NOTHING)], tmp_path, functional="PBE", about=lambda: {"seen": len(passed)})
+    assert manifest["seen"] == 2
 
 
 def test_one_labelled_frame_is_enough_for_a_target(tmp_path: Path) -> None:

@@ -1,0 +1,88 @@
+"""What sources share: strict conversion of numbers, the formula that names a material, spellings of functionals."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import chain
+from math import gcd
+from typing import Any
+
+import numpy as np
+from ase.data import chemical_symbols
+from numpy.typing import NDArray
+
+from uprung.frames import Floats
+
+#: Symbol -> atomic number, for the elements that a frame may have.
+NUMBERS = {symbol: z for z, symbol in enumerate(chemical_symbols) if 1 <= z <= 94}
+
+
+class UnusableError(ValueError):
+    """A record cannot become a frame; the message is the reason that its rejection is listed with."""
+
+
+def formula_of(Z: NDArray[Any]) -> str:
+    """Return the reduced formula of atomic numbers (N,), elements in the order of Z: `O3Fe2`."""
+    counts = Counter(Z.tolist())
+    divisor = gcd(*counts.values())
+    return "".join(
+        f"{chemical_symbols[z]}{counts[z] // divisor if counts[z] > divisor else ''}" for z in sorted(counts)
+    )
+
+
+def same_functional(first: object, second: str) -> bool:
+    """Return whether two names mean the same functional, whatever their case, hyphens and superscripts."""
+    return isinstance(first, str) and _plain(first) == _plain(second)
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "").replace("²", "2").replace("_", "")
+
+
+def number(value: Any, name: str) -> float:
+    """Return a number; a string, a boolean or null is none."""
+    if type(value) not in (float, int):
+        raise UnusableError(f"{name} is no number, but {str(value)[:40]!r}")
+    return float(value)
+
+
+def flat(values: Any, name: str) -> Floats:
+    """Return a list of numbers, (n,); strings, booleans and null are no numbers."""
+    if type(values) is not list:
+        raise UnusableError(f"{name} is no list, but {str(values)[:40]!r}")
+    _only_numbers(set(map(type, values)), name)
+    return np.array(values, dtype=np.float64)
+
+
+def rows(values: Any, name: str) -> Floats:
+    """Return a list of equally long lists of numbers, (n, m)."""
+    if type(values) is not list or not set(map(type, values)) <= {list}:
+        raise UnusableError(f"{name} is no list of lists, but {str(values)[:40]!r}")
+    _only_numbers(set(map(type, chain.from_iterable(values))), name)
+    if len(set(map(len, values))) > 1:
+        raise UnusableError(f"{name} is no list of equally long lists of numbers")
+    return np.array(values, dtype=np.float64)
+
+
+def _only_numbers(kinds: set[type], name: str) -> None:
+    if not kinds <= {float, int}:
+        wrong = sorted(kind.__name__ for kind in kinds - {float, int})
+        raise UnusableError(f"{name} is no list of numbers: it holds {', '.join(wrong)}")
+
+
+def stress(values: Any, name: str) -> Floats:
+    """Return a stress given as 3×3 or as xx yy zz yz xz xy, in its own unit, (3, 3)."""
+    if isinstance(values, list) and values and not isinstance(values[0], list):
+        return from_voigt(flat(values, name), name)
+    full = rows(values, name)
+    if full.shape != (3, 3):
+        raise UnusableError(f"{name} has shape {full.shape}; a stress has 6 numbers, or 3×3")
+    return full
+
+
+def from_voigt(values: Floats, name: str = "stress") -> Floats:
+    """Return a stress in the order xx yy zz yz xz xy as a matrix, (3, 3)."""
+    if values.shape != (6,):
+        raise UnusableError(f"{name} has {values.size} numbers; a stress has 6, or 3×3")
+    xx, yy, zz, yz, xz, xy = values
+    return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])

@@ -1,0 +1,90 @@
+"""What a file is, told from its content, and its bytes, decompressed: names and suffixes are not to be trusted."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import lzma
+import re
+import struct
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from uprung.frames import FramesError
+
+LMDB_MAGIC = 0xBEEFC0DE
+#: What reading a damaged compressed stream raises.
+DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError)
+_OPENERS: dict[bytes, Callable[[Path], Any]] = {
+    b"\x1f\x8b": gzip.GzipFile,
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ": lzma.LZMAFile,
+}
+_MAGIC = {
+    b"SQLite format 3\0": "an SQLite database",
+    b"PAR1": "a Parquet file",
+    b"PK\x03\x04": "a ZIP archive; unpack it",
+    b"\x28\xb5\x2f\xfd": "Zstandard-compressed; unpack it",
+    b"\x89HDF": "an HDF5 file",
+    b"- of Ulm": "an ASE trajectory (.traj); convert it to extended XYZ",
+}
+_TEXTS = {
+    rb"\s*(<!doctype html|<html)": "an HTML page, so the download failed",
+    rb"\s*version https://git-lfs": "a Git LFS pointer, so the download is missing",
+    rb"\s*(<\?xml[^>]*\?>\s*)?<modeling": "a vasprun.xml",
+    rb"\s*<": "XML, but no vasprun.xml",
+    rb"\s*[\[{]": "JSON",
+    rb"[ \t]*\d+[ \t]*\r?\n[^\n]*=": "extended XYZ",
+    rb"[ \t]*\d+[ \t]*\r?\n": "XYZ without the keys of extended XYZ",
+}
+
+
+@contextmanager
+def open_bytes(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file for reading, through gzip, bzip2 or xz where its first bytes say so.
+
+    Raises:
+        FramesError: on entry, no such file; on leaving, the compressed stream is cut off or damaged.
+    """
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(8)
+    except OSError as error:
+        raise FramesError(f"{path}: cannot be read: {error.strerror}") from None
+    opener = next((opener for magic, opener in _OPENERS.items() if head.startswith(magic)), None)
+    with path.open("rb") if opener is None else opener(path) as content:
+        try:
+            yield content
+        except DAMAGED as error:
+            raise FramesError(
+                f"{path}: the file is cut off or damaged ({error}); compare its size with the original and fetch it "
+                "again"
+            ) from None
+
+
+def kind_of(path: Path) -> str:
+    """Return what a file's first bytes say it is, as words for a message: `JSON`, `extended XYZ`, `a vasprun.xml` ...
+
+    Raises:
+        FramesError: the file cannot be read or is empty.
+    """
+    with open_bytes(path) as stream:
+        head = stream.read(4096)
+    if not head.strip():
+        raise FramesError(f"{path}: the file is empty")
+    if len(head) >= 20 and struct.unpack_from("<I", head, 16)[0] == LMDB_MAGIC:
+        return "an LMDB database"
+    magic = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), None)
+    text = head.removeprefix(b"\xef\xbb\xbf")
+    pattern = next((kind for pattern, kind in _TEXTS.items() if re.match(pattern, text, re.IGNORECASE)), None)
+    return magic or pattern or "of an unknown kind"
+
+
+def expect(path: Path, kind: str, what: str) -> None:
+    """Raise FramesError unless a file's content is of a kind (see `kind_of`); `what` says what is expected."""
+    found = kind_of(path)
+    if found != kind:
+        raise FramesError(f"{path}: expected {what}, but the file is {found}")

@@ -1,0 +1,253 @@
+"""VASP runs: one vasprun.xml, plain or compressed, or a folder with any number of them below it.
+
+Every ionic step becomes a frame. `energy_free` is e_fr_energy, of which the forces are gradients; `energy` is E0
+(σ→0). VASP 5 writes a wrong e_0_energy for ionic steps, so E0 is e_fr plus the difference e_0 − e_fr of the last
+electronic step, and the provenance says where that changed it. Stress is kbar, compression positive, in the file.
+vasprun.xml holds no site moments.
+"""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from uprung.frames import Floats, Frame, FramesError, Rejected
+from uprung.sources.common import NUMBERS, UnusableError, formula_of, same_functional
+from uprung.sources.files import expect, open_bytes
+
+KBAR_TO_GPA = -0.1  # VASP counts compression positive
+E0_TOLERANCE = 1e-5  # eV
+#: Value of METAGGA or GGA -> functional. Without either it is what the potentials were made for, by their titles.
+_FUNCTIONALS = {"R2SCA": "r2SCAN", "R2SCAN": "r2SCAN", "SCAN": "SCAN", "PE": "PBE", "PS": "PBEsol"}
+_POTENTIALS = {"PAW_PBE": "PBE", "PAW_GGA": "PW91", "PAW": "LDA"}
+#: Switches that make the energies those of another kind of calculation.
+_FOREIGN = {
+    "LHFCALC": "a hybrid functional",
+    "LEPSILON": "linear response, whose electronic steps are not those of the ground state",
+    "LCALCEPS": "finite electric fields",
+    "ML_LMLFF": "a machine-learnt force field",
+}
+
+
+def read(path: Path, functional: str, label_scale: str) -> Iterator[Frame | Rejected]:
+    """Yield the ionic steps of VASP runs; runs in the order of their paths.
+
+    Args:
+        path: a vasprun.xml, or a folder with files `vasprun*.xml*` at any depth.
+        functional: runs of another functional are rejected.
+        label_scale: what the runs have in common. Potentials and U are compared: the first run with an element
+            decides, and later runs that contradict it are rejected.
+
+    Raises:
+        FramesError: no such file in the folder, or a single file that is no vasprun.xml.
+    """
+    files = sorted(file for file in path.rglob("vasprun*.xml*") if file.is_file()) if path.is_dir() else [path]
+    if not files:
+        raise FramesError(f"{path}: no file vasprun*.xml* in or below this folder")
+    settings: dict[str, str] = {}
+    for file in files:
+        run = _Run(file, _name(file, path), functional, label_scale, settings)
+        try:
+            expect(file, "a vasprun.xml", "a vasprun.xml of VASP, plain or compressed")
+            yield from run.steps()
+        except FramesError as error:
+            if not path.is_dir():
+                raise
+            yield Rejected(run.name, str(error).removeprefix(f"{file}: "))
+
+
+def _name(file: Path, root: Path) -> str:
+    """Return how frames of a file are named: its place below the folder, without what every run has."""
+    inside = file.relative_to(root) if root.is_dir() else Path(file.name)
+    stem = re.sub(r"\.xml(\.\w+)?$", "", inside.name).removeprefix("vasprun").lstrip("._-")
+    return "/".join([*inside.parent.parts, *([stem] if stem else [])]) or "vasprun"
+
+
+@dataclass
+class _Run:
+    file: Path
+    name: str
+    functional: str
+    label_scale: str
+    settings: dict[str, str]  # of all runs so far: what -> value
+    tags: dict[str, str] = field(default_factory=dict)
+    vectors: dict[str, list[str]] = field(default_factory=dict)
+    symbols: list[str] = field(default_factory=list)
+    types: list[tuple[str, str]] = field(default_factory=list)  # element, title of the potential
+
+    def steps(self) -> Iterator[Frame | Rejected]:
+        """Yield the complete ionic steps; a run that breaks off is listed after them."""
+        done, fit = 0, False
+        try:
+            with open_bytes(self.file) as stream:
+                for element in _elements(stream):
+                    if element.tag == "calculation":
+                        if not fit:
+                            self._check()
+                            fit = True
+                        yield self._step(element, done)
+                        done += 1
+                    else:
+                        self._header(element)
+        except ET.ParseError as error:
+            yield Rejected(self.name, f"the XML is cut off or damaged after {done} complete ionic steps: {error}")
+        except UnusableError as error:
+            yield Rejected(self.name, str(error))
+        else:
+            if not done:
+                yield Rejected(self.name, "the run has no ionic step")
+
+    def _header(self, element: ET.Element) -> None:
+        if element.tag in ("incar", "parameters"):
+            for item in element.iter("i"):
+                self.tags.setdefault(str(item.get("name")), (item.text or "").strip())
+            for item in element.iter("v"):
+                self.vectors.setdefault(str(item.get("name")), (item.text or "").split())
+        elif element.tag == "atominfo":
+            cells = {
+                array.get("name"): [[(c.text or "").strip() for c in row] for row in array.iter("rc")]
+                for array in element.iter("array")
+            }
+            self.symbols = [row[0] for row in cells.get("atoms", []) if row]
+            self.types = [(row[1], row[-1]) for row in cells.get("atomtypes", []) if len(row) > 1]
+
+    def _check(self) -> None:
+        """Raise UnusableError if the run as a whole cannot be used."""
+        for tag, what in _FOREIGN.items():
+            if self._on(tag):
+                raise UnusableError(f"{tag} is on: the run is {what}")
+        if _tag_number(self.tags, "PSTRESS"):
+            raise UnusableError(f"PSTRESS = {self.tags['PSTRESS']} kbar: the energies contain an external pressure")
+        if _tag_number(self.tags, "ICHARG") >= 10:
+            raise UnusableError(f"ICHARG = {self.tags['ICHARG']}: the density is not self-consistent")
+        found = self._found_functional()
+        if not same_functional(found, self.functional):
+            raise UnusableError(f"functional is {found}, but this fidelity is {self.functional!r}")
+        unknown = [symbol for symbol in self.symbols if symbol not in NUMBERS]
+        if unknown or not self.symbols:
+            raise UnusableError(f"element {unknown[0]!r} is not one of H to Pu" if unknown else "no atoms are named")
+        for what, value in self._own_settings():
+            first = self.settings.setdefault(what, value)
+            if first != value:
+                raise UnusableError(f"mixed label scales: {what} is {value!r} here, {first!r} in an earlier run")
+
+    def _on(self, tag: str) -> bool:
+        return self.tags.get(tag, "").strip(". ").upper().startswith("T")
+
+    def _found_functional(self) -> str:
+        meta, gga = (self.tags.get(tag, "--").strip().upper() or "--" for tag in ("METAGGA", "GGA"))
+        tag = gga if meta in ("--", "NONE", "F") else meta
+        if tag == "--":
+            kinds = sorted({title.split(" ")[0] for _, title in self.types})
+            return " and ".join(_POTENTIALS.get(kind, f"that of potentials {kind!r}") for kind in kinds) or "unknown"
+        return _FUNCTIONALS.get(tag, tag)
+
+    def _own_settings(self) -> Iterator[tuple[str, str]]:
+        """Yield what decides the label scale of an element; U may depend on the anion, as in MP's rule."""
+        anion = next((f" with {a}" for a in ("F", "O") if a in self.symbols), "")
+        for n, (element, title) in enumerate(self.types):
+            yield f"potential of {element}", title
+            values = self.vectors.get("LDAUU", []) if self._on("LDAU") else []
+            yield f"U of {element}{anion}", values[n] if n < len(values) else "0"
+        yield "spin-orbit coupling", str(self._on("LSORBIT"))
+        yield "dispersion correction (IVDW)", self.tags.get("IVDW", "0")
+        yield "van der Waals functional (LUSE_VDW)", str(self._on("LUSE_VDW"))
+
+    def _step(self, element: ET.Element, number: int) -> Frame | Rejected:
+        name = f"{self.name}-{number}"
+        try:
+            return self._frame(element, name, number)
+        except (UnusableError, ValueError) as error:
+            return Rejected(name, str(error))
+
+    def _frame(self, step: ET.Element, name: str, number: int) -> Frame:
+        electronic = step.findall("scstep")
+        nelm = int(_tag_number(self.tags, "NELM"))
+        if nelm and len(electronic) >= nelm:
+            raise UnusableError(f"not converged: {len(electronic)} electronic steps reach NELM = {nelm}")
+        Z = np.array([NUMBERS[symbol] for symbol in self.symbols], dtype=np.uint8)
+        lattice = _array(step, "structure/crystal/varray[@name='basis']")
+        frac = _array(step, "structure/varray[@name='positions']")
+        if lattice is None or frac is None:
+            raise UnusableError("no cell or no positions")
+        energy, free, repaired = self._energies(step, electronic)
+        stress = _array(step, "varray[@name='stress']")
+        return Frame(
+            frame_id=name,
+            material_id=formula_of(Z),
+            source="vasprun",
+            functional=self.functional,
+            run_type=f"{self.functional}{'+U' if self._on('LDAU') else ''}",
+            label_scale=self.label_scale,
+            Z=Z,
+            lattice=lattice,
+            frac=frac,
+            energy=energy,
+            energy_free=free,
+            forces=_array(step, "varray[@name='forces']"),
+            stress_gpa=None if stress is None else KBAR_TO_GPA * stress,
+            provenance=f"{self.name} ionic step {number}{'; E0 from the last electronic step' if repaired else ''}",
+        )
+
+    def _energies(self, step: ET.Element, electronic: list[ET.Element]) -> tuple[float, float, bool]:
+        """Return E0, free energy, and whether E0 is not the file's e_0_energy of the ionic step."""
+        own = _energy_block(step.find("energy"))
+        if "e_fr_energy" not in own or "e_0_energy" not in own:
+            raise UnusableError("no energy: the ionic step has no e_fr_energy or no e_0_energy")
+        free, given = own["e_fr_energy"], own["e_0_energy"]
+        last = _energy_block(electronic[-1].find("energy")) if electronic else {}
+        if "e_fr_energy" not in last or "e_0_energy" not in last:
+            return given, free, False
+        derived = free + (last["e_0_energy"] - last["e_fr_energy"])
+        wrong = abs(derived - given) > E0_TOLERANCE
+        return (derived if wrong else given), free, wrong
+
+
+def _elements(stream: Any) -> Iterator[ET.Element]:
+    """Yield the header elements and ionic steps of a vasprun.xml; what has been passed is dropped from memory."""
+    above: list[ET.Element] = []  # a step inside another one is damage, so depth matters
+    for event, element in ET.iterparse(stream, events=("start", "end")):
+        if event == "start":
+            above.append(element)
+            continue
+        above.pop()
+        if element.tag in ("dos", "eigenvalues", "projected", "dynmat"):
+            element.clear()
+        elif len(above) == 1 and element.tag in ("incar", "parameters", "atominfo", "calculation"):
+            yield element
+            above[0].clear()
+
+
+def _tag_number(tags: dict[str, str], tag: str) -> float:
+    try:
+        return float(tags.get(tag, "0"))
+    except ValueError:
+        raise UnusableError(f"{tag} = {tags[tag]!r} is no number") from None
+
+
+def _energy_block(element: ET.Element | None) -> dict[str, float]:
+    return {} if element is None else {str(i.get("name")): _float(i.text) for i in element.iter("i")}
+
+
+def _float(text: str | None) -> float:
+    try:
+        return float(text or "")
+    except ValueError:
+        raise UnusableError(f"{(text or '').strip()!r} is no number") from None
+
+
+def _array(element: ET.Element, where: str) -> Floats | None:
+    """Return a varray as numbers, (n, 3), or None where there is none."""
+    found = element.find(where)
+    if found is None:
+        return None
+    values = [[_float(word) for word in (row.text or "").split()] for row in found.iter("v")]
+    if any(len(row) != 3 for row in values):
+        raise UnusableError(f"{found.get('name')} has rows without three numbers")
+    return np.array(values, dtype=np.float64).reshape(-1, 3)
