@@ -12,6 +12,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ COLUMNS = {
     "tasks": [
         *("task_id", "batch_id", "run_type", "task_type", "vasp_version", "input.incar", "input.hubbards"),
         *("output.energy", "output.structure.lattice.matrix", "output.structure.sites.abc"),
-        *("output.structure.sites.species.element", "output.structure.sites.properties.magmom"),
+        *("output.structure.sites.species", "output.structure.sites.properties.magmom"),
         "output.outcar.magnetization.tot",
     ],
     "trajectories": [
@@ -105,7 +106,7 @@ def pull(state: Path, manifest: Path, *, db_version: str | None = None, patience
 def _source(service: Service, db_version: str | None, patience: Patience) -> dict[str, Any]:
     """Return what a pull is a pull of: release, restricted batches, versions of the tables."""
     heartbeat = service.heartbeat()
-    pinned = {name: persistently(lambda n=name: tables.pin(n), f"table {name}", patience) for name in tables.TABLES}
+    pinned = {name: persistently(partial(tables.pin, name), f"table {name}", patience) for name in tables.TABLES}
     return {
         "db_version": db_version or heartbeat["db_version"],
         "access_controlled_batch_ids": heartbeat["access_controlled_batch_ids"],
@@ -134,7 +135,7 @@ def _pull_table(table: Pin, journal: Journal, release: str, patience: Patience) 
             if entry is None:
                 what = f"table {table.name}: {file.path}"
                 # requests have deadlines of their own, a large file may take as long as it takes
-                entry = persistently(lambda f=file: _fetch(table, f, journal), what, patience, deadline=None)
+                entry = persistently(partial(_fetch, table, file, journal), what, patience, limited=False)
                 journal.record(unit, entry)
                 logging.info("%s: %d of %d rows kept", what, entry["rows"], entry["rows_in"])
             entries.append(entry)

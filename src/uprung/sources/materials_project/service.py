@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 import requests
@@ -26,7 +27,6 @@ from uprung.sources.materials_project.parts import PullError
 T = TypeVar("T")
 KEY = "MP_API_KEY"
 KEY_LENGTH = 32
-DEADLINE = 120.0  # seconds for one call of the client, which waits without limit for some answers
 ASK_AGAIN = 3  # an answer that lacks documents is believed when this many say so
 _STATUS = re.compile(r"status code (\d{3})")
 #: Answers that asking again does not change.
@@ -42,12 +42,13 @@ class Patience:
     """How often and how slowly a request is repeated: exponential pauses, each between half and the whole."""
 
     attempts: int = 9
-    first: float = 1.0  # s
-    longest: float = 120.0  # s
+    first: float = 1.0  # s, pause
+    longest: float = 120.0  # s, pause
+    deadline: float = 120.0  # s for one call; the client itself waits without limit for some answers
 
     def pause(self, attempt: int) -> float:
         """Return the pause after a failed attempt, counted from 0, in seconds."""
-        return min(self.longest, self.first * 2**attempt) * random.uniform(0.5, 1.0)
+        return float(min(self.longest, self.first * 2.0**attempt) * random.uniform(0.5, 1.0))
 
 
 def api_key() -> str:
@@ -72,13 +73,19 @@ def redacted(text: str) -> str:
     return text.replace(key, "***") if key else text
 
 
+def _brief(error: Exception) -> str:
+    """Return an error as one line, without the queries of addresses, which hold a hundred identifiers."""
+    line = " ".join(f"{type(error).__name__}: {error}".split())
+    return redacted(re.sub(r"\?\S+", "", line))[:500]
+
+
 def persistently(
     action: Callable[[], T],
     what: str,
     patience: Patience,
     before: Callable[[], object] = lambda: None,
     *,
-    deadline: float | None = DEADLINE,
+    limited: bool = True,
 ) -> T:
     """Return what an action returns, repeating it while its failures may pass.
 
@@ -87,7 +94,7 @@ def persistently(
         what: its name in messages.
         patience: how often, how slowly.
         before: called before every repetition; raises when asking on makes no sense.
-        deadline: seconds for one attempt; None for an action whose own requests have deadlines.
+        limited: whether the deadline holds; not for an action of many requests that have deadlines of their own.
 
     Raises:
         PullError: it failed for good, or too often.
@@ -96,11 +103,11 @@ def persistently(
         try:
             if attempt:
                 before()
-            return action() if deadline is None else within(deadline, action)
+            return within(patience.deadline, action) if limited else action()
         except PullError:
             raise
         except Exception as error:  # whatever a client, a parser or a socket may raise
-            text = redacted(f"{type(error).__name__}: {error}").splitlines()[0]
+            text = _brief(error)
             status = _STATUS.search(str(error))
             if "blocked" in str(error).lower():
                 raise BlockedError(f"{what}: the service has blocked this address; wait before going on") from None
@@ -180,7 +187,7 @@ class Service:
             if not waiting:
                 break
             what = f"main entries, {run_type}, {len(waiting)} materials"
-            answer = persistently(lambda w=waiting: self._ask(run_type, w), what, self.patience, self._heartbeat)
+            answer = persistently(partial(self._ask, run_type, waiting), what, self.patience, self._heartbeat)
             for number, entry in answer:
                 if number not in waiting:
                     raise PullError(f"{what}: the answer has {spell(number)}, which was not asked for")

@@ -1,0 +1,114 @@
+"""Filters of the published sets, each a pure function of numbers: what MPtrj keeps of the Materials Project.
+
+Deng et al., Nat. Mach. Intell. 5, 1031 (2023), and the query published beside it. Where the published script and the
+text differ the options decide. Energies are σ→0, eV/atom, uncorrected, on both sides of every comparison.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pymatgen.analysis.structure_matcher import StructureMatcher
+from pymatgen.core import Lattice, Structure
+
+from uprung.frames import Floats
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How alike two frames are to count as one, from a number of kept frames of a material on."""
+
+    frames: int
+    energy: float  # eV/atom
+    ltol: float  # relative to the cell's lengths
+    stol: float  # relative to the mean free length per atom
+    angle: float  # degrees
+
+
+#: MPtrj's: the more frames a material has, the more alike counts as alike.
+MPTRJ = (
+    Tolerance(0, 0.002, 0.002, 0.001, 0.05),
+    Tolerance(11, 0.005, 0.01, 0.01, 0.1),
+    Tolerance(31, 0.010, 0.1, 0.1, 1.0),
+    Tolerance(51, 0.030, 0.3, 0.2, 3.0),
+)
+
+
+@dataclass(frozen=True)
+class Filters:
+    """Which filters apply; None or an empty list switches one off."""
+
+    same_hubbard: bool = True
+    main_entry: float | None = 0.020  # eV/atom
+    converged: bool = True
+    window: tuple[float, float] | None = (-0.010, 1.0)  # eV/atom against the main entry
+    duplicates: Sequence[Tolerance] = field(default=MPTRJ)
+
+
+def same_hubbard(task: Mapping[str, float], entry: Mapping[str, float]) -> bool:
+    """Return whether two sets of U values (element -> eV) are the same; zeros do not count."""
+    return {k: v for k, v in task.items() if v} == {k: v for k, v in entry.items() if v}
+
+
+def near_main_entry(last: float, entry: float, tolerance: float) -> bool:
+    """Return whether a calculation ends at the energy of its material's main entry, all in eV/atom."""
+    return bool(abs(last - entry) < tolerance)
+
+
+def converged(n_scf: ArrayLike, nelm: int) -> NDArray[np.bool_]:
+    """Return which ionic steps stopped before the last electronic step that was allowed, (n,)."""
+    return np.asarray(n_scf) < nelm
+
+
+def inside(per_atom: ArrayLike, entry: float, window: tuple[float, float]) -> NDArray[np.bool_]:
+    """Return which energies are inside a window around the main entry's, bounds included, (n,); all in eV/atom."""
+    above = np.asarray(per_atom, dtype=np.float64) - entry
+    return np.asarray((above >= window[0]) & (above <= window[1]))
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A frame on its way through the search for duplicates."""
+
+    energy: float  # eV/atom
+    Z: NDArray[np.uint8]
+    lattice: Floats  # (3, 3)
+    frac: Floats  # (N, 3)
+
+    def structure(self) -> Structure:
+        """Return the frame as pymatgen wants it."""
+        return Structure(Lattice(self.lattice), self.Z.astype(int), self.frac)
+
+
+def unique(candidates: Sequence[Candidate], schedule: Sequence[Tolerance]) -> NDArray[np.bool_]:
+    """Return which frames of one material are new, in the order given, (n,).
+
+    A frame is a duplicate when a kept one has both its energy and its structure, within tolerances that widen with
+    the number of kept frames.
+    """
+    keep = np.ones(len(candidates), dtype=np.bool_)
+    energies, kept = list[float](), list[Structure | Candidate]()
+    for row, candidate in enumerate(candidates):
+        tolerance = next((t for t in reversed(schedule) if len(kept) >= t.frames), None)
+        close = [] if tolerance is None else _within(energies, candidate.energy, tolerance.energy)
+        if tolerance is not None and close:
+            matcher = StructureMatcher(ltol=tolerance.ltol, stol=tolerance.stol, angle_tol=tolerance.angle, scale=False)
+            own = candidate.structure()
+            for k in close:
+                other = kept[k]
+                if isinstance(other, Candidate):  # built when first needed: most frames are told apart by energy
+                    other = kept[k] = other.structure()
+                if matcher.fit(own, other):
+                    keep[row] = False
+                    break
+        if keep[row]:
+            energies.append(candidate.energy)
+            kept.append(candidate)
+    return keep
+
+
+def _within(energies: Sequence[float], energy: float, tolerance: float) -> list[int]:
+    return np.flatnonzero(np.abs(np.asarray(energies) - energy) <= tolerance).tolist()
