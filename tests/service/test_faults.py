@@ -198,7 +198,7 @@ def test_killed_in_the_middle_it_goes_on_where_it_was(
     complete(world, tmp_path)
     fetched = [entry["path"] for entry in service.s3.log() if ".parquet" in entry["path"]]
     for entry in before:
-        assert not any(entry["unit"].split("/", 2)[2].replace("%25", "%") in path for path in fetched)
+        assert not any(entry["unit"].split("/", 3)[3].replace("%25", "%") in path for path in fetched)
     assert journal(tmp_path)[: len(before)] == before
 
 

@@ -7,13 +7,14 @@ text differ the options decide. Energies are σ→0, eV/atom, uncorrected, on bo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Lattice, Structure
 
+from uprung.config import MPTRJ_TOLERANCES
 from uprung.frames import Floats
 
 
@@ -28,15 +29,6 @@ class Tolerance:
     angle: float  # degrees
 
 
-#: MPtrj's: the more frames a material has, the more alike counts as alike.
-MPTRJ = (
-    Tolerance(0, 0.002, 0.002, 0.001, 0.05),
-    Tolerance(11, 0.005, 0.01, 0.01, 0.1),
-    Tolerance(31, 0.010, 0.1, 0.1, 1.0),
-    Tolerance(51, 0.030, 0.3, 0.2, 3.0),
-)
-
-
 @dataclass(frozen=True)
 class Filters:
     """Which filters apply; None or an empty list switches one off."""
@@ -45,7 +37,7 @@ class Filters:
     main_entry: float | None = 0.020  # eV/atom
     converged: bool = True
     window: tuple[float, float] | None = (-0.010, 1.0)  # eV/atom against the main entry
-    duplicates: Sequence[Tolerance] = field(default=MPTRJ)
+    duplicates: Sequence[Tolerance] = tuple(Tolerance(*values) for values in MPTRJ_TOLERANCES)
 
 
 def same_hubbard(task: Mapping[str, float], entry: Mapping[str, float]) -> bool:

@@ -5,6 +5,7 @@ What is pulled are the columns and run types that a study can use, otherwise unc
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import json
 import logging
@@ -130,7 +131,7 @@ def _pull_table(table: Pin, journal: Journal, release: str, patience: Patience) 
     entries = list[dict[str, Any]]()
     with progress(sum(file.rows for file in wanted), f"pulling {table.name}", "row") as bar:
         for file in wanted:
-            unit = f"{table.table_id}/{table.version}/{file.path}"
+            unit = _unit(table, file)
             entry = journal.finished(unit)
             if entry is None:
                 what = f"table {table.name}: {file.path}"
@@ -151,6 +152,12 @@ def _pull_table(table: Pin, journal: Journal, release: str, patience: Patience) 
         "kinds": dict(sum((Counter(entry["kinds"]) for entry in entries), Counter())),
         "parts": [{key: entry[key] for key in ("file", "rows", "sha256")} for entry in entries],
     }
+
+
+def _unit(table: Pin, file: DataFile) -> str:
+    """Return the name of a unit: the data file of a version, and what is taken from it."""
+    taken = json.dumps([COLUMNS[table.name], RUN_TYPES, TASK_TYPES])
+    return f"{table.table_id}/{table.version}/{hashlib.sha256(taken.encode()).hexdigest()[:8]}/{file.path}"
 
 
 def _has_rows_for(table: Pin, file: DataFile, release: str) -> bool:
@@ -180,7 +187,7 @@ def _fetch(table: Pin, file: DataFile, journal: Journal) -> dict[str, Any]:
             kinds.update(_kinds(batch))
             yield batch.filter(_wanted(batch))
 
-    name = part_name(table.name, f"{table.table_id}/{table.version}/{file.path}")
+    name = part_name(table.name, _unit(table, file))
     written = write_part(journal.folder / name, schema, kept())
     if rows_in != file.rows:
         raise OSError(f"{rows_in} rows arrived of {file.rows}")
