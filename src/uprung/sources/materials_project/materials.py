@@ -114,7 +114,8 @@ def read_material(data: MaterialData, options: Options) -> Result:
 
 def length(row: Json) -> int:
     """Return the number of ionic steps of a trajectory."""
-    return len(row.get("cart_coords") or [])
+    steps = row.get("cart_coords")
+    return len(steps) if isinstance(steps, list) else 0
 
 
 def _without_trajectory(data: MaterialData, options: Options) -> dict[int, str]:
@@ -147,7 +148,7 @@ def _usable(data: MaterialData, number: int, row: Json, options: Options) -> tup
         steps = read_steps(row, task)
     except UnusableError as error:
         raise NotUsed("unusable", str(error)) from None
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise NotUsed("unusable", f"malformed record ({type(error).__name__}: {error})") from None
     _compare(data, task, steps, options)
     return task, steps

@@ -26,7 +26,7 @@ from uprung.logs import progress
 from uprung.sources.materials_project import tables
 from uprung.sources.materials_project.entries import KEYS, RUN_TYPES, wanted_entries
 from uprung.sources.materials_project.parts import Journal, PullError, once, only_one, part_name, write_part
-from uprung.sources.materials_project.service import Patience, Service, persistently
+from uprung.sources.materials_project.service import Patience, Service, api_key, persistently
 from uprung.sources.materials_project.tables import DataFile, Pin
 
 TASK_TYPES = ("Structure Optimization", "Static")
@@ -76,6 +76,7 @@ def pull(state: Path, manifest: Path, *, db_version: str | None = None, patience
         PullError: the pull cannot go on; a later call continues it.
     """
     patience = patience or Patience()
+    api_key()  # a missing one is told now, not when it is first needed after hours
     service = Service(patience)
     with only_one(state):
         journal = Journal(state)

@@ -159,6 +159,8 @@ def read_steps(row: Json, task: Task) -> Steps:
             f"the last step has {energy[-1]:.6f} eV ({energy_from[-1]}), but the task document {task.energy:.6f} eV"
         )
     frac = coordinates @ np.linalg.inv(lattice)
+    if not np.abs(frac @ lattice - coordinates).max() < 1e-6:
+        raise UnusableError("coordinates cannot be expressed in the cell: it is too large or too skewed")
     _check_last(frac[-1], lattice[-1], task)
     return Steps(
         Z=task.Z,
@@ -229,6 +231,8 @@ def _energies(row: Json, energy_free: Floats, task: Task) -> tuple[Floats, list[
 
 
 def _check_last(frac: Floats, lattice: Floats, task: Task) -> None:
+    if not (np.isfinite(task.frac).all() and np.isfinite(task.lattice).all()):
+        raise UnusableError("the final structure of the task document is not finite")
     shift = frac - task.frac
     moved = np.abs((shift - np.round(shift)) @ lattice).max()
     if np.abs(lattice - task.lattice).max() > MOVED or moved > MOVED:
