@@ -10,13 +10,14 @@ from uprung.sources.materials_project.corrections import mp2020
 from uprung.sources.materials_project.filters import Filters, Tolerance
 from uprung.sources.materials_project.materials import Options
 from uprung.sources.materials_project.select import Selection
+from uprung.sources.work import WorkTest, checked
 
 with logged(snakemake.log[0]):
     fidelity = Fidelity.model_validate(snakemake.params.fidelity)
     wanted = MaterialsProject.model_validate(snakemake.params.wanted)
     pulled, target = Path(snakemake.input[0]), Path(snakemake.output[0])
     restricted = json.loads(pulled.read_text())["access_controlled_batch_ids"] if wanted.exclude_restricted else []
-    filters = wanted.filters.model_dump()
+    filters, work = wanted.filters.model_dump(), WorkTest()
     selection = Selection(
         pulled,
         Options(
@@ -29,13 +30,13 @@ with logged(snakemake.log[0]):
         listing=target.with_name("not_used.parquet"),
     )
     write_frames(
-        [(selection.records(), parse_elements(wanted.exclude_elements))],
+        [(checked(selection.records(), work, pulled), parse_elements(wanted.exclude_elements))],
         target.parent,
         functional=fidelity.functional,
         needed=snakemake.params.needed,
         about=lambda: {
             "energy_label": fidelity.energy,
             "sources": {"pull/manifest.json": sha256(pulled)},
-            "readers": [selection.facts()],
+            "readers": [{**selection.facts(), "work_test": work.result()}],
         },
     )

@@ -16,6 +16,7 @@ from uprung.sources.materials_project.materials import Options
 from uprung.sources.materials_project.pull import pull
 from uprung.sources.materials_project.select import Selection
 from uprung.sources.materials_project.service import Patience
+from uprung.sources.work import WorkTest, checked
 
 QUICK = Patience(attempts=5, first=0.02, longest=0.05, deadline=5.0)
 RUN_TYPES = {"PBE": ("GGA", "GGA+U"), "r2SCAN": ("r2SCAN",)}
@@ -57,7 +58,14 @@ def select(folder: Path, functional: str, **options: Any) -> Outcome:
         scratch=folder / "scratch",
         listing=place / "not_used.parquet",
     )
-    write_frames([(selection.records(), frozenset())], place, functional=functional, about=selection.facts)
+    work = WorkTest()
+    records = checked(selection.records(), work, folder)
+    write_frames(
+        [(records, frozenset())],
+        place,
+        functional=functional,
+        about=lambda: {**selection.facts(), "work_test": work.result()},
+    )
     return Outcome(
         functional, read_frames(place / "manifest.json"), pq.read_table(place / "not_used.parquet").to_pylist()
     )

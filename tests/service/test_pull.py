@@ -11,6 +11,7 @@ from outcome import account, pull_into, pulled, select
 from servers import Service
 from world import Material, World, calculation
 
+from uprung.frames import FramesError
 from uprung.sources.materials_project.filters import Filters
 from uprung.sources.materials_project.parts import PullError
 
@@ -237,6 +238,18 @@ def test_stresses_of_both_functionals_have_tension_positive(service: Service, wo
     np.testing.assert_allclose(
         outcome.frames.flat("stress_gpa").reshape(-1, 3, 3)[row], -0.1 * np.array(first.stress), rtol=1e-6
     )
+
+
+def test_energies_forces_and_stresses_belong_together(service: Service, world: World, tmp_path: Path) -> None:
+    work = pulled(tmp_path).manifest["work_test"]
+    assert work["verdict"] == work["stress"]["verdict"] == "checked"
+    assert work["stress"]["slope"] == pytest.approx(1.0, abs=0.02)
+    for calc in world.tasks():
+        for step in calc.steps:
+            step.stress = (-np.array(step.stress)).tolist()
+    service.load(world)
+    with pytest.raises(FramesError, match="opposite sign"):
+        pulled(tmp_path / "again")
 
 
 def test_filters_of_the_published_sets(service: Service, world: World, tmp_path: Path) -> None:
