@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -70,9 +71,16 @@ class Candidate:
     lattice: Floats  # (3, 3)
     frac: Floats  # (N, 3)
 
-    def structure(self) -> Structure:
-        """Return the frame as pymatgen wants it."""
-        return Structure(Lattice(self.lattice), self.Z.astype(int), self.frac)
+    @cached_property
+    def volume(self) -> float:
+        """Volume per atom, Å³."""
+        return float(abs(np.linalg.det(self.lattice))) / len(self.Z)
+
+    @cached_property
+    def reduced(self) -> Structure:
+        """The structure as the matcher compares it: reduced once here, where the matcher would for every pair."""
+        structure = Structure(Lattice(self.lattice), self.Z.astype(int), self.frac)
+        return structure.get_reduced_structure(reduction_algo="niggli").get_primitive_structure()
 
 
 def unique(candidates: Sequence[Candidate], schedule: Sequence[Tolerance]) -> NDArray[np.bool_]:
@@ -82,25 +90,28 @@ def unique(candidates: Sequence[Candidate], schedule: Sequence[Tolerance]) -> ND
     the number of kept frames.
     """
     keep = np.ones(len(candidates), dtype=np.bool_)
-    energies, kept = list[float](), list[Structure | Candidate]()
+    kept = list[Candidate]()
     for row, candidate in enumerate(candidates):
         tolerance = next((t for t in reversed(schedule) if len(kept) >= t.frames), None)
-        close = [] if tolerance is None else _within(energies, candidate.energy, tolerance.energy)
-        if tolerance is not None and close:
-            matcher = StructureMatcher(ltol=tolerance.ltol, stol=tolerance.stol, angle_tol=tolerance.angle, scale=False)
-            own = candidate.structure()
-            for k in close:
-                other = kept[k]
-                if isinstance(other, Candidate):  # built when first needed: most frames are told apart by energy
-                    other = kept[k] = other.structure()
-                if matcher.fit(own, other):
-                    keep[row] = False
-                    break
+        if tolerance is not None:
+            energies = np.array([other.energy for other in kept])
+            close = np.flatnonzero(np.abs(energies - candidate.energy) <= tolerance.energy)
+            keep[row] = not any(_alike(candidate, kept[k], tolerance) for k in close)
         if keep[row]:
-            energies.append(candidate.energy)
             kept.append(candidate)
     return keep
 
 
-def _within(energies: Sequence[float], energy: float, tolerance: float) -> list[int]:
-    return np.flatnonzero(np.abs(np.asarray(energies) - energy) <= tolerance).tolist()
+def _alike(first: Candidate, second: Candidate, tolerance: Tolerance) -> bool:
+    """Return whether two frames match as pymatgen's StructureMatcher without scaling has it.
+
+    Volumes that no cell within the tolerances can have are told apart without it: three edges, and the angles of a
+    Niggli cell, which change the volume by less than 3 % a degree each.
+    """
+    widest = 3 * np.log1p(tolerance.ltol) + 3 * 0.03 * tolerance.angle
+    if abs(np.log(first.volume / second.volume)) > widest:
+        return False
+    matcher = StructureMatcher(
+        ltol=tolerance.ltol, stol=tolerance.stol, angle_tol=tolerance.angle, scale=False, primitive_cell=False
+    )
+    return bool(matcher.fit(first.reduced, second.reduced, skip_structure_reduction=True))

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from pymatgen.analysis.structure_matcher import StructureMatcher
+from pymatgen.core import Lattice, Structure
 
 from uprung.sources.materials_project.filters import (
     Candidate,
@@ -93,3 +95,25 @@ def test_tolerance_of_the_structure_widens_with_the_frames_kept():
 
 def test_schedule_is_mptrj_s():
     assert [(t.frames, t.energy) for t in DEFAULT] == [(0, 0.002), (11, 0.005), (31, 0.010), (51, 0.030)]
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 10**6),
+    st.sampled_from(DEFAULT),
+    st.floats(0, 0.05),
+    st.floats(-0.05, 0.05),
+    st.floats(-3, 3),
+)
+def test_alike_is_what_the_matcher_says(seed, tolerance, moved, strain, bend):
+    rng = np.random.default_rng(seed)
+    cell = Lattice.from_parameters(4.0, 4.3, 5.1, 85, 95, 100)
+    frac = rng.random((3, 3)) * 0.2 + np.array([[0, 0, 0], [0.5, 0.5, 0.0], [0.5, 0.0, 0.5]])
+    bent = Lattice.from_parameters(4.0 * (1 + strain), 4.3, 5.1, 85 + bend, 95, 100)
+    both = [(cell.matrix, frac), (bent.matrix, frac + moved * rng.normal(size=(3, 3)))]
+    numbers = np.array([11, 17, 8], dtype=np.uint8)
+    matcher = StructureMatcher(ltol=tolerance.ltol, stol=tolerance.stol, angle_tol=tolerance.angle, scale=False)
+    expected = matcher.fit(*(Structure(Lattice(matrix), numbers.astype(int), x) for matrix, x in both))
+    frames = [Candidate(-1.0, numbers, matrix, x) for matrix, x in both]
+    always = Tolerance(0, 1.0, tolerance.ltol, tolerance.stol, tolerance.angle)
+    assert unique(frames, [always])[1] != expected
