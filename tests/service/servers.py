@@ -98,11 +98,17 @@ class Service:
         for name in names or TABLES:
             self.write_table(name, content[name], mode=mode)
 
-    def write_table(self, name: str, table: Any, *, mode: str = "append") -> None:
+    def write_table(self, name: str, table: Any, *, mode: str = "append", partitioned: bool = True) -> None:
         """Write one table as a new version; everybody may read it, as in the open data."""
-        partition = [PARTITION[name]] if name in PARTITION else None
+        options: dict[str, Any] = {} if mode == "append" else {"schema_mode": "overwrite"}
+        partition = [PARTITION[name]] if partitioned and name in PARTITION else None
         write_deltalake(
-            f"s3a://{TABLES[name]}/", table, mode=mode, partition_by=partition, storage_options=self._options()
+            f"s3a://{TABLES[name]}/",
+            table,
+            mode=mode,
+            partition_by=partition,
+            storage_options=self._options(),
+            **options,
         )
         self.publish()
 

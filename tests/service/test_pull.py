@@ -6,10 +6,13 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from emmet.core.arrow import arrowize
+from emmet.core.trajectory import RelaxTrajectory
 from outcome import account, pull_into, pulled, select
 from servers import Service
-from world import Material, World, calculation
+from world import Material, World, calculation, tables, trajectory
 
 from uprung.frames import FramesError
 from uprung.sources.materials_project.filters import Filters
@@ -196,8 +199,6 @@ def test_trajectories_that_do_not_end_at_the_task_are_rejected(service: Service,
 
 
 def service_rows(world: World) -> dict[str, dict]:
-    from world import trajectory
-
     return {f"mp-{calc.number}": trajectory(calc) for calc in world.tasks()}
 
 
@@ -209,10 +210,6 @@ def drop_last_step(row: dict) -> None:
 
 
 def serve_rows(service: Service, rows: dict[str, dict]) -> None:
-    import pyarrow as pa
-    from emmet.core.arrow import arrowize
-    from emmet.core.trajectory import RelaxTrajectory
-
     schema = pa.schema(arrowize(RelaxTrajectory))
     table = pa.Table.from_pylist([{name: row.get(name) for name in schema.names} for row in rows.values()], schema)
     service.write_table("trajectories", table, mode="overwrite")
@@ -238,6 +235,24 @@ def test_stresses_of_both_functionals_have_tension_positive(service: Service, wo
     np.testing.assert_allclose(
         outcome.frames.flat("stress_gpa").reshape(-1, 3, 3)[row], -0.1 * np.array(first.stress), rtol=1e-6
     )
+
+
+@pytest.mark.parametrize("partitioned", [True, False])
+def test_other_releases_of_the_materials_are_left_alone(
+    service: Service, world: World, tmp_path: Path, partitioned: bool
+) -> None:
+    older = World([Material(m.number, m.tasks, deprecated=True) for m in world.materials])
+    both = [tables(older, db_version="2025.1.1")["materials"], tables(world)["materials"]]
+    service.write_table("materials", pa.concat_tables(both), mode="overwrite", partitioned=partitioned)
+    for release, n in (("2025.1.1", 0), ("2026.10.1", 40)):
+        folder = tmp_path / release
+        manifest = json.loads(pull_into(folder, db_version=release).read_text())
+        assert manifest["tables"]["materials"]["rows"] == 20
+        assert manifest["tables"]["materials"]["rows_kept"] == 10
+        if n:
+            outcome = select(folder, "PBE")
+            account(world, outcome)
+            assert len(outcome.frames) == n
 
 
 def test_energies_forces_and_stresses_belong_together(service: Service, world: World, tmp_path: Path) -> None:

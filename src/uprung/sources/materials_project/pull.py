@@ -99,7 +99,9 @@ def pull(state: Path, manifest: Path, *, db_version: str | None = None, patience
                 "state": os.path.relpath(state, manifest.parent),
                 "versions": {name: importlib.metadata.version(name) for name in PACKAGES},
                 "tables": {name: {**asdict(pins[name]), **counts[name]} for name in pins},
-                "newest_at_end": {name: tables.newest(name) for name in pins},
+                "newest_at_end": {
+                    name: persistently(partial(tables.newest, name), f"table {name}", patience) for name in pins
+                },
                 "entries": entries,
             },
         )
@@ -137,7 +139,7 @@ def _pull_table(table: Pin, journal: Journal, release: str, patience: Patience) 
             if entry is None:
                 what = f"table {table.name}: {file.path}"
                 # requests have deadlines of their own, a large file may take as long as it takes
-                entry = persistently(partial(_fetch, table, file, journal), what, patience, limited=False)
+                entry = persistently(partial(_fetch, table, file, journal, release), what, patience, limited=False)
                 journal.record(unit, entry)
                 logging.info("%s: %d of %d rows kept", what, entry["rows"], entry["rows_in"])
             entries.append(entry)
@@ -172,7 +174,7 @@ def _releases(files: Sequence[DataFile]) -> list[str]:
     return sorted({file.partition["version"] for file in files if "version" in file.partition})
 
 
-def _fetch(table: Pin, file: DataFile, journal: Journal) -> dict[str, Any]:
+def _fetch(table: Pin, file: DataFile, journal: Journal, release: str) -> dict[str, Any]:
     """Write the part of one data file: wanted columns of all rows of wanted kinds; the others are counted."""
     parquet = tables.open_file(table, file)
     schema, batches = tables.batches(parquet, file, COLUMNS[table.name], needed=NEEDED[table.name])
@@ -182,11 +184,14 @@ def _fetch(table: Pin, file: DataFile, journal: Journal) -> dict[str, Any]:
         nonlocal rows_in
         for batch in batches:
             rows_in += batch.num_rows
-            if table.name == "materials":
+            if table.name != "materials":
+                kinds.update(_kinds(batch))
+                yield batch.filter(_wanted(batch))
+            elif "version" in schema.names:  # a column where the table is not partitioned by it
+                kinds.update(f"release {version}" for version in batch["version"].to_pylist())
+                yield batch.filter(pc.equal(batch["version"], release))
+            else:
                 yield batch
-                continue
-            kinds.update(_kinds(batch))
-            yield batch.filter(_wanted(batch))
 
     name = part_name(table.name, _unit(table, file))
     written = write_part(journal.folder / name, schema, kept())
