@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from uprung.frames import Frame, FramesError, Rejected, sha256
 from uprung.logs import progress
 from uprung.sources.materials_project import entries
+from uprung.sources.materials_project.buckets import Buckets, Rows
 from uprung.sources.materials_project.ids import parse, spell
 from uprung.sources.materials_project.materials import (
     FAULTS,
@@ -213,7 +214,7 @@ class Selection:
         self, name: str, key: str, owner: dict[int, tuple[str, int] | str], n_buckets: int
     ) -> list[Dropped]:
         """Write the rows of a table to the bucket of their material; return those that have none."""
-        orphans, writers = list[Dropped](), _Buckets(self.scratch, name)
+        orphans, writers = list[Dropped](), Buckets(self.scratch, name)
         for part in self._parts(name):
             for batch in self._open(part).iter_batches(ROWS_PER_WRITE):
                 table = pa.Table.from_batches([batch])
@@ -243,7 +244,7 @@ class Selection:
         self, bucket: int, materials: Sequence[MaterialData], owner: dict[int, tuple[str, int] | str]
     ) -> Iterator[Result]:
         """Yield the results of a bucket's materials."""
-        tables = {name: _Rows.read(self.scratch, name, bucket, key) for name, key in _IDS.items()}
+        tables = {name: Rows.read(self.scratch, name, bucket, key) for name, key in _IDS.items()}
         for material in materials:
             for number in material.listed:
                 for row in tables["tasks"].rows(number)[:1]:
@@ -273,55 +274,3 @@ def _numbers(identifiers: Sequence[str] | None) -> Iterator[int]:
         number = entries.number_of(identifier)
         if number is not None:
             yield number
-
-
-class _Buckets:
-    """Parquet files that rows are distributed to."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        for old in folder.glob(f"{name}-*.parquet"):
-            old.unlink()
-        self.folder, self.name = folder, name
-        self.writers: dict[int, pq.ParquetWriter] = {}
-
-    def add(self, bucket: int, table: pa.Table) -> None:
-        if bucket not in self.writers:
-            path = self.folder / f"{self.name}-{bucket:03d}.parquet"
-            self.writers[bucket] = pq.ParquetWriter(path, table.schema, compression="zstd")
-        writer = self.writers[bucket]
-        writer.write_table(table.cast(writer.schema))
-
-    def close(self) -> None:
-        for writer in self.writers.values():
-            writer.close()
-
-
-@dataclass
-class _Rows:
-    """The rows of one bucket of a table, by task number."""
-
-    path: Path
-    table: pa.Table | None
-    places: dict[int, list[int]]
-
-    @classmethod
-    def read(cls, folder: Path, name: str, bucket: int, key: str) -> _Rows:
-        path = folder / f"{name}-{bucket:03d}.parquet"
-        if not path.exists():
-            return cls(path, None, {})
-        table = pq.read_table(path)
-        places: dict[int, list[int]] = defaultdict(list)
-        for place, identifier in enumerate(table[key].to_pylist()):
-            places[entries.number_of(identifier) or 0].append(place)
-        return cls(path, table, places)
-
-    def rows(self, number: int) -> list[dict[str, Any]]:
-        """Return the rows of a task as dictionaries."""
-        if self.table is None or number not in self.places:
-            return []
-        return list(self.table.take(self.places[number]).to_pylist())
-
-    def remove(self) -> None:
-        self.table = None
-        self.path.unlink(missing_ok=True)
