@@ -1,10 +1,11 @@
 # make demo    set up .venv, run the demo study, say where the report is
 # make test    set up .venv, run all fast checks
+# make service set up .venv-service, in which the tests of tests/service start a Materials Project of their own
 PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= all
 
-.PHONY: demo test test-slow check schema clean
+.PHONY: demo test test-slow service check schema clean
 
 demo: .venv/.stamp
 	$(BIN)/snakemake --cores $(CORES)
@@ -13,7 +14,7 @@ demo: .venv/.stamp
 	@echo "figures:  $(CURDIR)/results/demo/figures/"
 	@echo "numbers:  $(CURDIR)/results/demo/scaling/laws.csv and the files beside it"
 
-test: check
+test: check service
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 test-slow: .venv/.stamp
@@ -36,6 +37,14 @@ schema: .venv/.stamp
 	  { echo "python3-venv is missing: apt-get install python3-venv"; rm -rf .venv; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	touch $@
+
+# emmet-api and moto need a hundred packages that no study needs; without them tests/service is skipped
+service: .venv-service/.stamp
+
+.venv-service/.stamp: tests/service/requirements.txt
+	test -x .venv-service/bin/python || $(PYTHON) -m venv .venv-service
+	.venv-service/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
 	touch $@
 
 clean:

@@ -1,4 +1,64 @@
-"""Data in: sources -> frames -> pairs -> split -> nested subsets."""
+"""Data in: sources or the pull -> frames -> pairs -> split -> nested subsets."""
+
+PULLED = [name for name, fidelity in STUDY.fidelities.items() if fidelity.pulled]
+
+
+rule pull:
+    output:
+        "<results>/pull/manifest.json",
+    log:
+        "<results>/logs/pull.log",
+    benchmark:
+        "<results>/benchmarks/pull.tsv"
+    localrule: True  # compute nodes seldom reach the internet
+    conda:
+        "../envs/materials-project.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=2880,
+    params:
+        release=STUDY.materials_project.release,
+        state=f"results/{STUDY.study}/state/pull",
+        code=code_digest("uprung.sources.materials_project.pull"),
+    message:
+        "Pulling the Materials Project; an interrupted pull goes on where it was"
+    script:
+        "../scripts/pull_materials_project.py"
+
+
+rule pulled_frames:
+    input:
+        "<results>/pull/manifest.json",
+    output:
+        "<results>/frames/{fidelity}/manifest.json",
+    log:
+        "<results>/logs/frames/{fidelity}.log",
+    benchmark:
+        "<results>/benchmarks/frames/{fidelity}.tsv"
+    wildcard_constraints:
+        fidelity=one_of(PULLED),
+    conda:
+        "../envs/materials-project.yaml"
+    resources:
+        mem_mb=8000,
+        runtime=1440,
+    params:
+        fidelity=lambda w: part(STUDY.fidelities[w.fidelity]),
+        wanted={
+            k: v for k, v in part(STUDY.materials_project).items() if k != "release"
+        },
+        needed=lambda w: (
+            STUDY.transfer.targets if w.fidelity == STUDY.high else ["energy"]
+        ),
+        scratch=f"results/{STUDY.study}/state/frames/{{fidelity}}",
+        code=code_digest(
+            "uprung.sources.materials_project.select",
+            "uprung.sources.materials_project.corrections",
+        ),
+    message:
+        "Selecting {wildcards.fidelity}: what was pulled into the frames table"
+    script:
+        "../scripts/select_frames.py"
 
 
 rule frames:
@@ -10,6 +70,8 @@ rule frames:
         "<results>/logs/frames/{fidelity}.log",
     benchmark:
         "<results>/benchmarks/frames/{fidelity}.tsv"
+    wildcard_constraints:
+        fidelity=one_of(set(STUDY.fidelities) - set(PULLED)),
     conda:
         "../envs/analysis.yaml"
     resources:

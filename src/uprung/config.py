@@ -23,6 +23,13 @@ from pydantic import (
 
 NAME = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
 SIZE = re.compile(r"all|[1-9]\d*|\d+(\.\d+)?%")
+#: frames, eV/atom, ltol, stol, degrees: MPtrj's duplicates (Deng et al. 2023 and the query published beside it).
+MPTRJ_TOLERANCES = (
+    (0, 0.002, 0.002, 0.001, 0.05),
+    (11, 0.005, 0.01, 0.01, 0.1),
+    (31, 0.010, 0.1, 0.1, 1.0),
+    (51, 0.030, 0.3, 0.2, 3.0),
+)
 # no library for these: the study file is checked before anything heavy is imported
 SYMBOLS = (
     "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y Zr "
@@ -157,7 +164,81 @@ class Fidelity(_Section):
         description="Which energy is the label: `energy` (E0, σ→0), `energy_free` (what the forces are gradients "
         "of) or `energy+correction`.",
     )
-    sources: list[Source] = Field(min_length=1, description="Where the structures come from.")
+    sources: list[Source] = Field(default=[], description="Files and folders that the structures come from.")
+    pulled: bool = Field(
+        default=False,
+        description="The structures are pulled from the Materials Project, in place of `sources`, as the section "
+        "`materials_project` says.",
+    )
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if self.pulled == bool(self.sources):
+            raise ValueError("give either `sources` or `pulled: true`")
+        if self.pulled and self.functional not in ("PBE", "r2SCAN"):
+            raise ValueError(f"functional: the Materials Project is pulled for PBE or r2SCAN, not {self.functional!r}")
+        return self
+
+
+class Tolerance(_Section):
+    """How alike two frames of a material are to count as one."""
+
+    frames: int = Field(ge=0, description="From this number of kept frames on.")
+    energy: float = Field(gt=0, description="Difference of the energies, eV/atom.")
+    ltol: float = Field(gt=0, description="Lengths of the cell, relative (pymatgen's StructureMatcher).")
+    stol: float = Field(gt=0, description="Sites, relative to the mean free length per atom.")
+    angle: float = Field(gt=0, description="Angles of the cell, degrees.")
+
+
+class Filters(_Section):
+    """Filters of the published sets. Every step that one takes out is counted and listed."""
+
+    same_hubbard: bool = Field(default=True, description="A calculation needs the U values of its main entry.")
+    main_entry: float | None = Field(
+        default=0.020, gt=0, description="It ends this close to the main entry's energy, eV/atom; null: anywhere."
+    )
+    converged: bool = Field(default=True, description="Steps whose electronic iterations reached NELM are left out.")
+    window: tuple[float, float] | None = Field(
+        default=(-0.010, 1.0), description="Energies that stay, against the main entry, eV/atom; null: all."
+    )
+    duplicates: list[Tolerance] = Field(
+        default_factory=lambda: [
+            Tolerance(frames=frames, energy=energy, ltol=lengths, stol=sites, angle=angle)
+            for frames, energy, lengths, sites, angle in MPTRJ_TOLERANCES
+        ],
+        description="A frame is left out when a kept one has its energy and structure; MPtrj's tolerances, which "
+        "widen with the number of kept frames. An empty list keeps all.",
+    )
+
+    @model_validator(mode="after")
+    def _rising(self) -> Self:
+        if self.window is not None and not self.window[0] < self.window[1]:
+            raise ValueError(f"window: {list(self.window)} is no lower and upper bound")
+        frames = [tolerance.frames for tolerance in self.duplicates]
+        if frames != sorted(set(frames)):
+            raise ValueError(f"duplicates: `frames` has to rise, but is {frames}")
+        return self
+
+
+class MaterialsProject(_Section):
+    """What is pulled from the Materials Project. The key to it is read from the environment (`MP_API_KEY`) only."""
+
+    release: str | None = Field(default=None, description="Database release (`2026.04.13`); null: the current one.")
+    exclude_batches: list[str] = Field(
+        default=["gnome_r2scan_statics"],
+        description="Batches of calculations that are left out; by default those whose licence is non-commercial.",
+    )
+    exclude_restricted: bool = Field(
+        default=True, description="Batches that the service itself names as access-controlled are left out as well."
+    )
+    exclude_elements: Elements = Field(
+        default=[], description="Structures with these elements are left out and counted, as for other sources."
+    )
+    correction: Literal["none", "mp2020"] = Field(
+        default="none",
+        description="`mp2020` fills the column of corrections of GGA and GGA+U (for `energy: energy+correction`).",
+    )
+    filters: Filters = Field(default_factory=Filters, description="Which calculations and steps become frames.")
 
 
 class Pair(_Section):
@@ -387,6 +468,9 @@ class Study(_Section):
 
     study: Name = Field(description="Name of the study: results go to `results/<study>/`.")
     fidelities: dict[Name, Fidelity] = Field(min_length=2, description="Levels of theory by name.")
+    materials_project: MaterialsProject = Field(
+        default_factory=MaterialsProject, description="Where fidelities with `pulled: true` come from."
+    )
     pairs: dict[Name, Pair] = Field(min_length=1, description="Compared fidelities by name.")
     transfer: Transfer = Field(description="What is trained.")
     split: Split = Field(default_factory=Split, description="Train, validation, test; subsets.")
@@ -440,6 +524,13 @@ class Study(_Section):
 
     def _contradictions(self) -> Iterator[str]:
         """Yield a message for every two choices that cannot go together."""
+        for name, fidelity in self.fidelities.items():
+            corrected = fidelity.functional == "PBE" and self.materials_project.correction != "none"
+            if fidelity.pulled and fidelity.energy == "energy+correction" and not corrected:
+                yield (
+                    f"fidelities.{name}.energy: pulled energies have no correction; PBE has one with "
+                    "`materials_project: {correction: mp2020}`"
+                )
         residual = {name for name, reference in self.references.items() if reference.labels == "residual"}
         for name, arm in self.arms.items():
             if arm.atomref.fit in residual and arm.init != "pretrained":

@@ -33,6 +33,7 @@ Keys that stand for a name of your own are written `<name>`: letters, digits and
 |---|---|
 | `demo.yaml` | dimers, five arms, minutes on two CPU cores |
 | `solids.yaml` | small crystals, split by material, about 20 minutes on two CPU cores |
+| `paper.yaml` | the published study at full size, pulled from the Materials Project |
 """
 
 

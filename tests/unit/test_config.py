@@ -131,7 +131,7 @@ def test_checkpoint_kept_follows_the_kind_of_budget(study: dict[str, Any]) -> No
         ("fidelities.pbe.sources.0.exclude_elements", ["Xx"], ["exclude_elements: 'Xx'", "element symbol"]),
         ("fidelities.pbe.sources.0.exclude_elements", ["71-58"], ["exclude_elements: '71-58'", "1-94"]),
         ("fidelities.pbe.sources.0.exclude_elements", ["95-"], ["exclude_elements: '95-'", "1-94"]),
-        ("fidelities.pbe.sources", [], ["fidelities.pbe.sources", "at least 1"]),
+        ("fidelities.pbe.sources", [], ["fidelities.pbe", "`sources` or `pulled: true`"]),
     ],
 )
 def test_a_mistake_is_told_with_file_key_and_choices(

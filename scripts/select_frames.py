@@ -1,0 +1,42 @@
+"""Turn what was pulled of the Materials Project into the frames table of a fidelity."""
+
+import json
+from pathlib import Path
+
+from uprung.config import Fidelity, MaterialsProject, parse_elements
+from uprung.frames import sha256, write_frames
+from uprung.logs import logged
+from uprung.sources.materials_project.corrections import mp2020
+from uprung.sources.materials_project.filters import Filters, Tolerance
+from uprung.sources.materials_project.materials import Options
+from uprung.sources.materials_project.select import Selection
+from uprung.sources.work import WorkTest, checked
+
+with logged(snakemake.log[0]):
+    fidelity = Fidelity.model_validate(snakemake.params.fidelity)
+    wanted = MaterialsProject.model_validate(snakemake.params.wanted)
+    pulled, target = Path(snakemake.input[0]), Path(snakemake.output[0])
+    restricted = json.loads(pulled.read_text())["access_controlled_batch_ids"] if wanted.exclude_restricted else []
+    filters, work = wanted.filters.model_dump(), WorkTest()
+    selection = Selection(
+        pulled,
+        Options(
+            fidelity.functional,
+            exclude_batches=frozenset([*wanted.exclude_batches, *restricted]),
+            filters=Filters(**{**filters, "duplicates": [Tolerance(**entry) for entry in filters["duplicates"]]}),
+            correction=mp2020 if wanted.correction == "mp2020" and fidelity.functional == "PBE" else None,
+        ),
+        scratch=Path(snakemake.params.scratch.format(fidelity=snakemake.wildcards.fidelity)),
+        listing=target.with_name("not_used.parquet"),
+    )
+    write_frames(
+        [(checked(selection.records(), work, pulled), parse_elements(wanted.exclude_elements))],
+        target.parent,
+        functional=fidelity.functional,
+        needed=snakemake.params.needed,
+        about=lambda: {
+            "energy_label": fidelity.energy,
+            "sources": {"pull/manifest.json": sha256(pulled)},
+            "readers": [{**selection.facts(), "work_test": work.result()}],
+        },
+    )

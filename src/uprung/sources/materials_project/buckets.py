@@ -1,0 +1,70 @@
+"""Rows of a table distributed over files on disk, so that what belongs together is read together."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from uprung.sources.materials_project.entries import number_of
+
+
+class Buckets:
+    """Parquet files that rows are distributed to."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        """Begin with an empty set of files in a folder; what an interrupted job left of them is removed."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for old in folder.glob(f"{name}-*.parquet"):
+            old.unlink()
+        self.folder, self.name = folder, name
+        self.writers: dict[int, pq.ParquetWriter] = {}
+
+    def add(self, bucket: int, table: pa.Table) -> None:
+        """Append rows to a bucket."""
+        if bucket not in self.writers:
+            path = self.folder / f"{self.name}-{bucket:03d}.parquet"
+            self.writers[bucket] = pq.ParquetWriter(path, table.schema, compression="zstd")
+        writer = self.writers[bucket]
+        writer.write_table(table.cast(writer.schema))
+
+    def close(self) -> None:
+        """Finish all files."""
+        for writer in self.writers.values():
+            writer.close()
+
+
+@dataclass
+class Rows:
+    """The rows of one bucket of a table, by task number."""
+
+    path: Path
+    table: pa.Table | None
+    places: dict[int, list[int]]
+
+    @classmethod
+    def read(cls, folder: Path, name: str, bucket: int, key: str) -> Rows:
+        """Return the rows of a bucket, none where nothing was distributed to it."""
+        path = folder / f"{name}-{bucket:03d}.parquet"
+        if not path.exists():
+            return cls(path, None, {})
+        table = pq.read_table(path)
+        places: dict[int, list[int]] = defaultdict(list)
+        for place, identifier in enumerate(table[key].to_pylist()):
+            places[number_of(identifier) or 0].append(place)
+        return cls(path, table, places)
+
+    def rows(self, number: int) -> list[dict[str, Any]]:
+        """Return the rows of a task as dictionaries."""
+        if self.table is None or number not in self.places:
+            return []
+        return list(self.table.take(self.places[number]).to_pylist())
+
+    def remove(self) -> None:
+        """Delete the bucket's file."""
+        self.table = None
+        self.path.unlink(missing_ok=True)

@@ -1,0 +1,124 @@
+"""Parts of a download that survive a killed process: written aside, synced, hashed, renamed, then recorded.
+
+The journal has one line per finished unit. A line that a crash cut off is dropped, and its unit is fetched again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from uprung.frames import FramesError, sha256
+
+JOURNAL = "journal.jsonl"
+
+
+class PullError(FramesError):
+    """A download cannot go on; what it has so far is kept."""
+
+
+@contextmanager
+def only_one(folder: Path) -> Iterator[None]:
+    """Hold a folder for this process.
+
+    Raises:
+        PullError: another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise PullError(f"{folder}: another pull is writing here; wait for it or stop it") from None
+        yield
+
+
+class Journal:
+    """The finished units of a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        """Read the journal of a folder, without a last line that is incomplete."""
+        self.folder, self.path = folder, folder / JOURNAL
+        self.entries: dict[str, dict[str, Any]] = {}
+        text = self.path.read_bytes() if self.path.exists() else b""
+        whole = text[: text.rfind(b"\n") + 1]
+        if len(whole) < len(text):
+            with self.path.open("r+b") as stream:
+                stream.truncate(len(whole))
+                os.fsync(stream.fileno())
+        for line in whole.splitlines():
+            entry = json.loads(line)
+            self.entries[entry["unit"]] = entry
+
+    def finished(self, unit: str) -> dict[str, Any] | None:
+        """Return the entry of a unit whose part is there, unchanged; None if it has to be fetched."""
+        entry = self.entries.get(unit)
+        if entry is None:
+            return None
+        part = self.folder / entry["file"]
+        return entry if part.exists() and sha256(part) == entry["sha256"] else None
+
+    def record(self, unit: str, facts: dict[str, Any]) -> dict[str, Any]:
+        """Append the entry of a finished unit."""
+        entry = {"unit": unit, **facts}
+        with self.path.open("a") as stream:
+            stream.write(json.dumps(entry, ensure_ascii=False) + "\n")
+            stream.flush()
+            os.fsync(stream.fileno())
+        self.entries[unit] = entry
+        return entry
+
+
+def part_name(kind: str, unit: str) -> str:
+    """Return the file name of a unit's part, below the folder."""
+    return f"{kind}/{hashlib.sha256(unit.encode()).hexdigest()[:16]}.parquet"
+
+
+def write_part(target: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> dict[str, Any]:
+    """Write a part so that a file of this name is complete, whenever the process is killed.
+
+    Returns:
+        rows and sha256 of the part.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside, rows = target.with_suffix(".tmp"), 0
+    with pq.ParquetWriter(aside, schema, compression="zstd") as writer:
+        for batch in batches:
+            if batch.num_rows:
+                writer.write_batch(batch)
+                rows += batch.num_rows
+    _sync(aside)
+    digest = sha256(aside)
+    aside.replace(target)
+    _sync(target.parent)
+    return {"rows": rows, "sha256": digest}
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def once(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """Return the content of a small JSON file, which is made and synced if it does not exist."""
+    if not path.exists():
+        content = make()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_suffix(".tmp")
+        aside.write_text(json.dumps(content, indent=1))
+        _sync(aside)
+        aside.replace(path)
+        _sync(path.parent)
+    return dict(json.loads(path.read_text()))

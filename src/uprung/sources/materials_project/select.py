@@ -1,0 +1,276 @@
+"""From what was pulled to frames: calculations grouped by material, in bounded memory, with an account of all of them.
+
+Tables come in any order, filters look at a whole material, so rows are first distributed over buckets on disk by the
+number of their material, and then read bucket by bucket.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from uprung.frames import Frame, FramesError, Rejected, sha256
+from uprung.logs import progress
+from uprung.sources.materials_project import entries
+from uprung.sources.materials_project.buckets import Buckets, Rows
+from uprung.sources.materials_project.ids import parse, spell
+from uprung.sources.materials_project.materials import (
+    FAULTS,
+    FUNCTIONALS,
+    STAGES,
+    Dropped,
+    MaterialData,
+    Options,
+    Result,
+    read_material,
+)
+
+ROWS_PER_BUCKET = 4_000
+MOST_BUCKETS = 256
+ROWS_PER_WRITE = 200
+LISTING = pa.schema(
+    [
+        ("stage", pa.string()),
+        ("task_id", pa.string()),
+        ("run_type", pa.string()),
+        ("step", pa.int32()),  # null: the whole task
+        ("frames", pa.int32()),
+        ("reason", pa.string()),
+    ]
+)
+
+
+@dataclass
+class Account:
+    """What happened to everything that was pulled."""
+
+    tasks: int = 0
+    frames: Counter[str] = field(default_factory=Counter)  # run type -> ionic steps that were pulled
+    written: Counter[str] = field(default_factory=Counter)
+    dropped: Counter[tuple[str, str]] = field(default_factory=Counter)  # (stage, run type) -> frames
+    dropped_tasks: Counter[str] = field(default_factory=Counter)  # stage -> whole tasks
+    repaired: int = 0
+    no_scf_count: int = 0
+
+    def add(self, result: Result) -> None:
+        """Count a material."""
+        self.written.update(frame.run_type for frame in result.frames)
+        for item in result.dropped:
+            self.drop(item)
+        self.repaired += result.repaired
+        self.no_scf_count += result.no_scf_count
+
+    def drop(self, item: Dropped) -> None:
+        """Count what is not used."""
+        self.dropped[item.stage, item.run_type] += item.frames
+        self.dropped_tasks[item.stage] += item.step is None
+
+    def stages(self) -> list[dict[str, Any]]:
+        """Return frames before and after every stage, by run type, in the order of the stages."""
+        left, table = Counter(self.frames), []
+        for stage in STAGES:
+            before = dict(sorted(left.items()))
+            left = Counter({kind: n - self.dropped[stage, kind] for kind, n in left.items()})
+            after = dict(sorted(left.items()))
+            table.append({"stage": stage, "tasks": self.dropped_tasks[stage], "before": before, "after": after})
+        return table
+
+    def check(self) -> None:
+        """Raise FramesError unless every ionic step is a frame or listed with a reason."""
+        for kind, total in self.frames.items():
+            lost = total - self.written[kind] - sum(n for (_, k), n in self.dropped.items() if k == kind)
+            if lost:
+                raise FramesError(f"{lost} of {total} ionic steps of {kind} are neither frames nor listed: a bug")
+
+
+class Selection:
+    """The frames of one functional in what was pulled."""
+
+    def __init__(self, manifest: Path, options: Options, *, scratch: Path, listing: Path) -> None:
+        """Prepare, without reading anything.
+
+        Args:
+            manifest: of a finished pull.
+            options: functional, filters, what is excluded.
+            scratch: folder for the buckets, emptied afterwards.
+            listing: Parquet file of everything that is not used.
+        """
+        self.pulled = json.loads(manifest.read_text())
+        self.state = manifest.parent / self.pulled["state"]
+        self.options, self.scratch, self.listing = options, scratch, listing
+        self.run_types = FUNCTIONALS[options.functional][0]
+        self.account, self.notes = Account(), dict[str, Any]()
+
+    def records(self) -> Iterator[Frame | Rejected]:
+        """Yield the frames, and the records with faults; list what else is not used.
+
+        Raises:
+            FramesError: parts of the pull are missing, or a step would be lost.
+        """
+        materials = self._materials()
+        owner = self._owners(materials)
+        n_buckets = min(MOST_BUCKETS, 1 + sum(p["rows"] for p in self._parts("trajectories")) // ROWS_PER_BUCKET)
+        aside = self.listing.with_suffix(".tmp")
+        aside.parent.mkdir(parents=True, exist_ok=True)
+        with pq.ParquetWriter(aside, LISTING, compression="zstd") as writer:
+            for name, key in (("tasks", "task_id"), ("trajectories", "identifier")):
+                orphans = self._distribute(name, key, owner, n_buckets)
+                yield from self._list(writer, orphans)
+            with progress(n_buckets, f"reading {self.options.functional}", "bucket") as bar:
+                for bucket in range(n_buckets):
+                    own = [m for m in materials.values() if m.number % n_buckets == bucket]
+                    for result in self._read_bucket(bucket, own, owner):
+                        self.account.add(result)
+                        yield from result.frames
+                        yield from self._list(writer, result.dropped)
+                    bar.update()
+        aside.replace(self.listing)
+        self.account.check()
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the manifest says about the source, once it has been read."""
+        return {
+            "format": "materials-project",
+            "release": self.pulled["db_version"],
+            "tables": {name: table["version"] for name, table in self.pulled["tables"].items()},
+            "excluded_batches": sorted(self.options.exclude_batches),
+            "filters": asdict(self.options.filters),
+            "stages": self.account.stages(),
+            "energies_repaired": self.account.repaired,
+            "frames_without_scf_count": self.account.no_scf_count,
+            "not_used": {"file": self.listing.name, "sha256": sha256(self.listing)},
+            **self.notes,
+        }
+
+    def _parts(self, name: str) -> list[dict[str, Any]]:
+        section = self.pulled["entries"] if name == "entries" else self.pulled["tables"][name]
+        return list(section["parts"])
+
+    def _open(self, part: dict[str, Any]) -> pq.ParquetFile:
+        path = self.state / part["file"]
+        if not path.exists():
+            raise FramesError(f"{path}: this part of the pull is missing; rerun the pull")
+        stored = pq.ParquetFile(path)
+        if stored.metadata.num_rows != part["rows"]:
+            raise FramesError(f"{path}: {stored.metadata.num_rows} rows, the pull's manifest says {part['rows']}")
+        return stored
+
+    def _materials(self) -> dict[tuple[str, int], MaterialData]:
+        """Return the materials of the release with their main entries, without their calculations."""
+        asked = entries.from_parts(self._open(part).read() for part in self._parts("entries"))
+        found: dict[tuple[str, int], MaterialData] = {}
+        unreadable, double = list[str](), list[str]()
+        for row in entries.rows(self._open(part).read() for part in self._parts("materials")):
+            try:
+                prefix, number = parse(str(row["material_id"]))
+            except ValueError:
+                unreadable.append(str(row["material_id"]))
+                continue
+            if (prefix, number) in found:
+                double.append(spell(number, prefix))
+                continue
+            own = {kind: entry for kind in entries.KEYS if (entry := asked.get((number, kind))) is not None}
+            found[prefix, number] = MaterialData(
+                number=number,
+                prefix=prefix or "mp",
+                deprecated=bool(row.get("deprecated")),
+                deprecated_tasks=frozenset(_numbers(row.get("deprecated_tasks"))),
+                listed={n: kind for key, kind in entries.items(row["run_types"]) if (n := entries.number_of(key))},
+                entries={**own, **entries.in_document(row)},
+            )
+            for n in _numbers(row.get("task_ids")):
+                found[prefix, number].listed.setdefault(n, "")
+        self.notes = {"unreadable_materials": unreadable, "materials_given_twice": double}
+        return found
+
+    def _owners(self, materials: dict[tuple[str, int], MaterialData]) -> dict[int, tuple[str, int] | str]:
+        """Return task number -> the material that it belongs to, or why it belongs to none.
+
+        A task that a deprecated and a living material claim belongs to the living one.
+        """
+        claims: dict[int, list[tuple[str, int]]] = defaultdict(list)
+        for key, material in materials.items():
+            for number in material.listed:
+                claims[number].append(key)
+        owner: dict[int, tuple[str, int] | str] = {}
+        for number, keys in claims.items():
+            living = sorted([key for key in keys if not materials[key].deprecated] or keys)
+            names = " and ".join(spell(n, prefix) for prefix, n in living)
+            owner[number] = living[0] if len(living) == 1 else f"{names} both claim it"
+        for key, material in materials.items():
+            material.listed = {n: kind for n, kind in material.listed.items() if owner[n] == key}
+        return owner
+
+    def _distribute(
+        self, name: str, key: str, owner: dict[int, tuple[str, int] | str], n_buckets: int
+    ) -> list[Dropped]:
+        """Write the rows of a table to the bucket of their material; return those that have none."""
+        orphans, writers = list[Dropped](), Buckets(self.scratch, name)
+        for part in self._parts(name):
+            for batch in self._open(part).iter_batches(ROWS_PER_WRITE):
+                table = pa.Table.from_batches([batch])
+                table = table.filter(pc.is_in(table["run_type"], pa.array(self.run_types)))
+                bucket = np.full(table.num_rows, -1)
+                steps = pc.fill_null(pc.list_value_length(table["cart_coords"]), 0) if name == "trajectories" else None
+                for row, identifier in enumerate(table[key].to_pylist()):
+                    number = entries.number_of(identifier)
+                    own = owner.get(number, "no material has this task") if number is not None else "unreadable id"
+                    run_type = table["run_type"][row].as_py()
+                    if steps is not None:
+                        self.account.tasks += 1
+                        self.account.frames[run_type] += steps[row].as_py()
+                    if not isinstance(own, str):
+                        bucket[row] = own[1] % n_buckets
+                    elif steps is not None:
+                        task_id = str(identifier) if number is None else spell(number)
+                        orphans.append(Dropped("no material", task_id, run_type, None, steps[row].as_py(), own))
+                for k in np.unique(bucket[bucket >= 0]):
+                    writers.add(int(k), table.filter(pa.array(bucket == k)))
+        writers.close()
+        for item in orphans:
+            self.account.drop(item)
+        return orphans
+
+    def _read_bucket(
+        self, bucket: int, materials: Sequence[MaterialData], owner: dict[int, tuple[str, int] | str]
+    ) -> Iterator[Result]:
+        """Yield the results of a bucket's materials."""
+        tables = {name: Rows.read(self.scratch, name, bucket, key) for name, key in _IDS.items()}
+        for material in materials:
+            for number in material.listed:
+                for row in tables["tasks"].rows(number)[:1]:
+                    material.tasks[number] = row
+                if found := tables["trajectories"].rows(number):
+                    material.trajectories[number] = found
+            yield read_material(material, self.options)
+            material.tasks.clear()
+            material.trajectories.clear()
+        for rows in tables.values():
+            rows.remove()
+
+    def _list(self, writer: pq.ParquetWriter, dropped: Sequence[Dropped]) -> Iterator[Rejected]:
+        if dropped:
+            writer.write_table(pa.Table.from_pylist([asdict(item) for item in dropped], schema=LISTING))
+        for item in dropped:
+            if item.stage in FAULTS:
+                name = item.task_id if item.step is None else f"{item.task_id}, step {item.step}"
+                yield Rejected(name, item.reason)
+
+
+_IDS = {"tasks": "task_id", "trajectories": "identifier"}
+
+
+def _numbers(identifiers: Sequence[str] | None) -> Iterator[int]:
+    for identifier in identifiers or []:
+        number = entries.number_of(identifier)
+        if number is not None:
+            yield number
