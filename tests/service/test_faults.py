@@ -233,7 +233,7 @@ def test_two_pulls_do_not_share_a_folder(service: Service, tmp_path: Path) -> No
         process.wait()
 
 
-def until(condition: Any, seconds: float = 60) -> None:
+def until(condition: Any, seconds: float = 240) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "it did not happen"

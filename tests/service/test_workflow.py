@@ -79,7 +79,7 @@ def test_frames_of_a_pulled_study(service: Service, world: World, place: Workpla
 def test_snakemake_killed_in_the_middle_goes_on(service: Service, world: World, place: Workplace) -> None:
     service.s3.order({"match": "core/trajectories/run_type=r2SCAN", "times": 10_000, "delay": 60})
     process = place.start("results/pulled/pull/manifest.json", "--cores", "1", study=STUDY)
-    end = time.monotonic() + 90
+    end = time.monotonic() + 240
     while not any("run_type=r2SCAN" in entry["path"] for entry in service.s3.log()):
         assert time.monotonic() < end, "it did not get there"
         time.sleep(0.1)
@@ -104,7 +104,7 @@ def test_a_missing_key_is_one_clear_line(
         material.entries_in_table = False
     service.load(world)
     monkeypatch.delenv("MP_API_KEY")
-    done = place.snakemake("results/pulled/pull/manifest.json", "--cores", "1", study=STUDY)
+    done = place.snakemake("results/pulled/pull/manifest.json", "--cores", "1", study=STUDY, timeout=300)
     assert done.returncode != 0
     assert "uprung: PullError: the environment variable MP_API_KEY is not set" in done.stdout
     assert "Traceback" not in done.stdout
