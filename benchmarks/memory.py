@@ -23,7 +23,7 @@ from sets import SETS
 from sides import Child, memory
 from throughput_sides import TARGETS, frames_of
 
-from uprung.config import Budget, Training
+from uprung.config.training import Budget, Training
 from uprung.dataset import open_dataset, write_dataset
 from uprung.logs import progress
 from uprung.step import launch

@@ -19,7 +19,7 @@ from chgnet.trainer import Trainer
 from sets import SEED, SETS, BenchmarkSet
 from sides import memory, reset_peak
 
-from uprung.config import Training
+from uprung.config.training import Training
 from uprung.dataset import open_dataset, write_dataset
 from uprung.frames import SCHEMA, Frame, Frames
 from uprung.potential.module import Packed

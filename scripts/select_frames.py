@@ -3,7 +3,8 @@
 import json
 from pathlib import Path
 
-from uprung.config import Fidelity, MaterialsProject, parse_elements
+from uprung.config.base import parse_elements
+from uprung.config.data import Fidelity, MaterialsProject
 from uprung.frames import sha256, write_frames
 from uprung.logs import logged
 from uprung.sources.materials_project.corrections import mp2020

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from uprung.config import Split
+from uprung.config.data import Split
 from uprung.frames import read_frames, write_json
 from uprung.logs import logged
 from uprung.splits import (

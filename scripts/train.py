@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from uprung.config import Arm, Budget, Training
+from uprung.config.arms import Arm
+from uprung.config.training import Budget, Training
 from uprung.dataset import open_dataset, rows_of
 from uprung.logs import logged
 from uprung.potential.arms import build_model

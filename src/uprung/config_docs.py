@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from uprung.config import Study
+from uprung.config.study import Study
 
 INTRODUCTION = """# The study file
 

@@ -17,7 +17,7 @@ from chgnet.model import CHGNet
 from numpy.typing import NDArray
 from torch import Tensor
 
-from uprung.config import Training
+from uprung.config.training import Training
 from uprung.dataset import Dataset
 
 LOG = logging.getLogger(__name__)

@@ -21,7 +21,7 @@ from lightning.fabric.plugins.environments import LightningEnvironment
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from uprung.config import Training
+from uprung.config.training import Training
 from uprung.dataset import Dataset
 from uprung.losses import label_counts, loss_sums, pairs_of, total_loss
 from uprung.potential.packed import PackedBatch

@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from uprung.config import Study, suggest
+from uprung.config.base import suggest
+from uprung.config.study import Study
 
 
 class StudyError(ValueError):

@@ -22,7 +22,8 @@ from lightning.fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from uprung.config import SYMBOLS, Budget, Training
+from uprung.config.base import SYMBOLS
+from uprung.config.training import Budget, Training
 from uprung.dataset import Dataset, rows_of
 from uprung.frames import sha256
 from uprung.logs import progress

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from uprung.config import Study, parse_elements
+from uprung.config.base import parse_elements
+from uprung.config.study import Study
 from uprung.study_file import StudyError, find_file, load_study, size_token
 
 ROOT = Path(__file__).parents[2]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from uprung.config import Training
+from uprung.config.training import Training
 from uprung.dataset import Labels
 from uprung.losses import error_sums, label_counts, loss_sums, pairs_of, total_loss
 

@@ -15,7 +15,7 @@ from factories import DATA, table_of
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uprung.config import Budget, Training
+from uprung.config.training import Budget, Training
 from uprung.dataset import Dataset, open_dataset, write_dataset
 from uprung.potential.checkpoint import load_chgnet, new_chgnet
 from uprung.potential.module import Packed

@@ -23,7 +23,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 import uprung.step as step
 import uprung.training as training
-from uprung.config import Budget, Training
+from uprung.config.training import Budget, Training
 from uprung.dataset import Dataset, open_dataset, write_dataset
 from uprung.potential.checkpoint import atomref, load_chgnet, new_chgnet
 from uprung.potential.module import Packed

@@ -6,7 +6,7 @@ import numpy as np
 from chgnet.model import CHGNet
 from numpy.typing import NDArray
 
-from uprung.config import Arm
+from uprung.config.arms import Arm
 from uprung.potential.checkpoint import atomref, load_chgnet, new_chgnet, set_atomref
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from chgnet.model import CHGNet
 
-from uprung.config import Arm
+from uprung.config.arms import Arm
 from uprung.potential.arms import build_model
 from uprung.potential.checkpoint import atomref, load_chgnet
 

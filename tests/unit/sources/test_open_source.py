@@ -8,7 +8,7 @@ import pytest
 from layouts import crystal, json_record, json_text
 from pydantic import ValidationError
 
-from uprung.config import Source
+from uprung.config.data import Source
 from uprung.frames import FramesError, write_frames
 from uprung.sources import FIXED, OWN, READERS, open_source
 

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Lattice, Structure
 
-from uprung.config import MPTRJ_TOLERANCES
+from uprung.config.data import MPTRJ_TOLERANCES
 from uprung.frames import Floats
 
 

@@ -1,0 +1,1 @@
+"""The study file: one typed model per section; `study.Study` is the whole."""

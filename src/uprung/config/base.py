@@ -1,0 +1,103 @@
+"""What the sections of a study file share: names, sizes, elements.
+
+A name that the user chooses (fidelity, pair, reference, arm, budget) becomes a folder name and a Snakemake
+wildcard, so it is restricted to letters, digits and hyphens. Options never enter a path.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
+
+NAME = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
+SIZE = re.compile(r"all|[1-9]\d*|\d+(\.\d+)?%")
+# no library for these: the study file is checked before anything heavy is imported
+SYMBOLS = (
+    "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y Zr "
+    "Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu Hf Ta W Re Os Ir "
+    "Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu"
+).split()
+
+
+def _name(value: str) -> str:
+    if not NAME.fullmatch(value):
+        raise ValueError(
+            f"{value!r} is not a usable name: letters and digits, parts joined by single hyphens (it becomes a "
+            "folder name)"
+        )
+    return value
+
+
+def _size(value: object) -> str:
+    token = str(value)
+    share = float(token[:-1]) if SIZE.fullmatch(token) and token.endswith("%") else 100.0
+    if isinstance(value, bool) or not SIZE.fullmatch(token) or not 0 < share <= 100:
+        raise ValueError(
+            f"{value!r} is not a size: give a number of frames (400), a share of the training materials "
+            "('0.1%', up to '100%'), or 'all'"
+        )
+    return token
+
+
+def unique(values: list[Any]) -> list[Any]:
+    """Return the values; raise ValueError if one of them is there twice."""
+    double = sorted({str(v) for v in values if values.count(v) > 1})
+    if double:
+        raise ValueError(f"{', '.join(double)} given more than once")
+    return values
+
+
+def parse_elements(items: Sequence[str]) -> frozenset[int]:
+    """Return the atomic numbers that a list of symbols and ranges names: `['Yb', '58-71', '84-']`.
+
+    Raises:
+        ValueError: an item is neither a symbol nor a rising range of atomic numbers within 1 to 94.
+    """
+    found = set[int]()
+    for item in items:
+        numbers = re.fullmatch(r"(\d+)(-(\d*))?", item)
+        if item in SYMBOLS:
+            found.add(SYMBOLS.index(item) + 1)
+        elif numbers:
+            first, last = int(numbers[1]), int(numbers[3] or (94 if numbers[2] else numbers[1]))
+            if not 1 <= first <= last <= len(SYMBOLS):
+                raise ValueError(f"{item!r} is not a rising range of atomic numbers within 1-{len(SYMBOLS)}")
+            found.update(range(first, last + 1))
+        else:
+            raise ValueError(f"{item!r} is neither an element symbol (Yb) nor a range of atomic numbers (58-71, 84-)")
+    return frozenset(found)
+
+
+def _elements(items: list[str]) -> list[str]:
+    parse_elements(items)
+    return items
+
+
+def suggest(word: str, choices: list[str]) -> str:
+    """Return what a message adds about a wrong word: the closest choice, and all of them."""
+    close = difflib.get_close_matches(word, choices, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"{hint} (allowed: {', '.join(choices)})"
+
+
+Name = Annotated[str, AfterValidator(_name)]
+Elements = Annotated[list[str], AfterValidator(_elements)]
+Size = Annotated[
+    str,
+    BeforeValidator(_size),
+    WithJsonSchema(
+        {"anyOf": [{"type": "integer", "minimum": 1}, {"type": "string", "pattern": f"^({SIZE.pattern})$"}]}
+    ),
+]
+Target = Literal["energy", "force", "stress", "magmom"]
+EnergyLabel = Literal["energy", "energy_free", "energy+correction"]
+
+
+class Section(BaseModel):
+    """A section of the study file: no unknown keys, no change after it was read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)

@@ -1,0 +1,157 @@
+"""The study file, whole. `config/schema.json` and `config/README.md` are generated from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from uprung.config.arms import Arm, Reference
+from uprung.config.base import Name, Section, Size, Target, suggest, unique
+from uprung.config.data import Fidelity, MaterialsProject, Pair, Select, Split
+from uprung.config.training import Budget, Training
+
+DEFAULT_REFERENCES: dict[str, dict[str, str]] = {
+    "target": {"labels": "target"},
+    "source": {"labels": "source"},
+    "residual": {"labels": "residual"},
+}
+
+
+class Transfer(Section):
+    """The question: which fidelity is the network moved to, and what is learnt."""
+
+    pair: Name = Field(description="Pair of fidelities: `low` is the source, `high` the target.")
+    pretrained: Literal["chgnet-0.3.0", "chgnet-r2scan"] = Field(
+        default="chgnet-0.3.0", description="Checkpoint of the pretrained arms, shipped in the chgnet package."
+    )
+    targets: Annotated[list[Target], AfterValidator(unique)] = Field(
+        default=["energy", "force", "stress", "magmom"],
+        min_length=1,
+        description="Labels in the loss. One that the target fidelity has no labels for is an error.",
+    )
+    select: Select = Field(default_factory=Select, description="Frames that take part.")
+
+
+class Scaling(Section):
+    """Learning curves and the laws fitted to them."""
+
+    baseline: Name = Field(default="target", description="Reference whose prediction alone is the energy baseline.")
+    falling: float = Field(
+        default=0.1,
+        gt=0,
+        description="A run whose validation error fell by more than this share over the last fifth of its budget is "
+        "still falling, hence unconverged.",
+    )
+    show_published: bool = Field(default=False, description="Draw the published study's points as well.")
+    bootstrap: int = Field(default=1000, ge=100, description="Resamples over test groups.")
+
+
+class Analysis(Section):
+    """Energy shift and label correlation."""
+
+    force_limit: float = Field(default=10.0, gt=0, description="Second subset: low-fidelity forces below this, eV/Å.")
+    bootstrap: int = Field(default=500, ge=100, description="Resamples over materials.")
+
+
+class Report(Section):
+    """Words on the report page."""
+
+    title: str = Field(default="", description="Title of the page; default: the study's name.")
+    abstract: str = Field(default="", description="What this study is for, in a few sentences.")
+    limits: list[str] = Field(default=[], description="What the study does not show, beside what uprung finds itself.")
+
+
+class Study(Section):
+    """A whole study file."""
+
+    study: Name = Field(description="Name of the study: results go to `results/<study>/`.")
+    fidelities: dict[Name, Fidelity] = Field(min_length=2, description="Levels of theory by name.")
+    materials_project: MaterialsProject = Field(
+        default_factory=MaterialsProject, description="Where fidelities with `pulled: true` come from."
+    )
+    pairs: dict[Name, Pair] = Field(min_length=1, description="Compared fidelities by name.")
+    transfer: Transfer = Field(description="What is trained.")
+    split: Split = Field(default_factory=Split, description="Train, validation, test; subsets.")
+    references: dict[Name, Reference] = Field(
+        default={name: Reference.model_validate(entry) for name, entry in DEFAULT_REFERENCES.items()},
+        description="Reference fits by name; `target`, `source` and `residual` are always there.",
+    )
+    arms: dict[Name, Arm] = Field(min_length=1, description="Strategies by name.")
+    sizes: Annotated[list[Size], AfterValidator(unique)] = Field(
+        min_length=1, description="Training-set sizes: frames (400), share of the materials ('0.1%'), or all."
+    )
+    seeds: Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(unique)] = Field(
+        min_length=1, description="Each seed draws its own nested subsets and initial weights."
+    )
+    budgets: dict[Name, Budget] = Field(min_length=1, description="Lengths of training by name.")
+    training: Training = Field(default_factory=Training, description="Recipe.")
+    analysis: Analysis = Field(default_factory=Analysis, description="Energy shift and correlation.")
+    scaling: Scaling = Field(default_factory=Scaling, description="Learning curves and laws.")
+    report: Report = Field(default_factory=Report, description="Words on the report page.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_references(cls, data: Any) -> Any:
+        if isinstance(data, dict) and isinstance(data.get("references", {}), dict):
+            return {**data, "references": {**DEFAULT_REFERENCES, **data.get("references", {})}}
+        return data
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Self:
+        found = [*self._unknown_names(), *self._contradictions()]
+        if found:
+            raise ValueError("\n".join(found))
+        return self
+
+    def _unknown_names(self) -> Iterator[str]:
+        """Yield a message for every name that is used, but defined nowhere."""
+        used: list[tuple[str, str, dict[str, Any], str]] = [
+            *((pair.low, f"pairs.{name}.low", self.fidelities, "fidelity") for name, pair in self.pairs.items()),
+            *((pair.high, f"pairs.{name}.high", self.fidelities, "fidelity") for name, pair in self.pairs.items()),
+            (self.transfer.pair, "transfer.pair", self.pairs, "pair"),
+            *(
+                (arm.atomref.fit, f"arms.{name}.atomref.fit", self.references, "reference")
+                for name, arm in self.arms.items()
+                if arm.atomref.fit is not None
+            ),
+            (self.scaling.baseline, "scaling.baseline", self.references, "reference"),
+        ]
+        for name, where, known, what in used:
+            if name not in known:
+                yield f"{where}: no {what} named {name!r}{suggest(name, list(known))}"
+
+    def _contradictions(self) -> Iterator[str]:
+        """Yield a message for every two choices that cannot go together."""
+        for name, fidelity in self.fidelities.items():
+            corrected = fidelity.functional == "PBE" and self.materials_project.correction != "none"
+            if fidelity.pulled and fidelity.energy == "energy+correction" and not corrected:
+                yield (
+                    f"fidelities.{name}.energy: pulled energies have no correction; PBE has one with "
+                    "`materials_project: {correction: mp2020}`"
+                )
+        residual = {name for name, reference in self.references.items() if reference.labels == "residual"}
+        for name, arm in self.arms.items():
+            if arm.atomref.fit in residual and arm.init != "pretrained":
+                yield (
+                    f"arms.{name}: a residual reference is fitted to target − pretrained prediction, so it needs "
+                    "`init: pretrained`"
+                )
+        if self.scaling.baseline in residual:
+            yield "scaling.baseline: a residual reference predicts nothing by itself"
+        if self.split.draw == "frame" and any("%" in size for size in self.sizes):
+            yield "sizes: a share of the training materials needs `split: {draw: material}`, not draw: frame"
+        for name, budget in self.budgets.items():
+            if budget.kept == "val-energy" and "energy" not in self.transfer.targets:
+                yield f"budgets.{name}.keep: val-energy needs energy in transfer.targets (allowed: last, val-loss)"
+
+    @property
+    def low(self) -> str:
+        """Name of the source fidelity of the transfer."""
+        return self.pairs[self.transfer.pair].low
+
+    @property
+    def high(self) -> str:
+        """Name of the target fidelity of the transfer."""
+        return self.pairs[self.transfer.pair].high

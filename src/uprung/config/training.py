@@ -1,0 +1,85 @@
+"""Sections of the study file about training: how long, and the recipe."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from uprung.config.base import Section
+
+
+class Budget(Section):
+    """How long every run of this budget trains: epochs, or optimiser steps at every size."""
+
+    epochs: int | None = Field(default=None, ge=1, description="Passes over the subset.")
+    steps: int | None = Field(default=None, ge=1, description="Optimiser steps, the same at every size.")
+    keep: Literal["last", "val-loss", "val-energy"] | None = Field(
+        default=None,
+        description="Checkpoint that is scored: default `last` under `steps`, `val-energy` (the paper's) under "
+        "`epochs`. Last and best are both evaluated.",
+    )
+
+    @model_validator(mode="after")
+    def _one_length(self) -> Self:
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("give exactly one of `epochs` and `steps`")
+        return self
+
+    @property
+    def kept(self) -> Literal["last", "val-loss", "val-energy"]:
+        """The checkpoint that is scored."""
+        return self.keep or ("last" if self.steps else "val-energy")
+
+
+class Weights(Section):
+    """Weights of the targets in the loss."""
+
+    energy: float = Field(default=3.0, ge=0, description="Per atom energy (eV/atom).")
+    force: float = Field(default=1.0, ge=0, description="Force components (eV/Å).")
+    stress: float = Field(default=0.1, ge=0, description="Stress components (GPa).")
+    magmom: float = Field(default=1.0, ge=0, description="Absolute site moments (μB).")
+
+
+class Training(Section):
+    """Recipe of every run; the defaults are those of the published study."""
+
+    batch_size: int = Field(default=64, ge=1, description="Structures in an optimiser step.")
+    learning_rate: float = Field(default=1e-3, gt=0, description="Adam, at the first step.")
+    final_learning_rate: float = Field(default=1e-5, ge=0, description="At the last step: cosine in optimiser steps.")
+    huber_delta: float = Field(default=0.1, gt=0, description="Where the Huber loss turns from squared to linear.")
+    weights: Weights = Field(default_factory=Weights, description="Weights of the targets.")
+    clip_norm: float | None = Field(default=None, gt=0, description="Largest norm of the gradient; off by default.")
+    validations: int = Field(
+        default=25, ge=2, description="Times the validation set is scored during a run, evenly in steps."
+    )
+    checkpoint_minutes: float = Field(
+        default=5.0, gt=0, description="Time between resumable checkpoints, also written at every validation."
+    )
+    device: Literal["cpu", "cuda"] = Field(default="cpu", description="`cuda` makes each run ask for GPUs.")
+    devices: int = Field(
+        default=1,
+        ge=1,
+        description="GPUs of one node (processes, on a CPU) that share each optimiser batch. Several runs side by side "
+        "use a node better than one run on several GPUs.",
+    )
+    threads: int = Field(default=1, ge=1, description="Threads per device; on a CPU each computes micro-batches.")
+    micro_batch_cost: int | None = Field(
+        default=None,
+        ge=1,
+        description="Edges + angles that are computed at once, about; a batch with more is cut into parts whose "
+        "gradients are added. It decides memory (some 40 kB each, for every thread) and speed, not the mathematics. "
+        "Default: 12000 on a CPU, 200000 on a GPU.",
+    )
+    minutes: int = Field(default=120, ge=1, description="Run time to ask a scheduler for, first attempt.")
+    memory_mb: int = Field(default=4000, ge=500, description="Memory to ask a scheduler for, first attempt.")
+
+    @property
+    def cost_limit(self) -> int:
+        """Edges + angles that are computed at once."""
+        return self.micro_batch_cost or {"cpu": 12_000, "cuda": 200_000}[self.device]
+
+    @property
+    def workers(self) -> int:
+        """Micro-batches that are computed at once by a device."""
+        return self.threads if self.device == "cpu" else 1
