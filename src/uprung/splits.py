@@ -184,6 +184,17 @@ def split_fidelities(
     return split.assign(split=split["side"].where(split["reason"] == "", "excluded"))
 
 
+def frames_on(split: pd.DataFrame, fidelity: str, side: str) -> list[str]:
+    """Return the names of the frames of a fidelity on one side of the split."""
+    return split.loc[(split["fidelity"] == fidelity) & (split["split"] == side), "frame_id"].astype(str).tolist()
+
+
+def sample(split: pd.DataFrame, fidelity: str, side: str, count: int) -> list[str]:
+    """Return the names of at most `count` frames of a side of a fidelity, the same ones whenever they are there."""
+    names = frames_on(split, fidelity, side)
+    return sorted(sorted(names, key=lambda name: (hash_unit(name, "sample"), name))[:count])
+
+
 def require_sides(split: pd.DataFrame, fidelity: str) -> None:
     """Raise SizeError when a fidelity has no frame to train, validate or test on."""
     for side in SIDES:

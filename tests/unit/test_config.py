@@ -97,7 +97,11 @@ def test_checkpoint_kept_follows_the_kind_of_budget(study: dict[str, Any]) -> No
         ("training.learnin_rate", 0.1, ["training.learnin_rate: unknown key", "did you mean 'learning_rate'?"]),
         ("training.weights.forces", 1.0, ["training.weights.forces", "'force'", "energy, force, stress, magmom"]),
         ("fidelities.pbe.sources.0.fil", "x", ["fidelities.pbe.sources.0.fil: unknown key", "'file'"]),
-        ("arms.scratch.freeze", True, ["arms.scratch.freeze: unknown key", "(allowed: init, atomref, label)"]),
+        (
+            "arms.scratch.freeze",
+            True,
+            ["arms.scratch.freeze: unknown key", "(allowed: init, atomref, trainable, l2_sp,"],
+        ),
         ("arms.scratch.init", "randm", ["arms.scratch.init: 'randm'", "'random'", "(allowed: random, pretrained)"]),
         ("arms.scratch.atomref.form", "x", ["arms.scratch.atomref.form: unknown key", "'from'", "fit, from"]),
         ("arms.scratch.atomref", {"from": "file"}, ["arms.scratch.atomref.from: 'file' is not allowed", "checkpoint"]),
