@@ -52,6 +52,24 @@ def convergence(budget: str) -> str:
     )
 
 
+def forgetting(low: str, high: str) -> str:
+    """Return the caption of what the networks forgot."""
+    return (
+        f"Error at the target fidelity ({high}) against the error on held-out frames of the source ({low}); lower left "
+        "is better at both. Small marks are runs, a line joins the means of an arm and its marks grow with the "
+        "training-set size. Energies of the source are compared after what is linear in composition was taken away. "
+        "The dashed line is the pretrained checkpoint before any transfer."
+    )
+
+
+def dynamics(budget: str) -> str:
+    """Return the caption of the gradients."""
+    return (
+        f"Norm of the gradient in every layer along the runs of the budget {budget} at the largest training-set size, "
+        "mean over seeds. A layer that an arm does not train has no line."
+    )
+
+
 def populations(curves: pd.DataFrame) -> dict[str, str]:
     """Return how each test population is called, with its number of frames."""
     n = curves.groupby("population")["n_test"].mean()

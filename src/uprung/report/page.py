@@ -11,7 +11,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from uprung import __version__
-from uprung.report import captions, curve_tables, findings, label_findings, limits, making, tables
+from uprung.report import captions, curve_tables, findings, label_findings, limits, making, tables, training_tables
 from uprung.report.format import TARGETS, listing, plural, sentence
 from uprung.report.results import Results
 from uprung.report.study import Pair, Study
@@ -87,10 +87,24 @@ def context(study: Study, results: Results) -> dict[str, Any]:
             _figure(results, "learning-curves", captions.learning_curves(study.published)),
             _figure(results, "convergence", captions.convergence(next(iter(study.budgets)))),
         ],
+        "training_tables": [
+            table
+            for target in study.targets
+            if (table := training_tables.forgetting_table(_first(results, study), labels, target=target, low=study.low))
+        ],
+        "training_figures": [
+            _figure(results, "forgetting", captions.forgetting(study.low, study.high)),
+            _figure(results, "dynamics", captions.dynamics(next(iter(study.budgets)))),
+        ],
         "limits": [sentence(limit) for limit in (*_limits(study, results), *study.limits)],
         "making": _making(study, results),
         "runs": _runs_words(results.curves),
     }
+
+
+def _first(results: Results, study: Study) -> pd.DataFrame:
+    table = results.forgetting
+    return table[table["budget"] == next(iter(study.budgets))]
 
 
 def _figure(results: Results, name: str, caption: str) -> Figure:

@@ -30,6 +30,7 @@ class Results:
     laws: pd.DataFrame
     crossover: pd.DataFrame
     multiplier: pd.DataFrame
+    forgetting: pd.DataFrame
     cards: Sequence[dict[str, Any]]
     figures: Mapping[str, Path]  # name -> SVG file; the PNG of the same name lies beside it
 
@@ -39,7 +40,7 @@ def read_results(files: Mapping[str, Any]) -> Results:
 
     Args:
         files: name -> path or paths: frames, pairs, summaries, correlations, shifts (one per fidelity or pair, in a
-            folder of its name), split, sizes, references, curves, laws, crossover, multiplier, cards,
+            folder of its name), split, sizes, references, curves, laws, crossover, multiplier, forgetting, cards,
             figures (SVG).
     """
     return Results(
@@ -53,7 +54,7 @@ def read_results(files: Mapping[str, Any]) -> Results:
         references=_csv(files["references"]),
         cards=[yaml.safe_load(Path(file).read_text()) for file in files["cards"]],
         figures={Path(file).stem: Path(file) for file in files["figures"]},
-        **{name: _csv(files[name]) for name in ("curves", "laws", "crossover", "multiplier")},
+        **{name: _csv(files[name]) for name in ("curves", "laws", "crossover", "multiplier", "forgetting")},
     )
 
 
