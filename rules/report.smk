@@ -61,6 +61,7 @@ rule write_report:
         cards=expand("{run}/card.yaml", run=RUNS),
         # not read, but the page links to it
         summary="<results>/scaling/summary.csv",
+        models="<results>/models/index.csv",
     output:
         "<results>/report.html",
     log:

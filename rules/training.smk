@@ -106,7 +106,32 @@ rule evaluate_run:
         "../scripts/evaluate.py"
 
 
-rule train:
-    """Every run, trained and tested."""
+rule index_models:
     input:
-        expand("{run}/metrics.json", run=RUNS),
+        models=expand("{run}/model.pth.tar", run=RUNS),
+        cards=expand("{run}/card.yaml", run=RUNS),
+        metrics=expand("{run}/metrics.json", run=RUNS),
+    output:
+        "<results>/models/index.csv",
+    log:
+        "<results>/logs/models.log",
+    benchmark:
+        "<results>/benchmarks/models.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        targets=STUDY.transfer.targets,
+        code=code_digest("uprung.model_index"),
+    message:
+        "Listing the trained networks"
+    script:
+        "../scripts/index_models.py"
+
+
+rule train:
+    """Every run, trained and tested, and the list of them."""
+    input:
+        "<results>/models/index.csv",

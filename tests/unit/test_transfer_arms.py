@@ -368,3 +368,28 @@ def test_a_saved_correction_adds_up_and_cannot_be_taken_for_a_network(high: Data
         load_chgnet(file)
     with pytest.raises(KeyError):
         CHGNet.from_file(str(file))
+
+
+def test_ase_calculators_give_what_the_potential_predicts(high: Dataset, tmp_path: Path) -> None:
+    from ase import Atoms
+
+    from uprung.potential.calculator import calculator
+
+    model, _ = correction(high)
+    with torch.no_grad():
+        model.mlp.layers[-1].weight += 0.3
+    joint = Packed(load_chgnet("0.3.0"), TARGETS, SourceSide(np.linspace(-9, 1, 94), embedding=True))
+    files = {"delta": tmp_path / "delta", "joint": tmp_path / "joint"}
+    save_potential(Packed(model, TARGETS), files["delta"], target="hi", source="lo", corrects="chgnet-0.3.0")
+    save_potential(joint, files["joint"], target="hi", source="lo", corrects=None)
+    arrays = high.graphs.pack([2])
+    atoms = Atoms(arrays.numbers, cell=arrays.lattice[0], scaled_positions=arrays.frac, pbc=True)
+    for name, fidelity in (("delta", None), ("joint", "lo")):
+        with redirect_stdout(io.StringIO()):
+            atoms.calc = calculator(files[name], fidelity=fidelity)
+        found = predict(load_potential(files[name], fidelity), high, np.array([2]), targets=TARGETS)
+        assert atoms.get_potential_energy() == pytest.approx(found["energy"][0] * len(atoms), abs=1e-4)
+        np.testing.assert_allclose(atoms.get_forces(), found["force"], atol=1e-4)
+        np.testing.assert_allclose(atoms.get_stress(voigt=False) * 160.21766, found["stress"][0], atol=1e-3)
+    with pytest.raises(ValueError, match="choose one of hi, lo"):
+        calculator(files["joint"])

@@ -15,6 +15,7 @@ from chgnet.model import CHGNet
 from workplace import STUDY_TIMEOUT, Workplace, checkout
 
 from uprung.dataset import open_dataset, rows_of
+from uprung.frames import sha256
 from uprung.potential.checkpoint import load_chgnet
 from uprung.potential.layers import layer_of
 from uprung.potential.saved import load_potential
@@ -99,3 +100,14 @@ def test_what_was_forgotten_is_in_the_report(done: Path) -> None:
     assert "correction to the frozen pretrained network" in page
     for name in ("forgetting", "dynamics"):
         assert "<svg" in (done / f"figures/{name}.svg").read_text()[:2000]
+
+
+def test_the_index_lists_every_network(done: Path) -> None:
+    index = pd.read_csv(done / "models/index.csv").set_index("arm")
+    assert set(index.index) == set(ARMS)
+    assert index["loads_in_chgnet"].to_dict() == {arm: arm != "delta" for arm in ARMS}
+    for arm in ARMS:
+        metrics, card = read(done, arm)
+        assert sha256(done / index.loc[arm, "file"]) == index.loc[arm, "sha256"]
+        assert index.loc[arm, "energy_mae"] == pytest.approx(metrics["last"]["all"]["energy"]["mae"])
+        assert index.loc[arm, "label_scale"] == card["label_scale"]

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from uprung.figures import style
 
@@ -43,7 +43,10 @@ def forgetting(table: pd.DataFrame, pretrained: Mapping[str, float], *, arm_labe
             axis.set_xlabel(f"error at the source fidelity{how} ({unit})")
             axis.set_ylabel(f"error at the target fidelity ({unit})")
             for one in (axis.xaxis, axis.yaxis):
+                low, high = one.get_view_interval()
+                one.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low > 5 else (1, 1.5, 2, 3, 4, 5, 6, 8)))
                 one.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.6g}"))
+                one.set_minor_locator(NullLocator())
             axis.grid(visible=True, color="#e6e6e6", lw=0.5)
         handles = [
             Line2D([], [], color=style.COLOURS[k], marker=style.MARKERS[k], ms=4, lw=1, label=label)
