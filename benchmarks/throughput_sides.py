@@ -161,7 +161,7 @@ class Uprung(_Side):
         return self.initial
 
     def rest(self) -> None:
-        """Give freed memory back, since stock needs nearly all there is; the next pass takes it back ahead of its clock."""
+        """Give freed memory back, since stock needs nearly all there is; a pass takes it again ahead of its clock."""
         if hasattr(ctypes.CDLL(None), "malloc_trim"):
             ctypes.CDLL(None).malloc_trim(0)
 
