@@ -130,7 +130,7 @@ def test_checkpoint_kept_follows_the_kind_of_budget(study: dict[str, Any]) -> No
         ("budgets.short", {"steps": 5, "epochs": 5}, ["budgets.short: give exactly one of `epochs` and `steps`"]),
         ("budgets.short", {}, ["budgets.short: give exactly one of `epochs` and `steps`"]),
         ("arms.scratch.trainable", "readout", ["arms.scratch", "would freeze random weights"]),
-        ("arms.residual-ref.trainable", "some", ["arms.residual-ref.trainable", "'all-but-embeddings'"]),
+        ("arms.residual-ref.trainable", "some", ["arms.residual-ref.trainable", "all-but-embeddings"]),
         ("arms.scratch.l2_sp", 0.1, ["arms.scratch", "`l2_sp` would pull towards random weights"]),
         ("arms.scratch.fidelities", "joint", ["arms.scratch", "give `replay: 0.5`"]),
         ("arms.scratch.replay", 1.5, ["arms.scratch.replay.fraction", "less than 1"]),
