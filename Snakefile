@@ -30,6 +30,7 @@ include: "rules/graphs.smk"
 include: "rules/atomref.smk"
 include: "rules/training.smk"
 include: "rules/scaling.smk"
+include: "rules/errors.smk"
 include: "rules/forgetting.smk"
 include: "rules/report.smk"
 

@@ -8,6 +8,8 @@ REPORT_FIGURES = [
     "references",
     "learning-curves",
     "convergence",
+    "errors-force",
+    "parity",
     "forgetting",
     "dynamics",
 ]
@@ -55,6 +57,7 @@ rule write_report:
         crossover="<results>/scaling/crossover.csv",
         multiplier="<results>/scaling/multiplier.csv",
         forgetting="<results>/forgetting/forgetting.csv",
+        errors="<results>/errors/errors.csv",
         figures=expand("<results>/figures/{figure}.svg", figure=REPORT_FIGURES),
         # stand in for an SVG that is too large for the page
         bitmaps=expand("<results>/figures/{figure}.png", figure=REPORT_FIGURES),

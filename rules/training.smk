@@ -77,6 +77,7 @@ rule evaluate_run:
     output:
         metrics=f"<results>/runs/{RUN}/metrics.json",
         predictions=f"<results>/runs/{RUN}/predictions.parquet",
+        errors=f"<results>/runs/{RUN}/errors.csv",
     log:
         f"<results>/logs/runs/{RUN}/evaluate.log",
     benchmark:

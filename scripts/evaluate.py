@@ -22,7 +22,7 @@ with logged(snakemake.log[0]):
     test = split[(split["fidelity"] == params.high) & (split["split"] == "test")]
     chosen = subset(pd.read_parquet(inputs.order), params.size)
     card = yaml.safe_load(Path(inputs.card).read_text())
-    metrics, predictions = evaluate_run(
+    metrics, predictions, errors = evaluate_run(
         {
             card["kept"]: load_potential(inputs.model, params.fidelity),
             card["other"]: load_potential(inputs.other, params.fidelity),
@@ -36,6 +36,7 @@ with logged(snakemake.log[0]):
         device=params.device,
     )
     predictions.to_parquet(snakemake.output.predictions)
+    errors.to_csv(snakemake.output.errors, index=False)
     facts = {key: card[key] for key in ("kept", "n_train", "n_materials", "n_val", "steps", "best_step")}
     if inputs.source:
         low = open_dataset(inputs.source[0])

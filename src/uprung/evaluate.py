@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from uprung.atomref import LeastSquares
 from uprung.dataset import Dataset
+from uprung.error_tables import error_table
 from uprung.potential.saved import Potential
 from uprung.predict import predict
 from uprung.references import Reference
@@ -70,11 +71,11 @@ def evaluate_run(
     baseline: Reference,
     targets: Sequence[str],
     device: str = "cpu",
-) -> tuple[dict[str, Any], pd.DataFrame]:
+) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
     """Test the checkpoints of a run.
 
     Args:
-        checkpoints: name (`last`, `val-loss`, ...) -> potential.
+        checkpoints: name (`last`, `val-loss`, ...) -> potential, the scored one first.
         dataset: graphs and labels.
         test: rows tested on.
         train: rows trained on, for which elements the run has seen.
@@ -84,12 +85,13 @@ def evaluate_run(
         device: where to predict.
 
     Returns:
-        Per checkpoint the mean errors over all test frames and over those whose elements were seen; and the
-        frame-wise table of all checkpoints with columns checkpoint, group, elements_seen.
+        Per checkpoint the mean errors over all test frames and over those whose elements were seen; the frame-wise
+        table of all checkpoints with columns checkpoint, group, elements_seen; and for the first checkpoint sums of
+        errors by element, kind of compound and size of the force (`uprung.error_tables.error_table`).
     """
     X = dataset.composition(test)
     seen = elements_seen(X, dataset.composition(train))
-    tables, metrics = [], dict[str, Any]()
+    tables, metrics, sums = [], dict[str, Any](), pd.DataFrame()
     for name, potential in checkpoints.items():
         found = predict(potential, dataset, test, targets=targets, device=device)
         table = frame_errors(found, dataset, test, targets=targets, baseline_energy=baseline.predict(X))
@@ -97,8 +99,10 @@ def evaluate_run(
             "all": mean_errors(table, targets),
             "elements_seen": mean_errors(table[seen], targets),
         }
+        if not len(sums):
+            sums = error_table(found, dataset, test, targets)
         tables.append(table.assign(checkpoint=name, group=groups, elements_seen=seen))
-    return metrics, pd.concat(tables, ignore_index=True)
+    return metrics, pd.concat(tables, ignore_index=True), sums
 
 
 def source_errors(

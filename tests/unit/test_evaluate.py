@@ -131,7 +131,7 @@ def test_evaluation_of_a_run(model: CHGNet, dataset: Dataset) -> None:
     values = np.arange(1.0, 95.0)
     baseline = Reference(values, np.full(94, np.nan), np.ones(94, dtype=np.int64), np.full(94, "fit"), "x")
     other = new_chgnet(0)
-    metrics, frames = evaluate_run(
+    metrics, frames, sums = evaluate_run(
         {"last": [model], "val-loss": [other]},
         dataset,
         test=test,
@@ -156,6 +156,10 @@ def test_evaluation_of_a_run(model: CHGNet, dataset: Dataset) -> None:
         reference = np.abs(X @ values - dataset.energy[test]).mean()
         assert metrics[name]["all"]["energy"]["baseline"] == pytest.approx(reference)
     assert metrics["last"] != metrics["val-loss"]
+    of_kinds = sums[(sums["by"] == "kind") & (sums["target"] == "energy")]
+    scored = frames[frames["checkpoint"] == "last"]
+    assert of_kinds["absolute"].sum() == pytest.approx(scored["energy_abs"].sum())
+    assert of_kinds["n"].sum() == scored["energy_n"].sum()
 
 
 def test_forgetting_takes_away_what_is_linear_in_composition_only(model: CHGNet, dataset: Dataset) -> None:

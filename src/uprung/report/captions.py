@@ -14,6 +14,17 @@ REFERENCES = (
 )
 
 
+ERRORS_BY_FORCE = (
+    "Force errors at the largest training-set size against the size of the labelled force, all seeds together: mean "
+    "absolute error of a component, and the slope of predicted on labelled components through the origin. A slope "
+    "below 1 means that the network is too soft there."
+)
+PARITY = (
+    "Predicted against labelled energies of the test frames at the largest training-set size, first seed, a panel per "
+    "arm. The dashed line is equality; frames with elements that the run has not seen are included."
+)
+
+
 def shift(kind: str, pair: str, low: str, high: str) -> str:
     """Return the caption of one figure about the energy shift of a pair."""
     return {

@@ -67,6 +67,19 @@ def curves_table() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def errors_of(curves: pd.DataFrame) -> pd.DataFrame:
+    """Return a breakdown of errors that goes with a table of curves."""
+    runs = curves[["budget", "arm", "size"]].drop_duplicates()
+    keys = [
+        ("kind", "oxide", "energy"),
+        ("element", "8", "energy"),
+        ("element", "14", "energy"),
+        ("force", "0.1", "force"),
+    ]
+    parts = [runs.assign(by=by, key=key, target=target, n=40, mae=0.0456, slope=0.9) for by, key, target in keys]
+    return pd.concat(parts)
+
+
 def metrics_of(curves: pd.DataFrame) -> list[tuple[dict[str, Any], dict[str, Any]]]:
     """Return metrics of runs that go with a table of curves."""
     found = []
@@ -111,6 +124,7 @@ def write_files(folder: Path) -> dict[str, Any]:
         "scaling/laws": laws,
         "scaling/crossover": crossovers(curves, laws, scratch="scratch"),
         "scaling/multiplier": data_multiplier(curves, scratch="scratch"),
+        "errors/errors": errors_of(curves),
         "forgetting/forgetting": forgetting_table(metrics_of(curves), ["energy", "force"]),
     }
     for name, table in tables.items():
@@ -152,7 +166,7 @@ def write_files(folder: Path) -> dict[str, Any]:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / f"{name}.json").write_text(json.dumps(content))
     names = [*(f"dimers-{kind}" for kind in FIGURES), "references", "learning-curves", "convergence"]
-    names += ["forgetting", "dynamics"]
+    names += ["forgetting", "dynamics", "errors-force", "parity"]
     for name in names:
         figure, (axis,) = new_figure(width=2, height=1)
         axis.plot([0, 1], [0, 1], "o")
@@ -168,6 +182,7 @@ def write_files(folder: Path) -> dict[str, Any]:
         "shifts": [f"{at}/analysis/dimers/shift.csv"],
         "references": f"{at}/references/references.csv",
         **{name: f"{at}/scaling/{name}.csv" for name in ("curves", "laws", "crossover", "multiplier")},
+        "errors": f"{at}/errors/errors.csv",
         "forgetting": f"{at}/forgetting/forgetting.csv",
         "figures": [f"{at}/figures/{name}.svg" for name in names],
         "cards": [f"{at}/card.json"] * 24,
@@ -246,7 +261,7 @@ def test_page_is_well_formed_and_self_contained(html: str) -> None:
 
 def test_figures_have_captions_and_text_for_those_who_do_not_see_them(html: str) -> None:
     reader = Reader(html)
-    assert reader.tags["figure"] == reader.tags["figcaption"] == len(FIGURES) + 5
+    assert reader.tags["figure"] == reader.tags["figcaption"] == len(FIGURES) + 7
     assert len(re.findall(r'<svg[^>]*role="img" aria-label="[^"]{20,}"', html)) == reader.tags["svg"]
     assert reader.tags["caption"] == reader.tags["table"]
 
@@ -268,6 +283,9 @@ def test_page_says_what_the_study_file_and_the_tables_say(html: str) -> None:
         "cdcdcdcd",
         "snakemake --cores all --configfile small.yaml",
         "converged points at 0 distinct size(s); a power law needs 3",
+        "by kind of compound in meV/atom, n = 800, all seeds together",
+        "oxide 40 values",
+        "Si 40 values",
         "on 30 held-out frames of lo in meV/atom, after what is linear in composition was taken away",
         "2 frames with elements in no training frame left out.",
         "12.3 raw 2,000",
