@@ -120,6 +120,7 @@ rule split:
         low=f"<results>/frames/{STUDY.low}/manifest.json",
         high=f"<results>/frames/{STUDY.high}/manifest.json",
         pairs=f"<results>/pairs/{STUDY.transfer.pair}/pairs.parquet",
+        pretraining=PRETRAINING_MATERIALS,
     output:
         table="<results>/split/split.parquet",
         manifest="<results>/split/manifest.json",

@@ -226,6 +226,20 @@ def unit_names(train: pd.DataFrame, draw: Literal["material", "frame"]) -> pd.Se
     return (train["material_id"] if draw == "material" else train["frame_id"]).astype(str)
 
 
+def pretraining_share(split: pd.DataFrame, fidelity: str, known: frozenset[str] | None) -> dict[str, Any]:
+    """Return how many test materials of a fidelity the pretraining set holds; None where that is not known.
+
+    Args:
+        split: the split table.
+        fidelity: whose test.
+        known: material ids of the pretraining set, None if nobody said.
+    """
+    test = split.loc[(split["fidelity"] == fidelity) & (split["split"] == "test"), "material_id"].astype(str)
+    materials = set(test)
+    inside = None if known is None else len(materials & known)
+    return {"test_materials": len(materials), "in_pretraining": inside}
+
+
 def training_order(
     train: pd.DataFrame,
     *,

@@ -26,6 +26,11 @@ class Transfer(Section):
     pretrained: Literal["chgnet-0.3.0", "chgnet-r2scan"] = Field(
         default="chgnet-0.3.0", description="Checkpoint of the pretrained arms, shipped in the chgnet package."
     )
+    pretraining_materials: str | None = Field(
+        default=None,
+        description="Text file with the material id of every structure that the checkpoint was pretrained on, one per "
+        "line; the report then says which share of the test materials is among them. Default: unknown.",
+    )
     targets: Annotated[list[Target], AfterValidator(unique)] = Field(
         default=["energy", "force", "stress", "magmom"],
         min_length=1,

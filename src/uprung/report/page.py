@@ -260,6 +260,7 @@ def _limits(study: Study, results: Results) -> list[str]:
     everyone = curves[curves["population"] == "all"]
     return [
         *limits.split_limits(study.split["group"], int(everyone["n_test"].max())),
+        *limits.pretraining_limits(results.split["pretraining"], study.pretrained, study.arms),
         *limits.seed_limits(curves["seed"].nunique()),
         *limits.exclusion_limits(results.split, study.high),
         *limits.convergence_limits(curves),

@@ -151,6 +151,7 @@ def write_files(folder: Path) -> dict[str, Any]:
         "split/manifest": {
             "counts": [*counts, {"fidelity": "hi", "split": "excluded", "frames": 1, "groups": 1}],
             "excluded": excluded,
+            "pretraining": {"test_materials": 40, "in_pretraining": None},
         },
         "analysis/dimers/summary": {"importance": ""},
         "card": {
@@ -304,6 +305,12 @@ def test_another_study_gets_other_words(results: Results) -> None:
     assert "by a keyed hash of their chemical system" in text
     nothing = replace(results, split=results.split | {"excluded": []})
     assert "No frame was excluded" in Reader(render(nothing)).text
+
+
+def test_share_of_test_materials_that_pretraining_has_seen(results: Results, html: str) -> None:
+    assert "Whether chgnet-0.3.0 was pretrained on the test materials is unknown" in Reader(html).text
+    known = replace(results, split=results.split | {"pretraining": {"test_materials": 40, "in_pretraining": 30}})
+    assert "30 of 40 test materials (75 %) were in the pretraining set" in Reader(render(known)).text
 
 
 def test_study_without_scratch_arm_is_a_page_too(results: Results) -> None:
