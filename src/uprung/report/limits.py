@@ -58,8 +58,8 @@ def pretraining_limits(pretraining: Mapping[str, Any], pretrained: str, arms: Ma
             "transfer only. transfer.pretraining_materials names a list of them."
         ]
     return [
-        f"{inside:,} of {plural(total, 'test material')} ({100 * inside / max(total, 1):.0f} %) were in the pretraining "
-        f"set of {pretrained}, at the source fidelity; for them the test is held out from the transfer only."
+        f"{inside:,} of {plural(total, 'test material')} ({100 * inside / max(total, 1):.0f} %) were in the "
+        f"pretraining set of {pretrained}, at the source fidelity; for them the test is held out from the transfer only."
     ]
 
 
