@@ -59,7 +59,7 @@ def pretraining_limits(pretraining: Mapping[str, Any], pretrained: str, arms: Ma
         ]
     return [
         f"{inside:,} of {plural(total, 'test material')} ({100 * inside / max(total, 1):.0f} %) were in the "
-        f"pretraining set of {pretrained}, at the source fidelity; for them the test is held out from the transfer only."
+        f"pretraining set of {pretrained}, at the source fidelity; for them the test is held out from transfer only."
     ]
 
 
