@@ -16,6 +16,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from uprung.figures import style
 
 GREY = "#777777"
+SLOPES_FROM = 0.1  # eV/Å; the slope on smaller forces is that of the error
 
 
 def errors_by_force(table: pd.DataFrame, *, arm_labels: Mapping[str, str]) -> Figure:
@@ -38,7 +39,8 @@ def errors_by_force(table: pd.DataFrame, *, arm_labels: Mapping[str, str]) -> Fi
             runs = runs.assign(x=runs["key"].astype(float).map(position)).sort_values("x")
             look: dict[str, Any] = {"color": style.COLOURS[k], "marker": style.MARKERS[k], "ms": 4, "lw": 1}
             axes[0].plot(runs["x"], runs["mae"] * 1e3, **look)
-            axes[1].plot(runs["x"], runs["slope"], **look)
+            large = runs[runs["key"].astype(float) >= SLOPES_FROM]
+            axes[1].plot(large["x"], large["slope"], **look)
         counts = here.groupby("key")["n"].max()
         names = [f"{value:g}–{end:g}" for value, end in pairwise(lower)] + [f"> {lower[-1]:g}"]
         for axis in axes:
@@ -48,9 +50,10 @@ def errors_by_force(table: pd.DataFrame, *, arm_labels: Mapping[str, str]) -> Fi
         axes[0].set(yscale="log", title="Error of a component", ylabel="MAE (meV/Å)")
         axes[0].yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.6g}"))
         axes[1].axhline(1, color=GREY, ls="--", lw=0.9)
-        low, high = here["slope"].quantile([0.05, 0.95])
-        axes[1].set(title="Softness", ylabel="slope of predicted on labelled")
-        axes[1].set_ylim(min(0.5, low - 0.1), max(1.2, high + 0.1))
+        slopes = here.loc[here["key"].astype(float) >= SLOPES_FROM, "slope"].dropna()
+        axes[1].set(title="Softness", ylabel="slope of predicted on labelled", xlim=axes[0].get_xlim())
+        if len(slopes):
+            axes[1].set_ylim(min(0.5, slopes.min() - 0.1), max(1.2, slopes.max() + 0.1))
         few = [str(value) for value in counts.index[counts < 30]]
         if few:
             figure.supxlabel(f"fewer than 30 components: from {', '.join(few)} eV/Å", fontsize=7, color=GREY)

@@ -17,7 +17,7 @@ REFERENCES = (
 ERRORS_BY_FORCE = (
     "Force errors at the largest training-set size against the size of the labelled force, all seeds together: mean "
     "absolute error of a component, and the slope of predicted on labelled components through the origin. A slope "
-    "below 1 means that the network is too soft there."
+    "below 1 means that the network is too soft there; none is given below 0.1 eV/Å."
 )
 PARITY = (
     "Predicted against labelled energies of the test frames at the largest training-set size, first seed, a panel per "
