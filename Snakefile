@@ -2,7 +2,7 @@
 
 snakemake --cores all                                   the demo study
 snakemake --cores all --configfile config/solids.yaml   another study
-snakemake --cores 4 atomref                             one stage: data analysis atomref graphs train scaling forgetting report
+snakemake --cores 4 atomref                             one stage: data analysis atomref graphs train scaling forgetting softening report
 """
 
 from snakemake.utils import min_version
@@ -32,6 +32,7 @@ include: "rules/training.smk"
 include: "rules/scaling.smk"
 include: "rules/errors.smk"
 include: "rules/forgetting.smk"
+include: "rules/softening.smk"
 include: "rules/report.smk"
 
 
@@ -44,6 +45,7 @@ localrules:
     train,
     scaling,
     forgetting,
+    softening,
     report,
 
 

@@ -227,3 +227,31 @@ def fraction_softened(table: pd.DataFrame, *, resamples: int, seed: int) -> dict
     tail = 50 * (1 - CONFIDENCE)
     low, high = np.percentile(soft[draws].mean(axis=1), [tail, 100 - tail])
     return {"share": float(soft.mean()), "low": float(low), "high": float(high), "materials": len(soft)}
+
+
+def forces_of(
+    label: NDArray[np.floating],
+    predicted: Floats,
+    counts: NDArray[np.int64],
+    material: NDArray[np.object_],
+    group: NDArray[np.object_],
+) -> tuple[Forces, int]:
+    """Return the forces of frames as one table, without frames that have no labels, and how many those are.
+
+    Args:
+        label: (A, 3), NaN where a frame has no forces.
+        predicted: (A, 3).
+        counts: (n,) atoms of each frame.
+        material: (n,) names.
+        group: (n,) kinds of frames.
+    """
+    frame = np.repeat(np.arange(len(counts)), counts)
+    known = np.isfinite(label).all(axis=1)
+    forces = Forces(
+        np.asarray(label, dtype=np.float64)[known],
+        predicted[known],
+        frame[known],
+        material[frame][known],
+        group[frame][known],
+    )
+    return forces, len(counts) - len(np.unique(frame[known]))

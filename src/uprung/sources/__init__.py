@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from uprung.frames import Frame, Rejected
-from uprung.sources import ase_files, diatomics, elements, mp_json, solids, table, vasprun
+from uprung.sources import ase_files, diatomics, elements, mlearn, mp_json, solids, table, vasprun
 from uprung.sources.work import WorkTest, checked
 
 Records = Iterator[Frame | Rejected]
@@ -23,6 +23,7 @@ FIXED: dict[str, Callable[[Path, str], Records]] = {
     "diatomics": diatomics.read,
     "solids": solids.read,
     "elements": elements.read,
+    "mlearn": mlearn.read,
     "frames": table.read,
 }
 #: Readers that state the label scale of a published set, unless another one is given.
