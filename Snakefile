@@ -2,7 +2,7 @@
 
 snakemake --cores all                                   the demo study
 snakemake --cores all --configfile config/solids.yaml   another study
-snakemake --cores 4 atomref                             one stage: data analysis atomref graphs train scaling forgetting softening report
+snakemake --cores 4 atomref                             one stage: data analysis atomref graphs train scaling softening report
 """
 
 from snakemake.utils import min_version

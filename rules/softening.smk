@@ -1,4 +1,14 @@
-"""Softening: forces of the checkpoints and of every trained network against those of frames far from equilibrium."""
+"""Softening: forces of the checkpoints and of trained networks against those of frames far from equilibrium."""
+
+SOFTENED_SIZES = {"none": [], "largest": [*SIZES][-1:], "all": [*SIZES]}
+SOFTENED = expand(
+    f"<results>/softening/{{evalset}}/runs/{RUN}",
+    budget=STUDY.budgets,
+    arm=STUDY.arms,
+    size=SOFTENED_SIZES[STUDY.softening.runs],
+    seed=STUDY.seeds,
+    allow_missing=True,
+)
 
 
 rule evalset_frames:
@@ -55,7 +65,8 @@ rule soften_model:
         graphs="<results>/softening/{evalset}/graphs/manifest.json",
         run=[],
     output:
-        "<results>/softening/{evalset}/models/{model}.csv",
+        table="<results>/softening/{evalset}/models/{model}.csv",
+        forces="<results>/softening/{evalset}/models/{model}.parquet",
     log:
         "<results>/logs/softening/{evalset}/models/{model}.log",
     benchmark:
@@ -86,7 +97,8 @@ use rule soften_model as soften_run with:
         graphs="<results>/softening/{evalset}/graphs/manifest.json",
         run=[f"<results>/runs/{RUN}/model.pth.tar"],
     output:
-        f"<results>/softening/{{evalset}}/runs/{RUN}.csv",
+        table=f"<results>/softening/{{evalset}}/runs/{RUN}.csv",
+        forces=f"<results>/softening/{{evalset}}/runs/{RUN}.parquet",
     log:
         f"<results>/logs/softening/{{evalset}}/runs/{RUN}.log",
     benchmark:
@@ -109,15 +121,15 @@ rule plot_softening:
             model=STUDY.softening.models,
             allow_missing=True,
         ),
-        runs=(
-            [
-                run.replace("<results>/runs", "<results>/softening/{evalset}/runs")
-                + ".csv"
-                for run in RUNS
-            ]
-            if STUDY.softening.runs
-            else []
-        ),
+        runs=[f"{run}.csv" for run in SOFTENED],
+        clouds=[
+            *expand(
+                "<results>/softening/{evalset}/models/{model}.parquet",
+                model=STUDY.softening.models,
+                allow_missing=True,
+            ),
+            *[f"{run}.parquet" for run in SOFTENED],
+        ],
         sizes="<results>/split/sizes.csv",
     output:
         table="<results>/softening/{evalset}/softening.csv",
@@ -131,8 +143,16 @@ rule plot_softening:
             category="Softening",
             labels={"figure": "slopes against n, {evalset}"},
         ),
-        png="<results>/figures/softening-{evalset}.png",
-        sizes_png="<results>/figures/softening-{evalset}-sizes.png",
+        parity=report(
+            "<results>/figures/softening-{evalset}-parity.svg",
+            category="Softening",
+            labels={"figure": "predicted against labelled forces, {evalset}"},
+        ),
+        png=expand(
+            "<results>/figures/softening-{evalset}{figure}.png",
+            figure=["", "-sizes", "-parity"],
+            allow_missing=True,
+        ),
     log:
         "<results>/logs/softening/{evalset}/figures.log",
     benchmark:

@@ -10,7 +10,7 @@ from uprung.logs import logged
 from uprung.potential.checkpoint import load_chgnet
 from uprung.potential.saved import load_potential
 from uprung.predict import predict
-from uprung.softening import forces_of, softening_table
+from uprung.softening import cloud, forces_of, softening_table
 
 with logged(snakemake.log[0]):
     params = snakemake.params
@@ -33,4 +33,5 @@ with logged(snakemake.log[0]):
         about["run_type"].to_numpy(dtype=object),
     )
     found = softening_table(forces, resamples=params.bootstrap, seed=0)
-    found.to_csv(snakemake.output[0], index=False)
+    found.to_csv(snakemake.output.table, index=False)
+    cloud(forces, np.array(dataset.graphs.keys, dtype=object)).to_parquet(snakemake.output.forces, index=False)

@@ -61,6 +61,19 @@ class Forces:
         )
 
 
+def cloud(forces: Forces, frame_ids: NDArray[np.object_]) -> pd.DataFrame:
+    """Return the forces as a table: frame_id, material, group, label_x … label_z, predicted_x … predicted_z (eV/Å).
+
+    Args:
+        forces: of some frames.
+        frame_ids: names of all frames, at the numbers in `forces.frame`.
+    """
+    names = {"frame_id": frame_ids[forces.frame], "material": forces.material, "group": forces.group}
+    sides = (("label", forces.label), ("predicted", forces.predicted))
+    values = {f"{side}_{axis}": value[:, k] for side, value in sides for k, axis in enumerate("xyz")}
+    return pd.DataFrame(names | {name: value.astype(np.float32) for name, value in values.items()})
+
+
 def statistics(label: Floats, predicted: Floats) -> dict[str, float]:
     """Return the statistics of a cloud of force components.
 
@@ -190,7 +203,10 @@ def bootstrap(forces: Forces, *, resamples: int, seed: int) -> dict[str, tuple[f
         ]
     )
     tail = 50 * (1 - CONFIDENCE)
-    ends = {name: np.nanpercentile(value, [tail, 100 - tail]) for name, value in values.items()}
+    ends = {
+        name: np.nanpercentile(value, [tail, 100 - tail]) if np.isfinite(value).any() else (np.nan, np.nan)
+        for name, value in values.items()
+    }
     return {name: (float(low), float(high)) for name, (low, high) in ends.items()}
 
 

@@ -36,9 +36,9 @@ class Source(Section):
         "vasprun",
     ] = Field(
         description="Reader: `diatomics`, `solids`, `elements` and `mlearn` are the embedded data sets; `frames` is a "
-        "Parquet file or folder that already has the columns of the frames table; `mptrj`, `mp-r2scan`, `matpes`, `mp-aloe`, "
-        "`wbm-high-energy` (JSON) and `omat` (OMat24, sAlex) are published sets; `ase` is extended XYZ or an ASE "
-        "database; `vasprun` is a vasprun.xml or a folder of runs. See docs/data-sources.md."
+        "Parquet file or folder that already has the columns of the frames table; `mptrj`, `mp-r2scan`, `matpes`, "
+        "`mp-aloe`, `wbm-high-energy` (JSON) and `omat` (OMat24, sAlex) are published sets; `ase` is extended XYZ or "
+        "an ASE database; `vasprun` is a vasprun.xml or a folder of runs. See docs/data-sources.md."
     )
     file: str = Field(description="Path of a file or folder, relative to the folder in which Snakemake runs.")
     label_scale: str | None = Field(

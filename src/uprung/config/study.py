@@ -59,7 +59,9 @@ class Softening(Section):
     models: Annotated[list[Checkpoint], AfterValidator(unique)] = Field(
         default=["chgnet-0.3.0", "chgnet-r2scan"], description="Checkpoints shipped in the chgnet package."
     )
-    runs: bool = Field(default=True, description="Every trained network of the study as well.")
+    runs: Literal["none", "largest", "all"] = Field(
+        default="largest", description="Trained networks of the study: none, those of the last of `sizes`, all."
+    )
     bootstrap: int = Field(default=500, ge=100, description="Resamples over frames and materials.")
 
 

@@ -1,7 +1,7 @@
 """PBE trajectories of Li, Si, Mo and Ge far from equilibrium (Zuo et al., J. Phys. Chem. A 124, 731 (2020)).
 
-A file is a JSON list of structures with outputs. Stresses are not read: the order of their shear components differs from
-one group of frames to another, and some contradict the energies (see data/mlearn/README.md). No moments.
+A file is a JSON list of structures with outputs. Stresses are not read: the order of their shear components differs
+from one group of frames to another, and some contradict the energies (see data/mlearn/README.md). No moments.
 """
 
 from __future__ import annotations
