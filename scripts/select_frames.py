@@ -5,7 +5,8 @@ from pathlib import Path
 
 from uprung.config.base import parse_elements
 from uprung.config.data import Fidelity, MaterialsProject
-from uprung.frames import sha256, write_frames
+from uprung.files import sha256
+from uprung.frames.intake import write_frames
 from uprung.logs import logged
 from uprung.sources.materials_project.corrections import mp2020
 from uprung.sources.materials_project.filters import Filters, Tolerance

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from uprung.config.base import parse_elements
 from uprung.config.data import Fidelity
-from uprung.frames import sha256, write_frames
+from uprung.files import sha256
+from uprung.frames.intake import write_frames
 from uprung.logs import logged
 from uprung.sources import open_source
 

@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from uprung.config.base import SYMBOLS
 from uprung.config.training import Budget, Training
 from uprung.dataset import Dataset, rows_of
-from uprung.frames import sha256
+from uprung.files import sha256
 from uprung.logs import progress
 from uprung.losses import error_sums, label_counts, loss_sums, pairs_of
 from uprung.potential.checkpoint import save_chgnet

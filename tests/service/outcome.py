@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow.parquet as pq
 from world import FREE_MINUS_E0, Calculation, World
 
-from uprung.frames import Frames, read_frames, write_frames
+from uprung.frames.intake import write_frames
+from uprung.frames.table import Frames, read_frames
 from uprung.sources.materials_project.materials import Options
 from uprung.sources.materials_project.pull import pull
 from uprung.sources.materials_project.select import Selection

@@ -14,7 +14,7 @@ from outcome import account, pull_into, pulled, select
 from servers import Service
 from world import Material, World, calculation, tables, trajectory
 
-from uprung.frames import FramesError
+from uprung.frames.schema import FramesError
 from uprung.sources.materials_project.filters import Filters
 from uprung.sources.materials_project.parts import PullError
 

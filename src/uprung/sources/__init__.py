@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from uprung.frames import Frame, Rejected
+from uprung.frames.schema import Frame, Rejected
 from uprung.sources import ase_files, diatomics, elements, mp_json, solids, table, vasprun
 from uprung.sources.work import WorkTest, checked
 

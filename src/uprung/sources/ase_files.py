@@ -21,7 +21,7 @@ import numpy as np
 import orjson
 from ase.units import GPa
 
-from uprung.frames import Floats, Frame, FramesError, Rejected
+from uprung.frames.schema import Floats, Frame, FramesError, Rejected
 from uprung.sources.common import (
     UnusableError,
     flat,

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from uprung.frames import FramesError
+from uprung.frames.schema import FramesError
 
 LMDB_MAGIC = 0xBEEFC0DE
 #: What reading a damaged compressed stream raises.

@@ -17,7 +17,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from uprung.frames import FramesError, Rejected
+from uprung.frames.schema import FramesError, Rejected
 from uprung.sources.files import expect, open_bytes
 
 CHUNK = 1 << 22

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from uprung.frames import SCHEMA, Frame, FramesError
+from uprung.frames.schema import SCHEMA, Frame, FramesError
 
 
 def read(path: Path, functional: str) -> Iterator[Frame]:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from uprung.frames import Floats, Frame, FramesError, Rejected
+from uprung.frames.schema import Floats, Frame, FramesError, Rejected
 from uprung.sources.common import NUMBERS, UnusableError, formula_of, same_functional
 from uprung.sources.files import expect, open_bytes
 

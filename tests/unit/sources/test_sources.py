@@ -13,7 +13,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from factories import DATA, make_frame, table_of
 
-from uprung.frames import Frame, FramesError, problem, read_frames, write_frames
+from uprung.frames.intake import write_frames
+from uprung.frames.schema import Frame, FramesError, problem
+from uprung.frames.table import read_frames
 from uprung.sources import READERS
 
 DIMERS = DATA / "diatomics" / "diatomics-dft.json.gz"

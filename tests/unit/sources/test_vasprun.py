@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from layouts import SCALE, assert_row_is, crystal, imported, survives, vasprun_text
 
-from uprung.frames import FramesError, Rejected
+from uprung.frames.schema import FramesError, Rejected
 from uprung.sources import READERS
 
 REAL = Path(ase.__file__).parent / "test" / "testdata" / "vasp"

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from uprung.frames import Frame, problem
+from uprung.frames.schema import Frame, problem
 from uprung.sources.materials_project import filters as rules
 from uprung.sources.materials_project.entries import SAME
 from uprung.sources.materials_project.filters import Candidate, Filters

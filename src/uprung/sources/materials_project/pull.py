@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from uprung.frames import write_json
+from uprung.files import write_json
 from uprung.logs import progress
 from uprung.sources.materials_project import tables
 from uprung.sources.materials_project.entries import KEYS, RUN_TYPES, wanted_entries

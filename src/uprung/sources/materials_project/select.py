@@ -18,7 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from uprung.frames import Frame, FramesError, Rejected, sha256
+from uprung.files import sha256
+from uprung.frames.schema import Frame, FramesError, Rejected
 from uprung.logs import progress
 from uprung.sources.materials_project import entries
 from uprung.sources.materials_project.buckets import Buckets, Rows
