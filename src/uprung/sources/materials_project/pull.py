@@ -149,6 +149,7 @@ def _pull_table(table: Pin, journal: Journal, release: str, patience: Patience) 
         raise PullError(f"table {table.name}: {read} rows pulled, but the table has {expected}")
     return {
         "rows": sum(file.rows for file in files),
+        "rows_deleted": sum(file.stored - file.rows for file in files),  # by deletion vectors: in the files only
         "rows_of_other_releases": sum(file.rows for file in files) - expected,
         "rows_pulled": read,
         "rows_kept": sum(entry["rows"] for entry in entries),
