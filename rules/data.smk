@@ -39,6 +39,7 @@ rule pulled_frames:
         fidelity=one_of(PULLED),
     conda:
         "../envs/materials-project.yaml"
+    threads: 4
     resources:
         mem_mb=8000,
         runtime=1440,

@@ -30,6 +30,7 @@ with logged(snakemake.log[0]):
         ),
         scratch=Path(snakemake.params.scratch.format(fidelity=snakemake.wildcards.fidelity)),
         listing=target.with_name("not_used.parquet"),
+        processes=snakemake.threads,
     )
     write_frames(
         [(checked(selection.records(), work, pulled), parse_elements(wanted.exclude_elements))],

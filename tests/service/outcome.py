@@ -50,7 +50,7 @@ def pull_into(folder: Path, **options: Any) -> Path:
     return folder / "manifest.json"
 
 
-def select(folder: Path, functional: str, **options: Any) -> Outcome:
+def select(folder: Path, functional: str, *, processes: int = 1, **options: Any) -> Outcome:
     """Return the frames of a functional in what was pulled."""
     place = folder / "frames" / functional
     selection = Selection(
@@ -58,6 +58,7 @@ def select(folder: Path, functional: str, **options: Any) -> Outcome:
         Options(functional, **options),
         scratch=folder / "scratch",
         listing=place / "not_used.parquet",
+        processes=processes,
     )
     work = WorkTest()
     records = checked(selection.records(), work, folder)

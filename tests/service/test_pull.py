@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from deletion_vectors import delete_rows
 from emmet.core.arrow import arrowize
 from emmet.core.trajectory import RelaxTrajectory
-from deletion_vectors import delete_rows
 from outcome import account, pull_into, pulled, select
 from servers import Service
 from world import Material, World, calculation, tables, trajectory
@@ -329,3 +329,14 @@ def test_a_deletion_vector_that_does_not_fit_is_refused(service: Service, tmp_pa
     delete_rows(service, "tasks", ".parquet", [40])
     with pytest.raises(PullError, match="Deletion vector mask length 41 exceeds numRecords 18"):
         pull_into(tmp_path)
+
+
+def test_several_processes_select_what_one_selects(service: Service, world: World, tmp_path: Path) -> None:
+    world.task(3_000_010).steps[1] = world.task(3_000_010).steps[2]
+    world.materials[3].deprecated = True
+    service.load(world)
+    one = pulled(tmp_path)
+    account(world, one)
+    assert {item["stage"] for item in one.listed} == {"duplicate", "deprecated"}
+    two = select(tmp_path, "PBE", processes=2)
+    assert (two.manifest, two.listed) == (one.manifest, one.listed)  # with the hashes of the parts

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from uprung.files import write_json
-from uprung.logs import progress
+from uprung.logs import LINES, progress
 from uprung.sources.materials_project import tables
 from uprung.sources.materials_project.entries import KEYS, RUN_TYPES, wanted_entries
 from uprung.sources.materials_project.parts import Journal, PullError, once, only_one, part_name, write_part
@@ -132,7 +132,7 @@ def _pull_table(table: Pin, journal: Journal, release: str, patience: Patience) 
             "name another in materials_project.db_version"
         )
     entries = list[dict[str, Any]]()
-    with progress(sum(file.rows for file in wanted), f"pulling {table.name}", "row") as bar:
+    with progress(sum(file.rows for file in wanted), f"pulling {table.name}", "row", every=LINES) as bar:
         for file in wanted:
             unit = _unit(table, file)
             entry = journal.finished(unit)

@@ -20,9 +20,10 @@ import pyarrow.parquet as pq
 
 from uprung.files import sha256
 from uprung.frames.schema import Frame, FramesError, Rejected
-from uprung.logs import progress
+from uprung.logs import LINES, progress
 from uprung.sources.materials_project import entries
 from uprung.sources.materials_project.buckets import Buckets, Rows
+from uprung.sources.materials_project.chunks import cut, reader
 from uprung.sources.materials_project.ids import parse, spell
 from uprung.sources.materials_project.materials import (
     FAULTS,
@@ -32,7 +33,6 @@ from uprung.sources.materials_project.materials import (
     MaterialData,
     Options,
     Result,
-    read_material,
 )
 
 ROWS_PER_BUCKET = 4_000
@@ -96,7 +96,7 @@ class Account:
 class Selection:
     """The frames of one functional in what was pulled."""
 
-    def __init__(self, manifest: Path, options: Options, *, scratch: Path, listing: Path) -> None:
+    def __init__(self, manifest: Path, options: Options, *, scratch: Path, listing: Path, processes: int = 1) -> None:
         """Prepare, without reading anything.
 
         Args:
@@ -104,10 +104,11 @@ class Selection:
             options: functional, filters, what is excluded.
             scratch: folder for the buckets, emptied afterwards.
             listing: Parquet file of everything that is not used.
+            processes: how many read materials at the same time; the result is the same.
         """
         self.pulled = json.loads(manifest.read_text())
         self.state = manifest.parent / self.pulled["state"]
-        self.options, self.scratch, self.listing = options, scratch, listing
+        self.options, self.scratch, self.listing, self.processes = options, scratch, listing, processes
         self.run_types = FUNCTIONALS[options.functional][0]
         self.account, self.notes = Account(), dict[str, Any]()
 
@@ -126,14 +127,10 @@ class Selection:
             for name, key in (("tasks", "task_id"), ("trajectories", "identifier")):
                 orphans = self._distribute(name, key, owner, n_buckets)
                 yield from self._list(writer, orphans)
-            with progress(n_buckets, f"reading {self.options.functional}", "bucket") as bar:
-                for bucket in range(n_buckets):
-                    own = [m for m in materials.values() if m.number % n_buckets == bucket]
-                    for result in self._read_bucket(bucket, own, owner):
-                        self.account.add(result)
-                        yield from result.frames
-                        yield from self._list(writer, result.dropped)
-                    bar.update()
+            for result in self._results(list(materials.values()), n_buckets):
+                self.account.add(result)
+                yield from result.frames
+                yield from self._list(writer, result.dropped)
         aside.replace(self.listing)
         self.account.check()
 
@@ -241,22 +238,16 @@ class Selection:
             self.account.drop(item)
         return orphans
 
-    def _read_bucket(
-        self, bucket: int, materials: Sequence[MaterialData], owner: dict[int, tuple[str, int] | str]
-    ) -> Iterator[Result]:
-        """Yield the results of a bucket's materials."""
-        tables = {name: Rows.read(self.scratch, name, bucket, key) for name, key in _IDS.items()}
-        for material in materials:
-            for number in material.listed:
-                for row in tables["tasks"].rows(number)[:1]:
-                    material.tasks[number] = row
-                if found := tables["trajectories"].rows(number):
-                    material.trajectories[number] = found
-            yield read_material(material, self.options)
-            material.tasks.clear()
-            material.trajectories.clear()
-        for rows in tables.values():
-            rows.remove()
+    def _results(self, materials: Sequence[MaterialData], n_buckets: int) -> Iterator[Result]:
+        """Yield the results of all materials, bucket by bucket."""
+        what = f"reading {self.options.functional}"
+        with reader(self.processes) as read, progress(len(materials), what, "material", every=LINES) as bar:
+            for bucket in range(n_buckets):
+                own = [material for material in materials if material.number % n_buckets == bucket]
+                rows = [Rows.read(self.scratch, name, bucket, key) for name, key in _IDS.items()]
+                for results in read(cut(own, *rows), self.options):
+                    yield from results
+                    bar.update(len(results))
 
     def _list(self, writer: pq.ParquetWriter, dropped: Sequence[Dropped]) -> Iterator[Rejected]:
         if dropped:
