@@ -55,6 +55,7 @@ rule pulled_frames:
         code=code_digest(
             "uprung.sources.materials_project.select",
             "uprung.sources.materials_project.corrections",
+            "uprung.sources.materials_project.validation",
         ),
     message:
         "Selecting {wildcards.fidelity}: what was pulled into the frames table"

@@ -57,7 +57,7 @@ def select(folder: Path, functional: str, *, processes: int = 1, **options: Any)
         folder / "manifest.json",
         Options(functional, **options),
         scratch=folder / "scratch",
-        listing=place / "not_used.parquet",
+        listings=place,
         processes=processes,
     )
     work = WorkTest()

@@ -39,8 +39,9 @@ def write_parts(frames: Iterator[Frame], folder: Path) -> Iterator[dict[str, Any
 
 
 def _open(target: Path) -> pq.ParquetWriter:
-    floats = [f"{f.name}.list.element" for f in SCHEMA if pa.types.is_list(f.type) and f.name != "Z"]
-    plain = [f.name for f in SCHEMA if not pa.types.is_list(f.type)] + ["Z.list.element"]
+    lists = {f"{f.name}.list.element": f.type.value_type for f in SCHEMA if pa.types.is_list(f.type)}
+    floats = [name for name, kind in lists.items() if pa.types.is_floating(kind)]
+    plain = [f.name for f in SCHEMA if not pa.types.is_list(f.type)] + [name for name in lists if name not in floats]
     return pq.ParquetWriter(
         target.with_suffix(".tmp"), SCHEMA, compression="zstd", use_dictionary=plain, use_byte_stream_split=floats
     )
@@ -58,7 +59,7 @@ def _column(frames: list[Frame], column: pa.Field) -> pa.Array:
     if column.name == "nsites":
         return pa.array([len(frame.Z) for frame in frames], type=column.type)
     values = [getattr(frame, column.name) for frame in frames]
-    if not pa.types.is_list(column.type):
+    if not pa.types.is_list(column.type) or pa.types.is_string(column.type.value_type):
         return pa.array(values, type=column.type)
     missing = np.array([value is None for value in values])
     lengths = [0 if value is None else value.size for value in values]

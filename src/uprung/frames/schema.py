@@ -30,8 +30,11 @@ SCHEMA = pa.schema(
         ("stress_gpa", pa.list_(pa.float32())),  # 9, tension positive
         ("magmom", pa.list_(pa.float32())),  # N, μB, as labelled (signed)
         ("provenance", pa.string()),
+        ("flags", pa.list_(pa.string())),  # a validator's remarks, which decide nothing; null: nobody looked
     ]
 )
+#: Columns that a table of another origin may lack.
+OPTIONAL = {"flags"}
 
 #: Labels beyond these are mistakes of a calculation or of a unit, not physics (dimers at 0.5 Å stay below).
 LIMITS = {
@@ -70,6 +73,7 @@ class Frame:
     stress_gpa: NDArray[np.floating[Any]] | None = None  # (3, 3)
     magmom: NDArray[np.floating[Any]] | None = None  # (N,)
     provenance: str = ""
+    flags: tuple[str, ...] | None = None
 
     def row(self) -> dict[str, Any]:
         """Return the frame as a row of the table: flat lists."""

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from uprung.frames.schema import SCHEMA, Frame, FramesError
+from uprung.frames.schema import OPTIONAL, SCHEMA, Frame, FramesError
 
 
 def read(path: Path, functional: str) -> Iterator[Frame]:
@@ -23,10 +23,12 @@ def read(path: Path, functional: str) -> Iterator[Frame]:
         raise FramesError(f"{path}: no .parquet file in this folder")
     for file in files:
         stored = pq.ParquetFile(file)
-        missing = [name for name in SCHEMA.names if name not in stored.schema_arrow.names]
+        columns = [name for name in SCHEMA.names if name in stored.schema_arrow.names]
+        needed = [name for name in SCHEMA.names if name not in OPTIONAL]
+        missing = [name for name in needed if name not in columns]
         if missing:
-            raise FramesError(f"{file}: no column {missing[0]!r} (needed: {', '.join(SCHEMA.names)})")
-        for batch in stored.iter_batches(batch_size=1000, columns=SCHEMA.names):
+            raise FramesError(f"{file}: no column {missing[0]!r} (needed: {', '.join(needed)})")
+        for batch in stored.iter_batches(batch_size=1000, columns=columns):
             for row in batch.to_pylist():
                 yield _frame(row)
 
@@ -39,4 +41,5 @@ def _frame(row: dict[str, Any]) -> Frame:
             values = np.asarray(row[name], dtype=np.uint8 if name == "Z" else np.float64)
             row[name] = values.reshape(shape) if values.size == np.prod(shape) else values
     row["provenance"] = row["provenance"] or ""
+    row["flags"] = None if row.get("flags") is None else tuple(row["flags"])
     return Frame(**row)

@@ -199,6 +199,12 @@ def test_a_table_with_a_missing_column_or_no_file_is_refused(tmp_path: Path) -> 
         list(READERS["frames"](tmp_path, "PBE"))
 
 
+def test_flags_may_be_missing(tmp_path: Path) -> None:
+    pq.write_table(table_of([make_frame(flags=("invalid: ENCUT",))]).table, tmp_path / "with.parquet")
+    pq.write_table(table_of([make_frame("b", flags=())]).table.drop_columns(["flags"]), tmp_path / "without.parquet")
+    assert [frame.flags for frame in READERS["frames"](tmp_path, "PBE")] == [("invalid: ENCUT",), None]
+
+
 def test_a_table_whose_lists_are_too_short_is_rejected_not_reshaped(tmp_path: Path) -> None:
     frame = make_frame("short", forces=np.zeros((1, 3)))
     pq.write_table(table_of([frame, make_frame("fine")]).table, tmp_path / "x.parquet")

@@ -40,11 +40,15 @@ COLUMNS = {
         *("output.energy", "output.structure.lattice.matrix", "output.structure.sites.abc"),
         *("output.structure.sites.species", "output.structure.sites.properties.magmom"),
         "output.outcar.magnetization.tot",
+        # for the validation alone
+        *("input.kpoints", "input.potcar_spec.titel", "input.potcar_spec.summary_stats", "input.parameters"),
+        *("input.structure.sites.properties.selective_dynamics", "output.structure.charge"),
+        *("output.bandgap", "output.outcar.drift"),
     ],
     "trajectories": [
         *("identifier", "run_type", "task_type", "elements", "cart_coords", "lattice", "num_ionic_steps", "energy"),
         *("e_fr_energy", "e_wo_entrp", "forces", "stress", "num_electronic_steps"),
-        *("electronic_steps.e_fr_energy", "electronic_steps.e_0_energy"),
+        *("electronic_steps.e_fr_energy", "electronic_steps.e_0_energy", "electronic_steps.eentropy"),
     ],
 }
 NEEDED = {
