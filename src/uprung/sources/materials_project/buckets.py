@@ -15,10 +15,17 @@ from uprung.sources.materials_project.entries import number_of
 
 
 class Buckets:
-    """Parquet files that rows are distributed to."""
+    """Parquet files that rows are distributed to, all with the same columns."""
 
-    def __init__(self, folder: Path, name: str) -> None:
-        """Begin with an empty set of files in a folder; what an interrupted job left of them is removed."""
+    def __init__(self, folder: Path, name: str, schemas: Iterable[pa.Schema]) -> None:
+        """Begin with an empty set of files in a folder; what an interrupted job left of them is removed.
+
+        Args:
+            folder: where they are.
+            name: begin of their names.
+            schemas: of the tables to come; files of a Delta table lack columns that were added to it later.
+        """
+        self.schema = pa.unify_schemas([pa.schema([]), *schemas], promote_options="permissive")
         folder.mkdir(parents=True, exist_ok=True)
         for old in folder.glob(f"{name}-*.parquet"):
             old.unlink()
@@ -29,9 +36,11 @@ class Buckets:
         """Append rows to a bucket."""
         if bucket not in self.writers:
             path = self.folder / f"{self.name}-{bucket:03d}.parquet"
-            self.writers[bucket] = pq.ParquetWriter(path, table.schema, compression="zstd")
-        writer = self.writers[bucket]
-        writer.write_table(table.cast(writer.schema))
+            self.writers[bucket] = pq.ParquetWriter(path, self.schema, compression="zstd")
+        for column in self.schema:
+            if column.name not in table.column_names:
+                table = table.append_column(column, pa.nulls(table.num_rows, column.type))
+        self.writers[bucket].write_table(table.select(self.schema.names).cast(self.schema))
 
     def close(self) -> None:
         """Finish all files."""

@@ -213,7 +213,8 @@ class Selection:
         self, name: str, key: str, owner: dict[int, tuple[str, int] | str], n_buckets: int
     ) -> list[Dropped]:
         """Write the rows of a table to the bucket of their material; return those that have none."""
-        orphans, writers = list[Dropped](), Buckets(self.scratch, name)
+        orphans = list[Dropped]()
+        writers = Buckets(self.scratch, name, [self._open(part).schema_arrow for part in self._parts(name)])
         for part in self._parts(name):
             for batch in self._open(part).iter_batches(ROWS_PER_WRITE):
                 table = pa.Table.from_batches([batch])

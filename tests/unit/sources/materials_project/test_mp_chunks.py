@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -8,7 +9,7 @@ import pytest
 from pulled_rows import TASK, material, task_row, trajectory_row
 
 from uprung.sources.materials_project import chunks
-from uprung.sources.materials_project.buckets import Rows
+from uprung.sources.materials_project.buckets import Buckets, Rows
 from uprung.sources.materials_project.corrections import mp2020
 from uprung.sources.materials_project.materials import MaterialData, Options, Result
 
@@ -70,3 +71,17 @@ def test_a_part_of_the_rows_is_those_rows() -> None:
     assert (part.rows(9), part.rows(7)) == ([{"a": 2}, {"a": 4}], [{"a": 0}, {"a": 3}])
     assert part.rows(8) == part.rows(5) == []
     assert rows.part([5]).table is None
+
+
+def test_files_that_lack_columns_of_later_ones_share_a_bucket_with_them(tmp_path: Path) -> None:
+    older = {"task_id": "mp-7", "input": {"incar": "{}"}}
+    newer = {"task_id": "mp-8", "batch_id": "b", "input": {"incar": "{}", "kpoints": {"n": 4}}}
+    tables = [pa.Table.from_pylist([row]) for row in (older, newer)]
+    buckets = Buckets(tmp_path, "tasks", [table.schema for table in tables])
+    for table in tables:
+        buckets.add(0, table)
+    buckets.close()
+    rows = Rows.read(tmp_path, "tasks", 0, "task_id")
+    assert rows.rows(7) == [{**older, "batch_id": None, "input": {"incar": "{}", "kpoints": None}}]
+    assert rows.rows(8) == [newer]
+    assert Rows.read(tmp_path, "tasks", 0, "task_id").rows(7) == []  # it is read once
