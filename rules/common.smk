@@ -34,6 +34,11 @@ try:
         ]
         for name, fidelity in STUDY.fidelities.items()
     }
+    PRETRAINING_MATERIALS = [
+        find_file(file, FOLDERS, key=f"{CONFIG_FILE}: transfer.pretraining_materials")
+        for file in [STUDY.transfer.pretraining_materials]
+        if file
+    ]
 except StudyError as error:
     sys.exit(
         f"uprung: the study file needs a correction before anything can run\n{error}"
@@ -68,6 +73,16 @@ def reference_input(wildcards):
         if name
         else []
     )
+
+
+def source_graphs(needed):
+    """Return the graph store of the source fidelity where it is needed."""
+    return [f"<results>/graphs/{STUDY.low}/manifest.json"] if needed else []
+
+
+def is_joint(arm):
+    """Return whether an arm trains one network for both fidelities."""
+    return STUDY.arms[arm].fidelities == "joint"
 
 
 wildcard_constraints:
