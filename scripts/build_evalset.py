@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from uprung.dataset import write_dataset
-from uprung.frames import read_frames, write_json
+from uprung.files import write_json
+from uprung.frames.table import read_frames
 from uprung.logs import logged, progress
 from uprung.splits import exclusions
 

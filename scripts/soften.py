@@ -5,7 +5,7 @@ import pandas as pd
 import torch
 
 from uprung.dataset import open_dataset
-from uprung.frames import read_frames
+from uprung.frames.table import read_frames
 from uprung.logs import logged
 from uprung.potential.checkpoint import load_chgnet
 from uprung.potential.saved import load_potential

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from uprung.dataset import Dataset, open_dataset, write_dataset
-from uprung.frames import Frames, read_frames, write_frames
+from uprung.frames.intake import write_frames
+from uprung.frames.table import Frames, read_frames
 from uprung.potential.checkpoint import load_chgnet
 from uprung.predict import predict
 from uprung.softening import forces_of, softening_table

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from ase.data import atomic_numbers
 
-from uprung.frames import Frame, FramesError
+from uprung.frames.schema import Frame, FramesError
 
 LABEL_SCALE = "VASP PBE PAW (mlearn), no U, uncorrected"
 
