@@ -15,7 +15,7 @@ REPORT_FIGURES = [
     *expand(
         "softening-{evalset}{kind}",
         evalset=STUDY.evalsets,
-        kind=["", "-parity", "-sizes"],
+        kind=["", "-parity", "-correction", "-sizes"],
     ),
 ]
 

@@ -53,6 +53,15 @@ class Forgetting(Section):
     )
 
 
+class Correction(Section):
+    """Correction of softness by one number, fitted to k labelled structures of a set and judged on the others."""
+
+    shots: Annotated[list[Annotated[int, Field(ge=1)]], AfterValidator(unique)] = Field(
+        default=[1, 2, 5, 10], min_length=1, description="Numbers k of labelled structures."
+    )
+    draws: int = Field(default=50, ge=10, description="Draws of the k structures.")
+
+
 class Softening(Section):
     """Which models are held against the forces of `evalsets`."""
 
@@ -63,6 +72,9 @@ class Softening(Section):
         default="largest", description="Trained networks of the study: none, those of the last of `sizes`, all."
     )
     bootstrap: int = Field(default=500, ge=100, description="Resamples over frames and materials.")
+    correction: Correction = Field(
+        default_factory=Correction, description="Correction by one number, fitted to few labelled structures."
+    )
 
 
 class Scaling(Section):

@@ -89,6 +89,10 @@ def softening(kind: str, name: str) -> str:
         "of more than twelve materials the share below each slope is drawn, without the outermost slopes.",
         "-parity": f"Predicted against labelled force components on {name}; darker cells hold more values, the dashed "
         "line is equality, the full line the slope through the origin. Arms: the largest size, first seed.",
+        "-correction": f"Forces on {name} multiplied by one number that is fitted to a few labelled structures and "
+        "judged on structures of other trajectories. Marks are medians over materials of means over draws, bars hold the "
+        "materials between the quartiles; the dotted line is the MAE after division by the slope of the judged "
+        "structures themselves.",
         "-sizes": f"Slope of the forces on {name} (median over materials) against the training-set size. Small marks "
         "are runs, lines join means over seeds, grey lines are the checkpoints.",
     }[kind]

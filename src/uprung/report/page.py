@@ -140,7 +140,7 @@ def _softening(study: Study, results: Results, labels: Mapping[str, str], name: 
         "table": softening_tables.softening_table(table, labels, budget=budget, title=f"evaluation set {name}"),
         "figures": [
             _figure(results, f"softening-{name}{kind}", captions.softening(kind, name))
-            for kind in ("", "-parity", *(["-sizes"] if several else []))
+            for kind in ("", "-parity", "-correction", *(["-sizes"] if several else []))
         ],
     }
 

@@ -189,7 +189,9 @@ def write_files(folder: Path) -> dict[str, Any]:
         (folder / f"{name}.json").write_text(json.dumps(content))
     names = [*(f"dimers-{kind}" for kind in FIGURES), "references", "learning-curves", "convergence"]
     names += ["forgetting", "dynamics", "errors-force", "parity"]
-    names += [f"softening-{name}{kind}" for name in ("far", "far-hi") for kind in ("", "-parity", "-sizes")]
+    names += [
+        f"softening-{name}{kind}" for name in ("far", "far-hi") for kind in ("", "-parity", "-correction", "-sizes")
+    ]
     for name in names:
         figure, (axis,) = new_figure(width=2, height=1)
         axis.plot([0, 1], [0, 1], "o")
@@ -285,7 +287,7 @@ def test_page_is_well_formed_and_self_contained(html: str) -> None:
 
 def test_figures_have_captions_and_text_for_those_who_do_not_see_them(html: str) -> None:
     reader = Reader(html)
-    assert reader.tags["figure"] == reader.tags["figcaption"] == len(FIGURES) + 11
+    assert reader.tags["figure"] == reader.tags["figcaption"] == len(FIGURES) + 13
     assert len(re.findall(r'<svg[^>]*role="img" aria-label="[^"]{20,}"', html)) == reader.tags["svg"]
     assert reader.tags["caption"] == reader.tags["table"]
 
