@@ -40,6 +40,7 @@ rule fit_reference:
             if STUDY.references[w.reference].labels == "residual"
             else []
         ),
+        elements=lambda w: element_manifests(w.reference),
     output:
         "<results>/references/{reference}/n{size}/seed{seed}.csv",
     log:
@@ -58,7 +59,7 @@ rule fit_reference:
         high=STUDY.high,
         label_low=STUDY.fidelities[STUDY.low].energy,
         label_high=STUDY.fidelities[STUDY.high].energy,
-        code=code_digest("uprung.references", "uprung.splits"),
+        code=code_digest("uprung.reference_fits", "uprung.splits"),
     message:
         "Fitting reference {wildcards.reference} on n = {wildcards.size}, seed {wildcards.seed}"
     script:

@@ -23,6 +23,7 @@ FIXED: dict[str, Callable[[Path, str], Records]] = {
     "diatomics": diatomics.read,
     "solids": solids.read,
     "elements": elements.read,
+    "atoms": elements.read_atoms,
     "frames": table.read,
 }
 #: Readers that state the label scale of a published set, unless another one is given.
