@@ -6,6 +6,7 @@ CONFIG_FILES = [
 REPORT_FIGURES = [
     *expand("{pair}-{figure}", pair=STUDY.pairs, figure=SHIFT_FIGURES),
     "references",
+    "reference-errors",
     "learning-curves",
     "convergence",
 ]
@@ -48,6 +49,7 @@ rule write_report:
         ),
         shifts=expand("<results>/analysis/{pair}/shift.csv", pair=STUDY.pairs),
         references="<results>/references/references.csv",
+        reference_errors="<results>/atomref/summary.csv",
         curves="<results>/scaling/curves.csv",
         laws="<results>/scaling/laws.csv",
         crossover="<results>/scaling/crossover.csv",
@@ -58,6 +60,7 @@ rule write_report:
         cards=expand("{run}/card.yaml", run=RUNS),
         # not read, but the page links to it
         summary="<results>/scaling/summary.csv",
+        comparison="<results>/atomref/comparison.csv",
     output:
         "<results>/report.html",
     log:

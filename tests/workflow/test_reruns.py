@@ -16,7 +16,8 @@ DRAWN = {"plot_scaling": 1, **REPORT}
 LAWS = {"fit_laws": 1, **DRAWN}
 CURVES = {"collect_curves": 1, **LAWS}
 TRAINED = {"train_run": 9, "evaluate_run": 9, **CURVES}
-REFERENCED = {"predict_pretrained": 1, "fit_reference": 6, "plot_references": 1, **TRAINED}
+COMPARED = {"compare_references": 1, "plot_comparison": 1}
+REFERENCED = {"predict_pretrained": 1, "fit_reference": 6, "plot_references": 1, **COMPARED, **TRAINED}
 SPLIT = {"split": 1, "order": 1, "sizes": 1, "build_graphs": 1, **REFERENCED}
 FULL = {"frames": 2, "pairs": 1, "analyse_shift": 1, "plot_shift": 1, **SPLIT}
 
@@ -81,7 +82,12 @@ CHANGES: dict[str, tuple[Change, dict[str, int]]] = {
     ),
     "code of the reference fits": (
         code("src/uprung/references.py"),  # one of three arms keeps the checkpoint's references
-        {"fit_reference": 6, "plot_references": 1, **TRAINED, "train_run": 6},
+        {"fit_reference": 6, "plot_references": 1, **COMPARED, **TRAINED, "train_run": 6},
+    ),
+    "code of the comparison of references": (code("src/uprung/reference_comparison.py"), {**COMPARED, **REPORT}),
+    "code of an estimator": (
+        code("src/uprung/atomref/huber.py"),  # no run is tested with an estimator: only its table of references is read
+        {"fit_reference": 6, "plot_references": 1, **COMPARED, **TRAINED, "train_run": 6},
     ),
     # options
     "learning rate": (study(training__learning_rate=5e-4), TRAINED),
@@ -91,7 +97,11 @@ CHANGES: dict[str, tuple[Change, dict[str, int]]] = {
         study(analysis__force_limit=5.0),
         {"analyse_shift": 1, "plot_shift": 1, **REPORT},
     ),
-    "resamples of the curves": (study(scaling__bootstrap=200), CURVES),
+    "resamples of the curves": (study(scaling__bootstrap=200), {**COMPARED, **CURVES}),
+    "one more reference": (
+        study(references={"robust": {"labels": "target", "estimator": "huber"}}),
+        {**COMPARED, **REPORT},
+    ),
     "published points": (study(scaling__show_published=True), DRAWN),
     "title": (study(report__title="Another title"), REPORT),
     "label of an arm": (study(arms__scratch__label="from scratch"), DRAWN),
@@ -99,17 +109,26 @@ CHANGES: dict[str, tuple[Change, dict[str, int]]] = {
     # jobs
     "one more seed": (
         study(seeds=[0, 1]),
-        {"order": 1, "sizes": 1, "fit_reference": 6, "train_run": 9, "evaluate_run": 9, **CURVES},
+        {"order": 1, "sizes": 1, "fit_reference": 6, **COMPARED, "train_run": 9, "evaluate_run": 9, **CURVES},
     ),
     "one more size": (
         study(sizes=[60, 120, 180, 240]),
-        {"sizes": 1, "fit_reference": 2, "plot_references": 1, "train_run": 3, "evaluate_run": 3, **CURVES},
+        {
+            **{"sizes": 1, "fit_reference": 2, "plot_references": 1, "train_run": 3, "evaluate_run": 3},
+            **COMPARED,
+            **CURVES,
+        },
     ),
     "one more size and another learning rate": (
         study(sizes=[60, 120, 180, 240], training__learning_rate=5e-4),
-        {"sizes": 1, "fit_reference": 2, "plot_references": 1, **TRAINED, "train_run": 12, "evaluate_run": 12},
+        {
+            **{"sizes": 1, "fit_reference": 2, "plot_references": 1},
+            **COMPARED,
+            **TRAINED,
+            **{"train_run": 12, "evaluate_run": 12},
+        },
     ),
-    "one size less": (study(sizes=[60, 120]), {"sizes": 1, "plot_references": 1, **CURVES}),
+    "one size less": (study(sizes=[60, 120]), {"sizes": 1, "plot_references": 1, **COMPARED, **CURVES}),
     "one arm less": (lambda place: place.configure(lambda content: content["arms"].pop("checkpoint-ref")), CURVES),
     # data
     "another selection": (study(transfer__select__max_force=8.0), SPLIT),

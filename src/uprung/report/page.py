@@ -11,7 +11,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from uprung import __version__
-from uprung.report import captions, curve_tables, findings, label_findings, limits, making, tables
+from uprung.report import captions, curve_tables, findings, label_findings, limits, making, reference_findings, tables
 from uprung.report.format import TARGETS, listing, plural, sentence
 from uprung.report.results import Results
 from uprung.report.study import Pair, Study
@@ -140,6 +140,9 @@ def _references(study: Study, results: Results) -> dict[str, Any]:
         "arms": tables.arms_table(study.arms),
         "table": tables.references_table(results.references),
         "figure": _figure(results, "references", captions.REFERENCES),
+        "errors": tables.reference_errors_table(results.reference_errors, study.baseline),
+        "errors_figure": _figure(results, "reference-errors", captions.REFERENCE_ERRORS),
+        "errors_found": reference_findings.reference_errors(results.reference_errors, study.baseline),
         "baseline": f"The energy baseline, which learns nothing about geometry, predicts with reference "
         f"{study.baseline} of the same size and seed alone; the baselines of forces, stresses and moments are 0.",
     }
