@@ -9,6 +9,10 @@ REPORT_FIGURES = [
     "reference-errors",
     "learning-curves",
     "convergence",
+    "errors-force",
+    "parity",
+    "forgetting",
+    "dynamics",
 ]
 
 # The slices of the study that the page shows: a change of another one does not write it again.
@@ -19,7 +23,7 @@ SHOWN = {
     },
     **{
         key: part(getattr(STUDY, key))
-        for key in ("report", "transfer", "split", "scaling")
+        for key in ("report", "transfer", "split", "scaling", "forgetting")
     },
     **{
         key: {name: part(entry) for name, entry in getattr(STUDY, key).items()}
@@ -54,6 +58,8 @@ rule write_report:
         laws="<results>/scaling/laws.csv",
         crossover="<results>/scaling/crossover.csv",
         multiplier="<results>/scaling/multiplier.csv",
+        forgetting="<results>/forgetting/forgetting.csv",
+        errors="<results>/errors/errors.csv",
         figures=expand("<results>/figures/{figure}.svg", figure=REPORT_FIGURES),
         # stand in for an SVG that is too large for the page
         bitmaps=expand("<results>/figures/{figure}.png", figure=REPORT_FIGURES),
@@ -61,6 +67,7 @@ rule write_report:
         # not read, but the page links to it
         summary="<results>/scaling/summary.csv",
         comparison="<results>/atomref/comparison.csv",
+        models="<results>/models/index.csv",
     output:
         "<results>/report.html",
     log:

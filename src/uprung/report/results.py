@@ -31,6 +31,8 @@ class Results:
     laws: pd.DataFrame
     crossover: pd.DataFrame
     multiplier: pd.DataFrame
+    forgetting: pd.DataFrame
+    errors: pd.DataFrame
     cards: Sequence[dict[str, Any]]
     figures: Mapping[str, Path]  # name -> SVG file; the PNG of the same name lies beside it
 
@@ -40,8 +42,8 @@ def read_results(files: Mapping[str, Any]) -> Results:
 
     Args:
         files: name -> path or paths: frames, pairs, summaries, correlations, shifts (one per fidelity or pair, in a
-            folder of its name), split, sizes, references, reference_errors, curves, laws, crossover, multiplier, cards,
-            figures (SVG).
+            folder of its name), split, sizes, references, reference_errors, curves, laws, crossover, multiplier,
+            forgetting, errors, cards, figures (SVG).
     """
     return Results(
         frames=_by_folder(files["frames"], _json),
@@ -54,7 +56,10 @@ def read_results(files: Mapping[str, Any]) -> Results:
         references=_csv(files["references"]),
         cards=[yaml.safe_load(Path(file).read_text()) for file in files["cards"]],
         figures={Path(file).stem: Path(file) for file in files["figures"]},
-        **{name: _csv(files[name]) for name in ("reference_errors", "curves", "laws", "crossover", "multiplier")},
+        **{
+            name: _csv(files[name])
+            for name in ("reference_errors", "curves", "laws", "crossover", "multiplier", "forgetting", "errors")
+        },
     )
 
 
@@ -67,7 +72,7 @@ def _json(path: str | Path) -> dict[str, Any]:
 TEXT = (
     *("budget", "arm", "size", "fidelity", "target", "population", "reason", "excluded", "law", "kind"),
     *("better_above", "observed_better_above", "observed_reason", "bound", "scratch", "transfer"),
-    *("element", "quantity", "unit", "subset", "origin", "estimator", "reference", "scope"),
+    *("element", "quantity", "unit", "subset", "origin", "estimator", "reference", "scope", "by", "key"),
 )
 
 
