@@ -32,14 +32,11 @@ def reference_errors(summary: pd.DataFrame, *, baseline: str) -> Figure:
     summary: columns reference, size, n_frames, population, mae, mae_min, mae_max, ratio, ratio_low, ratio_high, as
     from `uprung.reference_comparison.compare_references`. The first panel has all test structures, the second
     those with elements seen at the smallest size (all, if there is none); bars are the range over seeds and the paired
-    95 % interval. Raises ValueError on more references than can be told apart, or an unknown baseline.
+    95 % interval. Of more references than can be told apart the first are drawn, the baseline among them, and the
+    others are named. Raises ValueError on an unknown baseline.
     """
-    names = list(dict.fromkeys(summary["reference"]))
-    if len(names) > len(COLOURS) or baseline not in names:
-        raise ValueError(
-            f"reference errors: {len(names)} references with the baseline {baseline!r}; at most {len(COLOURS)} can be "
-            "told apart, and the baseline has to be one of them"
-        )
+    names, others = _drawn(list(dict.fromkeys(summary["reference"])), baseline)
+    summary = summary[summary["reference"].isin(names)]
     figure, (left, right) = new_figure(1, 2, width=PAGE, height=3.6)
     sizes = summary.groupby("size")["n_frames"].mean().sort_values().to_numpy(dtype=np.float64)
     populations = set(summary["population"])
@@ -52,7 +49,8 @@ def reference_errors(summary: pd.DataFrame, *, baseline: str) -> Figure:
         if name != baseline and name not in far:
             _line(right, _percent(near[near["reference"] == name]), ("change", "low", "high"), shift, i, None)
     right.axhline(0, color=COLOURS[names.index(baseline)], linewidth=1.4, zorder=1)
-    note = "\n".join(wrap(_far_words(far), NOTE_WIDTH, break_on_hyphens=False))
+    words = [_far_words(far), f"Not drawn: {', '.join(others)}" if others else ""]
+    note = "\n".join(line for text in words for line in wrap(text, NOTE_WIDTH, break_on_hyphens=False))
     height = 6 + NOTE_LINE * len(note.splitlines())
     left.set_title("All test structures", loc="left", fontweight="bold", pad=height)
     right.set_title(_title(populations, sizes[0]), loc="left", fontweight="bold", pad=height)
@@ -68,6 +66,15 @@ def reference_errors(summary: pd.DataFrame, *, baseline: str) -> Figure:
     right.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:+.3g}".replace("-", "−") if v else "0"))
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=min(len(names), 4))
     return figure
+
+
+def _drawn(names: list[str], baseline: str) -> tuple[list[str], list[str]]:
+    """Return the references that are drawn, no more than there are colours, and the others."""
+    if baseline not in names:
+        raise ValueError(f"reference errors: the baseline {baseline!r} is not among {', '.join(names)}")
+    others = [name for name in names if name != baseline]
+    left_out = others[len(COLOURS) - 1 :]
+    return [name for name in names if name not in left_out], left_out
 
 
 def _title(populations: set[str], smallest: float) -> str:

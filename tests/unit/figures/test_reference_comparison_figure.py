@@ -75,9 +75,14 @@ def test_a_missing_fit_leaves_a_gap(summary: pd.DataFrame) -> None:
     assert len(drawn(reference_errors(summary, baseline="target"), 0)["ridge"].lines[0].get_ydata()) == 2
 
 
-def test_refusals(summary: pd.DataFrame) -> None:
-    with pytest.raises(ValueError, match="baseline 'mean'"):
+def test_more_references_than_colours_are_named_and_the_baseline_is_always_drawn(summary: pd.DataFrame) -> None:
+    ridge = summary[summary["reference"] == "ridge"]
+    many = pd.concat([ridge.assign(reference=f"r{k}") for k in range(10)])
+    figure = reference_errors(many, baseline="r9")
+    assert set(drawn(figure, 0)) == {*(f"r{k}" for k in range(7)), "r9"}
+    assert [text.get_text() for text in figure.axes[1].texts] == ["Not drawn: r7, r8"]
+
+
+def test_an_unknown_baseline_is_refused(summary: pd.DataFrame) -> None:
+    with pytest.raises(ValueError, match="baseline 'mean' is not among target, ridge, source"):
         reference_errors(summary, baseline="mean")
-    many = pd.concat([summary.assign(reference=f"r{k}") for k in range(9)])
-    with pytest.raises(ValueError, match="9 references"):
-        reference_errors(many, baseline="r0")
