@@ -151,6 +151,20 @@ def test_prior_ridge_needs_fewer_structures_than_elements():
         complete(LeastSquares().fit(X, y), policy="prior", source=low, needed=np.isfinite(high))
 
 
+def test_prior_ridge_predicts_new_compounds_where_least_squares_determines_no_element():
+    low, high = published()
+    known, truth = np.flatnonzero(np.isfinite(high)) + 1, np.nan_to_num(high)
+    errors = []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        X, new = random_fractions(rng, 30, known), random_fractions(rng, 300, known)
+        y = X @ truth + 0.25 * rng.normal(size=30)
+        assert not LeastSquares().fit(X, y).determined_.any()
+        reference = complete(PriorRidge(low).fit(X, y), policy="prior", source=low, needed=np.isfinite(high))
+        errors.append(np.abs(reference.predict(new) - new @ truth).mean())
+    assert np.median(errors) == pytest.approx(0.75, abs=0.1)  # eV/atom
+
+
 def test_an_element_without_source_is_fitted_freely():
     low, high = published()
     source = low.copy()
