@@ -28,7 +28,8 @@ def test_elemental_energies_of_the_same_scale_are_compared_and_fitted(finished: 
     done = finished.snakemake(SUMMARY, *tables, "--cores", "2", timeout=300)
     assert done.returncode == 0, done.stdout
     mae = pd.read_csv(finished.folder / SUMMARY).set_index(["reference", "size", "population"])["mae"]
-    assert mae["atom", 60, "all"] < mae["solid", 60, "all"] < mae["source", 60, "all"]
+    # Dimers are nearer to atoms than to solids.
+    assert mae["atom", 60, "all"] < min(mae["solid", 60, "all"], mae["source", 60, "all"])
     atom, drawn = (pd.read_csv(finished.folder / table).set_index("Z") for table in tables)
     assert set(atom["estimator"]) == {"isolated-atom"}
     assert set(atom["origin"]) == {"elements"}
