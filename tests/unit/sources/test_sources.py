@@ -16,7 +16,7 @@ from factories import DATA, make_frame, table_of
 from uprung.frames.intake import write_frames
 from uprung.frames.schema import Frame, FramesError, problem
 from uprung.frames.table import read_frames
-from uprung.sources import READERS
+from uprung.sources import READERS, open_source
 
 DIMERS = DATA / "diatomics" / "diatomics-dft.json.gz"
 SOLIDS = DATA / "solids" / "solids.jsonl.gz"
@@ -213,7 +213,7 @@ def test_a_table_whose_lists_are_too_short_is_rejected_not_reshaped(tmp_path: Pa
 
 
 def test_mlearn_has_trajectories_and_no_stresses() -> None:
-    source = open_source("mlearn", Path("data/mlearn/Ge_test.json.gz"), "PBE", None)
+    source = open_source("mlearn", DATA / "mlearn" / "Ge_test.json.gz", "PBE", None)
     frames = [frame for frame in source.records() if isinstance(frame, Frame)]
     assert len(frames) == 25
     assert all(frame.stress_gpa is None and frame.forces is not None for frame in frames)
@@ -225,4 +225,4 @@ def test_mlearn_has_trajectories_and_no_stresses() -> None:
 
 def test_mlearn_has_pbe_only() -> None:
     with pytest.raises(FramesError, match="PBE labels only"):
-        list(open_source("mlearn", Path("data/mlearn/Ge_test.json.gz"), "r2SCAN", None).records())
+        list(open_source("mlearn", DATA / "mlearn" / "Ge_test.json.gz", "r2SCAN", None).records())
