@@ -29,6 +29,7 @@ include: "rules/analysis.smk"
 include: "rules/graphs.smk"
 include: "rules/atomref.smk"
 include: "rules/training.smk"
+include: "rules/pretraining.smk"
 include: "rules/scaling.smk"
 include: "rules/errors.smk"
 include: "rules/forgetting.smk"
@@ -43,6 +44,7 @@ localrules:
     atomref,
     graphs,
     train,
+    pretraining,
     scaling,
     forgetting,
     softening,
