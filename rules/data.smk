@@ -1,6 +1,7 @@
-"""Data in: sources or the pull -> frames -> pairs -> split -> nested subsets."""
+"""Data in: sources, the pull or labels of one's own (dft.smk) -> frames -> pairs -> split -> nested subsets."""
 
 PULLED = [name for name, fidelity in STUDY.fidelities.items() if fidelity.pulled]
+COMPUTED = [name for name, fidelity in STUDY.fidelities.items() if fidelity.computed]
 
 
 rule pull:
@@ -71,7 +72,7 @@ rule frames:
     benchmark:
         "<results>/benchmarks/frames/{fidelity}.tsv"
     wildcard_constraints:
-        fidelity=one_of(set(STUDY.fidelities) - set(PULLED)),
+        fidelity=one_of(set(STUDY.fidelities) - {*PULLED, *COMPUTED}),
     conda:
         "../envs/analysis.yaml"
     resources:

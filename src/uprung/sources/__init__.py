@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from uprung.frames import Frame, Rejected
-from uprung.sources import ase_files, diatomics, elements, mp_json, solids, table, vasprun
+from uprung.sources import ase_files, diatomics, elements, gpaw, mp_json, solids, table, vasprun
 from uprung.sources.work import WorkTest, checked
 
 Records = Iterator[Frame | Rejected]
@@ -24,6 +24,7 @@ FIXED: dict[str, Callable[[Path, str], Records]] = {
     "solids": solids.read,
     "elements": elements.read,
     "frames": table.read,
+    "gpaw": gpaw.read,
 }
 #: Readers that state the label scale of a published set, unless another one is given.
 PUBLISHED: dict[str, Callable[[Path, str, str | None], Records]] = {
