@@ -2,7 +2,7 @@
 
 snakemake --cores all                                   the demo study
 snakemake --cores all --configfile config/solids.yaml   another study
-snakemake --cores 4 atomref                             one stage: data dft analysis atomref graphs train scaling report
+snakemake --cores 4 atomref                             one stage: data dft analysis atomref graphs train scaling forgetting report
 """
 
 from snakemake.utils import min_version
@@ -31,6 +31,8 @@ include: "rules/graphs.smk"
 include: "rules/atomref.smk"
 include: "rules/training.smk"
 include: "rules/scaling.smk"
+include: "rules/errors.smk"
+include: "rules/forgetting.smk"
 include: "rules/report.smk"
 
 
@@ -43,6 +45,7 @@ localrules:
     graphs,
     train,
     scaling,
+    forgetting,
     report,
 
 

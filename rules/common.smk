@@ -34,6 +34,11 @@ try:
         ]
         for name, fidelity in STUDY.fidelities.items()
     }
+    PRETRAINING_MATERIALS = [
+        find_file(file, FOLDERS, key=f"{CONFIG_FILE}: transfer.pretraining_materials")
+        for file in [STUDY.transfer.pretraining_materials]
+        if file
+    ]
 except StudyError as error:
     sys.exit(
         f"uprung: the study file needs a correction before anything can run\n{error}"

@@ -8,6 +8,10 @@ REPORT_FIGURES = [
     "references",
     "learning-curves",
     "convergence",
+    "errors-force",
+    "parity",
+    "forgetting",
+    "dynamics",
 ]
 
 # The slices of the study that the page shows: a change of another one does not write it again.
@@ -18,7 +22,7 @@ SHOWN = {
     },
     **{
         key: part(getattr(STUDY, key))
-        for key in ("report", "transfer", "split", "scaling")
+        for key in ("report", "transfer", "split", "scaling", "forgetting")
     },
     **{
         key: {name: part(entry) for name, entry in getattr(STUDY, key).items()}
@@ -52,12 +56,15 @@ rule write_report:
         laws="<results>/scaling/laws.csv",
         crossover="<results>/scaling/crossover.csv",
         multiplier="<results>/scaling/multiplier.csv",
+        forgetting="<results>/forgetting/forgetting.csv",
+        errors="<results>/errors/errors.csv",
         figures=expand("<results>/figures/{figure}.svg", figure=REPORT_FIGURES),
         # stand in for an SVG that is too large for the page
         bitmaps=expand("<results>/figures/{figure}.png", figure=REPORT_FIGURES),
         cards=expand("{run}/card.yaml", run=RUNS),
         # not read, but the page links to it
         summary="<results>/scaling/summary.csv",
+        models="<results>/models/index.csv",
     output:
         "<results>/report.html",
     log:
