@@ -2,22 +2,24 @@
 
 from pathlib import Path
 
-from uprung.frames import sha256, write_frames
+from uprung.files import sha256
+from uprung.frames.intake import write_frames
 from uprung.logs import logged
 from uprung.sources.gpaw import read_all
-from uprung.sources.work import WorkTest, checked
+from uprung.sources.work import WorkTest, tested
 
 with logged(snakemake.log[0]):
     files, target, work = [Path(file) for file in snakemake.input], Path(snakemake.output[0]), WorkTest()
     labels = read_all(files, snakemake.params.functional, snakemake.params.net_force)
+    hashes = {f.name: sha256(f) for f in files}
     write_frames(
-        [(checked(labels, work, files[0].parent), frozenset())],
+        [(tested(labels, work), frozenset())],
         target.parent,
         functional=snakemake.params.functional,
         needed=snakemake.params.needed,
         about=lambda: {
             "energy_label": snakemake.params.energy,
-            "sources": {f.name: sha256(f) for f in files},
-            "readers": [{"file": files[0].parent.name, "format": "gpaw", "work_test": work.result()}],
+            "sources": hashes,
+            "readers": [{"file": files[0].parent.name, "format": "gpaw", "files": hashes, "work_test": work.result()}],
         },
     )

@@ -15,7 +15,7 @@ from chgnet.model import CHGNet
 from workplace import STUDY_TIMEOUT, Workplace, checkout
 
 from uprung.dataset import open_dataset, rows_of
-from uprung.frames import sha256
+from uprung.files import sha256
 from uprung.potential.checkpoint import load_chgnet
 from uprung.potential.layers import layer_of
 from uprung.potential.saved import load_potential

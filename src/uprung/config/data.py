@@ -157,6 +157,11 @@ class MaterialsProject(Section):
         default="none",
         description="`mp2020` fills the column of corrections of GGA and GGA+U (for `energy: energy+correction`).",
     )
+    validation: bool = Field(
+        default=True,
+        description="pymatgen-io-validation looks at the calculations that frames are from: its "
+        "findings are flags of the frames, counted and listed; nothing is left out for them.",
+    )
     filters: Filters = Field(default_factory=Filters, description="Which calculations and steps become frames.")
 
 

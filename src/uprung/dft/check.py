@@ -16,7 +16,7 @@ import pandas as pd
 
 from uprung.dft.labels import Engine, Scheme, compute
 from uprung.dft.structures import Grid, Structure
-from uprung.frames import Floats
+from uprung.frames.schema import Floats
 
 #: Free energy, eV, of the last structure in the basis of the one before it.
 FixedBasis = Callable[[Scheme, Grid, ase.Atoms, ase.Atoms], float]

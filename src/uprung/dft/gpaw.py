@@ -15,7 +15,7 @@ from ase.units import Bohr, Hartree
 
 from uprung.dft.labels import Engine, Scheme
 from uprung.dft.structures import Grid
-from uprung.frames import Floats
+from uprung.frames.schema import Floats
 
 #: Functional -> GPAW's name; r²SCAN: Furness et al., J. Phys. Chem. Lett. 11, 8208 (2020), from libxc.
 XC = {"PBE": "PBE", "r2SCAN": "MGGA_X_R2SCAN+MGGA_C_R2SCAN"}

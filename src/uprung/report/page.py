@@ -143,6 +143,7 @@ def _data(study: Study, results: Results) -> dict[str, Any]:
     return {
         "frames": tables.frames_table(results.frames, study.functionals),
         "left_out": {name: words for name, f in results.frames.items() if (words := tables.left_out_words(f))},
+        "validated": {n: words for n, f in results.frames.items() if (words := tables.validation_words(f))},
         "pairs": tables.pairs_table(study.pairs, results.pairs, study.transfer),
         "split": tables.split_table(results.split, split["group"]),
         "split_words": captions.split_words(split["group"], split["draw"], shares),

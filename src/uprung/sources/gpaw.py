@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from ase.units import GPa
 
-from uprung.frames import Frame, FramesError, Rejected
+from uprung.frames.schema import Frame, FramesError, Rejected
 from uprung.sources.common import UnusableError, flat, number, rows, same_functional, stress
 from uprung.sources.files import open_bytes
 
@@ -38,16 +38,25 @@ def read(path: Path, functional: str, *, net_force: float = NET_FORCE) -> Iterat
     Raises:
         FramesError: the folder is empty, or a line is no record of a label.
     """
-    files = sorted(path.glob("*.jsonl*")) if path.is_dir() else [path]
-    if not files:
-        raise FramesError(f"{path}: no file of labels (.jsonl) in this folder")
-    for file in files:
+    for file in files(path):
         for line, record in records(file):
             if same_functional(record.get("xc"), functional):
                 try:
                     yield labelled(record, functional, net_force)
                 except UnusableError as error:
                     yield Rejected(str(record.get("id", f"{file.name}, line {line}")), str(error))
+
+
+def files(path: Path) -> list[Path]:
+    """Return the files of a source, in the order in which they are read.
+
+    Raises:
+        FramesError: there is none in the folder.
+    """
+    found = sorted(path.glob("*.jsonl*")) if path.is_dir() else [path]
+    if not found:
+        raise FramesError(f"{path}: no file of labels (.jsonl) in this folder")
+    return found
 
 
 def records(path: Path) -> Iterator[tuple[int, Record]]:

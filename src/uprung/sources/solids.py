@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from uprung.frames import Frame
+from uprung.frames.schema import Frame
 from uprung.sources.gpaw import records, to_frame
 
 LABEL_SCALE = "GPAW 26.7.0 PAW (PBE set-ups), {functional}, 450 eV, no U, uncorrected"

@@ -19,7 +19,8 @@ from uprung.dft.structures import (
     number_of_chunks,
     read_structures,
 )
-from uprung.frames import Frame, write_frames
+from uprung.frames.intake import write_frames
+from uprung.frames.schema import Frame
 
 
 def written(folder: Path, *atoms: ase.Atoms, name: str = "some.extxyz") -> Path:

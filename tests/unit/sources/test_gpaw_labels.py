@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 
 from uprung.dft.labels import Scheme, settings
-from uprung.frames import Frame, FramesError, Rejected, write_frames
+from uprung.frames.intake import write_frames
+from uprung.frames.schema import Frame, FramesError, Rejected
 from uprung.sources import open_source
 from uprung.sources.gpaw import read, read_all
+from uprung.sources.work import WorkTest, checked
 
 SETTINGS = {
     "code": "GPAW 26.7.0",
@@ -164,3 +166,27 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path, text: str) -> None:
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FramesError, match="no file of labels"):
         list(read(tmp_path, "PBE"))
+
+
+def test_what_the_work_test_finds_is_stated_and_not_refused(tmp_path: Path) -> None:
+    """Energies in plane waves that follow the cell do not follow the stress, and no unit is wrong."""
+    records = []
+    for n, edge in enumerate(np.linspace(3.9, 4.1, 15)):
+        cell = edge * np.eye(3)
+        stress = 2 * 50.0 * (edge - 4.0) / (3 * edge**2) * np.eye(3)  # of 50 eV/Å² · (edge − 4 Å)²
+        free_energy = 0.45 * 50.0 * (edge - 4.0) ** 2
+        changes = {
+            "cell": cell.tolist(),
+            "stress": stress.tolist(),
+            "free_energy": free_energy,
+            "positions": [[0.0] * 3],
+        }
+        records.append(label(id=str(n), numbers=[3], forces=[[0.0] * 3], **changes))
+    (tmp_path / "labels.jsonl").write_text("".join(json.dumps(record) + "\n" for record in records))
+    source = open_source("gpaw", tmp_path / "labels.jsonl", "PBE")
+    assert len(list(source.records())) == 15
+    facts = source.facts()["work_test"]
+    assert facts["verdict"] == "contradicted"
+    assert facts["stress"]["slope"] == pytest.approx(0.45, abs=0.01)
+    with pytest.raises(FramesError, match=r"0\.45 .* times the work of the stress"):
+        list(checked(read(tmp_path / "labels.jsonl", "PBE"), WorkTest(), tmp_path))
