@@ -2,7 +2,7 @@
 
 snakemake --cores all                                   the demo study
 snakemake --cores all --configfile config/solids.yaml   another study
-snakemake --cores 4 atomref                             one stage: data dft analysis atomref graphs train scaling forgetting report
+snakemake --cores 4 atomref                             one stage: data dft analysis atomref graphs train scaling forgetting softening report
 """
 
 from snakemake.utils import min_version
@@ -33,6 +33,7 @@ include: "rules/training.smk"
 include: "rules/scaling.smk"
 include: "rules/errors.smk"
 include: "rules/forgetting.smk"
+include: "rules/softening.smk"
 include: "rules/report.smk"
 
 
@@ -46,6 +47,7 @@ localrules:
     train,
     scaling,
     forgetting,
+    softening,
     report,
 
 

@@ -34,6 +34,13 @@ try:
         ]
         for name, fidelity in STUDY.fidelities.items()
     }
+    EVALSET_SOURCES = {
+        name: [
+            find_file(s.file, FOLDERS, key=f"{CONFIG_FILE}: evalsets.{name}")
+            for s in evalset.sources
+        ]
+        for name, evalset in STUDY.evalsets.items()
+    }
     PRETRAINING_MATERIALS = [
         find_file(file, FOLDERS, key=f"{CONFIG_FILE}: transfer.pretraining_materials")
         for file in [STUDY.transfer.pretraining_materials]
@@ -93,3 +100,5 @@ wildcard_constraints:
     arm=one_of(STUDY.arms),
     size=one_of(SIZES),
     seed=one_of(STUDY.seeds),
+    evalset=one_of(STUDY.evalsets),
+    model=one_of(STUDY.softening.models),

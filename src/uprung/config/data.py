@@ -24,6 +24,7 @@ class Source(Section):
         "diatomics",
         "solids",
         "elements",
+        "mlearn",
         "frames",
         "gpaw",
         "mptrj",
@@ -35,11 +36,11 @@ class Source(Section):
         "ase",
         "vasprun",
     ] = Field(
-        description="Reader: `diatomics`, `solids` and `elements` are the embedded data sets; `frames` is a Parquet "
-        "file or folder that already has the columns of the frames table; `gpaw` holds labels that uprung computed "
-        "(`own_dft`); `mptrj`, `mp-r2scan`, `matpes`, `mp-aloe`, "
-        "`wbm-high-energy` (JSON) and `omat` (OMat24, sAlex) are published sets; `ase` is extended XYZ or an ASE "
-        "database; `vasprun` is a vasprun.xml or a folder of runs. See docs/data-sources.md."
+        description="Reader: `diatomics`, `solids`, `elements` and `mlearn` are the embedded data sets; `frames` is a "
+        "Parquet file or folder that already has the columns of the frames table; `gpaw` holds labels that uprung "
+        "computed (`own_dft`); `mptrj`, `mp-r2scan`, `matpes`, `mp-aloe`, `wbm-high-energy` (JSON) and `omat` "
+        "(OMat24, sAlex) are published sets; `ase` is extended XYZ or an ASE database; `vasprun` is a vasprun.xml or a "
+        "folder of runs. See docs/data-sources.md."
     )
     file: str = Field(description="Path of a file or folder, relative to the folder in which Snakemake runs.")
     label_scale: str | None = Field(
@@ -61,7 +62,8 @@ class Source(Section):
                 f"label_scale: format {self.format!r} needs one, since its files do not say code, potentials and U "
                 "rule (for example: VASP PBE_64 PAW, r2SCAN, no U, uncorrected)"
             )
-        if self.format in ("diatomics", "solids", "elements", "frames", "gpaw") and self.label_scale is not None:
+        fixed = ("diatomics", "solids", "elements", "mlearn", "frames", "gpaw")
+        if self.format in fixed and self.label_scale is not None:
             raise ValueError(f"label_scale: format {self.format!r} has its own; take this key out")
         return self
 

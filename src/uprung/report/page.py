@@ -19,6 +19,7 @@ from uprung.report import (
     label_findings,
     limits,
     making,
+    softening_tables,
     tables,
     training_tables,
 )
@@ -112,6 +113,8 @@ def context(study: Study, results: Results) -> dict[str, Any]:
             _figure(results, "forgetting", captions.forgetting(study.low, study.high)),
             _figure(results, "dynamics", captions.dynamics(next(iter(study.budgets)))),
         ],
+        "softening": [_softening(study, results, labels, name) for name in results.softening],
+        "softening_compared": softening_tables.comparison(results.softening, study.evalsets),
         "limits": [sentence(limit) for limit in (*_limits(study, results), *study.limits)],
         "making": _making(study, results),
         "runs": _runs_words(results.curves),
@@ -124,6 +127,22 @@ def _error_tables(study: Study, results: Results, labels: Mapping[str, str], by:
     size = str(results.curves.sort_values("n_frames")["size"].iloc[-1])
     found = [breakdown.breakdown_table(here, labels, target=t, by=by, size=size) for t in study.targets]
     return [table for table in found if table is not None]
+
+
+def _softening(study: Study, results: Results, labels: Mapping[str, str], name: str) -> dict[str, Any]:
+    """Return what one evaluation set says about the size of forces."""
+    table = results.softening[name]
+    budget = next(iter(study.budgets))
+    several = len(set(table.loc[table["model"] == "run", "size"])) > 1
+    return {
+        "name": name,
+        "findings": softening_tables.findings(table),
+        "table": softening_tables.softening_table(table, labels, budget=budget, title=f"evaluation set {name}"),
+        "figures": [
+            _figure(results, f"softening-{name}{kind}", captions.softening(kind, name))
+            for kind in ("", "-parity", *(["-sizes"] if several else []))
+        ],
+    }
 
 
 def _first(results: Results, study: Study) -> pd.DataFrame:

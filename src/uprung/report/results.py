@@ -32,6 +32,7 @@ class Results:
     multiplier: pd.DataFrame
     forgetting: pd.DataFrame
     errors: pd.DataFrame
+    softening: Mapping[str, pd.DataFrame]
     cards: Sequence[dict[str, Any]]
     figures: Mapping[str, Path]  # name -> SVG file; the PNG of the same name lies beside it
 
@@ -41,8 +42,8 @@ def read_results(files: Mapping[str, Any]) -> Results:
 
     Args:
         files: name -> path or paths: frames, pairs, summaries, correlations, shifts (one per fidelity or pair, in a
-            folder of its name), split, sizes, references, curves, laws, crossover, multiplier, forgetting, errors,
-            cards, figures (SVG).
+            folder of its name), softening (one per evaluation set, likewise), split, sizes, references, curves, laws,
+            crossover, multiplier, forgetting, errors, cards, figures (SVG).
     """
     return Results(
         frames=_by_folder(files["frames"], _json),
@@ -52,6 +53,7 @@ def read_results(files: Mapping[str, Any]) -> Results:
         analyses=_by_folder(files["summaries"], _json),
         correlations=_by_folder(files["correlations"], _csv),
         shifts=_by_folder(files["shifts"], _csv),
+        softening=_by_folder(files["softening"], _csv),
         references=_csv(files["references"]),
         cards=[yaml.safe_load(Path(file).read_text()) for file in files["cards"]],
         figures={Path(file).stem: Path(file) for file in files["figures"]},
@@ -69,6 +71,7 @@ TEXT = (
     *("budget", "arm", "size", "fidelity", "target", "population", "reason", "excluded", "law", "kind"),
     *("better_above", "observed_better_above", "observed_reason", "bound", "scratch", "transfer"),
     *("element", "quantity", "unit", "subset", "origin", "estimator", "reference", "by", "key"),
+    *("model", "material", "reading"),
 )
 
 

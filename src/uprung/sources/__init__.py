@@ -16,7 +16,7 @@ from typing import Any
 from uprung.files import sha256
 from uprung.frames.schema import Frame, Rejected
 from uprung.logs import LINES, progress
-from uprung.sources import ase_files, diatomics, elements, gpaw, mp_json, solids, table, vasprun
+from uprung.sources import ase_files, diatomics, elements, gpaw, mlearn, mp_json, solids, table, vasprun
 from uprung.sources.work import WorkTest, checked, tested
 
 Records = Iterator[Frame | Rejected]
@@ -26,6 +26,7 @@ FIXED: dict[str, Callable[[Path, str], Records]] = {
     "diatomics": diatomics.read,
     "solids": solids.read,
     "elements": elements.read,
+    "mlearn": mlearn.read,
     "frames": table.read,
     "gpaw": gpaw.read,
 }
