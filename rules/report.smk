@@ -6,6 +6,7 @@ CONFIG_FILES = [
 REPORT_FIGURES = [
     *expand("{pair}-{figure}", pair=STUDY.pairs, figure=SHIFT_FIGURES),
     "references",
+    "reference-errors",
     "learning-curves",
     "convergence",
     "errors-force",
@@ -15,7 +16,7 @@ REPORT_FIGURES = [
     *expand(
         "softening-{evalset}{kind}",
         evalset=STUDY.evalsets,
-        kind=["", "-parity", "-sizes"],
+        kind=["", "-parity", "-correction", "-sizes"],
     ),
 ]
 
@@ -58,6 +59,7 @@ rule write_report:
         ),
         shifts=expand("<results>/analysis/{pair}/shift.csv", pair=STUDY.pairs),
         references="<results>/references/references.csv",
+        reference_errors="<results>/atomref/summary.csv",
         curves="<results>/scaling/curves.csv",
         laws="<results>/scaling/laws.csv",
         crossover="<results>/scaling/crossover.csv",
@@ -73,6 +75,7 @@ rule write_report:
         cards=expand("{run}/card.yaml", run=RUNS),
         # not read, but the page links to it
         summary="<results>/scaling/summary.csv",
+        comparison="<results>/atomref/comparison.csv",
         models="<results>/models/index.csv",
     output:
         "<results>/report.html",

@@ -26,6 +26,7 @@ class Results:
     correlations: Mapping[str, pd.DataFrame]
     shifts: Mapping[str, pd.DataFrame]
     references: pd.DataFrame
+    reference_errors: pd.DataFrame
     curves: pd.DataFrame
     laws: pd.DataFrame
     crossover: pd.DataFrame
@@ -42,8 +43,8 @@ def read_results(files: Mapping[str, Any]) -> Results:
 
     Args:
         files: name -> path or paths: frames, pairs, summaries, correlations, shifts (one per fidelity or pair, in a
-            folder of its name), softening (one per evaluation set, likewise), split, sizes, references, curves, laws,
-            crossover, multiplier, forgetting, errors, cards, figures (SVG).
+            folder of its name), softening (one per evaluation set, likewise), split, sizes, references,
+            reference_errors, curves, laws, crossover, multiplier, forgetting, errors, cards, figures (SVG).
     """
     return Results(
         frames=_by_folder(files["frames"], _json),
@@ -57,7 +58,10 @@ def read_results(files: Mapping[str, Any]) -> Results:
         references=_csv(files["references"]),
         cards=[yaml.safe_load(Path(file).read_text()) for file in files["cards"]],
         figures={Path(file).stem: Path(file) for file in files["figures"]},
-        **{name: _csv(files[name]) for name in ("curves", "laws", "crossover", "multiplier", "forgetting", "errors")},
+        **{
+            name: _csv(files[name])
+            for name in ("reference_errors", "curves", "laws", "crossover", "multiplier", "forgetting", "errors")
+        },
     )
 
 
@@ -70,8 +74,8 @@ def _json(path: str | Path) -> dict[str, Any]:
 TEXT = (
     *("budget", "arm", "size", "fidelity", "target", "population", "reason", "excluded", "law", "kind"),
     *("better_above", "observed_better_above", "observed_reason", "bound", "scratch", "transfer"),
-    *("element", "quantity", "unit", "subset", "origin", "estimator", "reference", "by", "key"),
     *("model", "material", "reading"),
+    *("element", "quantity", "unit", "subset", "origin", "estimator", "reference", "scope", "by", "key"),
 )
 
 
