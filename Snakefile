@@ -2,7 +2,7 @@
 
 snakemake --cores all                                   the demo study
 snakemake --cores all --configfile config/solids.yaml   another study
-snakemake --cores 4 atomref                             one stage: data analysis atomref graphs train scaling softening report
+snakemake --cores 4 atomref                             one stage: data dft analysis atomref graphs train scaling forgetting softening report
 """
 
 from snakemake.utils import min_version
@@ -25,6 +25,7 @@ report: "docs/snakemake-report.rst"
 
 
 include: "rules/data.smk"
+include: "rules/dft.smk"
 include: "rules/analysis.smk"
 include: "rules/graphs.smk"
 include: "rules/atomref.smk"
@@ -40,6 +41,7 @@ include: "rules/report.smk"
 localrules:
     all,
     data,
+    dft,
     analysis,
     atomref,
     graphs,
@@ -55,6 +57,16 @@ rule all:
     default_target: True
     input:
         rules.report.input,
+
+
+rule dft:
+    """Labels of one's own, if the study computes any."""
+    input:
+        expand(
+            "<results>/own_dft/{fidelity}/chunk{chunk}.jsonl",
+            fidelity=COMPUTED,
+            chunk=CHUNKS,
+        ),
 
 
 rule data:
