@@ -144,7 +144,7 @@ def read_steps(row: Json, task: Task) -> Steps:
     """
     if row["run_type"] != task.run_type:
         raise UnusableError(f"the trajectory is {row['run_type']}, but its task document {task.run_type}")
-    Z = np.asarray(row["elements"] or [], dtype=np.int64)
+    Z = _array(row["elements"], (None,), "elements")  # as numbers with a fraction, which whole numbers would lose
     if not np.array_equal(Z, task.Z):
         raise UnusableError("the atoms of trajectory and task document differ, or their order")
     coordinates = _array(row["cart_coords"], (None, len(Z), 3), "cart_coords")

@@ -217,6 +217,10 @@ def check_mutation(which: str, place: tuple[Any, ...], how: Any) -> None:
 MUTATION = {"case": st.sampled_from(PLACES), "how": VALUES}
 
 
+def test_an_atomic_number_with_a_fraction_is_no_atom():
+    check_mutation("trajectory", ("elements", 0), trajectory_row()["elements"][0] + 0.5)
+
+
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(**MUTATION)
 def test_mutated_records_are_taken_as_they_are_or_listed(case, how):
