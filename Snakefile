@@ -3,6 +3,7 @@
 snakemake --cores all                                   the demo study
 snakemake --cores all --configfile config/solids.yaml   another study
 snakemake --cores 4 atomref                             one stage: data analysis atomref graphs train scaling report
+snakemake --cores 1 scaling --configfile config/points.yaml --config points=my.csv study=mine      laws of given points
 """
 
 from snakemake.utils import min_version
@@ -24,22 +25,36 @@ pathvars:
 report: "docs/snakemake-report.rst"
 
 
-include: "rules/data.smk"
-include: "rules/analysis.smk"
-include: "rules/graphs.smk"
-include: "rules/atomref.smk"
-include: "rules/training.smk"
-include: "rules/scaling.smk"
-include: "rules/report.smk"
+if POINTS:
+
+    include: "rules/points.smk"
+    include: "rules/scaling.smk"
+    include: "rules/page.smk"
+    include: "rules/points_report.smk"
+
+else:
+
+    include: "rules/names.smk"
+    include: "rules/data.smk"
+    include: "rules/analysis.smk"
+    include: "rules/graphs.smk"
+    include: "rules/atomref.smk"
+    include: "rules/training.smk"
+    include: "rules/curves.smk"
+    include: "rules/scaling.smk"
+    include: "rules/page.smk"
+    include: "rules/report.smk"
+
+    localrules:
+        data,
+        analysis,
+        atomref,
+        graphs,
+        train,
 
 
 localrules:
     all,
-    data,
-    analysis,
-    atomref,
-    graphs,
-    train,
     scaling,
     report,
 
@@ -48,11 +63,3 @@ rule all:
     default_target: True
     input:
         rules.report.input,
-
-
-rule data:
-    """Frames, pairs, split and nested subsets."""
-    input:
-        expand("<results>/frames/{fidelity}/manifest.json", fidelity=STUDY.fidelities),
-        expand("<results>/pairs/{pair}/manifest.json", pair=STUDY.pairs),
-        "<results>/split/sizes.csv",

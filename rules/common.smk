@@ -27,22 +27,22 @@ FOLDERS = (Path.cwd(), Path(workflow.basedir))
 
 try:
     STUDY = load_study(config, where=os.path.relpath(CONFIG_FILE))
+    POINTS = getattr(
+        STUDY, "points", None
+    )  # a table of given points: nothing is trained
     SOURCES = {
         name: [
             find_file(s.file, FOLDERS, key=f"{CONFIG_FILE}: fidelities.{name}")
             for s in fidelity.sources
         ]
-        for name, fidelity in STUDY.fidelities.items()
+        for name, fidelity in ({} if POINTS else STUDY.fidelities).items()
     }
+    if POINTS:
+        POINTS = find_file(POINTS, FOLDERS, key="points")
 except StudyError as error:
     sys.exit(
         f"uprung: the study file needs a correction before anything can run\n{error}"
     )
-
-SIZES = {
-    size_token(size): size for size in STUDY.sizes
-}  # path token -> size as the user wrote it
-DEVICE = STUDY.training.device
 
 
 def one_of(names):
@@ -53,28 +53,3 @@ def one_of(names):
 def part(section):
     """Return a section of the study as plain values, for params: a change of it, and of nothing else, reruns."""
     return section.model_dump(mode="json", by_alias=True)
-
-
-def reference_of(arm):
-    """Return the name of the reference fit of an arm, or None when it keeps the checkpoint's."""
-    return STUDY.arms[arm].atomref.fit
-
-
-def reference_input(wildcards):
-    """Return the reference table of a run's arm, none for `from: checkpoint`."""
-    name = reference_of(wildcards.arm)
-    return (
-        [f"<results>/references/{name}/n{wildcards.size}/seed{wildcards.seed}.csv"]
-        if name
-        else []
-    )
-
-
-wildcard_constraints:
-    fidelity=one_of(STUDY.fidelities),
-    pair=one_of(STUDY.pairs),
-    reference=one_of(STUDY.references),
-    budget=one_of(STUDY.budgets),
-    arm=one_of(STUDY.arms),
-    size=one_of(SIZES),
-    seed=one_of(STUDY.seeds),

@@ -1,12 +1,9 @@
 """The page that a person reads."""
 
-CONFIG_FILES = [
-    os.path.relpath(f) for f in workflow.overwrite_configfiles or [CONFIG_FILE]
-]
 REPORT_FIGURES = [
     *expand("{pair}-{figure}", pair=STUDY.pairs, figure=SHIFT_FIGURES),
     "references",
-    "learning-curves",
+    *SCALING_FIGURES,
     "convergence",
 ]
 
@@ -26,14 +23,11 @@ SHOWN = {
     },
     "command": f"snakemake --cores all --configfile {' '.join(CONFIG_FILES)}",
 }
-TEMPLATE, STYLE = (
-    find_file(f"src/uprung/report/{name}", FOLDERS, key="report")
-    for name in ("page.html.j2", "style.css")
-)
 
 
 rule write_report:
     input:
+        **{name: f"<results>/scaling/{name}.csv" for name in SHOWN_TABLES},
         template=TEMPLATE,
         css=STYLE,
         frames=expand(
@@ -49,9 +43,6 @@ rule write_report:
         shifts=expand("<results>/analysis/{pair}/shift.csv", pair=STUDY.pairs),
         references="<results>/references/references.csv",
         curves="<results>/scaling/curves.csv",
-        laws="<results>/scaling/laws.csv",
-        crossover="<results>/scaling/crossover.csv",
-        multiplier="<results>/scaling/multiplier.csv",
         figures=expand("<results>/figures/{figure}.svg", figure=REPORT_FIGURES),
         # stand in for an SVG that is too large for the page
         bitmaps=expand("<results>/figures/{figure}.png", figure=REPORT_FIGURES),
@@ -76,9 +67,3 @@ rule write_report:
         "Writing the report"
     script:
         "../scripts/write_report.py"
-
-
-rule report:
-    """The report page."""
-    input:
-        "<results>/report.html",

@@ -1,47 +1,18 @@
-"""Learning curves, laws, crossovers and multipliers from the tests of all runs."""
+"""Laws, crossovers and multipliers from learning curves, whether trained here or given."""
 
-SCRATCH = next((name for name, arm in STUDY.arms.items() if arm.init == "random"), None)
-ARM_LABELS = {name: arm.label or name for name, arm in STUDY.arms.items()}
-
-
-rule collect_curves:
-    input:
-        metrics=expand("{run}/metrics.json", run=RUNS),
-        predictions=expand("{run}/predictions.parquet", run=RUNS),
-        history=expand("{run}/history.csv", run=RUNS),
-    output:
-        curves="<results>/scaling/curves.csv",
-        history="<results>/scaling/history.csv",
-    log:
-        "<results>/logs/scaling/curves.log",
-    benchmark:
-        "<results>/benchmarks/scaling/curves.tsv"
-    conda:
-        "../envs/analysis.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=60,
-    params:
-        n_runs=len(RUNS),
-        fidelity=STUDY.high,
-        targets=STUDY.transfer.targets,
-        falling=STUDY.scaling.falling,
-        bootstrap=STUDY.scaling.bootstrap,
-        code=code_digest("uprung.curves"),
-    message:
-        "Collecting the learning curves of {params.n_runs} runs"
-    script:
-        "../scripts/collect_curves.py"
+LAW_TABLES = (
+    *("laws", "parameters", "comparison", "bands", "extrapolation", "labels"),
+    *("crossover", "multiplier", "multiplier_curve", "summary"),
+)
+SCALING_FIGURES = ["learning-curves", "data-multiplier", "law-comparison"]
 
 
 rule fit_laws:
     input:
-        "<results>/scaling/curves.csv",
+        **TEST_NOISE,
+        curves="<results>/scaling/curves.csv",
     output:
-        laws="<results>/scaling/laws.csv",
-        crossover="<results>/scaling/crossover.csv",
-        multiplier="<results>/scaling/multiplier.csv",
-        summary="<results>/scaling/summary.csv",
+        **{name: f"<results>/scaling/{name}.csv" for name in LAW_TABLES},
     log:
         "<results>/logs/scaling/laws.log",
     benchmark:
@@ -53,6 +24,8 @@ rule fit_laws:
         runtime=30,
     params:
         scratch=SCRATCH,
+        laws=part(LAWS),
+        tested=bool(TEST_NOISE),
         code=code_digest("uprung.scaling"),
     message:
         "Fitting scaling laws, crossovers and data multipliers"
@@ -62,25 +35,19 @@ rule fit_laws:
 
 rule plot_scaling:
     input:
+        **PUBLISHED,
         curves="<results>/scaling/curves.csv",
-        history="<results>/scaling/history.csv",
         laws="<results>/scaling/laws.csv",
+        bands="<results>/scaling/bands.csv",
+        comparison="<results>/scaling/comparison.csv",
         crossover="<results>/scaling/crossover.csv",
-        published=find_file("data/paper/scaling_points.csv", FOLDERS, key="data"),
+        multiplier="<results>/scaling/multiplier_curve.csv",
     output:
-        curves=report(
-            "<results>/figures/learning-curves.svg",
+        report(
+            expand("<results>/figures/{figure}.svg", figure=SCALING_FIGURES),
             category="Scaling",
-            labels={"figure": "learning curves"},
         ),
-        convergence=report(
-            "<results>/figures/convergence.svg",
-            category="Scaling",
-            labels={"figure": "convergence"},
-        ),
-        png=expand(
-            "<results>/figures/{figure}.png", figure=["learning-curves", "convergence"]
-        ),
+        expand("<results>/figures/{figure}.png", figure=SCALING_FIGURES),
     log:
         "<results>/logs/scaling/figures.log",
     benchmark:
@@ -91,13 +58,12 @@ rule plot_scaling:
         mem_mb=2000,
         runtime=15,
     params:
-        targets=STUDY.transfer.targets,
         arm_labels=ARM_LABELS,
-        budget=next(iter(STUDY.budgets)),
-        show_published=STUDY.scaling.show_published,
-        code=code_digest("uprung.figures.scaling"),
+        scratch=SCRATCH,
+        x_label=X_LABEL,
+        code=code_digest("uprung.figures.scaling", "uprung.figures.laws"),
     message:
-        "Drawing the learning curves"
+        "Drawing learning curves, data multipliers and laws"
     script:
         "../scripts/plot_scaling.py"
 
@@ -106,4 +72,5 @@ rule scaling:
     """Learning curves, laws, crossovers, multipliers, with figures."""
     input:
         "<results>/scaling/laws.csv",
-        "<results>/figures/learning-curves.svg",
+        expand("<results>/figures/{figure}.svg", figure=SCALING_FIGURES),
+        "<results>/report.html" if POINTS else [],

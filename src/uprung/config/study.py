@@ -10,7 +10,9 @@ from pydantic import AfterValidator, Field, model_validator
 from uprung.config.arms import Arm, Reference
 from uprung.config.base import Name, Section, Size, Target, suggest, unique
 from uprung.config.data import Fidelity, MaterialsProject, Pair, Select, Split
+from uprung.config.laws import Laws
 from uprung.config.training import Budget, Training
+from uprung.config.words import Report
 
 DEFAULT_REFERENCES: dict[str, dict[str, str]] = {
     "target": {"labels": "target"},
@@ -46,6 +48,7 @@ class Scaling(Section):
     )
     show_published: bool = Field(default=False, description="Draw the published study's points as well.")
     bootstrap: int = Field(default=1000, ge=100, description="Resamples over test groups.")
+    laws: Laws = Field(default_factory=Laws, description="Laws and what is asked of them.")
 
 
 class Analysis(Section):
@@ -53,14 +56,6 @@ class Analysis(Section):
 
     force_limit: float = Field(default=10.0, gt=0, description="Second subset: low-fidelity forces below this, eV/Å.")
     bootstrap: int = Field(default=500, ge=100, description="Resamples over materials.")
-
-
-class Report(Section):
-    """Words on the report page."""
-
-    title: str = Field(default="", description="Title of the page; default: the study's name.")
-    abstract: str = Field(default="", description="What this study is for, in a few sentences.")
-    limits: list[str] = Field(default=[], description="What the study does not show, beside what uprung finds itself.")
 
 
 class Study(Section):

@@ -11,13 +11,14 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from uprung import __version__
-from uprung.report import captions, curve_tables, findings, label_findings, limits, making, tables
+from uprung.report import captions, findings, label_findings, law_limits, limits, making, tables
 from uprung.report.format import TARGETS, listing, plural, sentence
-from uprung.report.results import Results
+from uprung.report.interactive import SCRIPT
+from uprung.report.law_part import Curves, curves_of
+from uprung.report.results import LawResults, Results
 from uprung.report.study import Pair, Study
 from uprung.report.svg import inline_figure
 from uprung.report.tables import Table
-from uprung.scaling import LAW_POPULATION
 
 
 @dataclass(frozen=True)
@@ -41,21 +42,6 @@ class Comparison:
     remark: str
 
 
-@dataclass(frozen=True)
-class Curves:
-    """What one budget's runs gave for all targets."""
-
-    budget: str
-    about: str
-    errors: list[Table]
-    all_frames: list[Table]
-    unconverged: Table | None
-    laws: Table
-    crossover: Table | None
-    multipliers: list[Table]
-    meaning: list[tuple[str, list[str]]]
-
-
 def render(study: Study, results: Results, *, template: str, css: str) -> str:
     """Return the page as HTML with everything inside.
 
@@ -77,6 +63,7 @@ def context(study: Study, results: Results) -> dict[str, Any]:
     comparisons = [_comparison(study, results, pair) for pair in ordered]
     return {
         "study": study,
+        "points": None,
         "version": __version__,
         "short": _short(study, results, labels, comparisons[0]),
         "data": _data(study, results),
@@ -84,16 +71,22 @@ def context(study: Study, results: Results) -> dict[str, Any]:
         "references": _references(study, results),
         "budgets": budgets,
         "curve_figures": [
-            _figure(results, "learning-curves", captions.learning_curves(study.published)),
-            _figure(results, "convergence", captions.convergence(next(iter(study.budgets)))),
+            figure_of(results, "learning-curves", captions.learning_curves(study.published)),
+            figure_of(results, "convergence", captions.convergence(next(iter(study.budgets)))),
         ],
         "limits": [sentence(limit) for limit in (*_limits(study, results), *study.limits)],
         "making": _making(study, results),
-        "runs": _runs_words(results.curves),
+        "runs": runs_words(results.curves),
+        "explore_script": SCRIPT,
+        "law_figures": [
+            figure_of(results, "law-comparison", captions.LAW_COMPARISON),
+            figure_of(results, "data-multiplier", captions.DATA_MULTIPLIER),
+        ],
     }
 
 
-def _figure(results: Results, name: str, caption: str) -> Figure:
+def figure_of(results: LawResults, name: str, caption: str) -> Figure:
+    """Return a figure of a study as it stands on the page."""
     alt = caption.split(". ")[0] + "."
     return Figure(name, inline_figure(results.figures[name], alt=alt), caption)
 
@@ -130,7 +123,7 @@ def _comparison(study: Study, results: Results, pair: Pair) -> Comparison:
             *label_findings.shift_by_element(results.shifts[pair.name], low=low, high=high),
         ],
         table=tables.correlation_table(results.correlations[pair.name], low=low, high=high),
-        figures=[_figure(results, f"{pair.name}-{k}", captions.shift(k, pair.name, low, high)) for k in kinds],
+        figures=[figure_of(results, f"{pair.name}-{k}", captions.shift(k, pair.name, low, high)) for k in kinds],
         remark=f"No importance of elements for formation energies: {remark}." if remark else "",
     )
 
@@ -139,39 +132,21 @@ def _references(study: Study, results: Results) -> dict[str, Any]:
     return {
         "arms": tables.arms_table(study.arms),
         "table": tables.references_table(results.references),
-        "figure": _figure(results, "references", captions.REFERENCES),
+        "figure": figure_of(results, "references", captions.REFERENCES),
         "baseline": f"The energy baseline, which learns nothing about geometry, predicts with reference "
         f"{study.baseline} of the same size and seed alone; the baselines of forces, stresses and moments are 0.",
     }
 
 
 def _curves(study: Study, results: Results, labels: Mapping[str, str], budget: str) -> Curves:
-    curves = results.curves[results.curves["budget"] == budget]
-    laws, crossover, multiplier = (
-        table[table["budget"] == budget] for table in (results.laws, results.crossover, results.multiplier)
-    )
-    inside = curves[curves["population"] == LAW_POPULATION]
-    targets = [t for t in study.targets if t in set(inside["target"])]
-    populations = captions.populations(curves)
-    per_population = {
-        str(name): [
-            curve_tables.errors_table(part[part["target"] == t], labels, target=t, population=populations[str(name)])
-            for t in targets
-        ]
-        for name, part in curves.groupby("population")
-    }
-    same = len(set(curves.groupby("population")["n_test"].mean())) == 1
-    found = [curve_tables.multiplier_table(multiplier[multiplier["target"] == t], labels, target=t) for t in targets]
-    return Curves(
-        budget=budget,
+    return curves_of(
+        results,
+        labels,
+        budget,
         about=study.budgets[budget],
-        errors=per_population.get(LAW_POPULATION, []),
-        all_frames=[] if same else per_population["all"],
-        unconverged=curve_tables.unconverged_table(inside, labels),
-        laws=curve_tables.laws_table(laws, labels),
-        crossover=curve_tables.crossover_table(crossover, labels),
-        multipliers=[table for table in found if table is not None],
-        meaning=[(TARGETS[t][0], _meaning(study, results, labels, budget, t)) for t in targets],
+        targets=study.targets,
+        meaning={t: _meaning(study, results, labels, budget, t) for t in study.targets},
+        x_label=f"labelled {study.functionals[study.high]} structures in training",
     )
 
 
@@ -206,7 +181,8 @@ def _short(study: Study, results: Results, labels: Mapping[str, str], first: Com
     ]
 
 
-def _runs_words(curves: pd.DataFrame) -> str:
+def runs_words(curves: pd.DataFrame) -> str:
+    """Say how many runs, arms, sizes, seeds and budgets there are."""
     identity = curves[["budget", "arm", "size", "seed"]].drop_duplicates()
     parts = [
         plural(identity["arm"].nunique(), "arm"),
@@ -225,7 +201,7 @@ def _limits(study: Study, results: Results) -> list[str]:
         *limits.seed_limits(curves["seed"].nunique()),
         *limits.exclusion_limits(results.split, study.high),
         *limits.convergence_limits(curves),
-        *limits.law_limits(results.laws, results.crossover),
+        *law_limits.law_limits(results.laws, results.crossover, results.comparison),
         *limits.coverage_limits(curves, results.references),
         *limits.reference_limits(study.arms),
         *limits.target_limits(study.targets, manifest["labels"]),

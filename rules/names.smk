@@ -1,0 +1,31 @@
+"""Names of a study that trains: sizes, references, wildcards."""
+
+SIZES = {
+    size_token(size): size for size in STUDY.sizes
+}  # path token -> size as the user wrote it
+DEVICE = STUDY.training.device
+
+
+def reference_of(arm):
+    """Return the name of the reference fit of an arm, or None when it keeps the checkpoint's."""
+    return STUDY.arms[arm].atomref.fit
+
+
+def reference_input(wildcards):
+    """Return the reference table of a run's arm, none for `from: checkpoint`."""
+    name = reference_of(wildcards.arm)
+    return (
+        [f"<results>/references/{name}/n{wildcards.size}/seed{wildcards.seed}.csv"]
+        if name
+        else []
+    )
+
+
+wildcard_constraints:
+    fidelity=one_of(STUDY.fidelities),
+    pair=one_of(STUDY.pairs),
+    reference=one_of(STUDY.references),
+    budget=one_of(STUDY.budgets),
+    arm=one_of(STUDY.arms),
+    size=one_of(SIZES),
+    seed=one_of(STUDY.seeds),
