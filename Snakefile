@@ -2,7 +2,7 @@
 
 snakemake --cores all                                   the demo study
 snakemake --cores all --configfile config/solids.yaml   another study
-snakemake --cores 4 atomref                             one stage: data analysis atomref graphs train scaling report
+snakemake --cores 4 atomref                             one stage: data analysis atomref graphs train scaling forgetting report
 snakemake --cores 1 scaling --configfile config/points.yaml --config points=my.csv study=mine      laws of given points
 """
 
@@ -42,6 +42,8 @@ else:
     include: "rules/training.smk"
     include: "rules/curves.smk"
     include: "rules/scaling.smk"
+    include: "rules/errors.smk"
+    include: "rules/forgetting.smk"
     include: "rules/page.smk"
     include: "rules/report.smk"
 
@@ -51,6 +53,7 @@ else:
         atomref,
         graphs,
         train,
+        forgetting,
 
 
 localrules:

@@ -24,8 +24,9 @@ from sides import Child, memory
 from throughput_sides import TARGETS, frames_of
 
 from uprung.config.training import Budget, Training
-from uprung.dataset import open_dataset, write_dataset
+from uprung.dataset import Rows, open_dataset, write_dataset
 from uprung.logs import progress
+from uprung.potential.module import Packed
 from uprung.step import launch
 from uprung.training import train
 
@@ -78,10 +79,9 @@ class Run:
         began = time.perf_counter()
         train(
             launch(recipe),
-            CHGNet.load(use_device="cpu", verbose=False),
-            self.dataset,
-            rows[VALIDATION:],
-            rows[:VALIDATION],
+            Packed(CHGNet.load(use_device="cpu", verbose=False), TARGETS),
+            Rows(self.dataset, rows[VALIDATION:]),
+            Rows(self.dataset, rows[:VALIDATION]),
             targets=TARGETS,
             recipe=recipe,
             budget=Budget(steps=STEPS),

@@ -20,7 +20,7 @@ from sets import SEED, SETS, BenchmarkSet
 from sides import memory, reset_peak
 
 from uprung.config.training import Training
-from uprung.dataset import open_dataset, write_dataset
+from uprung.dataset import Rows, open_dataset, write_dataset
 from uprung.frames import SCHEMA, Frame, Frames
 from uprung.potential.module import Packed
 from uprung.step import accumulate_gradient, launch
@@ -154,14 +154,16 @@ class Uprung(_Side):
 
     def _accumulate(self, rows: np.ndarray) -> float:
         self.optimiser.zero_grad(set_to_none=True)
-        return accumulate_gradient(self.fabric, self.module, self.dataset, rows, targets=TARGETS, recipe=self.recipe)
+        return accumulate_gradient(
+            self.fabric, self.module, [Rows(self.dataset, rows)], targets=TARGETS, recipe=self.recipe
+        )
 
     def loss(self) -> float:
         """Return the loss of the first two structures before any step."""
         return self.initial
 
     def rest(self) -> None:
-        """Give freed memory back, since stock needs nearly all there is; the next pass takes it back ahead of its clock."""
+        """Give freed memory back, since stock needs nearly all there is; a pass takes it again ahead of its clock."""
         if hasattr(ctypes.CDLL(None), "malloc_trim"):
             ctypes.CDLL(None).malloc_trim(0)
 

@@ -3,7 +3,7 @@
 
 rule predict_pretrained:
     input:
-        "<results>/graphs/manifest.json",
+        f"<results>/graphs/{STUDY.high}/manifest.json",
     output:
         "<results>/references/pretrained.parquet",
     log:

@@ -39,6 +39,11 @@ try:
     }
     if POINTS:
         POINTS = find_file(POINTS, FOLDERS, key="points")
+    PRETRAINING_MATERIALS = [
+        find_file(file, FOLDERS, key=f"{CONFIG_FILE}: transfer.pretraining_materials")
+        for file in ([] if POINTS else [STUDY.transfer.pretraining_materials])
+        if file
+    ]
 except StudyError as error:
     sys.exit(
         f"uprung: the study file needs a correction before anything can run\n{error}"

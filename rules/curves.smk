@@ -1,6 +1,14 @@
 """Learning curves from the tests of all runs."""
 
-SCRATCH = next((name for name, arm in STUDY.arms.items() if arm.init == "random"), None)
+# learns from the target's labels alone
+SCRATCH = next(
+    (
+        name
+        for name, arm in STUDY.arms.items()
+        if arm.init == "random" and not arm.delta and not arm.replay
+    ),
+    None,
+)
 ARM_LABELS = {name: arm.label or name for name, arm in STUDY.arms.items()}
 TEST_NOISE = {"resamples": "<results>/scaling/resamples.parquet"}
 LAWS = STUDY.scaling.laws

@@ -120,6 +120,7 @@ rule split:
         low=f"<results>/frames/{STUDY.low}/manifest.json",
         high=f"<results>/frames/{STUDY.high}/manifest.json",
         pairs=f"<results>/pairs/{STUDY.transfer.pair}/pairs.parquet",
+        pretraining=PRETRAINING_MATERIALS,
     output:
         table="<results>/split/split.parquet",
         manifest="<results>/split/manifest.json",
@@ -137,7 +138,7 @@ rule split:
         high=STUDY.high,
         label_low=STUDY.fidelities[STUDY.low].energy,
         label_high=STUDY.fidelities[STUDY.high].energy,
-        split=part(STUDY.split),
+        split={k: v for k, v in part(STUDY.split).items() if k != "sampling"},
         select=part(STUDY.transfer.select),
         code=code_digest("uprung.splits"),
     message:
@@ -148,7 +149,12 @@ rule split:
 
 rule order:
     input:
-        "<results>/split/split.parquet",
+        split="<results>/split/split.parquet",
+        frames=(
+            []
+            if STUDY.split.sampling == "random"
+            else [f"<results>/frames/{STUDY.high}/manifest.json"]
+        ),
     output:
         "<results>/split/order/seed{seed}.parquet",
     log:
@@ -163,8 +169,11 @@ rule order:
     params:
         fidelity=STUDY.high,
         draw=STUDY.split.draw,
+        sampling=STUDY.split.sampling,
         key=STUDY.split.key,
-        code=code_digest("uprung.splits"),
+        code=code_digest(
+            "uprung.splits" if STUDY.split.sampling == "random" else "uprung.sampling"
+        ),
     message:
         "Ordering the training frames for seed {wildcards.seed}: every size is a prefix"
     script:

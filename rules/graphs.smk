@@ -1,16 +1,25 @@
-"""Neighbour graphs and labels of the target fidelity, built once, mapped into memory by every training job."""
+"""Neighbour graphs and labels, built once per fidelity, mapped into memory by every training job."""
+
+REPLAY = any(arm.replay for arm in STUDY.arms.values())
+
+
+def source_graphs(needed):
+    """Return the graph store of the source fidelity where it is needed."""
+    return [f"<results>/graphs/{STUDY.low}/manifest.json"] if needed else []
 
 
 rule build_graphs:
     input:
-        frames=f"<results>/frames/{STUDY.high}/manifest.json",
+        frames="<results>/frames/{fidelity}/manifest.json",
         split="<results>/split/split.parquet",
     output:
-        "<results>/graphs/manifest.json",
+        "<results>/graphs/{fidelity}/manifest.json",
     log:
-        "<results>/logs/graphs.log",
+        "<results>/logs/graphs/{fidelity}.log",
     benchmark:
-        "<results>/benchmarks/graphs.tsv"
+        "<results>/benchmarks/graphs/{fidelity}.tsv"
+    wildcard_constraints:
+        fidelity=one_of([STUDY.low, STUDY.high]),
     conda:
         "../envs/training.yaml"
     threads: 2
@@ -18,16 +27,20 @@ rule build_graphs:
         mem_mb=8000,
         runtime=240,
     params:
-        fidelity=STUDY.high,
-        label=STUDY.fidelities[STUDY.high].energy,
+        fidelity="{fidelity}",
+        label=lambda w: STUDY.fidelities[w.fidelity].energy,
+        # of the source, frames to test on and, for arms with replay, to train on
+        sample=lambda w: None if w.fidelity == STUDY.high else STUDY.forgetting.frames,
+        sides=["train"] if REPLAY else [],
         code=code_digest("uprung.dataset"),
     message:
-        "Building the neighbour graphs of {params.fidelity}"
+        "Building the neighbour graphs of {wildcards.fidelity}"
     script:
         "../scripts/build_graphs.py"
 
 
 rule graphs:
-    """Graph store of the study."""
+    """Graph stores of the study."""
     input:
-        "<results>/graphs/manifest.json",
+        f"<results>/graphs/{STUDY.high}/manifest.json",
+        source_graphs(REPLAY or STUDY.forgetting.frames),

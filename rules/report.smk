@@ -5,6 +5,10 @@ REPORT_FIGURES = [
     "references",
     *SCALING_FIGURES,
     "convergence",
+    "errors-force",
+    "parity",
+    "forgetting",
+    "dynamics",
 ]
 
 # The slices of the study that the page shows: a change of another one does not write it again.
@@ -15,7 +19,7 @@ SHOWN = {
     },
     **{
         key: part(getattr(STUDY, key))
-        for key in ("report", "transfer", "split", "scaling")
+        for key in ("report", "transfer", "split", "scaling", "forgetting")
     },
     **{
         key: {name: part(entry) for name, entry in getattr(STUDY, key).items()}
@@ -43,12 +47,15 @@ rule write_report:
         shifts=expand("<results>/analysis/{pair}/shift.csv", pair=STUDY.pairs),
         references="<results>/references/references.csv",
         curves="<results>/scaling/curves.csv",
+        forgetting="<results>/forgetting/forgetting.csv",
+        errors="<results>/errors/errors.csv",
         figures=expand("<results>/figures/{figure}.svg", figure=REPORT_FIGURES),
         # stand in for an SVG that is too large for the page
         bitmaps=expand("<results>/figures/{figure}.png", figure=REPORT_FIGURES),
         cards=expand("{run}/card.yaml", run=RUNS),
         # not read, but the page links to it
         summary="<results>/scaling/summary.csv",
+        models="<results>/models/index.csv",
     output:
         "<results>/report.html",
     log:

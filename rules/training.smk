@@ -10,12 +10,18 @@ RUNS = expand(
 )
 
 
+def is_joint(arm):
+    """Return whether an arm trains one network for both fidelities."""
+    return STUDY.arms[arm].fidelities == "joint"
+
+
 rule train_run:
     input:
-        graphs="<results>/graphs/manifest.json",
+        graphs=f"<results>/graphs/{STUDY.high}/manifest.json",
         split="<results>/split/split.parquet",
         order="<results>/split/order/seed{seed}.parquet",
         reference=reference_input,
+        source=lambda w: source_graphs(STUDY.arms[w.arm].replay),
     output:
         model=f"<results>/runs/{RUN}/model.pth.tar",
         other=f"<results>/runs/{RUN}/other.pth.tar",
@@ -36,7 +42,8 @@ rule train_run:
         arm=lambda w: {k: v for k, v in part(STUDY.arms[w.arm]).items() if k != "label"},
         budget=lambda w: part(STUDY.budgets[w.budget]),
         size=lambda w: SIZES[w.size],
-        fidelity=STUDY.high,
+        low=STUDY.low,
+        high=STUDY.high,
         recipe={
             k: v
             for k, v in part(STUDY.training).items()
@@ -44,7 +51,12 @@ rule train_run:
         },
         pretrained=STUDY.transfer.pretrained,
         targets=STUDY.transfer.targets,
-        code=code_digest("uprung.training", "uprung.potential.arms", "uprung.splits"),
+        code=code_digest(
+            "uprung.training",
+            "uprung.potential.arms",
+            "uprung.potential.saved",
+            "uprung.splits",
+        ),
         state=f"results/{STUDY.study}/state/runs/{RUN}/last.ckpt",
     message:
         "Training {wildcards.arm} on n = {wildcards.size}, seed {wildcards.seed}, {wildcards.budget}"
@@ -54,16 +66,18 @@ rule train_run:
 
 rule evaluate_run:
     input:
-        graphs="<results>/graphs/manifest.json",
+        graphs=f"<results>/graphs/{STUDY.high}/manifest.json",
         split="<results>/split/split.parquet",
         order="<results>/split/order/seed{seed}.parquet",
         baseline=f"<results>/references/{STUDY.scaling.baseline}/n{{size}}/seed{{seed}}.csv",
         model=f"<results>/runs/{RUN}/model.pth.tar",
         other=f"<results>/runs/{RUN}/other.pth.tar",
         card=f"<results>/runs/{RUN}/card.yaml",
+        source=source_graphs(STUDY.forgetting.frames),
     output:
         metrics=f"<results>/runs/{RUN}/metrics.json",
         predictions=f"<results>/runs/{RUN}/predictions.parquet",
+        errors=f"<results>/runs/{RUN}/errors.csv",
     log:
         f"<results>/logs/runs/{RUN}/evaluate.log",
     benchmark:
@@ -77,7 +91,12 @@ rule evaluate_run:
         gpu=1 if DEVICE == "cuda" else 0,
     params:
         size=lambda w: SIZES[w.size],
-        fidelity=STUDY.high,
+        low=STUDY.low,
+        high=STUDY.high,
+        # a network for two fidelities has to be told which one; others know one only
+        fidelity=lambda w: STUDY.high if is_joint(w.arm) else None,
+        source_fidelity=lambda w: STUDY.low if is_joint(w.arm) else None,
+        forgetting=STUDY.forgetting.frames,
         targets=STUDY.transfer.targets,
         device=DEVICE,
         threads=STUDY.training.threads,
@@ -88,7 +107,32 @@ rule evaluate_run:
         "../scripts/evaluate.py"
 
 
-rule train:
-    """Every run, trained and tested."""
+rule index_models:
     input:
-        expand("{run}/metrics.json", run=RUNS),
+        models=expand("{run}/model.pth.tar", run=RUNS),
+        cards=expand("{run}/card.yaml", run=RUNS),
+        metrics=expand("{run}/metrics.json", run=RUNS),
+    output:
+        "<results>/models/index.csv",
+    log:
+        "<results>/logs/models.log",
+    benchmark:
+        "<results>/benchmarks/models.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        targets=STUDY.transfer.targets,
+        code=code_digest("uprung.model_index"),
+    message:
+        "Listing the trained networks"
+    script:
+        "../scripts/index_models.py"
+
+
+rule train:
+    """Every run, trained and tested, and the list of them."""
+    input:
+        "<results>/models/index.csv",

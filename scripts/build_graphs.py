@@ -1,4 +1,4 @@
-"""Build the graphs of all target frames that take part, and store them with their labels."""
+"""Build the graphs of the frames of a fidelity that take part, and store them with their labels."""
 
 from pathlib import Path
 
@@ -8,16 +8,21 @@ import pandas as pd
 from uprung.dataset import write_dataset
 from uprung.frames import read_frames
 from uprung.logs import logged, progress
+from uprung.splits import sample
 
 with logged(snakemake.log[0]):
+    params = snakemake.params
     split = pd.read_parquet(snakemake.input.split)
-    split = split[(split["fidelity"] == snakemake.params.fidelity) & (split["split"] != "excluded")]
-    rows = np.sort(split["row"].to_numpy())
+    own = split[(split["fidelity"] == params.fidelity) & (split["split"] != "excluded")]
+    if params.sample is not None:
+        wanted = {name for side in ("train", "test") for name in sample(split, params.fidelity, side, params.sample)}
+        own = own[own["frame_id"].isin(wanted) | (own["split"].isin(params.sides))]
+    rows = np.sort(own["row"].to_numpy())
     frames = read_frames(snakemake.input.frames)
-    with progress(len(rows), "graphs", "structure") as bar:
+    with progress(len(rows), f"graphs of {params.fidelity}", "structure") as bar:
         write_dataset(
             frames.take(rows),
-            frames.label(snakemake.params.label)[rows],
+            frames.label(params.label)[rows],
             Path(snakemake.output[0]).parent,
             processes=snakemake.threads,
             progress=bar.update,

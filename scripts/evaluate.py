@@ -1,4 +1,4 @@
-"""Test both checkpoints of a run on the test split, beside predictors that learnt nothing about geometry."""
+"""Test both checkpoints of a run on the test split, and the scored one on held-out frames of the source fidelity."""
 
 from pathlib import Path
 
@@ -7,30 +7,46 @@ import torch
 import yaml
 
 from uprung.dataset import open_dataset, rows_of
-from uprung.evaluate import evaluate_run
+from uprung.evaluate import evaluate_run, source_errors
 from uprung.frames import write_json
 from uprung.logs import logged
-from uprung.potential.checkpoint import load_chgnet
+from uprung.potential.saved import load_potential
 from uprung.references import Reference
-from uprung.splits import subset
+from uprung.splits import sample, subset
 
 with logged(snakemake.log[0]):
-    torch.set_num_threads(snakemake.params.threads)
-    dataset = open_dataset(snakemake.input.graphs)
-    split = pd.read_parquet(snakemake.input.split)
-    test = split[(split["fidelity"] == snakemake.params.fidelity) & (split["split"] == "test")]
-    chosen = subset(pd.read_parquet(snakemake.input.order), snakemake.params.size)
-    card = yaml.safe_load(Path(snakemake.input.card).read_text())
-    metrics, predictions = evaluate_run(
-        {card["kept"]: load_chgnet(snakemake.input.model), card["other"]: load_chgnet(snakemake.input.other)},
+    params, inputs = snakemake.params, snakemake.input
+    torch.set_num_threads(params.threads)
+    dataset = open_dataset(inputs.graphs)
+    split = pd.read_parquet(inputs.split)
+    test = split[(split["fidelity"] == params.high) & (split["split"] == "test")]
+    chosen = subset(pd.read_parquet(inputs.order), params.size)
+    card = yaml.safe_load(Path(inputs.card).read_text())
+    metrics, predictions, errors = evaluate_run(
+        {
+            card["kept"]: load_potential(inputs.model, params.fidelity),
+            card["other"]: load_potential(inputs.other, params.fidelity),
+        },
         dataset,
         test=rows_of(dataset, test["frame_id"]),
         train=rows_of(dataset, chosen["frame_id"]),
         groups=test["group"].to_numpy(),
-        baseline=Reference.from_frame(pd.read_csv(snakemake.input.baseline)),
-        targets=snakemake.params.targets,
-        device=snakemake.params.device,
+        baseline=Reference.from_frame(pd.read_csv(inputs.baseline)),
+        targets=params.targets,
+        device=params.device,
     )
     predictions.to_parquet(snakemake.output.predictions)
+    errors.to_csv(snakemake.output.errors, index=False)
     facts = {key: card[key] for key in ("kept", "n_train", "n_materials", "n_val", "steps", "best_step")}
+    if inputs.source:
+        low = open_dataset(inputs.source[0])
+        held, fitted = (rows_of(low, sample(split, params.low, side, params.forgetting)) for side in ("test", "train"))
+        facts["source"] = source_errors(
+            load_potential(inputs.model, params.source_fidelity),
+            low,
+            test=held,
+            train=fitted,
+            targets=params.targets,
+            device=params.device,
+        )
     write_json(snakemake.output.metrics, {**facts, "n_test": len(test), **metrics})

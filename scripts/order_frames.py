@@ -2,13 +2,18 @@
 
 import pandas as pd
 
+from uprung.frames import read_frames
 from uprung.logs import logged
+from uprung.sampling import places_of
 from uprung.splits import training_order
 
 with logged(snakemake.log[0]):
-    split = pd.read_parquet(snakemake.input[0])
-    train = split[(split["fidelity"] == snakemake.params.fidelity) & (split["split"] == "train")]
-    order = training_order(
-        train, draw=snakemake.params.draw, seed=int(snakemake.wildcards.seed), key=snakemake.params.key
-    )
+    params, seed = snakemake.params, int(snakemake.wildcards.seed)
+    split = pd.read_parquet(snakemake.input.split)
+    train = split[(split["fidelity"] == params.fidelity) & (split["split"] == "train")]
+    places = None
+    if params.sampling != "random":
+        frames = read_frames(snakemake.input.frames[0])
+        places = places_of(params.sampling, frames, train, draw=params.draw, seed=seed, key=params.key)
+    order = training_order(train, draw=params.draw, seed=seed, key=params.key, places=places)
     order.to_parquet(snakemake.output[0])

@@ -14,7 +14,7 @@ with logged(snakemake.log[0]):
     dataset = open_dataset(snakemake.input[0])
     model = load_chgnet(snakemake.params.model.removeprefix("chgnet-"))
     rows = np.arange(len(dataset.energy))
-    found = predict(model, dataset, rows, targets=["energy"], device=snakemake.params.device)
+    found = predict([model], dataset, rows, targets=["energy"], device=snakemake.params.device)
     table = pd.DataFrame({"frame_id": dataset.graphs.keys, "energy": found["energy"], "network": found["network"]})
     table.attrs["atomref"] = atomref(model).tolist()  # eV/atom, Z = 1 first
     table.to_parquet(snakemake.output[0])

@@ -1,5 +1,7 @@
 """Split the frames of both fidelities of the transfer into train, validation and test."""
 
+from pathlib import Path
+
 import pandas as pd
 
 from uprung.config.data import Split
@@ -8,6 +10,7 @@ from uprung.logs import logged
 from uprung.splits import (
     Side,
     group_names,
+    pretraining_share,
     require_sides,
     resolve_sizes,
     split_counts,
@@ -36,4 +39,6 @@ with logged(snakemake.log[0]):
     resolve_sizes(orders, sizes, dict.fromkeys(train["frame_id"], frozenset()))
     require_sides(table, params.high)
     table.to_parquet(snakemake.output.table)
-    write_json(snakemake.output.manifest, split_counts(table))
+    known = [frozenset(Path(file).read_text().split()) for file in snakemake.input.pretraining]
+    share = pretraining_share(table, params.high, known[0] if known else None)
+    write_json(snakemake.output.manifest, {**split_counts(table), "pretraining": share})

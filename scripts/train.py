@@ -1,5 +1,6 @@
 """Train one run: an arm, at one size and seed, for one budget."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -8,14 +9,17 @@ import yaml
 
 from uprung.config.arms import Arm
 from uprung.config.training import Budget, Training
-from uprung.dataset import open_dataset, rows_of
+from uprung.dataset import Rows, open_dataset, rows_of
 from uprung.logs import logged
-from uprung.potential.arms import build_model
+from uprung.potential.arms import build_model, residual_labels, source_side
+from uprung.potential.checkpoint import load_chgnet
+from uprung.potential.module import Packed
+from uprung.potential.saved import save_potential
 from uprung.references import Reference
 from uprung.run_state import forget
-from uprung.splits import subset
+from uprung.splits import frames_on, subset
 from uprung.step import launch
-from uprung.training import run_card, save_run, train
+from uprung.training import Replay, run_card, save_run, train
 
 with logged(snakemake.log[0]):
     params, wildcards, seed = snakemake.params, snakemake.wildcards, int(snakemake.wildcards.seed)
@@ -24,7 +28,6 @@ with logged(snakemake.log[0]):
     fabric = launch(recipe)
     dataset = open_dataset(snakemake.input.graphs)
     split = pd.read_parquet(snakemake.input.split)
-    validation = split.loc[(split["fidelity"] == params.fidelity) & (split["split"] == "val"), "frame_id"]
     chosen = subset(pd.read_parquet(snakemake.input.order), params.size)
     reference = [Reference.from_frame(pd.read_csv(file)) for file in snakemake.input.reference]
     model = build_model(
@@ -34,29 +37,46 @@ with logged(snakemake.log[0]):
         elements=np.bincount(dataset.graphs.numbers, minlength=95)[1:] > 0,
         seed=seed,
     )
+    held = {"targets": params.targets, "device": str(fabric.device)}
+    frames = Rows(dataset, rows_of(dataset, chosen["frame_id"]))
+    validation = Rows(dataset, rows_of(dataset, frames_on(split, params.high, "val")))
+    if arm.delta:
+        pretrained = load_chgnet(params.pretrained.removeprefix("chgnet-"))
+        frames, validation = (residual_labels(part, pretrained, **held) for part in (frames, validation))
+    source, replay = None, None
+    if arm.replay:
+        low = open_dataset(snakemake.input.source[0])
+        replayed = Rows(low, rows_of(low, frames_on(split, params.low, "train")), "source")
+        source, replayed = source_side(arm, model, replayed, pretrained=params.pretrained, **held)
+        replay = Replay(replayed, arm.replay.fraction)
+    module = Packed(model, params.targets, source)
     state = Path(params.state.format(**wildcards))
     run = train(
         fabric,
-        model,
-        dataset,
-        rows_of(dataset, chosen["frame_id"]),
-        rows_of(dataset, validation),
+        module,
+        frames,
+        validation,
         targets=params.targets,
         recipe=recipe,
         budget=budget,
         seed=seed,
         state=state,
+        replay=replay,
+        l2_sp=arm.l2_sp,
         what=f"{wildcards.arm} n={wildcards.size} seed {seed}",
     )
     if fabric.is_global_zero:
-        save_run(run, model, budget, model_file=snakemake.output.model, other_file=snakemake.output.other)
+        corrects = params.pretrained if arm.delta else None
+        save = partial(save_potential, target=params.high, source=params.low, corrects=corrects)
+        save_run(run, module, budget, save, model_file=snakemake.output.model, other_file=snakemake.output.other)
         pd.DataFrame(run.history).to_csv(snakemake.output.history, index=False)
         card = run_card(
             run,
-            dataset,
+            frames,
             chosen,
             budget=budget,
-            n_val=len(validation),
+            n_val=len(validation.rows),
+            n_replay=len(replay.frames.rows) if replay else 0,
             params=dict(params),
             inputs=list(snakemake.input),
         )

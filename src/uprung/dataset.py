@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ from uprung.frames import Frames, composition_fractions, write_json
 from uprung.graphs import GraphStore, open_store, write_store
 
 Floats = NDArray[np.float32]
+Side = Literal["target", "source"]
 
 
 class DatasetError(ValueError):
@@ -51,6 +52,15 @@ class Dataset:
         atoms, _ = self._atoms(rows)
         return Labels(self.energy[rows], self.forces[atoms], self.stress[rows], self.magmom[atoms])
 
+    def relabelled(self, rows: NDArray[np.int64], labels: Labels) -> Dataset:
+        """Return the same structures with other labels for some rows and none for the rest; a copy in memory."""
+        atoms, _ = self._atoms(rows)
+        energy = np.full_like(self.energy, np.nan)
+        forces, stress, magmom = (np.full_like(known, np.nan) for known in (self.forces, self.stress, self.magmom))
+        energy[rows], stress[rows] = labels.energy, labels.stress
+        forces[atoms], magmom[atoms] = labels.forces, labels.magmom
+        return replace(self, energy=energy, forces=forces, stress=stress, magmom=magmom)
+
     def chunks(self, rows: NDArray[np.int64], limit: int = 60_000, most: int = 256) -> list[NDArray[np.int64]]:
         """Cut rows into batches of bounded cost (edges + angles) and count; a costly structure stands alone."""
         costs, chunks, start, total = self.graphs.costs()[rows], [], 0, 0
@@ -71,6 +81,29 @@ class Dataset:
         counts = self.offsets[rows + 1] - self.offsets[rows]
         starts = np.concatenate([[0], np.cumsum(counts)])
         return np.arange(starts[-1]) + np.repeat(self.offsets[rows] - starts[:-1], counts), starts
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Frames of one fidelity, alone or as their share of an optimiser batch."""
+
+    dataset: Dataset
+    rows: NDArray[np.int64]
+    side: Side = "target"
+
+    @property
+    def costs(self) -> NDArray[np.int64]:
+        """Edges + angles of each frame."""
+        return self.dataset.graphs.costs()[self.rows]
+
+    @property
+    def labels(self) -> Labels:
+        """Labels, atoms in the order in which the graphs are packed."""
+        return self.dataset.labels(self.rows)
+
+    def take(self, positions: NDArray[np.int64]) -> Rows:
+        """Return some of the frames."""
+        return replace(self, rows=self.rows[positions])
 
 
 def write_dataset(

@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from chgnet.model import CHGNet
 from numpy.typing import NDArray
 
+from uprung.atomref import LeastSquares
 from uprung.dataset import Dataset
+from uprung.error_tables import error_table
+from uprung.potential.saved import Potential
 from uprung.predict import predict
 from uprung.references import Reference
 
@@ -60,7 +62,7 @@ def frame_errors(
 
 
 def evaluate_run(
-    checkpoints: dict[str, CHGNet],
+    checkpoints: dict[str, Potential],
     dataset: Dataset,
     *,
     test: NDArray[np.int64],
@@ -69,11 +71,11 @@ def evaluate_run(
     baseline: Reference,
     targets: Sequence[str],
     device: str = "cpu",
-) -> tuple[dict[str, Any], pd.DataFrame]:
+) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
     """Test the checkpoints of a run.
 
     Args:
-        checkpoints: name (`last`, `val-loss`, ...) -> model.
+        checkpoints: name (`last`, `val-loss`, ...) -> potential, the scored one first.
         dataset: graphs and labels.
         test: rows tested on.
         train: rows trained on, for which elements the run has seen.
@@ -83,21 +85,72 @@ def evaluate_run(
         device: where to predict.
 
     Returns:
-        Per checkpoint the mean errors over all test frames and over those whose elements were seen; and the
-        frame-wise table of all checkpoints with columns checkpoint, group, elements_seen.
+        Per checkpoint the mean errors over all test frames and over those whose elements were seen; the frame-wise
+        table of all checkpoints with columns checkpoint, group, elements_seen; and for the first checkpoint sums of
+        errors by element, kind of compound and size of the force (`uprung.error_tables.error_table`).
     """
     X = dataset.composition(test)
     seen = elements_seen(X, dataset.composition(train))
-    tables, metrics = [], dict[str, Any]()
-    for name, model in checkpoints.items():
-        found = predict(model, dataset, test, targets=targets, device=device)
+    tables, metrics, sums = [], dict[str, Any](), pd.DataFrame()
+    for name, potential in checkpoints.items():
+        found = predict(potential, dataset, test, targets=targets, device=device)
         table = frame_errors(found, dataset, test, targets=targets, baseline_energy=baseline.predict(X))
         metrics[name] = {
             "all": mean_errors(table, targets),
             "elements_seen": mean_errors(table[seen], targets),
         }
+        if not len(sums):
+            sums = error_table(found, dataset, test, targets)
         tables.append(table.assign(checkpoint=name, group=groups, elements_seen=seen))
-    return metrics, pd.concat(tables, ignore_index=True)
+    return metrics, pd.concat(tables, ignore_index=True), sums
+
+
+def source_errors(
+    potential: Potential,
+    dataset: Dataset,
+    *,
+    test: NDArray[np.int64],
+    train: NDArray[np.int64],
+    targets: Sequence[str],
+    device: str = "cpu",
+) -> dict[str, Any]:
+    """Test a potential on held-out frames of the source fidelity: what the transfer made it forget.
+
+    A potential that was moved to another fidelity has other reference energies, so its raw energies are wrong by a
+    linear function of composition. That function is fitted by least squares to the errors on training materials and
+    taken away for the second figure, which tells what the network has forgotten beyond it.
+
+    Args:
+        potential: at the target fidelity, or at the source where the network has both.
+        dataset: graphs and labels of the source fidelity.
+        test: rows of held-out materials.
+        train: rows of training materials, for the linear function.
+        targets: which errors.
+        device: where to predict.
+
+    Returns:
+        `raw` and `rereferenced` errors (the second of energies only) and the frames behind them; `linear_rank` of the
+        fit, and how many test frames hold an element that it has not seen and are left out of the second.
+    """
+    nothing = np.zeros(len(test))
+    found = predict(potential, dataset, test, targets=targets, device=device)
+    raw = frame_errors(found, dataset, test, targets=targets, baseline_energy=nothing)
+    result: dict[str, Any] = {"frames": len(test), "raw": _without_baseline(mean_errors(raw, targets))}
+    if "energy" not in targets or not len(train):
+        return result
+    X, y = dataset.composition(train), dataset.energy[train]
+    known = np.isfinite(y)
+    error = y - predict(potential, dataset, train, targets=["energy"], device=device)["energy"]
+    fit = LeastSquares().fit(X[known], error[known])
+    seen = elements_seen(dataset.composition(test), X[known])
+    moved = found["energy"] + dataset.composition(test) @ np.where(fit.seen_, fit.coef_, 0.0)
+    table = frame_errors({"energy": moved}, dataset, test, targets=["energy"], baseline_energy=nothing)
+    linear = _without_baseline(mean_errors(table[seen], ["energy"]))
+    return result | {"rereferenced": linear, "linear_rank": fit.rank_, "unseen": int((~seen).sum())}
+
+
+def _without_baseline(errors: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    return {t: {name: value for name, value in found.items() if name != "baseline"} for t, found in errors.items()}
 
 
 def mean_errors(frames: pd.DataFrame, targets: Sequence[str]) -> dict[str, dict[str, float]]:

@@ -15,18 +15,35 @@ from uprung.potential.packed import PackedBatch
 
 
 def predict(
-    model: CHGNet, dataset: Dataset, rows: NDArray[np.int64], *, targets: Sequence[str], device: str = "cpu"
+    potential: Sequence[CHGNet],
+    dataset: Dataset,
+    rows: NDArray[np.int64],
+    *,
+    targets: Sequence[str],
+    device: str = "cpu",
 ) -> dict[str, NDArray[np.float64]]:
     """Return predictions for some frames, atoms in the order of the rows.
+
+    Args:
+        potential: networks whose energies, forces and stresses add up; moments are those of the last.
+        dataset: graphs.
+        rows: the frames.
+        targets: what to predict.
+        device: where to predict.
 
     Returns:
         energy (n,) eV/atom, network (n,) eV/atom without the reference energies, force (atoms, 3) eV/Å, stress
         (n, 3, 3) GPa, magmom (atoms,) |μB|; only what the targets name.
     """
-    module = Packed(model.to(device), targets).eval()
+    modules = [Packed(model.to(device), targets).eval() for model in potential]
     parts: dict[str, list[NDArray[np.float64]]] = {}
     for chunk in dataset.chunks(rows):
-        output = module(PackedBatch.from_arrays(dataset.graphs.pack(chunk), device))
-        for name, values in output.items():
-            parts.setdefault(name, []).append(values.detach().to("cpu", torch.float64).numpy())
+        batch = PackedBatch.from_arrays(dataset.graphs.pack(chunk), device)
+        outputs = [
+            {name: value.detach().to("cpu", torch.float64).numpy() for name, value in module(batch).items()}
+            for module in modules
+        ]
+        for name, value in outputs[-1].items():
+            total = value if name == "magmom" else sum((output[name] for output in outputs[:-1]), start=value)
+            parts.setdefault(name, []).append(total)
     return {name: np.concatenate(values) for name, values in parts.items()}

@@ -6,19 +6,17 @@ import hashlib
 import json
 import logging
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from chgnet.model import CHGNet
-from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from uprung.config.training import Training
-from uprung.dataset import Dataset
+from uprung.dataset import Rows
 
 LOG = logging.getLogger(__name__)
 
@@ -36,37 +34,33 @@ class Run:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
-def identity_of(
-    model: CHGNet,
-    dataset: Dataset,
-    rows: tuple[NDArray[np.int64], NDArray[np.int64]],
-    *,
-    plan: Any,
-    recipe: Training,
-    targets: Sequence[str],
-    score: str,
-) -> str:
-    """Return a digest of all that decides a run's numbers, so that no run continues the state of another."""
-    facts = {
-        "plan": asdict(plan),
+def identity_of(module: nn.Module, parts: Sequence[Rows], *, facts: Mapping[str, Any], recipe: Training) -> str:
+    """Return a digest of all that decides a run's numbers, so that no run continues the state of another.
+
+    Args:
+        module: the network as it begins.
+        parts: training, validation and replayed frames.
+        facts: what else decides the numbers, in plain values.
+        recipe: of the run; what does not change its numbers is left out.
+    """
+    known = {
+        **facts,
         "recipe": recipe.model_dump(mode="json", exclude={"checkpoint_minutes", "minutes", "memory_mb"}),
-        "targets": list(targets),
-        "score": score,
-        "data": dataset.manifest,
-        "trainable": [name for name, p in model.named_parameters() if p.requires_grad],
+        "data": [part.dataset.manifest for part in parts],
+        "trainable": [name for name, p in module.named_parameters() if p.requires_grad],
     }
-    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
-    for chosen in rows:
-        labels = dataset.labels(chosen)
-        for values in (chosen, labels.energy, labels.forces, labels.stress, labels.magmom):
+    digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode())
+    for part in parts:
+        labels = part.labels
+        for values in (part.rows, labels.energy, labels.forces, labels.stress, labels.magmom):
             digest.update(np.ascontiguousarray(values).tobytes())
-    for weights in model.state_dict().values():
+    for weights in module.state_dict().values():
         digest.update(weights.detach().cpu().numpy().tobytes())
     return digest.hexdigest()
 
 
 def save_state(
-    state: Path, identity: str, run: Run, model: CHGNet, optimiser: torch.optim.Optimizer, window: list[float]
+    state: Path, identity: str, run: Run, module: nn.Module, optimiser: torch.optim.Optimizer, window: list[float]
 ) -> None:
     """Write the resumable state aside and rename; the one before stays as `.previous`."""
     state.parent.mkdir(parents=True, exist_ok=True)
@@ -76,7 +70,7 @@ def save_state(
             "identity": identity,
             "run": {f: getattr(run, f) for f in run.__dataclass_fields__},
             "window": window,
-            "model": model.state_dict(),
+            "module": module.state_dict(),
             "optimiser": optimiser.state_dict(),
         },
         aside,
@@ -89,12 +83,12 @@ def save_state(
 def resume_state(
     state: Path,
     identity: str,
-    model: CHGNet,
+    module: nn.Module,
     optimiser: torch.optim.Optimizer,
     window: list[float],
     device: torch.device,
 ) -> Run | None:
-    """Load the newest readable state of this very run into model and optimiser; None when there is none."""
+    """Load the newest readable state of this very run into network and optimiser; None when there is none."""
     for path in (state, state.with_suffix(".previous")):
         if not path.exists():
             continue
@@ -107,7 +101,7 @@ def resume_state(
         if stored.get("identity") != identity:
             LOG.warning("%s was written under other data, options or initial weights; not continued", path)
             continue
-        model.load_state_dict(stored["model"])
+        module.load_state_dict(stored["module"])
         optimiser.load_state_dict(stored["optimiser"])
         window[:] = stored["window"]
         run = Run(**stored["run"])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -184,6 +184,17 @@ def split_fidelities(
     return split.assign(split=split["side"].where(split["reason"] == "", "excluded"))
 
 
+def frames_on(split: pd.DataFrame, fidelity: str, side: str) -> list[str]:
+    """Return the names of the frames of a fidelity on one side of the split."""
+    return split.loc[(split["fidelity"] == fidelity) & (split["split"] == side), "frame_id"].astype(str).tolist()
+
+
+def sample(split: pd.DataFrame, fidelity: str, side: str, count: int) -> list[str]:
+    """Return the names of at most `count` frames of a side of a fidelity, the same ones whenever they are there."""
+    names = frames_on(split, fidelity, side)
+    return sorted(sorted(names, key=lambda name: (hash_unit(name, "sample"), name))[:count])
+
+
 def require_sides(split: pd.DataFrame, fidelity: str) -> None:
     """Raise SizeError when a fidelity has no frame to train, validate or test on."""
     for side in SIDES:
@@ -210,7 +221,33 @@ def split_counts(split: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def training_order(train: pd.DataFrame, *, draw: Literal["material", "frame"], seed: int, key: str) -> pd.DataFrame:
+def unit_names(train: pd.DataFrame, draw: Literal["material", "frame"]) -> pd.Series:
+    """Return the unit that is drawn as a whole, for every training frame."""
+    return (train["material_id"] if draw == "material" else train["frame_id"]).astype(str)
+
+
+def pretraining_share(split: pd.DataFrame, fidelity: str, known: frozenset[str] | None) -> dict[str, Any]:
+    """Return how many test materials of a fidelity the pretraining set holds; None where that is not known.
+
+    Args:
+        split: the split table.
+        fidelity: whose test.
+        known: material ids of the pretraining set, None if nobody said.
+    """
+    test = split.loc[(split["fidelity"] == fidelity) & (split["split"] == "test"), "material_id"].astype(str)
+    materials = set(test)
+    inside = None if known is None else len(materials & known)
+    return {"test_materials": len(materials), "in_pretraining": inside}
+
+
+def training_order(
+    train: pd.DataFrame,
+    *,
+    draw: Literal["material", "frame"],
+    seed: int,
+    key: str,
+    places: Mapping[str, float] | None = None,
+) -> pd.DataFrame:
     """Return the training frames in the order in which subsets take them.
 
     Args:
@@ -218,13 +255,15 @@ def training_order(train: pd.DataFrame, *, draw: Literal["material", "frame"], s
         draw: unit that is drawn as a whole.
         seed: another seed is another permutation of the units.
         key: key of the split.
+        places: unit -> place, of `uprung.sampling`; by default a hash of seed and name, with which a new unit enters
+            without moving others.
 
     Returns:
         `train` sorted by unit, with columns `unit`, `unit_rank` (0 first) and `n_frames` (frames up to and
-        including this row's unit). Units sort by a hash of seed and name: a new unit enters without moving others.
+        including this row's unit).
     """
-    unit = train["material_id"] if draw == "material" else train["frame_id"]
-    place = {name: hash_unit(str(name), f"{key}/order/{seed}") for name in unit.unique()}
+    unit = unit_names(train, draw)
+    place = places or {name: hash_unit(name, f"{key}/order/{seed}") for name in unit.unique()}
     ranked = {name: rank for rank, name in enumerate(sorted(place, key=lambda name: (place[name], name)))}
     order = train.assign(unit=unit, unit_rank=unit.map(ranked)).sort_values(["unit_rank", "frame_id"])
     reached = np.cumsum(np.bincount(order["unit_rank"]))[order["unit_rank"]]

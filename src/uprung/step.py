@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from uprung.config.training import Training
-from uprung.dataset import Dataset
+from uprung.dataset import Rows
 from uprung.losses import label_counts, loss_sums, pairs_of, total_loss
 from uprung.potential.packed import PackedBatch
 
@@ -87,23 +87,23 @@ def micro_batches(costs: NDArray[np.int64], limit: int, workers: int) -> list[ND
     return [part for part in share(costs, max(parts, 1)) if len(part)]
 
 
-def _parts(fabric: Fabric, dataset: Dataset, rows: NDArray[np.int64], recipe: Training) -> list[NDArray[np.int64]]:
-    """Return the micro-batches of this process."""
-    costs = dataset.graphs.costs()[rows]
-    mine = rows[share(costs, fabric.world_size)[fabric.global_rank]]
-    found = micro_batches(dataset.graphs.costs()[mine], recipe.cost_limit, recipe.workers)
-    return [mine[part] for part in found]
+def _parts(fabric: Fabric, batch: Sequence[Rows], recipe: Training) -> list[Rows]:
+    """Return the micro-batches of this process; each holds frames of one fidelity."""
+    owned = share(np.concatenate([part.costs for part in batch]), fabric.world_size)[fabric.global_rank]
+    found, start = list[Rows](), 0
+    for part in batch:
+        here = owned[(owned >= start) & (owned < start + len(part.rows))] - start
+        mine = part.take(here)
+        found += [mine.take(k) for k in micro_batches(mine.costs, recipe.cost_limit, recipe.workers)]
+        start += len(part.rows)
+    return found
 
 
 def map_parts(
-    fabric: Fabric,
-    dataset: Dataset,
-    rows: NDArray[np.int64],
-    recipe: Training,
-    function: Callable[[NDArray[np.int64]], Result],
+    fabric: Fabric, batch: Sequence[Rows], recipe: Training, function: Callable[[Rows], Result]
 ) -> Iterator[Result]:
     """Yield what a function returns for the micro-batches of this process, in a fixed order; threads compute them."""
-    parts = _parts(fabric, dataset, rows, recipe)
+    parts = _parts(fabric, batch, recipe)
     if min(len(parts), recipe.workers) == 1:
         yield from map(function, parts)
         return
@@ -112,39 +112,33 @@ def map_parts(
 
 
 def accumulate_gradient(
-    fabric: Fabric,
-    module: nn.Module,
-    dataset: Dataset,
-    rows: NDArray[np.int64],
-    *,
-    targets: Sequence[str],
-    recipe: Training,
+    fabric: Fabric, module: nn.Module, batch: Sequence[Rows], *, targets: Sequence[str], recipe: Training
 ) -> float:
     """Add the gradient of the loss of an optimiser batch to `.grad` of the parameters, on every process alike.
 
     Args:
-        fabric: the processes; each computes its share of the rows.
+        fabric: the processes; each computes its share of the frames.
         module: in training mode, with the predictions of `uprung.potential.module.Packed`.
-        dataset: graphs and labels.
-        rows: the whole optimiser batch, the same on every process.
+        batch: the whole optimiser batch, the same on every process; one entry per fidelity.
         targets: what is in the loss.
         recipe: loss and cost of a micro-batch.
 
     Returns:
         The loss of the whole batch.
     """
-    count = label_counts(dataset.labels(rows), targets)
+    counts = [label_counts(part.labels, targets) for part in batch]
+    count = {target: sum(found[target] for found in counts) for target in targets}
     weights = recipe.weights.model_dump()
     parameters = [p for p in module.parameters() if p.requires_grad]
 
-    def part(chunk: NDArray[np.int64]) -> tuple[Tensor, tuple[Tensor | None, ...]]:
-        pairs = pairs_of(module(batch_of(module, dataset, chunk)), dataset.labels(chunk), targets)
+    def part(chunk: Rows) -> tuple[Tensor, tuple[Tensor | None, ...]]:
+        pairs = pairs_of(module(batch_of(module, chunk), chunk.side), chunk.labels, targets)
         loss = total_loss(loss_sums(pairs, recipe.huber_delta), count, weights)
         # Not backward(): threads would add to the same gradients at once, in any order.
         return loss.detach(), torch.autograd.grad(loss, parameters, allow_unused=True)
 
     total = torch.zeros((), device=fabric.device, dtype=torch.float64)
-    for loss, gradients in map_parts(fabric, dataset, rows, recipe, part):
+    for loss, gradients in map_parts(fabric, batch, recipe, part):
         total += loss
         for p, gradient in zip(parameters, gradients, strict=True):
             if gradient is not None:
@@ -152,10 +146,10 @@ def accumulate_gradient(
     return _sum_over_processes(fabric, module, total)
 
 
-def batch_of(module: nn.Module, dataset: Dataset, rows: NDArray[np.int64]) -> PackedBatch:
+def batch_of(module: nn.Module, chunk: Rows) -> PackedBatch:
     """Return some structures as one packed batch, on the device and in the precision of the module."""
     parameter = next(module.parameters())
-    return PackedBatch.from_arrays(dataset.graphs.pack(rows), parameter.device, parameter.dtype)
+    return PackedBatch.from_arrays(chunk.dataset.graphs.pack(chunk.rows), parameter.device, parameter.dtype)
 
 
 def _sum_over_processes(fabric: Fabric, module: nn.Module, loss: Tensor) -> float:

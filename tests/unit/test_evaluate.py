@@ -10,8 +10,8 @@ from chgnet.model import CHGNet
 from factories import DATA, make_frame, table_of
 
 from uprung.dataset import Dataset, open_dataset, write_dataset
-from uprung.evaluate import evaluate_run, frame_errors, mean_errors
-from uprung.potential.checkpoint import atomref, load_chgnet, new_chgnet
+from uprung.evaluate import evaluate_run, frame_errors, mean_errors, source_errors
+from uprung.potential.checkpoint import atomref, load_chgnet, new_chgnet, set_atomref
 from uprung.predict import predict
 from uprung.references import Reference
 from uprung.sources import READERS
@@ -56,7 +56,7 @@ ROWS = np.array([3, 1, 2, 4])
 
 @pytest.fixture(scope="module")
 def found(model: CHGNet, dataset: Dataset) -> dict[str, np.ndarray]:
-    return predict(model, dataset, ROWS, targets=TARGETS)
+    return predict([model], dataset, ROWS, targets=TARGETS)
 
 
 def test_predictions_do_not_depend_on_their_batch(model, dataset, found, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,13 +69,13 @@ def test_predictions_do_not_depend_on_their_batch(model, dataset, found, monkeyp
         "magmom": (atoms.sum(),),
     }
     monkeypatch.setattr(Dataset, "chunks", lambda _, rows: [rows[:1], rows[1:2], rows[2:]])
-    for name, values in predict(model, dataset, ROWS, targets=TARGETS).items():
+    for name, values in predict([model], dataset, ROWS, targets=TARGETS).items():
         np.testing.assert_allclose(values, found[name], atol=2e-5, err_msg=name)
 
 
 def test_only_what_is_asked_for_is_predicted(model: CHGNet, dataset: Dataset) -> None:
-    assert set(predict(model, dataset, ROWS, targets=["energy"])) == {"energy", "network"}
-    assert set(predict(model, dataset, ROWS, targets=["force"])) == {"energy", "network", "force"}
+    assert set(predict([model], dataset, ROWS, targets=["energy"])) == {"energy", "network"}
+    assert set(predict([model], dataset, ROWS, targets=["force"])) == {"energy", "network", "force"}
 
 
 def test_energy_is_network_plus_references(model: CHGNet, dataset: Dataset, found) -> None:
@@ -131,8 +131,8 @@ def test_evaluation_of_a_run(model: CHGNet, dataset: Dataset) -> None:
     values = np.arange(1.0, 95.0)
     baseline = Reference(values, np.full(94, np.nan), np.ones(94, dtype=np.int64), np.full(94, "fit"), "x")
     other = new_chgnet(0)
-    metrics, frames = evaluate_run(
-        {"last": model, "val-loss": other},
+    metrics, frames, sums = evaluate_run(
+        {"last": [model], "val-loss": [other]},
         dataset,
         test=test,
         train=train,
@@ -148,7 +148,7 @@ def test_evaluation_of_a_run(model: CHGNet, dataset: Dataset) -> None:
     assert frames["elements_seen"].tolist() == seen * 2
     assert frames.set_index("frame_id").loc["d", "group"].tolist() == ["g1", "g1"]
     for name, network in (("last", model), ("val-loss", other)):
-        energies = predict(network, dataset, test, targets=["energy"])["energy"]
+        energies = predict([network], dataset, test, targets=["energy"])["energy"]
         errors = np.abs(energies - dataset.energy[test])
         assert metrics[name]["all"]["energy"]["mae"] == pytest.approx(errors.mean(), rel=1e-5)
         assert metrics[name]["elements_seen"]["energy"]["mae"] == pytest.approx(errors[seen].mean(), rel=1e-5)
@@ -156,3 +156,22 @@ def test_evaluation_of_a_run(model: CHGNet, dataset: Dataset) -> None:
         reference = np.abs(X @ values - dataset.energy[test]).mean()
         assert metrics[name]["all"]["energy"]["baseline"] == pytest.approx(reference)
     assert metrics["last"] != metrics["val-loss"]
+    of_kinds = sums[(sums["by"] == "kind") & (sums["target"] == "energy")]
+    scored = frames[frames["checkpoint"] == "last"]
+    assert of_kinds["absolute"].sum() == pytest.approx(scored["energy_abs"].sum())
+    assert of_kinds["n"].sum() == scored["energy_n"].sum()
+
+
+def test_forgetting_takes_away_what_is_linear_in_composition_only(model: CHGNet, dataset: Dataset) -> None:
+    """Another choice of reference energies changes the raw errors by it, and the re-referenced ones not at all."""
+    moved = load_chgnet("0.3.0")
+    set_atomref(moved, atomref(moved) + np.linspace(1.0, 3.0, 94), trainable=False)
+    options = {"test": ROWS[:3], "train": np.arange(5), "targets": ["energy", "force"]}
+    own, other = (source_errors([network], dataset, **options) for network in (model, moved))
+    assert other["raw"]["energy"]["mae"] != pytest.approx(own["raw"]["energy"]["mae"], abs=0.1)
+    assert other["raw"]["force"] == own["raw"]["force"]
+    assert other["rereferenced"]["energy"]["mae"] == pytest.approx(own["rereferenced"]["energy"]["mae"], abs=1e-5)
+    assert (own["frames"], own["unseen"], own["rereferenced"]["energy"]["frames"]) == (3, 0, 3)
+    few = source_errors([model], dataset, **{**options, "train": np.array([0])})
+    assert few["unseen"] == 3
+    assert few["rereferenced"] == {}

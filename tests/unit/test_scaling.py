@@ -293,7 +293,7 @@ def test_data_multiplier_of_parallel_laws_is_constant_and_open_outside_the_curve
 def test_data_multiplier_leaves_unconverged_points_empty():
     curves = make_curves({"scratch": power(1, 0.5), "t": power(0.5, 0.5)}, bad=[("t", 100), ("scratch", 1600)])
     table = scaling.data_multiplier(curves, scratch="scratch").set_index("size")
-    assert "not converged" in table.loc["100", "reason"]
+    assert "kept out of laws" in table.loc["100", "reason"]
     assert np.isfinite(table.loc["200", "multiplier"])
     assert table.loc["400", "bound"].startswith("> ")  # 1600 is not part of the curve
 

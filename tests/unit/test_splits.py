@@ -22,6 +22,7 @@ from uprung.splits import (
     group_names,
     hash_unit,
     isolated,
+    pretraining_share,
     resolve_sizes,
     split_counts,
     split_fidelities,
@@ -349,3 +350,15 @@ def test_drawing_frames_cuts_through_materials_even_when_the_split_does_not() ->
 def test_elements_of() -> None:
     table = table_of([make_frame("a", Z=(1, 8, 1)), make_frame("b", Z=(14,))])
     assert elements_of(table) == [{1, 8}, {14}]
+
+
+def test_share_of_test_materials_in_the_pretraining_set() -> None:
+    table = pd.DataFrame(
+        {
+            "fidelity": ["hi", "hi", "hi", "hi", "lo"],
+            "split": ["test", "test", "test", "train", "test"],
+            "material_id": ["a", "a", "b", "c", "d"],
+        }
+    )
+    assert pretraining_share(table, "hi", None) == {"test_materials": 2, "in_pretraining": None}
+    assert pretraining_share(table, "hi", frozenset("acd")) == {"test_materials": 2, "in_pretraining": 1}

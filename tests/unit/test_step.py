@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uprung.config.training import Budget, Training
-from uprung.dataset import Dataset, open_dataset, write_dataset
+from uprung.dataset import Dataset, Rows, open_dataset, write_dataset
 from uprung.potential.checkpoint import load_chgnet, new_chgnet
 from uprung.potential.module import Packed
 from uprung.sources import READERS
@@ -72,7 +72,7 @@ def gradient(
     recipe = Training(micro_batch_cost=limit, threads=threads)
     model.zero_grad()
     module = Packed(model, TARGETS).train()
-    loss = accumulate_gradient(launch(recipe), module, dataset, rows, targets=TARGETS, recipe=recipe)
+    loss = accumulate_gradient(launch(recipe), module, [Rows(dataset, rows)], targets=TARGETS, recipe=recipe)
     return loss, {name: None if p.grad is None else p.grad.clone() for name, p in model.named_parameters()}
 
 
@@ -150,10 +150,9 @@ def run_on(devices: int, folder: Path, out: Path) -> None:
     dataset, model = open_dataset(folder / "manifest.json"), new_chgnet(0)
     run = train(
         fabric,
-        model,
-        dataset,
-        np.arange(9),
-        np.arange(9, len(dataset.energy)),
+        Packed(model, TARGETS),
+        Rows(dataset, np.arange(9)),
+        Rows(dataset, np.arange(9, len(dataset.energy))),
         targets=TARGETS,
         recipe=recipe,
         budget=Budget(steps=12),

@@ -24,8 +24,8 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 import uprung.step as step
 import uprung.training as training
 from uprung.config.training import Budget, Training
-from uprung.dataset import Dataset, open_dataset, write_dataset
-from uprung.potential.checkpoint import atomref, load_chgnet, new_chgnet
+from uprung.dataset import Dataset, Rows, open_dataset, write_dataset
+from uprung.potential.checkpoint import atomref, load_chgnet, new_chgnet, save_chgnet
 from uprung.potential.module import Packed
 from uprung.predict import predict
 from uprung.run_state import Run, forget
@@ -88,8 +88,17 @@ def go(dataset: Dataset, state: Path, *, weights: int = 0, seed: int = 0, **chan
         **changes,
     }
     model = options.pop("model")
-    rows = options.pop("train_rows"), options.pop("val_rows")
-    return train(ONE, model, dataset, *rows, seed=seed, state=state, **options), model
+    frames, validation = (Rows(dataset, options.pop(side)) for side in ("train_rows", "val_rows"))
+    module = Packed(model, options["targets"], options.pop("source", None))
+    return train(ONE, module, frames, validation, seed=seed, state=state, **options), model
+
+
+def plain(module: Packed, file: str) -> None:
+    save_chgnet(module.chgnet, file)
+
+
+def names_of(files: dict[str, Any]) -> dict[str, str]:
+    return {"model_file": str(files["model"]), "other_file": str(files["other"])}
 
 
 def same(a: CHGNet, b: CHGNet) -> bool:
@@ -162,16 +171,16 @@ def test_the_optimiser_gets_the_same_rates_whatever_the_size_of_the_data(dataset
 
 def test_validation_loss_and_errors_are_those_of_the_predictions(dataset: Dataset, monkeypatch) -> None:
     model, rows = load_chgnet("0.3.0"), np.array([5, 0, 9, 3])
-    found = predict(model, dataset, rows, targets=TARGETS)
+    found = predict([model], dataset, rows, targets=TARGETS)
     labels = dataset.labels(rows)
     energy, force = np.abs(found["energy"] - labels.energy), np.abs(found["force"] - labels.forces)
-    values = evaluate_loss(ONE, Packed(model, TARGETS), dataset, rows, targets=TARGETS, recipe=RECIPE)
+    values = evaluate_loss(ONE, Packed(model, TARGETS), Rows(dataset, rows), targets=TARGETS, recipe=RECIPE)
     assert values["val_energy"] == pytest.approx(energy.mean(), rel=1e-5)
     assert values["val_force"] == pytest.approx(force.mean(), rel=1e-5)
     huber = lambda x: np.where(x < 0.1, 0.5 * x**2, 0.1 * (x - 0.05)).mean()  # noqa: E731
     assert values["val_loss"] == pytest.approx(3 * huber(energy) + huber(force), rel=1e-5)
     cut = RECIPE.model_copy(update={"micro_batch_cost": 1})  # each structure alone
-    again = evaluate_loss(ONE, Packed(model, TARGETS), dataset, rows, targets=TARGETS, recipe=cut)
+    again = evaluate_loss(ONE, Packed(model, TARGETS), Rows(dataset, rows), targets=TARGETS, recipe=cut)
     assert again == pytest.approx(values, rel=1e-5)
 
 
@@ -196,7 +205,12 @@ def test_history_of_a_run(whole: tuple[Run, CHGNet]) -> None:
     table = pd.DataFrame(run.history)
     assert table["step"].tolist() == [0, 3, 6, 9]
     assert table["epoch"].tolist() == [0, 1, 2, 3]
-    assert table.drop(columns="train_loss").notna().all().all()
+    layers = [f"grad_{name}" for name in ("references", "embeddings", "readout")]
+    layers += [f"grad_block{k}" for k in (1, 2, 3, 4)]
+    assert table.drop(columns=["train_loss", *layers]).notna().all().all()
+    assert table[layers].isna().all(axis=1).tolist() == [True, False, False, False]
+    assert table["grad_references"].isna().all()  # they are not trained
+    assert (table[layers[1:]].iloc[1:] > 0).all().all()
     assert table["train_loss"].isna().tolist() == [True, False, False, False]
     assert table["learning_rate"].iloc[-1] == pytest.approx(1e-5)
     assert run.best_score == table["val_loss"].min()
@@ -376,9 +390,9 @@ def test_gradient_clipping_changes_the_run(dataset: Dataset, whole, tmp_path: Pa
 def test_a_trained_model_is_the_same_in_stock_chgnet(dataset: Dataset, frames, tmp_path: Path) -> None:
     run, model = go(dataset, tmp_path / "s", model=load_chgnet("0.3.0"), budget=Budget(steps=4))
     files = {name: tmp_path / f"{name}.pth.tar" for name in ("model", "other")}
-    save_run(run, model, Budget(steps=4), model_file=str(files["model"]), other_file=str(files["other"]))
+    save_run(run, Packed(model, TARGETS), Budget(steps=4), plain, **names_of(files))
     rows = np.array([1, 4, 9])
-    ours = predict(load_chgnet(files["model"]), dataset, rows, targets=TARGETS)
+    ours = predict([load_chgnet(files["model"])], dataset, rows, targets=TARGETS)
     with redirect_stdout(io.StringIO()):
         stock = CHGNet.from_file(str(files["model"]))
     assert not same(stock, load_chgnet("0.3.0"))
@@ -394,9 +408,9 @@ def test_a_trained_model_is_the_same_in_stock_chgnet(dataset: Dataset, frames, t
 @pytest.mark.parametrize("keep", ["last", "val-loss", "val-energy"])
 def test_the_kept_checkpoint_is_the_model_and_the_other_one_lies_beside_it(keep: str, tmp_path: Path) -> None:
     model, best = new_chgnet(0), new_chgnet(1)
-    run = Run(best={name: value.clone() for name, value in best.state_dict().items()})
+    run = Run(best={name: value.clone() for name, value in Packed(best, TARGETS).state_dict().items()})
     files = {name: str(tmp_path / name) for name in ("model", "other")}
-    save_run(run, model, Budget(steps=5, keep=keep), model_file=files["model"], other_file=files["other"])
+    save_run(run, Packed(model, TARGETS), Budget(steps=5, keep=keep), plain, **names_of(files))
     expected = {"model": 0, "other": 1} if keep == "last" else {"model": 1, "other": 0}
     for name, seed in expected.items():
         assert same(load_chgnet(files[name]), new_chgnet(seed))
@@ -413,7 +427,7 @@ def test_best_is_judged_by_what_the_budget_keeps(
 
     def scripted(*_: Any, **__: Any) -> dict[str, float]:
         loss, energy = next(scores)
-        weights.append({name: value.clone() for name, value in model.state_dict().items()})
+        weights.append({f"chgnet.{name}": value.clone() for name, value in model.state_dict().items()})
         return {"val_loss": loss, "val_energy": energy, "val_force": 1.0}
 
     monkeypatch.setattr(training, "evaluate_loss", scripted)
@@ -428,10 +442,17 @@ def test_the_card_counts_labels_and_hashes_inputs(dataset: Dataset, tmp_path: Pa
     file = tmp_path / "split"
     file.write_text("x")
     subset = pd.DataFrame({"material_id": ["a", "a", "b"], "frame_id": dataset.graphs.keys[:3]})
-    params = {k: k for k in ("arm", "budget", "size", "recipe", "pretrained", "targets")} | {"code": "y"}
+    params = {k: k for k in ("budget", "size", "recipe", "pretrained", "targets")} | {"arm": {}, "code": "y"}
     for budget, kept, other in ((NINE, "last", "val-loss"), (Budget(epochs=1), "val-energy", "last")):
         card = run_card(
-            Run(step=9, best_step=6), dataset, subset, budget=budget, n_val=4, params=params, inputs=[str(file)]
+            Run(step=9, best_step=6),
+            Rows(dataset, np.arange(3)),
+            subset,
+            budget=budget,
+            n_val=4,
+            n_replay=0,
+            params=params,
+            inputs=[str(file)],
         )
         assert (card["kept"], card["other"]) == (kept, other)
         assert (card["n_train"], card["n_materials"], card["n_val"]) == (3, 2, 4)

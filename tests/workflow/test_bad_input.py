@@ -46,7 +46,7 @@ BEFORE_ANY_JOB: dict[str, tuple[Callable[[dict[str, Any]], Any], list[str]]] = {
         ["trainings", "unknown key", "did you mean 'training'", "allowed:"],
     ),
     "unknown arm option": (bad_arm, ["arms.scratch.init", "'warm'", "allowed: random, pretrained"]),
-    "unknown arm key": (bad_arm_key, ["arms.scratch.atomrefs", "unknown key", "allowed: init, atomref, label"]),
+    "unknown arm key": (bad_arm_key, ["arms.scratch.atomrefs", "unknown key", "allowed: init, atomref, trainable"]),
     "unknown reference": (
         unknown_reference,
         ["arms.scratch.atomref.fit", "'targets'", "did you mean 'target'", "allowed: target, source, residual"],

@@ -23,7 +23,7 @@ ARMS, SIZES = ("scratch", "checkpoint-ref", "residual-ref"), (60, 120, 240)
 RUNS = [f"runs/steps30/{arm}/n{size}/seed0" for arm in ARMS for size in SIZES]
 FIGURES = (
     *(f"dimers-{name}" for name in ("energy", "labels", "shift", "elements", "importance")),
-    *("references", "learning-curves", "convergence"),
+    *("references", "learning-curves", "convergence", "errors-force", "parity", "forgetting", "dynamics"),
 )
 
 
@@ -56,6 +56,9 @@ def test_metrics_of_all_runs(micro: Workplace) -> None:
         assert metrics["kept"] == "last"
         assert metrics["steps"] == 30
         assert metrics["n_test"] > 50
+        source = metrics["source"]
+        assert source["frames"] > 50
+        assert source["rereferenced"]["energy"]["mae"] <= source["raw"]["energy"]["mae"] * 1.2
         for checkpoint in ("last", "val-loss"):
             errors = metrics[checkpoint]["all"]
             assert set(errors) == {"energy", "force"}
@@ -74,7 +77,7 @@ def test_cards_tell_how_a_run_was_made(micro: Workplace) -> None:
         assert card["n_val"] > 20
         assert card["options"]["targets"] == ["energy", "force"]
         assert {"torch", "chgnet", "python"} <= card["versions"].keys()
-        expected = {"graphs/manifest.json", "split/split.parquet", "split/order/seed0.parquet"}
+        expected = {"graphs/r2scan/manifest.json", "split/split.parquet", "split/order/seed0.parquet"}
         if "checkpoint-ref" not in run:  # the others rest on a table of references
             fitted = "residual" if "residual-ref" in run else "target"
             expected |= {f"references/{fitted}/{run.split('/')[-2]}/seed0.csv"}
@@ -85,9 +88,11 @@ def test_cards_tell_how_a_run_was_made(micro: Workplace) -> None:
 
 def test_histories_score_the_validation_set_evenly_in_steps(micro: Workplace) -> None:
     columns = ["step", "epoch", "learning_rate", "train_loss", "val_energy", "val_force", "val_loss"]
+    layers = ["references", "embeddings", "readout", *(f"block{k}" for k in (1, 2, 3, 4))]
     for run in RUNS:
         history = pd.read_csv(micro.results / run / "history.csv")
-        assert list(history) == columns
+        assert list(history)[:7] == columns
+        assert set(list(history)[7:]) == {f"grad_{layer}" for layer in layers}
         assert history["step"].tolist() == [0, 10, 20, 30]
         assert np.isfinite(history[columns[4:]].to_numpy()).all()
 
@@ -101,7 +106,7 @@ def test_manifests_account_for_every_record(micro: Workplace) -> None:
         assert len(manifest["label_scale"]) > 5
         for part in manifest["parts"]:
             assert sha256(micro.results / f"frames/{fidelity}" / part["file"]) == part["sha256"]
-    graphs = json.loads((micro.results / "graphs/manifest.json").read_text())
+    graphs = json.loads((micro.results / "graphs/r2scan/manifest.json").read_text())
     assert graphs["label_scale"] == manifest["label_scale"]
     split = pd.read_parquet(micro.results / "split/split.parquet")
     excluded = json.loads((micro.results / "split/manifest.json").read_text())["excluded"]

@@ -14,10 +14,11 @@ Change = Callable[[Workplace], object]
 REPORT = {"write_report": 1}
 DRAWN = {"plot_scaling": 1, **REPORT}
 LAWS = {"fit_laws": 1, **DRAWN}
-CURVES = {"collect_curves": 1, **LAWS}
-TRAINED = {"train_run": 9, "evaluate_run": 9, **CURVES}
-REFERENCED = {"predict_pretrained": 1, "fit_reference": 6, "plot_references": 1, **TRAINED}
-SPLIT = {"split": 1, "order": 1, "sizes": 1, "build_graphs": 1, **REFERENCED}
+CURVES = {"collect_curves": 1, "plot_training": 1, **LAWS}  # histories are drawn, too
+TESTED = {"index_models": 1, "collect_errors": 1, **CURVES}
+TRAINED = {"train_run": 9, "evaluate_run": 9, **TESTED}
+REFERENCED = {"predict_pretrained": 1, "evaluate_pretrained": 1, "fit_reference": 6, "plot_references": 1, **TRAINED}
+SPLIT = {"split": 1, "order": 1, "sizes": 1, "build_graphs": 2, **REFERENCED}
 FULL = {"frames": 2, "pairs": 1, "analyse_shift": 1, "plot_shift": 1, **SPLIT}
 
 TRAINING = "src/uprung/training.py"
@@ -71,17 +72,17 @@ CHANGES: dict[str, tuple[Change, dict[str, int]]] = {
     "a touched data file": (touch(DATA), {}),
     # code
     "code of the training": (code(TRAINING), TRAINED),
-    "code of the evaluation": (code("src/uprung/evaluate.py"), {"evaluate_run": 9, **CURVES}),
+    "code of the evaluation": (code("src/uprung/evaluate.py"), {"evaluate_run": 9, "evaluate_pretrained": 1, **TESTED}),
     "code of the curves": (code("src/uprung/curves.py"), CURVES),
     "code of the laws": (code("src/uprung/laws.py"), LAWS),
     "code of a figure": (code("src/uprung/figures/scaling.py"), DRAWN),
     "code of the network": (
         code("src/uprung/potential/packed.py"),
-        {"predict_pretrained": 1, "fit_reference": 3, "plot_references": 1, **TRAINED},
+        {"predict_pretrained": 1, "evaluate_pretrained": 1, "fit_reference": 3, "plot_references": 1, **TRAINED},
     ),
     "code of the reference fits": (
         code("src/uprung/references.py"),  # one of three arms keeps the checkpoint's references
-        {"fit_reference": 6, "plot_references": 1, **TRAINED, "train_run": 6},
+        {"evaluate_pretrained": 1, "fit_reference": 6, "plot_references": 1, **TRAINED, "train_run": 6},
     ),
     # options
     "learning rate": (study(training__learning_rate=5e-4), TRAINED),
@@ -94,23 +95,26 @@ CHANGES: dict[str, tuple[Change, dict[str, int]]] = {
     "resamples of the curves": (study(scaling__bootstrap=200), CURVES),
     "published points": (study(scaling__show_published=True), DRAWN),
     "title": (study(report__title="Another title"), REPORT),
-    "label of an arm": (study(arms__scratch__label="from scratch"), DRAWN),
+    "label of an arm": (
+        study(arms__scratch__label="from scratch"),
+        {"collect_errors": 1, "plot_training": 1, **DRAWN},
+    ),
     "key of the split": (study(split__key="another"), {**SPLIT}),
     # jobs
     "one more seed": (
         study(seeds=[0, 1]),
-        {"order": 1, "sizes": 1, "fit_reference": 6, "train_run": 9, "evaluate_run": 9, **CURVES},
+        {"order": 1, "sizes": 1, "fit_reference": 6, "train_run": 9, "evaluate_run": 9, **TESTED},
     ),
     "one more size": (
         study(sizes=[60, 120, 180, 240]),
-        {"sizes": 1, "fit_reference": 2, "plot_references": 1, "train_run": 3, "evaluate_run": 3, **CURVES},
+        {"sizes": 1, "fit_reference": 2, "plot_references": 1, "train_run": 3, "evaluate_run": 3, **TESTED},
     ),
     "one more size and another learning rate": (
         study(sizes=[60, 120, 180, 240], training__learning_rate=5e-4),
         {"sizes": 1, "fit_reference": 2, "plot_references": 1, **TRAINED, "train_run": 12, "evaluate_run": 12},
     ),
-    "one size less": (study(sizes=[60, 120]), {"sizes": 1, "plot_references": 1, **CURVES}),
-    "one arm less": (lambda place: place.configure(lambda content: content["arms"].pop("checkpoint-ref")), CURVES),
+    "one size less": (study(sizes=[60, 120]), {"sizes": 1, "plot_references": 1, **TESTED}),
+    "one arm less": (lambda place: place.configure(lambda content: content["arms"].pop("checkpoint-ref")), TESTED),
     # data
     "another selection": (study(transfer__select__max_force=8.0), SPLIT),
 }

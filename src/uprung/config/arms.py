@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from uprung.config.base import Name, Section
+
+TrainablePart = Literal["all", "readout", "all-but-embeddings", "last-1-block", "last-2-blocks", "last-3-blocks"]
+
+
+def _as_replay(value: Any) -> Any:
+    return {"fraction": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
 class Reference(Section):
@@ -43,15 +50,68 @@ class AtomRef(Section):
         return self
 
 
+class Replay(Section):
+    """Frames of the source fidelity that every optimiser batch holds beside those of the target."""
+
+    fraction: float = Field(default=0.5, gt=0, lt=1, description="Share of the optimiser batch.")
+    labels: Literal["source", "pretrained"] = Field(
+        default="source",
+        description="`source`: labels of the source fidelity; `pretrained`: predictions of the pretrained checkpoint.",
+    )
+
+
 class Arm(Section):
     """A strategy, as a few orthogonal choices."""
 
     init: Literal["random", "pretrained"] = Field(description="Weights the network starts from.")
     atomref: AtomRef = Field(description="Elemental reference energies.")
+    trainable: TrainablePart = Field(
+        default="all",
+        description="Part of the network that training changes: `all`, `readout`, `all-but-embeddings`, or the readout "
+        "and the last blocks of convolutions (`last-1-block`, `last-2-blocks`, `last-3-blocks`).",
+    )
+    l2_sp: float | None = Field(
+        default=None,
+        gt=0,
+        description="Strength α of a pull towards the initial weights: α/2·|w − w₀|² is added to the loss.",
+    )
+    replay: Annotated[Replay | None, BeforeValidator(_as_replay)] = Field(
+        default=None,
+        description="Source frames of training materials in every batch, with reference energies of their own: a share "
+        "(`0.5`), or the options.",
+    )
+    fidelities: Literal["target", "joint"] = Field(
+        default="target",
+        description="`joint`: one network for both fidelities, which an embedding tells apart; needs `replay`.",
+    )
+    delta: bool = Field(
+        default=False,
+        description="Δ-learning: a new network is trained as a correction to the frozen pretrained one; needs "
+        "`init: random` and a residual reference.",
+    )
     label: str = Field(default="", description="Name in figures and tables; default: the arm's key.")
 
     @model_validator(mode="after")
-    def _checkpoint_needs_pretrained(self) -> Self:
-        if self.init == "random" and self.atomref.from_ == "checkpoint":
-            raise ValueError("`init: random` has no checkpoint to take references from; use `atomref: {fit: …}`")
+    def _choices_agree(self) -> Self:
+        found = list(self._contradictions())
+        if found:
+            raise ValueError("; ".join(found))
         return self
+
+    def _contradictions(self) -> Iterator[str]:
+        if self.init == "random":
+            if self.atomref.from_ == "checkpoint":
+                yield "`init: random` has no checkpoint to take references from; use `atomref: {fit: …}`"
+            if self.trainable != "all":
+                yield f"`trainable: {self.trainable}` would freeze random weights; use `init: pretrained`"
+            if self.l2_sp is not None:
+                yield "`l2_sp` would pull towards random weights; use `init: pretrained`"
+        if self.fidelities == "joint" and self.replay is None:
+            yield "`fidelities: joint` needs source frames in the batches; give `replay: 0.5`, for example"
+        if self.delta and (self.init != "random" or self.atomref.fit is None or self.atomref.trainable):
+            yield (
+                "`delta: true` needs `init: random` and `atomref: {fit: residual}`, not trainable: the correction is a "
+                "new network, and references of both networks have to be right together"
+            )
+        if self.delta and self.replay is not None:
+            yield "`delta: true` has no labels for source frames; take `replay` out"

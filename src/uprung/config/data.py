@@ -185,6 +185,11 @@ class Split(Section):
     draw: Literal["material", "frame"] = Field(
         default="material", description="What the nested training subsets are drawn from."
     )
+    sampling: Literal["random", "stratified", "diverse"] = Field(
+        default="random",
+        description="Which units small subsets take first: `random`, `stratified` (chemical systems in proportion) or "
+        "`diverse` (spread over composition and distances). Subsets are nested in every case.",
+    )
     train: float = Field(default=8, gt=0, description="Share of the groups for training.")
     val: float = Field(default=1, gt=0, description="Share for validation.")
     test: float = Field(default=1, gt=0, description="Share for the test.")

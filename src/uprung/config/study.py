@@ -28,12 +28,28 @@ class Transfer(Section):
     pretrained: Literal["chgnet-0.3.0", "chgnet-r2scan"] = Field(
         default="chgnet-0.3.0", description="Checkpoint of the pretrained arms, shipped in the chgnet package."
     )
+    pretraining_materials: str | None = Field(
+        default=None,
+        description="Text file with the material id of every structure that the checkpoint was pretrained on, one per "
+        "line; the report then says which share of the test materials is among them. Default: unknown.",
+    )
     targets: Annotated[list[Target], AfterValidator(unique)] = Field(
         default=["energy", "force", "stress", "magmom"],
         min_length=1,
         description="Labels in the loss. One that the target fidelity has no labels for is an error.",
     )
     select: Select = Field(default_factory=Select, description="Frames that take part.")
+
+
+class Forgetting(Section):
+    """Test of every trained network on the source fidelity."""
+
+    frames: int = Field(
+        default=2000,
+        ge=0,
+        description="Held-out source frames that every run is tested on at most, and training ones that its energies "
+        "are re-referenced with; 0 turns the test off.",
+    )
 
 
 class Scaling(Section):
@@ -83,6 +99,9 @@ class Study(Section):
     budgets: dict[Name, Budget] = Field(min_length=1, description="Lengths of training by name.")
     training: Training = Field(default_factory=Training, description="Recipe.")
     analysis: Analysis = Field(default_factory=Analysis, description="Energy shift and correlation.")
+    forgetting: Forgetting = Field(
+        default_factory=Forgetting, description="Test of every trained network on the source fidelity."
+    )
     scaling: Scaling = Field(default_factory=Scaling, description="Learning curves and laws.")
     report: Report = Field(default_factory=Report, description="Words on the report page.")
 
@@ -128,11 +147,13 @@ class Study(Section):
                 )
         residual = {name for name, reference in self.references.items() if reference.labels == "residual"}
         for name, arm in self.arms.items():
-            if arm.atomref.fit in residual and arm.init != "pretrained":
+            if arm.atomref.fit in residual and arm.init != "pretrained" and not arm.delta:
                 yield (
                     f"arms.{name}: a residual reference is fitted to target − pretrained prediction, so it needs "
-                    "`init: pretrained`"
+                    "`init: pretrained` (or `delta: true`)"
                 )
+            if arm.delta and arm.atomref.fit not in residual:
+                yield f"arms.{name}: `delta: true` needs a residual reference ({', '.join(sorted(residual))})"
         if self.scaling.baseline in residual:
             yield "scaling.baseline: a residual reference predicts nothing by itself"
         if self.split.draw == "frame" and any("%" in size for size in self.sizes):

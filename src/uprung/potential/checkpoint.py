@@ -84,11 +84,17 @@ def load_chgnet(name_or_path: str | Path) -> CHGNet:
         found = hashlib.sha256(path.read_bytes()).hexdigest()
         if found != expected:
             raise ValueError(f"the {name} checkpoint in the chgnet package has sha256 {found}, expected {expected}")
-        return _from_dict(_read(path), path, version=name)
+        return from_content(read_content(path), path, version=name)
     path = Path(name_or_path)
     if not path.is_file():
         raise ValueError(f"no checkpoint {name!r}: give a file or one of {', '.join(_SHIPPED)}")
-    return _from_dict(_read(path), path)
+    content = read_content(path)
+    if "fidelities" in content:
+        names = ", ".join(content["fidelities"])
+        raise ValueError(f"{path} is a network for several fidelities ({names}): use load_potential and choose one")
+    if "correction" in content:
+        raise ValueError(f"{path} is a correction to {content['corrects']}, which has to be added: use load_potential")
+    return from_content(content, path)
 
 
 def new_chgnet(seed: int) -> CHGNet:
@@ -101,18 +107,21 @@ def new_chgnet(seed: int) -> CHGNet:
         return CHGNet(**_ARCHITECTURE)
 
 
-def save_chgnet(model: CHGNet, path: Path | str) -> None:
+def save_chgnet(model: CHGNet, path: Path | str, *, key: str = "model", beside: dict[str, Any] | None = None) -> None:
     """Write ``model`` to ``path`` for `load_chgnet` and ``CHGNet.from_file``; the file appears complete or not at all.
+
+    ``key`` other than "model" hides it from both, for networks that mean nothing alone; ``beside`` are further entries
+    of the file, of tensors and plain values.
 
     Raises ValueError for a model whose arguments are not plain values, or with a composition model other than
     AtomRef (whether its weights are trainable is not part of the file).
     """
     path = Path(path)
     arguments = _plain(dict(model.model_args), "model_args")
-    state = {key: value.detach().to("cpu").clone() for key, value in model.state_dict().items()}
+    state = {name: value.detach().to("cpu").clone() for name, value in model.state_dict().items()}
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        torch.save({"model": {"state_dict": state, "model_args": arguments}}, part)
+        torch.save({key: {"state_dict": state, "model_args": arguments}, **(beside or {})}, part)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -151,19 +160,21 @@ def _reference(model: CHGNet) -> AtomRef:
     return reference
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_content(path: Path) -> dict[str, Any]:
+    """Read a checkpoint file without running code that it contains; ValueError if it holds more than plain values."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ValueError(f"{path} is not a checkpoint of plain tensors and values: {reason}") from error
-    model = content.get("model") if isinstance(content, dict) else None
-    if not isinstance(model, dict) or not {"state_dict", "model_args"} <= model.keys():
-        raise ValueError(f"{path} is not a CHGNet checkpoint: it lacks model / state_dict, model_args")
-    return model
+    return content if isinstance(content, dict) else {}
 
 
-def _from_dict(saved: dict[str, Any], path: Path, version: str | None = None) -> CHGNet:
+def from_content(content: dict[str, Any], path: Path, *, key: str = "model", version: str | None = None) -> CHGNet:
+    """Build the network that an entry of a checkpoint file holds; ValueError if there is none or it does not fit."""
+    saved = content.get(key)
+    if not isinstance(saved, dict) or not {"state_dict", "model_args"} <= saved.keys():
+        raise ValueError(f"{path} is not a CHGNet checkpoint: it lacks {key} / state_dict, model_args")
     arguments = dict(saved["model_args"])
     if version is not None:
         arguments["version"] = version

@@ -124,8 +124,13 @@ def packed_forward(
     stress: bool = True,
     magmom: bool = True,
     create_graph: bool,
+    shift: Tensor | None = None,
+    references: Tensor | None = None,
 ) -> Prediction:
     """Energies, forces, stresses and magnetic moments of a batch, as ``model(graphs, task)`` of chgnet gives them.
+
+    ``shift`` (64,) is added to the embedding of every atom and ``references`` (94,) in eV/atom replace those of the
+    model: what a network for two fidelities does with the other one.
 
     ``create_graph=True`` keeps what a loss on forces or stresses needs to be differentiated with respect to the
     parameters; with False, all results are detached. Raises UnsupportedModelError (a ValueError) for a model with
@@ -135,7 +140,7 @@ def packed_forward(
     derivative = forces or stress
     with torch.set_grad_enabled(create_graph or derivative):
         vector = batch.vector.detach().requires_grad_(derivative)
-        site_energy, moment = _network(model, batch, vector, magmom, create_graph)
+        site_energy, moment = _network(model, batch, vector, magmom, create_graph, shift)
         total = _sum_rows(site_energy, batch.owner, len(batch.n_atoms))
         force, virial_stress = None, None
         if derivative:
@@ -150,7 +155,8 @@ def packed_forward(
                 virial = _sum_rows(outer.view(-1, 9), batch.edge_owner, len(batch.n_atoms)).view(-1, 3, 3)
                 virial_stress = virial * (EV_PER_A3_IN_GPA / batch.volume)[:, None, None]
         energy_gnn = total / batch.n_atoms
-        energy = energy_gnn + _reference_energy(model, batch)
+        weight = model.composition_model.fc.weight.view(-1) if references is None else references
+        energy = energy_gnn + _reference_energy(weight, batch)
     prediction = Prediction(energy, energy_gnn, force, virial_stress, moment)
     return prediction if create_graph else _detached(prediction)
 
@@ -162,9 +168,8 @@ def _detached(prediction: Prediction) -> Prediction:
     return Prediction(**values)
 
 
-def _reference_energy(model: CHGNet, batch: PackedBatch) -> Tensor:
+def _reference_energy(weight: Tensor, batch: PackedBatch) -> Tensor:
     """Mean elemental reference energy of each structure, (B,) in eV/atom."""
-    weight = model.composition_model.fc.weight.view(-1)
     per_atom = torch.index_select(weight, 0, batch.numbers - 1)
     return _sum_rows(per_atom, batch.owner, len(batch.n_atoms)) / batch.n_atoms
 
@@ -178,7 +183,7 @@ def _sum_rows(rows: Tensor, owner: Tensor, n_owner: int) -> Tensor:
 
 
 def _network(
-    model: CHGNet, batch: PackedBatch, vector: Tensor, magmom: bool, trained: bool
+    model: CHGNet, batch: PackedBatch, vector: Tensor, magmom: bool, trained: bool, shift: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:
     """Site energies (A,) in eV without reference energies, and absolute magnetic moments (A,) if asked for.
 
@@ -195,7 +200,8 @@ def _network(
         bond_weight = F.linear(short_basis, model.bond_weights_bg.weight)
         angle = _angle_embedding(model, batch, vector[:s] / length[:s])
     bond = F.linear(basis, model.bond_embedding.weight)
-    atom = torch.index_select(model.atom_embedding.embedding.weight, 0, batch.numbers - 1)
+    embedding = model.atom_embedding.embedding.weight
+    atom = torch.index_select(embedding if shift is None else embedding + shift, 0, batch.numbers - 1)
     last = len(model.atom_conv_layers) - 1
     with torch.set_grad_enabled(trained):
         atom_gates = _gated([layer.twoBody_atom for layer in model.atom_conv_layers])

@@ -31,6 +31,17 @@ DATA_MULTIPLIER = (
 )
 
 
+ERRORS_BY_FORCE = (
+    "Force errors at the largest training-set size against the size of the labelled force, all seeds together: mean "
+    "absolute error of a component, and the slope of predicted on labelled components through the origin. A slope "
+    "below 1 means that the network is too soft there; none is given below 0.1 eV/Å."
+)
+PARITY = (
+    "Predicted against labelled energies of the test frames at the largest training-set size, first seed, a panel per "
+    "arm. The dashed line is equality; frames with elements that the run has not seen are included."
+)
+
+
 def shift(kind: str, pair: str, low: str, high: str) -> str:
     """Return the caption of one figure about the energy shift of a pair."""
     return {
@@ -66,6 +77,24 @@ def convergence(budget: str) -> str:
     return (
         f"Validation error along every run of the budget {budget} against the optimiser step, a column per "
         "training-set size and a line per run. A line that still falls at its end belongs to an unconverged run."
+    )
+
+
+def forgetting(low: str, high: str) -> str:
+    """Return the caption of what the networks forgot."""
+    return (
+        f"Error at the target fidelity ({high}) against the error on held-out frames of the source ({low}); lower left "
+        "is better at both. Small marks are runs, a line joins the means of an arm and its marks grow with the "
+        "training-set size. Energies of the source are compared after what is linear in composition was taken away. "
+        "The dashed line is the pretrained checkpoint before any transfer."
+    )
+
+
+def dynamics(budget: str) -> str:
+    """Return the caption of the gradients."""
+    return (
+        f"Norm of the gradient in every layer along the runs of the budget {budget} at the largest training-set size, "
+        "mean over seeds. A layer that an arm does not train has no line."
     )
 
 

@@ -46,6 +46,22 @@ def split_limits(group: str, n_test: int) -> list[str]:
     return limits
 
 
+def pretraining_limits(pretraining: Mapping[str, Any], pretrained: str, arms: Mapping[str, Arm]) -> list[str]:
+    """Say whether the pretrained network has seen the test materials at its own fidelity."""
+    if all(arm.init == "random" for arm in arms.values()):
+        return []
+    total, inside = pretraining["test_materials"], pretraining["in_pretraining"]
+    if inside is None:
+        return [
+            f"Whether {pretrained} was pretrained on the test materials is unknown, so the test is held out from the "
+            "transfer only. transfer.pretraining_materials names a list of them."
+        ]
+    return [
+        f"{inside:,} of {plural(total, 'test material')} ({100 * inside / max(total, 1):.0f} %) were in the "
+        f"pretraining set of {pretrained}, at the source fidelity; for them the test is held out from transfer only."
+    ]
+
+
 def exclusion_limits(split: Mapping[str, Any], fidelity: str) -> list[str]:
     """Say that nothing is known where no frame was tested."""
     counts = {c["split"]: c["frames"] for c in split["counts"] if c["fidelity"] == fidelity}

@@ -11,7 +11,17 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from uprung import __version__
-from uprung.report import captions, findings, label_findings, law_limits, limits, making, tables
+from uprung.report import (
+    breakdown,
+    captions,
+    findings,
+    label_findings,
+    law_limits,
+    limits,
+    making,
+    tables,
+    training_tables,
+)
 from uprung.report.format import TARGETS, listing, plural, sentence
 from uprung.report.interactive import SCRIPT
 from uprung.report.law_part import Curves, curves_of
@@ -74,6 +84,21 @@ def context(study: Study, results: Results) -> dict[str, Any]:
             figure_of(results, "learning-curves", captions.learning_curves(study.published)),
             figure_of(results, "convergence", captions.convergence(next(iter(study.budgets)))),
         ],
+        "error_figures": [
+            figure_of(results, "errors-force", captions.ERRORS_BY_FORCE),
+            figure_of(results, "parity", captions.PARITY),
+        ],
+        "error_tables": _error_tables(study, results, labels, "kind"),
+        "element_tables": _error_tables(study, results, labels, "element"),
+        "training_tables": [
+            table
+            for target in study.targets
+            if (table := training_tables.forgetting_table(_first(results, study), labels, target=target, low=study.low))
+        ],
+        "training_figures": [
+            figure_of(results, "forgetting", captions.forgetting(study.low, study.high)),
+            figure_of(results, "dynamics", captions.dynamics(next(iter(study.budgets)))),
+        ],
         "limits": [sentence(limit) for limit in (*_limits(study, results), *study.limits)],
         "making": _making(study, results),
         "runs": runs_words(results.curves),
@@ -83,6 +108,19 @@ def context(study: Study, results: Results) -> dict[str, Any]:
             figure_of(results, "data-multiplier", captions.DATA_MULTIPLIER),
         ],
     }
+
+
+def _error_tables(study: Study, results: Results, labels: Mapping[str, str], by: str) -> list[Table]:
+    """Return where the networks of the first budget err at the largest size, for every target."""
+    here = results.errors[results.errors["budget"] == next(iter(study.budgets))]
+    size = str(results.curves.sort_values("n_frames")["size"].iloc[-1])
+    found = [breakdown.breakdown_table(here, labels, target=t, by=by, size=size) for t in study.targets]
+    return [table for table in found if table is not None]
+
+
+def _first(results: Results, study: Study) -> pd.DataFrame:
+    table = results.forgetting
+    return table[table["budget"] == next(iter(study.budgets))]
 
 
 def figure_of(results: LawResults, name: str, caption: str) -> Figure:
@@ -198,6 +236,7 @@ def _limits(study: Study, results: Results) -> list[str]:
     everyone = curves[curves["population"] == "all"]
     return [
         *limits.split_limits(study.split["group"], int(everyone["n_test"].max())),
+        *limits.pretraining_limits(results.split["pretraining"], study.pretrained, study.arms),
         *limits.seed_limits(curves["seed"].nunique()),
         *limits.exclusion_limits(results.split, study.high),
         *limits.convergence_limits(curves),

@@ -46,6 +46,8 @@ class Results(LawResults):
     correlations: Mapping[str, pd.DataFrame]
     shifts: Mapping[str, pd.DataFrame]
     references: pd.DataFrame
+    forgetting: pd.DataFrame
+    errors: pd.DataFrame
     cards: Sequence[dict[str, Any]]
 
 
@@ -54,7 +56,7 @@ def read_results(files: Mapping[str, Any]) -> Results:
 
     Args:
         files: name -> path or paths: frames, pairs, summaries, correlations, shifts (one per fidelity or pair, in a
-            folder of its name), split, sizes, references, cards, and those of `read_law_results`.
+            folder of its name), split, sizes, references, forgetting, errors, cards, and those of `read_law_results`.
     """
     return Results(
         frames=_by_folder(files["frames"], _json),
@@ -66,6 +68,8 @@ def read_results(files: Mapping[str, Any]) -> Results:
         shifts=_by_folder(files["shifts"], _csv),
         references=_csv(files["references"]),
         cards=[yaml.safe_load(Path(file).read_text()) for file in files["cards"]],
+        forgetting=_csv(files["forgetting"]),
+        errors=_csv(files["errors"]),
         **_law_tables(files),
     )
 
@@ -90,7 +94,7 @@ TEXT = (
     *("budget", "arm", "size", "fidelity", "target", "population", "reason", "excluded", "law", "kind"),
     *("better_above", "observed_better_above", "observed_reason", "bound", "scratch", "transfer"),
     *("title", "interval", "parameter", "law_scratch", "law_transfer"),
-    *("element", "quantity", "unit", "subset", "origin", "estimator", "reference"),
+    *("element", "quantity", "unit", "subset", "origin", "estimator", "reference", "by", "key"),
 )
 
 

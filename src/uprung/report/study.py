@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ class Arm:
     fitted_to: str  # target | source | residual, '' for the checkpoint's
     scope: str  # subset | train, '' for the checkpoint's
     trainable: bool
+    options: tuple[str, ...] = ()  # what else sets it apart, in words
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Study:
     @property
     def scratch(self) -> str | None:
         """Name of the first arm that starts from random weights."""
-        return next((name for name, arm in self.arms.items() if arm.init == "random"), None)
+        return next((name for name, arm in self.arms.items() if arm.init == "random" and not arm.options), None)
 
     @classmethod
     def from_plain(cls, data: Mapping[str, Any]) -> Study:
@@ -107,7 +108,22 @@ def _arm(name: str, arm: Mapping[str, Any], references: Mapping[str, Any]) -> Ar
         fitted_to=options["labels"],
         scope=options["scope"],
         trainable=arm["atomref"]["trainable"],
+        options=tuple(_options(arm)),
     )
+
+
+def _options(arm: Mapping[str, Any]) -> Iterator[str]:
+    if arm["trainable"] != "all":
+        yield f"trains {arm['trainable'].replace('-', ' ')} only"
+    if arm["l2_sp"] is not None:
+        yield f"pulled to its initial weights (α = {arm['l2_sp']:g})"
+    if arm["replay"] is not None:
+        labels = {"source": "", "pretrained": " with the pretrained network's predictions"}[arm["replay"]["labels"]]
+        yield f"{100 * arm['replay']['fraction']:g} % of each batch source frames{labels}"
+    if arm["fidelities"] == "joint":
+        yield "one network for both fidelities"
+    if arm["delta"]:
+        yield "correction to the frozen pretrained network"
 
 
 def _budget(budget: Mapping[str, Any]) -> str:

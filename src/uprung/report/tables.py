@@ -198,6 +198,7 @@ REFERENCES = {
 
 def arms_table(arms: Mapping[str, Arm]) -> Table:
     """Return the arms and what sets them apart."""
+    options = any(arm.options for arm in arms.values())
     scope = {"": NONE, "subset": "the run's own n labels", "train": "whole training split (more than n labels)"}
     rows = [
         (
@@ -206,15 +207,17 @@ def arms_table(arms: Mapping[str, Arm]) -> Table:
             REFERENCES[arm.fitted_to],
             scope[arm.scope],
             "yes" if arm.trainable else "no",
+            *(["; ".join(arm.options) or NONE] if options else []),
         )
         for arm in arms.values()
     ]
     return Table(
         "The arms of the study. The reference energy of a structure is its composition times elemental values; the "
         "network learns the rest.",
-        ["arm", "initial weights", "reference energies", "labels they use", "references trained"],
+        ["arm", "initial weights", "reference energies", "labels they use", "references trained"]
+        + (["further"] if options else []),
         rows,
-        text=5,
+        text=6 if options else 5,
     )
 
 

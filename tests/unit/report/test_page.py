@@ -15,6 +15,7 @@ import pytest
 
 from uprung import scaling
 from uprung.figures.style import new_figure, save
+from uprung.forgetting import forgetting_table
 from uprung.report import page, svg
 from uprung.report.results import LAW_TABLES, Results, read_results
 from uprung.report.study import Study
@@ -26,7 +27,8 @@ FIGURES = ["energy", "labels", "shift", "elements", "importance"]
 
 
 def study_values(**changes: Any) -> dict[str, Any]:
-    arm = {"label": "", "atomref": {"fit": "target", "from": None, "trainable": False}}
+    plain = {"trainable": "all", "l2_sp": None, "replay": None, "fidelities": "target", "delta": False}
+    arm = {"label": "", "atomref": {"fit": "target", "from": None, "trainable": False}} | plain
     values = {
         "study": "small",
         "report": {"title": "A <small> study & more", "abstract": "Why.", "limits": ["It is made up"]},
@@ -36,7 +38,8 @@ def study_values(**changes: Any) -> dict[str, Any]:
         "arms": {
             "scratch": arm | {"init": "random", "label": "from <nothing>"},
             "swap": arm | {"init": "pretrained"},
-            "keep": {"label": "", "init": "pretrained"}
+            "keep": plain
+            | {"label": "", "init": "pretrained", "trainable": "readout"}
             | {"atomref": {"fit": None, "from": "checkpoint", "trainable": False}},
         },
         "references": {"target": {"labels": "target", "scope": "subset", "unseen": "prior"}},
@@ -63,6 +66,31 @@ def curves_table() -> pd.DataFrame:
                         row |= {"baseline": 0.6, "converged": good, "reason": "" if good else "still falling; worse"}
                         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def errors_of(curves: pd.DataFrame) -> pd.DataFrame:
+    """Return a breakdown of errors that goes with a table of curves."""
+    runs = curves[["budget", "arm", "size"]].drop_duplicates()
+    keys = [
+        ("kind", "oxide", "energy"),
+        ("element", "8", "energy"),
+        ("element", "14", "energy"),
+        ("force", "0.1", "force"),
+    ]
+    parts = [runs.assign(by=by, key=key, target=target, n=40, mae=0.0456, slope=0.9) for by, key, target in keys]
+    return pd.concat(parts)
+
+
+def metrics_of(curves: pd.DataFrame) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Return metrics of runs that go with a table of curves."""
+    found = []
+    for keys, run in curves.groupby(["budget", "arm", "size", "seed"]):
+        errors = {t: {"mae": float(part["mae"].iloc[0])} for t, part in run.groupby("target")}
+        source = {"frames": 30, "raw": {"energy": {"mae": 2.0, "frames": 30}, "force": {"mae": 0.1, "frames": 30}}}
+        source |= {"rereferenced": {"energy": {"mae": 0.0123}}, "unseen": 2}
+        metrics = {"kept": "last", "n_train": int(keys[2]), "last": {"all": errors}, "source": source}
+        found.append((dict(zip(("budget", "arm", "size", "seed"), keys, strict=True)), metrics))
+    return found
 
 
 def write_files(folder: Path) -> dict[str, Any]:
@@ -104,6 +132,8 @@ def write_files(folder: Path) -> dict[str, Any]:
         "scaling/bands": scaling.bands(fits),
         "scaling/labels": scaling.labels_for_errors(fits, scaling.wanted_errors(fits, {})),
         "scaling/extrapolation": scaling.extrapolations(fits, [5000.0]),
+        "errors/errors": errors_of(curves),
+        "forgetting/forgetting": forgetting_table(metrics_of(curves), ["energy", "force"]),
     }
     for name, table in tables.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -129,6 +159,7 @@ def write_files(folder: Path) -> dict[str, Any]:
         "split/manifest": {
             "counts": [*counts, {"fidelity": "hi", "split": "excluded", "frames": 1, "groups": 1}],
             "excluded": excluded,
+            "pretraining": {"test_materials": 40, "in_pretraining": None},
         },
         "analysis/dimers/summary": {"importance": ""},
         "card": {
@@ -145,6 +176,7 @@ def write_files(folder: Path) -> dict[str, Any]:
         (folder / f"{name}.json").write_text(json.dumps(content))
     names = [*(f"dimers-{kind}" for kind in FIGURES), "references", "learning-curves", "convergence"]
     names += ["law-comparison", "data-multiplier"]
+    names += ["forgetting", "dynamics", "errors-force", "parity"]
     for name in names:
         figure, (axis,) = new_figure(width=2, height=1)
         axis.plot([0, 1], [0, 1], "o")
@@ -160,6 +192,8 @@ def write_files(folder: Path) -> dict[str, Any]:
         "shifts": [f"{at}/analysis/dimers/shift.csv"],
         "references": f"{at}/references/references.csv",
         **{name: f"{at}/scaling/{name}.csv" for name in LAW_TABLES},
+        "errors": f"{at}/errors/errors.csv",
+        "forgetting": f"{at}/forgetting/forgetting.csv",
         "figures": [f"{at}/figures/{name}.svg" for name in names],
         "cards": [f"{at}/card.json"] * 24,
     }
@@ -239,7 +273,7 @@ def test_page_is_well_formed_and_self_contained(html: str) -> None:
 
 def test_figures_have_captions_and_text_for_those_who_do_not_see_them(html: str) -> None:
     reader = Reader(html)
-    assert reader.tags["figure"] == reader.tags["figcaption"] == len(FIGURES) + 5
+    assert reader.tags["figure"] == reader.tags["figcaption"] == len(FIGURES) + 9
     named = re.findall(r'<svg[^>]*role="img" aria-label="[^"]{20,}"', html)
     decoration = re.findall(r'<svg[^>]*aria-hidden="true"', html)
     assert len(named) + len(decoration) == reader.tags["svg"]
@@ -268,12 +302,19 @@ def test_page_says_what_the_study_file_and_the_tables_say(html: str) -> None:
         "force above 10 eV/Å",
         "from <nothing> overtakes swap between n = 400 and 800 (in every seed)",
         "fitted to target energies",
+        "trains readout only",
         "It is made up.",
         "24 training runs with 720 optimiser steps took 36 min of wall time",
         "24 runs resumed",
         "cdcdcdcd",
         "snakemake --cores all --configfile small.yaml",
         "converged points at 0 distinct size(s); a power law needs 3",
+        "by kind of compound in meV/atom, n = 800, all seeds together",
+        "oxide 40 values",
+        "Si 40 values",
+        "on 30 held-out frames of lo in meV/atom, after what is linear in composition was taken away",
+        "2 frames with elements in no training frame left out.",
+        "12.3 raw 2,000",
         "24 training runs: 3 arms, 4 training-set sizes and 2 seeds.",
     ):
         assert expected in text
@@ -289,6 +330,12 @@ def test_another_study_gets_other_words(results: Results) -> None:
     assert "by a keyed hash of their chemical system" in text
     nothing = replace(results, split=results.split | {"excluded": []})
     assert "No frame was excluded" in Reader(render(nothing)).text
+
+
+def test_share_of_test_materials_that_pretraining_has_seen(results: Results, html: str) -> None:
+    assert "Whether chgnet-0.3.0 was pretrained on the test materials is unknown" in Reader(html).text
+    known = replace(results, split=results.split | {"pretraining": {"test_materials": 40, "in_pretraining": 30}})
+    assert "30 of 40 test materials (75 %) were in the pretraining set" in Reader(render(known)).text
 
 
 def test_study_without_scratch_arm_is_a_page_too(results: Results) -> None:

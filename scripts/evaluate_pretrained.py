@@ -1,0 +1,27 @@
+"""Test the pretrained checkpoint as it is on the held-out frames of the source fidelity."""
+
+import pandas as pd
+import torch
+
+from uprung.dataset import open_dataset, rows_of
+from uprung.evaluate import source_errors
+from uprung.frames import write_json
+from uprung.logs import logged
+from uprung.potential.checkpoint import load_chgnet
+from uprung.splits import sample
+
+with logged(snakemake.log[0]):
+    params = snakemake.params
+    torch.set_num_threads(params.threads)
+    low = open_dataset(snakemake.input.source[0])
+    split = pd.read_parquet(snakemake.input.split)
+    held, fitted = (rows_of(low, sample(split, params.low, side, params.frames)) for side in ("test", "train"))
+    errors = source_errors(
+        [load_chgnet(params.model.removeprefix("chgnet-"))],
+        low,
+        test=held,
+        train=fitted,
+        targets=params.targets,
+        device=params.device,
+    )
+    write_json(snakemake.output[0], errors)

@@ -1,0 +1,53 @@
+"""Tables of where the networks err."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+from ase.data import chemical_symbols
+
+from uprung.report.format import NONE, TARGETS, error, unit
+from uprung.report.tables import Cell, Table
+
+NAMES = {"kind": "kind of compound", "element": "element"}
+
+
+def breakdown_table(
+    errors: pd.DataFrame, labels: Mapping[str, str], *, target: str, by: str, size: str
+) -> Table | None:
+    """Return mean errors of one target, a kind of compound or an element per row and an arm per column.
+
+    Args:
+        errors: of `uprung.error_tables.mean_errors_by`, one budget.
+        labels: arm -> name as printed.
+        target: which error.
+        by: `kind` or `element`.
+        size: token of the training-set size.
+    """
+    here = errors[(errors["by"] == by) & (errors["target"] == target) & (errors["size"] == size)]
+    if not len(here):
+        return None
+    key = here["key"].astype(int) if by == "element" else here["key"]
+    here = here.assign(order=key).sort_values("order")
+    arms = [arm for arm in labels if arm in set(here["arm"])]
+    rows: list[list[str | Cell]] = []
+    for name, part in here.groupby("order", sort=False):
+        found = part.set_index("arm")
+        shown = chemical_symbols[int(str(name))] if by == "element" else str(name)
+        count = f"{int(found['n'].max()):,} value{'s' if found['n'].max() > 1 else ''}"
+        best = found["mae"].min()
+        cells: list[str | Cell] = [Cell(shown, count)]
+        for arm in arms:
+            if arm not in found.index:
+                cells.append(NONE)
+                continue
+            mae = float(found["mae"][arm])
+            cells.append(Cell(error(mae, target, units=False), style="best" if mae == best else ""))
+        rows.append(cells)
+    return Table(
+        f"Error (MAE) of the {TARGETS[target][0]} by {NAMES[by]} in {unit(target)}, n = {size}, all seeds together. "
+        "Bold: lowest of its row. An energy counts for every element in the structure.",
+        [NAMES[by], *(labels[arm] for arm in arms)],
+        rows,
+    )

@@ -1,0 +1,113 @@
+"""Arms beyond the published ones in a real run of the workflow, to the report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import yaml
+from chgnet.model import CHGNet
+from workplace import STUDY_TIMEOUT, Workplace, checkout
+
+from uprung.dataset import open_dataset, rows_of
+from uprung.frames import sha256
+from uprung.potential.checkpoint import load_chgnet
+from uprung.potential.layers import layer_of
+from uprung.potential.saved import load_potential
+from uprung.predict import predict
+
+STUDY = "tests/workflow/arms.yaml"
+ARMS = ("readout", "pulled", "replay", "joint", "delta")
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of the study of arms."""
+    workplace: Workplace = checkout(tmp_path_factory.mktemp("arms"))
+    run = workplace.snakemake("--cores", "2", study=STUDY, timeout=STUDY_TIMEOUT)
+    assert run.returncode == 0, run.stdout
+    assert workplace.planned(study=STUDY) == {}
+    return workplace.folder / "results/arms"
+
+
+def folder(done: Path, arm: str) -> Path:
+    return done / f"runs/steps20/{arm}/n120/seed0"
+
+
+def read(done: Path, arm: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    metrics = json.loads((folder(done, arm) / "metrics.json").read_text())
+    return metrics, yaml.safe_load((folder(done, arm) / "card.yaml").read_text())
+
+
+@pytest.mark.parametrize("arm", ARMS)
+def test_every_arm_is_trained_and_tested_at_both_fidelities(done: Path, arm: str) -> None:
+    metrics, card = read(done, arm)
+    assert metrics["steps"] == 20
+    assert 0 < metrics["last"]["all"]["energy"]["mae"] < 10
+    assert metrics["source"]["frames"] == 50
+    assert set(metrics["source"]["raw"]) == {"energy", "force"}
+    assert card["loads_in_chgnet"] is (arm != "delta")
+    assert (card["n_replay"] > 100) is (arm in ("replay", "joint"))
+    history = pd.read_csv(folder(done, arm) / "history.csv")
+    assert history["val_loss"].iloc[-1] < history["val_loss"].iloc[0]
+
+
+def test_frozen_layers_are_those_of_the_checkpoint(done: Path) -> None:
+    start = load_chgnet("0.3.0").state_dict()
+    moved = {}
+    for arm in ("readout", "pulled"):
+        weights = CHGNet.from_file(str(folder(done, arm) / "model.pth.tar")).state_dict()
+        moved[arm] = {layer_of(name) for name, value in weights.items() if not torch.equal(value, start[name])}
+    assert moved["readout"] == {"references", "readout"}
+    assert moved["pulled"] == {"references", "readout", "block1", "block2", "block3", "block4"}
+
+
+def test_the_network_of_an_arm_predicts_what_its_test_says(done: Path) -> None:
+    torch.set_num_threads(1)
+    dataset = open_dataset(done / "graphs/r2scan/manifest.json")
+    for arm in ARMS:
+        table = pd.read_parquet(folder(done, arm) / "predictions.parquet").query("checkpoint == 'last'")
+        potential = load_potential(folder(done, arm) / "model.pth.tar", "r2scan" if arm == "joint" else None)
+        found = predict(potential, dataset, rows_of(dataset, table["frame_id"]), targets=["energy"])
+        np.testing.assert_allclose(found["energy"], table["energy"], atol=1e-4)
+
+
+def test_a_joint_network_is_better_at_the_source_when_it_is_told_so(done: Path) -> None:
+    dataset = open_dataset(done / "graphs/pbe/manifest.json")
+    rows = np.flatnonzero(np.isfinite(dataset.energy))[:200]
+    error = {}
+    for fidelity in ("pbe", "r2scan"):
+        potential = load_potential(folder(done, "joint") / "model.pth.tar", fidelity)
+        found = predict(potential, dataset, rows, targets=["energy"])["energy"]
+        error[fidelity] = np.abs(found - dataset.energy[rows]).mean()
+    assert error["pbe"] < error["r2scan"]
+
+
+def test_what_was_forgotten_is_in_the_report(done: Path) -> None:
+    table = pd.read_csv(done / "forgetting/forgetting.csv")
+    assert set(table["arm"]) == set(ARMS)
+    assert set(table["target"]) == {"energy", "force"}
+    before = json.loads((done / "forgetting/pretrained.json").read_text())
+    assert before["frames"] == 50
+    page = (done / "report.html").read_text()
+    assert "What training does to the networks" in page
+    assert "one network for both fidelities" in page
+    assert "correction to the frozen pretrained network" in page
+    for name in ("forgetting", "dynamics"):
+        assert "<svg" in (done / f"figures/{name}.svg").read_text()[:2000]
+
+
+def test_the_index_lists_every_network(done: Path) -> None:
+    index = pd.read_csv(done / "models/index.csv").set_index("arm")
+    assert set(index.index) == set(ARMS)
+    assert index["loads_in_chgnet"].to_dict() == {arm: arm != "delta" for arm in ARMS}
+    for arm in ARMS:
+        metrics, card = read(done, arm)
+        assert sha256(done / index.loc[arm, "file"]) == index.loc[arm, "sha256"]
+        assert index.loc[arm, "energy_mae"] == pytest.approx(metrics["last"]["all"]["energy"]["mae"])
+        assert index.loc[arm, "label_scale"] == card["label_scale"]
