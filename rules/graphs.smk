@@ -3,11 +3,6 @@
 REPLAY = any(arm.replay for arm in STUDY.arms.values())
 
 
-def source_graphs(needed):
-    """Return the graph store of the source fidelity where it is needed."""
-    return [f"<results>/graphs/{STUDY.low}/manifest.json"] if needed else []
-
-
 rule build_graphs:
     input:
         frames="<results>/frames/{fidelity}/manifest.json",

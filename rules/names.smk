@@ -21,6 +21,16 @@ def reference_input(wildcards):
     )
 
 
+def source_graphs(needed):
+    """Return the graph store of the source fidelity where it is needed."""
+    return [f"<results>/graphs/{STUDY.low}/manifest.json"] if needed else []
+
+
+def is_joint(arm):
+    """Return whether an arm trains one network for both fidelities."""
+    return STUDY.arms[arm].fidelities == "joint"
+
+
 wildcard_constraints:
     fidelity=one_of(STUDY.fidelities),
     pair=one_of(STUDY.pairs),

@@ -10,11 +10,6 @@ RUNS = expand(
 )
 
 
-def is_joint(arm):
-    """Return whether an arm trains one network for both fidelities."""
-    return STUDY.arms[arm].fidelities == "joint"
-
-
 rule train_run:
     input:
         graphs=f"<results>/graphs/{STUDY.high}/manifest.json",
