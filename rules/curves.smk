@@ -11,6 +11,7 @@ SCRATCH = next(
 )
 ARM_LABELS = {name: arm.label or name for name, arm in STUDY.arms.items()}
 TEST_NOISE = {"resamples": "<results>/scaling/resamples.parquet"}
+SEVERAL_BUDGETS = len(STUDY.budgets) > 1
 LAWS = STUDY.scaling.laws
 FUNCTIONAL = STUDY.fidelities[STUDY.high].functional.replace("r2SCAN", "r²SCAN")
 X_LABEL = f"labelled {FUNCTIONAL} structures in training"

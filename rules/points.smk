@@ -3,6 +3,7 @@
 SCRATCH = STUDY.scratch
 ARM_LABELS = STUDY.labels
 TEST_NOISE, PUBLISHED = {}, {}
+SEVERAL_BUDGETS = False
 LAWS = STUDY.laws
 X_LABEL = STUDY.x_label
 

@@ -5,6 +5,7 @@ LAW_TABLES = (
     *("crossover", "multiplier", "multiplier_curve", "summary"),
 )
 SCALING_FIGURES = ["learning-curves", "data-multiplier", "law-comparison"]
+SCALING_FIGURES += ["budgets"] if SEVERAL_BUDGETS else []
 
 
 rule fit_laws:
@@ -61,7 +62,10 @@ rule plot_scaling:
         arm_labels=ARM_LABELS,
         scratch=SCRATCH,
         x_label=X_LABEL,
-        code=code_digest("uprung.figures.scaling", "uprung.figures.laws"),
+        budgets=SEVERAL_BUDGETS,
+        code=code_digest(
+            "uprung.figures.scaling", "uprung.figures.laws", "uprung.figures.budgets"
+        ),
     message:
         "Drawing learning curves, data multipliers and laws"
     script:

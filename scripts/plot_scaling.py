@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from uprung.figures.budgets import budget_curves
 from uprung.figures.laws import data_multipliers, law_comparison
 from uprung.figures.scaling import learning_curves
 from uprung.figures.style import save
@@ -34,5 +35,7 @@ with logged(snakemake.log[0]):
             curves, tables["bands"], tables["comparison"], arm_labels=labels, x_label=params.x_label
         ),
     }
+    if params.budgets:
+        figures["budgets"] = budget_curves(curves, arm_labels=labels, x_label=params.x_label)
     for name, figure in figures.items():
         save(figure, Path(snakemake.output[0]).with_name(f"{name}.svg"))

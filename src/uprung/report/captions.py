@@ -24,6 +24,11 @@ LAW_COMPARISON = (
     "Laws compared: errors of the runs and all fitted laws, divided by the power law, for every curve that has laws. "
     "The grey band is the 95 % band of the power law; the law taken is named above each panel."
 )
+BUDGETS = (
+    "Learning curves under all budgets: means over seeds, bars from the lowest to the highest, line style by budget. "
+    "Filled where every run is converged. Between two budgets of one arm the data are the same and the optimiser steps "
+    "differ; along a curve of a budget in steps only the data differ, along one in epochs both."
+)
 DATA_MULTIPLIER = (
     "Data multiplier as a function of the training size of each arm: how many times more labels the arm without "
     "pretraining needs for the same error, by the fitted laws, with 95 % bands. Thin lines: outside the sizes at which "

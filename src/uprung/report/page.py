@@ -82,6 +82,7 @@ def context(study: Study, results: Results) -> dict[str, Any]:
         "budgets": budgets,
         "curve_figures": [
             figure_of(results, "learning-curves", captions.learning_curves(study.published)),
+            *([figure_of(results, "budgets", captions.BUDGETS)] if "budgets" in results.figures else []),
             figure_of(results, "convergence", captions.convergence(next(iter(study.budgets)))),
         ],
         "error_figures": [
