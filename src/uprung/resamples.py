@@ -8,9 +8,10 @@ seeds and arms can be taken.
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
-from uprung.laws import FloatArray
+FloatArray = npt.NDArray[np.float64]
 
 RUN_KEYS = ["budget", "arm", "size", "seed", "target"]
 

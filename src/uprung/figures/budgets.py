@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from uprung.figures import style
-from uprung.figures.scaling import X_LABEL, legend_columns, subdivisions
+from uprung.figures.axes import X_LABEL, legend_columns, subdivisions
 from uprung.scaling import LAW_POPULATION, summarise
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from uprung.figures import style
-from uprung.figures.scaling import legend_columns, subdivisions
+from uprung.figures.axes import legend_columns, subdivisions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from uprung.figures import style
-from uprung.figures.scaling import X_LABEL, legend_columns, subdivisions
+from uprung.figures.axes import X_LABEL, legend_columns, subdivisions
 from uprung.laws import LAWS, TITLES, FloatArray
 from uprung.scaling import LAW_POPULATION
 

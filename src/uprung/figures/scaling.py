@@ -15,6 +15,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from uprung.figures import style
+from uprung.figures.axes import X_LABEL, legend_columns, subdivisions
 from uprung.scaling import LAW_POPULATION
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 GREY = "#777777"
 #: What the predictor is that learns nothing about geometry.
 BASELINE_NAMES = {"energy": "reference\nonly", "force": "F = 0", "stress": "σ = 0", "magmom": "no\ngeometry"}
-X_LABEL = "labelled r²SCAN structures in training"
 NOTE_WIDTH = 56  # characters that fit above a panel
 NOTE_LINE = 8.6  # points
 PUBLISHED_MARKERS = {"scratch": "x", "transfer": "+"}
@@ -183,11 +183,6 @@ def _axes(axis: Axes, points: pd.DataFrame, target: str, published: pd.DataFrame
     axis.set_ylabel(f"test MAE, {name} ({unit})")
 
 
-def subdivisions(ratio: float) -> tuple[float, ...]:
-    """Return which multiples of a decade to label so that a log axis has a handful of labels."""
-    return (1.0,) if ratio > 150 else (1.0, 2.0, 5.0) if ratio > 4 else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
-
-
 def _tidy(n: float) -> float:
     """Round a mean number of frames (103.5, or 1,601.5) to the size that was asked for, within 4 %."""
     for digits in (1, 2, 3):
@@ -301,10 +296,3 @@ def _legend(
     columns = 3 if figure.get_figwidth() > 0.8 * style.PAGE else 2
     figure.legend(marks, names, loc="outside lower center", ncols=columns, handlelength=2.4, columnspacing=1.4)
     figure.legend(handles=arms, loc="outside upper center", ncols=legend_columns(figure, arm_labels), handlelength=2.4)
-
-
-def legend_columns(figure: Figure, labels: Mapping[str, str]) -> int:
-    """Return how many arms fit beside each other above the panels, by the length of the longest label."""
-    character, handle = 0.062, 0.5  # inch, at the legend's font size
-    longest = max(len(label) for label in labels.values())
-    return max(1, min(len(labels), int(figure.get_figwidth() / (handle + character * longest))))
