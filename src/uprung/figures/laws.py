@@ -122,7 +122,10 @@ def law_comparison(
         arm_labels: arm -> name; colour and marker follow its order.
         x_label: of the horizontal axis.
     """
-    panels = list(bands[["budget", "target", "arm"]].drop_duplicates().itertuples(index=False, name=None))
+    found = bands[["budget", "target", "arm"]].drop_duplicates().itertuples(index=False, name=None)
+    budgets, targets = list(dict.fromkeys(bands["budget"])), list(dict.fromkeys(bands["target"]))
+    arms = list(arm_labels)
+    panels = sorted(found, key=lambda p: (budgets.index(p[0]), targets.index(p[1]), arms.index(p[2])))
     if not panels:
         return style.text_figure(NO_LAW, height=1.2)
     columns = min(3, len(panels))
@@ -138,7 +141,7 @@ def law_comparison(
                 t[(t["budget"] == budget) & (t["target"] == target) & (t["arm"] == arm)]
                 for t in (points, bands, comparison)
             )
-            _comparison_panel(axis, runs, lines, list(arm_labels).index(arm))
+            _comparison_panel(axis, runs, lines, arms.index(arm))
             chosen = scores.loc[scores["chosen"], "title"].iloc[0]
             axis.set_title(f"{_title(target, budget, several)}: {arm_labels[arm]}\n{chosen}", fontsize=7.5)
         for axis in axes[len(panels) :]:

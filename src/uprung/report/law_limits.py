@@ -48,7 +48,8 @@ def curvature_limits(comparison: pd.DataFrame) -> list[str]:
 def points_limits(results: LawResults) -> list[str]:
     """Say what given points cannot show."""
     limits = [
-        "No predictions are known, so that no interval contains the choice of the test materials.",
+        "No predictions are known, so that no interval contains the choice of the test materials: in simulated studies "
+        "such intervals hold the truth less often than the 95 % that they claim (docs/laws.md).",
         "Whether the runs behind the points had converged is not known.",
     ]
     if len(set(results.curves["seed"])) == 1:
