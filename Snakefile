@@ -2,7 +2,7 @@
 
 snakemake --cores all                                   the demo study
 snakemake --cores all --configfile config/solids.yaml   another study
-snakemake --cores 4 atomref                             one stage: data analysis atomref graphs train scaling forgetting report
+snakemake --cores 4 atomref                             one stage: data analysis atomref graphs train scaling forgetting softening report
 snakemake --cores 1 scaling --configfile config/points.yaml --config points=my.csv study=mine      laws of given points
 """
 
@@ -44,6 +44,7 @@ else:
     include: "rules/scaling.smk"
     include: "rules/errors.smk"
     include: "rules/forgetting.smk"
+    include: "rules/softening.smk"
     include: "rules/page.smk"
     include: "rules/report.smk"
 
@@ -54,6 +55,7 @@ else:
         graphs,
         train,
         forgetting,
+        softening,
 
 
 localrules:

@@ -98,7 +98,7 @@ def generate(path: Path, frames: int) -> None:
 
 def convert(source: Path, folder: Path) -> dict[str, float]:
     """Import the file; return CPU seconds and the peak memory of this process."""
-    from uprung.frames import write_frames
+    from uprung.frames.intake import write_frames
     from uprung.sources import open_source
 
     idle = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -140,7 +140,7 @@ def main() -> None:
 
 
 def reading(table: Path) -> float:
-    from uprung.frames import read_frames
+    from uprung.frames.table import read_frames
 
     begin = time.perf_counter()
     frames = read_frames(table / "manifest.json")

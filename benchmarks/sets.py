@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pymatgen.core import Element, Structure
 
-from uprung.frames import Frame
+from uprung.frames.schema import Frame
 from uprung.sources import diatomics
 
 DATA = Path(__file__).parents[1] / "data"

@@ -21,7 +21,8 @@ from sides import memory, reset_peak
 
 from uprung.config.training import Training
 from uprung.dataset import Rows, open_dataset, write_dataset
-from uprung.frames import SCHEMA, Frame, Frames
+from uprung.frames.schema import SCHEMA, Frame
+from uprung.frames.table import Frames
 from uprung.potential.module import Packed
 from uprung.step import accumulate_gradient, launch
 

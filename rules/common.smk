@@ -39,6 +39,13 @@ try:
     }
     if POINTS:
         POINTS = find_file(POINTS, FOLDERS, key="points")
+    EVALSET_SOURCES = {
+        name: [
+            find_file(s.file, FOLDERS, key=f"{CONFIG_FILE}: evalsets.{name}")
+            for s in evalset.sources
+        ]
+        for name, evalset in ({} if POINTS else STUDY.evalsets).items()
+    }
     PRETRAINING_MATERIALS = [
         find_file(file, FOLDERS, key=f"{CONFIG_FILE}: transfer.pretraining_materials")
         for file in ([] if POINTS else [STUDY.transfer.pretraining_materials])

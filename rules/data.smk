@@ -39,6 +39,7 @@ rule pulled_frames:
         fidelity=one_of(PULLED),
     conda:
         "../envs/materials-project.yaml"
+    threads: 4
     resources:
         mem_mb=8000,
         runtime=1440,
@@ -54,6 +55,7 @@ rule pulled_frames:
         code=code_digest(
             "uprung.sources.materials_project.select",
             "uprung.sources.materials_project.corrections",
+            "uprung.sources.materials_project.validation",
         ),
     message:
         "Selecting {wildcards.fidelity}: what was pulled into the frames table"

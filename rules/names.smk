@@ -39,3 +39,5 @@ wildcard_constraints:
     arm=one_of(STUDY.arms),
     size=one_of(SIZES),
     seed=one_of(STUDY.seeds),
+    evalset=one_of(STUDY.evalsets),
+    model=one_of(STUDY.softening.models),

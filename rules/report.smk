@@ -9,6 +9,11 @@ REPORT_FIGURES = [
     "parity",
     "forgetting",
     "dynamics",
+    *expand(
+        "softening-{evalset}{kind}",
+        evalset=STUDY.evalsets,
+        kind=["", "-parity", "-sizes"],
+    ),
 ]
 
 # The slices of the study that the page shows: a change of another one does not write it again.
@@ -17,6 +22,7 @@ SHOWN = {
     "functionals": {
         name: fidelity.functional for name, fidelity in STUDY.fidelities.items()
     },
+    "evalsets": {name: evalset.functional for name, evalset in STUDY.evalsets.items()},
     **{
         key: part(getattr(STUDY, key))
         for key in ("report", "transfer", "split", "scaling", "forgetting")
@@ -49,6 +55,9 @@ rule write_report:
         curves="<results>/scaling/curves.csv",
         forgetting="<results>/forgetting/forgetting.csv",
         errors="<results>/errors/errors.csv",
+        softening=expand(
+            "<results>/softening/{evalset}/softening.csv", evalset=STUDY.evalsets
+        ),
         figures=expand("<results>/figures/{figure}.svg", figure=REPORT_FIGURES),
         # stand in for an SVG that is too large for the page
         bitmaps=expand("<results>/figures/{figure}.png", figure=REPORT_FIGURES),

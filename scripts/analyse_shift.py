@@ -2,7 +2,8 @@
 
 import pandas as pd
 
-from uprung.frames import read_frames, write_json
+from uprung.files import write_json
+from uprung.frames.table import read_frames
 from uprung.logs import logged
 from uprung.paired import align
 from uprung.shift import correlation, correlation_by_element, element_shift, formation_importance

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from uprung.dataset import write_dataset
-from uprung.frames import read_frames
+from uprung.frames.table import read_frames
 from uprung.logs import logged, progress
 from uprung.splits import sample
 

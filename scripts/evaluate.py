@@ -8,7 +8,7 @@ import yaml
 
 from uprung.dataset import open_dataset, rows_of
 from uprung.evaluate import evaluate_run, source_errors
-from uprung.frames import write_json
+from uprung.files import write_json
 from uprung.logs import logged
 from uprung.potential.saved import load_potential
 from uprung.references import Reference

@@ -5,7 +5,7 @@ import torch
 
 from uprung.dataset import open_dataset, rows_of
 from uprung.evaluate import source_errors
-from uprung.frames import write_json
+from uprung.files import write_json
 from uprung.logs import logged
 from uprung.potential.checkpoint import load_chgnet
 from uprung.splits import sample

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from uprung.config.arms import Reference
-from uprung.frames import read_frames
+from uprung.frames.table import read_frames
 from uprung.logs import logged
 from uprung.references import fit_reference
 from uprung.splits import subset

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from uprung.frames import read_frames
+from uprung.frames.table import read_frames
 from uprung.logs import logged
 from uprung.sampling import places_of
 from uprung.splits import training_order

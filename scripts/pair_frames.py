@@ -1,6 +1,7 @@
 """Pair the frames of two fidelities."""
 
-from uprung.frames import read_frames, write_json
+from uprung.files import write_json
+from uprung.frames.table import read_frames
 from uprung.logs import logged
 from uprung.pairing import match_frames
 

@@ -4,7 +4,7 @@ import pandas as pd
 
 from uprung.figures import shift as figures
 from uprung.figures.style import save, text_figure
-from uprung.frames import read_frames
+from uprung.frames.table import read_frames
 from uprung.logs import logged
 from uprung.paired import align
 from uprung.shift import referenced

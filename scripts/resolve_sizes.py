@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from uprung.frames import read_frames
+from uprung.frames.table import read_frames
 from uprung.logs import logged
 from uprung.splits import elements_of, resolve_sizes
 

@@ -5,8 +5,10 @@ from pathlib import Path
 
 from uprung.config.base import parse_elements
 from uprung.config.data import Fidelity, MaterialsProject
-from uprung.frames import sha256, write_frames
+from uprung.files import sha256
+from uprung.frames.intake import write_frames
 from uprung.logs import logged
+from uprung.sources.materials_project import validation
 from uprung.sources.materials_project.corrections import mp2020
 from uprung.sources.materials_project.filters import Filters, Tolerance
 from uprung.sources.materials_project.materials import Options
@@ -26,9 +28,12 @@ with logged(snakemake.log[0]):
             exclude_batches=frozenset([*wanted.exclude_batches, *restricted]),
             filters=Filters(**{**filters, "duplicates": [Tolerance(**entry) for entry in filters["duplicates"]]}),
             correction=mp2020 if wanted.correction == "mp2020" and fidelity.functional == "PBE" else None,
+            validate=validation.validate if wanted.validation else None,
+            validator=validation.NAME,
         ),
         scratch=Path(snakemake.params.scratch.format(fidelity=snakemake.wildcards.fidelity)),
-        listing=target.with_name("not_used.parquet"),
+        listings=target.parent,
+        processes=snakemake.threads,
     )
     write_frames(
         [(checked(selection.records(), work, pulled), parse_elements(wanted.exclude_elements))],

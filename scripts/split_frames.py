@@ -5,7 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from uprung.config.data import Split
-from uprung.frames import read_frames, write_json
+from uprung.files import write_json
+from uprung.frames.table import read_frames
 from uprung.logs import logged
 from uprung.splits import (
     Side,

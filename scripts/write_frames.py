@@ -4,9 +4,9 @@ from pathlib import Path
 
 from uprung.config.base import parse_elements
 from uprung.config.data import Fidelity
-from uprung.frames import sha256, write_frames
+from uprung.frames.intake import write_frames
 from uprung.logs import logged
-from uprung.sources import open_source
+from uprung.sources import digests, open_source
 
 with logged(snakemake.log[0]):
     fidelity = Fidelity.model_validate(snakemake.params.fidelity)
@@ -25,7 +25,7 @@ with logged(snakemake.log[0]):
         needed=snakemake.params.needed,
         about=lambda: {
             "energy_label": fidelity.energy,
-            "sources": {f.name: sha256(f) for f in files if f.is_file()},
+            "sources": digests(sources),
             "readers": [opened.facts() for opened in sources],
         },
     )

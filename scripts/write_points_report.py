@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from uprung.frames import sha256
+from uprung.files import sha256
 from uprung.logs import logged
 from uprung.report.points_page import render_points
 from uprung.report.results import read_law_results

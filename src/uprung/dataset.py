@@ -14,7 +14,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from uprung.frames import Frames, composition_fractions, write_json
+from uprung.files import write_json
+from uprung.frames.flat import composition_fractions
+from uprung.frames.table import Frames
 from uprung.graphs import GraphStore, open_store, write_store
 
 Floats = NDArray[np.float32]

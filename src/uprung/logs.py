@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
 from tqdm import tqdm
+
+LINES = 60.0  # seconds between two lines of the log about something that takes long
 
 
 @contextmanager
@@ -40,16 +43,62 @@ def logged(path: str | Path) -> Iterator[None]:
         logging.captureWarnings(False)
 
 
+class Progress:
+    """How far something has come: a bar, and now and then a line in the log with rate and estimate."""
+
+    def __init__(
+        self, bar: tqdm[NoReturn], total: int, what: str, unit: str, *, start: int = 0, every: float | None = None
+    ) -> None:
+        """Begin at `start`; `every` is the time between two lines in seconds, None for no lines."""
+        self.bar, self.total, self.what, self.unit, self.every = bar, total, what, unit, every
+        self.start = self.done = start
+        self.last = self.begin = time.monotonic()
+
+    def update(self, n: int = 1) -> None:
+        """Count n more."""
+        self.done += n
+        self.bar.update(n)
+        if self.every is not None and time.monotonic() - self.last >= self.every:
+            self.last = time.monotonic()
+            logging.info("%s", self.line(self.last - self.begin))
+
+    def line(self, elapsed: float) -> str:
+        """Return how far it is after so many seconds: `reading x: 4.0MB of 12.0MB (33 %), 2.0MB/s, 00:04 left`."""
+        rate = (self.done - self.start) / elapsed if elapsed > 0 else 0.0
+        left = tqdm.format_interval((self.total - self.done) / rate) if rate else "?"
+        share = f" ({self.done / self.total:.0%})".replace("%", " %") if self.total else ""
+        done, total, speed = self._amount(self.done), self._amount(self.total), self._amount(rate)
+        unit = "" if self.unit == "B" else f" {self.unit}s"
+        return f"{self.what}: {done} of {total}{unit}{share}, {speed}{unit}/s, {left} left"
+
+    def _amount(self, value: float) -> str:
+        if self.unit == "B":
+            return f"{tqdm.format_sizeof(value)}B"
+        return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.2g}"
+
+
 @contextmanager
-def progress(total: int, what: str, unit: str, *, start: int = 0, show: bool = True) -> Iterator[tqdm[NoReturn]]:
-    """Show a bar while standard error is a terminal; logs get their lines from the caller."""
+def progress(
+    total: int, what: str, unit: str, *, start: int = 0, show: bool = True, every: float | None = None
+) -> Iterator[Progress]:
+    """Show a bar while standard error is a terminal.
+
+    Args:
+        total: how much there is to do.
+        what: what is done, before the bar and in the lines.
+        unit: what is counted, in the singular; `B` for bytes.
+        start: how much had been done before.
+        show: False for no bar, whatever standard error is.
+        every: seconds between two lines in the log; None where the caller writes lines of its own.
+    """
     with tqdm(
         total=total,
         initial=start,
         desc=what,
         unit=unit,
+        unit_scale=unit == "B",
         leave=False,
         dynamic_ncols=True,
         disable=not (show and sys.stderr.isatty()),
     ) as bar:
-        yield bar
+        yield Progress(bar, total, what, unit, start=start, every=every)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from uprung.frames import sha256
+from uprung.files import sha256
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from uprung.frames import Frames, composition_fractions
+from uprung.frames.flat import composition_fractions
+from uprung.frames.table import Frames
 from uprung.shift import BOND_FORCE, Labels, bond_force, force_mask
 
 Floats = NDArray[np.float64]

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
-from uprung.frames import Frames
+from uprung.frames.table import Frames
 
 COLUMNS = ["row_low", "row_high", "frame_id_low", "frame_id_high", "material_id", "match", "rmsd"]
 

@@ -17,7 +17,7 @@ from sklearn.cluster import MiniBatchKMeans
 from sklearn.decomposition import PCA
 from vesin import NeighborList
 
-from uprung.frames import Frames
+from uprung.frames.table import Frames
 from uprung.splits import elements_of, hash_unit, unit_names
 
 Places = dict[str, float]

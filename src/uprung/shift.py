@@ -25,7 +25,7 @@ from uprung.atomref import (
     group_codes,
     group_sums,
 )
-from uprung.frames import check_offsets, owner_of
+from uprung.frames.flat import check_offsets, owner_of
 
 Ints = NDArray[np.int64]
 

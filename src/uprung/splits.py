@@ -19,7 +19,7 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 from vesin import NeighborList
 
-from uprung.frames import Frames
+from uprung.frames.table import Frames
 
 SIDES = ("train", "val", "test")
 

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from uprung.config.base import SYMBOLS
 from uprung.config.training import Budget, Training
 from uprung.dataset import Rows
-from uprung.frames import sha256
+from uprung.files import sha256
 from uprung.logs import progress
 from uprung.losses import error_sums, label_counts, loss_sums, pairs_of
 from uprung.potential.layers import layer_of

@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow.parquet as pq
 from world import FREE_MINUS_E0, Calculation, World
 
-from uprung.frames import Frames, read_frames, write_frames
+from uprung.frames.intake import write_frames
+from uprung.frames.table import Frames, read_frames
 from uprung.sources.materials_project.materials import Options
 from uprung.sources.materials_project.pull import pull
 from uprung.sources.materials_project.select import Selection
@@ -49,14 +50,15 @@ def pull_into(folder: Path, **options: Any) -> Path:
     return folder / "manifest.json"
 
 
-def select(folder: Path, functional: str, **options: Any) -> Outcome:
+def select(folder: Path, functional: str, *, processes: int = 1, **options: Any) -> Outcome:
     """Return the frames of a functional in what was pulled."""
     place = folder / "frames" / functional
     selection = Selection(
         folder / "manifest.json",
         Options(functional, **options),
         scratch=folder / "scratch",
-        listing=place / "not_used.parquet",
+        listings=place,
+        processes=processes,
     )
     work = WorkTest()
     records = checked(selection.records(), work, folder)

@@ -122,9 +122,20 @@ class Service:
 
     def keys(self, name: str) -> list[str]:
         """Return the data files of a table."""
-        bucket, prefix = TABLES[name].split("/", 1)
+        return [key for key in self.objects(*TABLES[name].split("/", 1)) if key.endswith(".parquet")]
+
+    def objects(self, bucket: str, prefix: str) -> list[str]:
+        """Return the keys of a bucket below a prefix."""
         listed = self._client().list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
-        return [entry["Key"] for entry in listed if entry["Key"].endswith(".parquet")]
+        return [entry["Key"] for entry in listed]
+
+    def get(self, bucket: str, key: str) -> bytes:
+        """Return an object."""
+        return bytes(self._client().get_object(Bucket=bucket, Key=key)["Body"].read())
+
+    def put(self, bucket: str, key: str, content: bytes) -> None:
+        """Write an object."""
+        self._client().put_object(Bucket=bucket, Key=key, Body=content)
 
     def delete(self, name: str, key: str) -> None:
         """Delete an object of a table's bucket."""

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from deletion_vectors import delete_rows
 from emmet.core.arrow import arrowize
 from emmet.core.trajectory import RelaxTrajectory
 from outcome import account, pull_into, pulled, select
 from servers import Service
 from world import Material, World, calculation, tables, trajectory
 
-from uprung.frames import FramesError
+from uprung.frames.schema import FramesError
 from uprung.sources.materials_project.filters import Filters
 from uprung.sources.materials_project.parts import PullError
 
@@ -298,3 +299,44 @@ def test_filters_of_the_published_sets(service: Service, world: World, tmp_path:
     u = stages["other U than the main entry"]
     assert (u["before"]["GGA+U"] - u["after"]["GGA+U"], u["before"]["GGA"] - u["after"]["GGA"]) == (4, 4)
     assert sum(stages["duplicate"]["after"].values()) == len(outcome.frames)
+
+
+@pytest.mark.parametrize("inline", [True, False])
+def test_rows_behind_a_deletion_vector_are_not_pulled(
+    service: Service, world: World, tmp_path: Path, inline: bool
+) -> None:
+    delete_rows(service, "trajectories", "run_type=r2SCAN", [0, 2, 3], inline=inline)
+    gone = {f"mp-{calc.number}" for calc in world.tasks() if calc.run_type == "r2SCAN"}
+    gone = {sorted(gone)[k] for k in (0, 2, 3)}
+    manifest = json.loads(pull_into(tmp_path).read_text())["tables"]["trajectories"]
+    assert (manifest["rows"], manifest["rows_deleted"], manifest["rows_kept"]) == (15, 3, 15)
+    outcome = select(tmp_path, "r2SCAN")
+    assert len(outcome.frames) == 32 - 3 * 4
+    assert {task for task, _ in outcome.reasons("no trajectory")} == gone
+    assert len(select(tmp_path, "PBE").frames) == 40
+
+
+def test_a_table_without_deletions_but_with_their_feature_is_read(
+    service: Service, world: World, tmp_path: Path
+) -> None:
+    delete_rows(service, "tasks", ".parquet", [])
+    outcome = pulled(tmp_path)
+    account(world, outcome)
+    assert outcome.listed == []
+
+
+def test_a_deletion_vector_that_does_not_fit_is_refused(service: Service, tmp_path: Path) -> None:
+    delete_rows(service, "tasks", ".parquet", [40])
+    with pytest.raises(PullError, match="Deletion vector mask length 41 exceeds numRecords 18"):
+        pull_into(tmp_path)
+
+
+def test_several_processes_select_what_one_selects(service: Service, world: World, tmp_path: Path) -> None:
+    world.task(3_000_010).steps[1] = world.task(3_000_010).steps[2]
+    world.materials[3].deprecated = True
+    service.load(world)
+    one = pulled(tmp_path)
+    account(world, one)
+    assert {item["stage"] for item in one.listed} == {"duplicate", "deprecated"}
+    two = select(tmp_path, "PBE", processes=2)
+    assert (two.manifest, two.listed) == (one.manifest, one.listed)  # with the hashes of the parts

@@ -16,7 +16,7 @@ from outcome import account
 from servers import Service
 from world import World, simple_world
 
-from uprung.frames import read_frames
+from uprung.frames.table import read_frames
 
 sys.path.append(str(Path(__file__).parents[1] / "workflow"))
 from workplace import NOTHING, Workplace, checkout, stop

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from uprung.frames import SCHEMA, Frame, Frames
+from uprung.frames.schema import SCHEMA, Frame
+from uprung.frames.table import Frames
 
 DATA = Path(__file__).parents[2] / "data"
 

@@ -7,7 +7,8 @@ import pytest
 from factories import DATA, make_frame, table_of
 
 from uprung.dataset import Dataset, DatasetError, open_dataset, rows_of, write_dataset
-from uprung.frames import Frame, Frames
+from uprung.frames.schema import Frame
+from uprung.frames.table import Frames
 from uprung.sources import READERS
 
 

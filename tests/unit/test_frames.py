@@ -16,20 +16,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-import uprung.frames
-from uprung.frames import (
-    SCHEMA,
-    Frame,
-    Frames,
-    FramesError,
-    Rejected,
-    _Ids,
-    check_offsets,
-    composition_fractions,
-    problem,
-    read_frames,
-    write_frames,
-)
+import uprung.frames.parts
+from uprung.frames.flat import check_offsets, composition_fractions
+from uprung.frames.intake import _Ids, write_frames
+from uprung.frames.schema import SCHEMA, Frame, FramesError, Rejected, problem
+from uprung.frames.table import Frames, read_frames
 
 NOTHING = frozenset[int]()
 FLOAT32 = ("forces", "stress_gpa", "magmom")
@@ -65,6 +56,7 @@ def frames(draw: st.DrawFn, n: int) -> Frame:
         stress_gpa=maybe(numbers((3, 3), 1e4)),
         magmom=maybe(numbers(atoms, 20.0)),
         provenance=draw(st.text(max_size=5)),
+        flags=maybe(st.lists(st.text(max_size=5), max_size=3).map(tuple)),
     )
 
 
@@ -76,8 +68,8 @@ def lists_of_frames(draw: st.DrawFn) -> list[Frame]:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(given_frames=lists_of_frames())
 def test_round_trip(given_frames: list[Frame], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uprung.frames, "ROWS_PER_GROUP", 1)
-    monkeypatch.setattr(uprung.frames, "ROWS_PER_PART", 2)
+    monkeypatch.setattr(uprung.frames.parts, "ROWS_PER_GROUP", 1)
+    monkeypatch.setattr(uprung.frames.parts, "ROWS_PER_PART", 2)
     manifest = store(given_frames, tmp_path)
     table = read_frames(tmp_path / "manifest.json")
     assert len(table) == len(given_frames) == manifest["written"] == sum(p["rows"] for p in manifest["parts"])
@@ -89,7 +81,7 @@ def test_round_trip(given_frames: list[Frame], tmp_path: Path, monkeypatch: pyte
                 expected = value.astype(np.float32) if name in FLOAT32 else value
                 np.testing.assert_array_equal(np.asarray(row[name], dtype=expected.dtype), expected.ravel())
             else:
-                assert row[name] == value, name
+                assert (tuple(row[name]) if name == "flags" and value is not None else row[name]) == value, name
     # the flat views agree, and hold NaN where a label is missing
     for name, per_atom in (("forces", 3), ("stress_gpa", 0), ("magmom", 1)):
         flat = table.flat(name, per_atom)
@@ -108,8 +100,8 @@ def test_round_trip(given_frames: list[Frame], tmp_path: Path, monkeypatch: pyte
 
 
 def test_parts_hashes_and_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(uprung.frames, "ROWS_PER_GROUP", 2)
-    monkeypatch.setattr(uprung.frames, "ROWS_PER_PART", 4)
+    monkeypatch.setattr(uprung.frames.parts, "ROWS_PER_GROUP", 2)
+    monkeypatch.setattr(uprung.frames.parts, "ROWS_PER_PART", 4)
     store([make_frame(f"old{n}") for n in range(20)], tmp_path)
     manifest = store([make_frame(str(n), Z=(1, 8)) for n in range(11)], tmp_path, about={"energy_label": "energy"})
     assert [part["rows"] for part in manifest["parts"]] == [4, 4, 3]

@@ -39,6 +39,25 @@ def test_no_bar_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == ""
 
 
+def test_lines_in_the_log_tell_rate_and_estimate(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("uprung.logs.time.monotonic", lambda: now[0])
+    with caplog.at_level("INFO"), progress(8_000, "reading PBE", "frame", every=10) as bar:
+        for seconds, n in ((4.0, 100), (8.0, 1900), (9.0, 10), (11.0, 1990)):
+            now[0] += seconds
+            bar.update(n)
+    assert [record.message for record in caplog.records] == [
+        "reading PBE: 2,000 of 8,000 frames (25 %), 167 frames/s, 00:36 left",
+        "reading PBE: 4,000 of 8,000 frames (50 %), 125 frames/s, 00:32 left",
+    ]
+    with progress(12_000_000, "reading x", "B", start=4_000_000) as bytes_bar:
+        bytes_bar.update(4_000_000)
+        assert bytes_bar.line(2.0) == "reading x: 8.00MB of 12.0MB (67 %), 2.00MB/s, 00:02 left"
+        assert bytes_bar.line(0.0) == "reading x: 8.00MB of 12.0MB (67 %), 0.00B/s, ? left"
+
+
 def test_every_process_of_a_run_has_a_log_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for rank in ("0", "1"):
         monkeypatch.setenv("LOCAL_RANK", rank)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from factories import DATA, make_frame, table_of
 
-from uprung.frames import Frame, Frames
+from uprung.frames.schema import Frame
+from uprung.frames.table import Frames
 from uprung.pairing import COLUMNS, match_frames
 from uprung.sources import READERS
 

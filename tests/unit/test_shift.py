@@ -12,7 +12,7 @@ from ase.data import atomic_numbers
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from uprung.frames import composition_fractions
+from uprung.frames.flat import composition_fractions
 from uprung.shift import (
     BOND_FORCE,
     Labels,

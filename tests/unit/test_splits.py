@@ -10,7 +10,7 @@ from factories import DATA, make_frame, table_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from uprung.frames import Frame
+from uprung.frames.schema import Frame
 from uprung.pairing import match_frames
 from uprung.sources import READERS
 from uprung.splits import (

@@ -15,7 +15,7 @@ from chgnet.model import CHGNet
 from workplace import STUDY_TIMEOUT, Workplace, checkout
 
 from uprung.dataset import open_dataset, rows_of
-from uprung.frames import sha256
+from uprung.files import sha256
 from uprung.potential.checkpoint import load_chgnet
 from uprung.potential.layers import layer_of
 from uprung.potential.saved import load_potential
@@ -100,6 +100,19 @@ def test_what_was_forgotten_is_in_the_report(done: Path) -> None:
     assert "correction to the frozen pretrained network" in page
     for name in ("forgetting", "dynamics"):
         assert "<svg" in (done / f"figures/{name}.svg").read_text()[:2000]
+
+
+def test_softening_of_checkpoints_and_arms(done: Path) -> None:
+    table = pd.read_csv(done / "softening/li-ge/softening.csv", keep_default_na=False)
+    whole = table[table["subset"] == "all"].set_index(["model", "arm", "material"])["slope"].astype(float)
+    assert whole["chgnet-0.3.0", "", "Li"] == pytest.approx(0.812, abs=0.005)
+    assert whole["chgnet-r2scan", "", "Ge"] == pytest.approx(0.280, abs=0.005)
+    assert {arm for model, arm, _ in whole.index if model == "run"} == set(ARMS)
+    # frozen but for the readout and 20 steps: near the checkpoint it began as; a joint network from scratch is not
+    assert abs(whole["run", "readout", "Li"] - 0.812) < abs(whole["run", "joint", "Li"] - 0.812)
+    clouds = pd.read_parquet(done / "softening/li-ge/runs/steps20/delta/n120/seed0.parquet")
+    assert len(clouds) == open_dataset(done / "softening/li-ge/graphs/manifest.json").offsets[-1]
+    assert "How soft the forces are" in (done / "report.html").read_text()
 
 
 def test_the_index_lists_every_network(done: Path) -> None:

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from workplace import MICRO, Workplace
 
-from uprung.frames import SCHEMA, Frame, read_frames
+from uprung.frames.schema import SCHEMA, Frame
+from uprung.frames.table import read_frames
 
 RUN_TIMEOUT = 300
 

@@ -67,7 +67,7 @@ CHANGES: dict[str, tuple[Change, dict[str, int]]] = {
     # words, times
     "words of a module and a script": (words, {}),
     "a touched script": (touch("scripts/train.py", "scripts/write_frames.py"), {}),
-    "a touched module": (touch(TRAINING, "src/uprung/frames.py"), {}),
+    "a touched module": (touch(TRAINING, "src/uprung/frames/schema.py"), {}),
     "a touched rule file and study file": (touch("rules/training.smk", "tests/workflow/micro.yaml"), {}),
     "a touched data file": (touch(DATA), {}),
     # code

@@ -24,6 +24,7 @@ class Source(Section):
         "diatomics",
         "solids",
         "elements",
+        "mlearn",
         "frames",
         "mptrj",
         "mp-r2scan",
@@ -34,10 +35,10 @@ class Source(Section):
         "ase",
         "vasprun",
     ] = Field(
-        description="Reader: `diatomics`, `solids` and `elements` are the embedded data sets; `frames` is a Parquet "
-        "file or folder that already has the columns of the frames table; `mptrj`, `mp-r2scan`, `matpes`, `mp-aloe`, "
-        "`wbm-high-energy` (JSON) and `omat` (OMat24, sAlex) are published sets; `ase` is extended XYZ or an ASE "
-        "database; `vasprun` is a vasprun.xml or a folder of runs. See docs/data-sources.md."
+        description="Reader: `diatomics`, `solids`, `elements` and `mlearn` are the embedded data sets; `frames` is a "
+        "Parquet file or folder that already has the columns of the frames table; `mptrj`, `mp-r2scan`, `matpes`, "
+        "`mp-aloe`, `wbm-high-energy` (JSON) and `omat` (OMat24, sAlex) are published sets; `ase` is extended XYZ or "
+        "an ASE database; `vasprun` is a vasprun.xml or a folder of runs. See docs/data-sources.md."
     )
     file: str = Field(description="Path of a file or folder, relative to the folder in which Snakemake runs.")
     label_scale: str | None = Field(
@@ -59,7 +60,7 @@ class Source(Section):
                 f"label_scale: format {self.format!r} needs one, since its files do not say code, potentials and U "
                 "rule (for example: VASP PBE_64 PAW, r2SCAN, no U, uncorrected)"
             )
-        if self.format in ("diatomics", "solids", "elements", "frames") and self.label_scale is not None:
+        if self.format in ("diatomics", "solids", "elements", "mlearn", "frames") and self.label_scale is not None:
             raise ValueError(f"label_scale: format {self.format!r} has its own; take this key out")
         return self
 
@@ -146,6 +147,11 @@ class MaterialsProject(Section):
     correction: Literal["none", "mp2020"] = Field(
         default="none",
         description="`mp2020` fills the column of corrections of GGA and GGA+U (for `energy: energy+correction`).",
+    )
+    validation: bool = Field(
+        default=True,
+        description="pymatgen-io-validation looks at the calculations that frames are from: its "
+        "findings are flags of the frames, counted and listed; nothing is left out for them.",
     )
     filters: Filters = Field(default_factory=Filters, description="Which calculations and steps become frames.")
 

@@ -21,11 +21,14 @@ DEFAULT_REFERENCES: dict[str, dict[str, str]] = {
 }
 
 
+Checkpoint = Literal["chgnet-0.3.0", "chgnet-r2scan"]
+
+
 class Transfer(Section):
     """The question: which fidelity is the network moved to, and what is learnt."""
 
     pair: Name = Field(description="Pair of fidelities: `low` is the source, `high` the target.")
-    pretrained: Literal["chgnet-0.3.0", "chgnet-r2scan"] = Field(
+    pretrained: Checkpoint = Field(
         default="chgnet-0.3.0", description="Checkpoint of the pretrained arms, shipped in the chgnet package."
     )
     pretraining_materials: str | None = Field(
@@ -50,6 +53,18 @@ class Forgetting(Section):
         description="Held-out source frames that every run is tested on at most, and training ones that its energies "
         "are re-referenced with; 0 turns the test off.",
     )
+
+
+class Softening(Section):
+    """Which models are held against the forces of `evalsets`."""
+
+    models: Annotated[list[Checkpoint], AfterValidator(unique)] = Field(
+        default=["chgnet-0.3.0", "chgnet-r2scan"], description="Checkpoints shipped in the chgnet package."
+    )
+    runs: Literal["none", "largest", "all"] = Field(
+        default="largest", description="Trained networks of the study: none, those of the last of `sizes`, all."
+    )
+    bootstrap: int = Field(default=500, ge=100, description="Resamples over frames and materials.")
 
 
 class Scaling(Section):
@@ -99,6 +114,13 @@ class Study(Section):
     budgets: dict[Name, Budget] = Field(min_length=1, description="Lengths of training by name.")
     training: Training = Field(default_factory=Training, description="Recipe.")
     analysis: Analysis = Field(default_factory=Analysis, description="Energy shift and correlation.")
+    evalsets: dict[Name, Fidelity] = Field(
+        default={},
+        description="Frames far from equilibrium with forces, by name: functional and sources, as a fidelity.",
+    )
+    softening: Softening = Field(
+        default_factory=Softening, description="Which models are held against the forces of `evalsets`."
+    )
     forgetting: Forgetting = Field(
         default_factory=Forgetting, description="Test of every trained network on the source fidelity."
     )
@@ -145,6 +167,9 @@ class Study(Section):
                     f"fidelities.{name}.energy: pulled energies have no correction; PBE has one with "
                     "`materials_project: {correction: mp2020}`"
                 )
+        for name, evalset in self.evalsets.items():
+            if evalset.pulled:
+                yield f"evalsets.{name}: give `sources`; only fidelities can be pulled"
         residual = {name for name, reference in self.references.items() if reference.labels == "residual"}
         for name, arm in self.arms.items():
             if arm.atomref.fit in residual and arm.init != "pretrained" and not arm.delta:

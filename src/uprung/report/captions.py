@@ -103,6 +103,19 @@ def dynamics(budget: str) -> str:
     )
 
 
+def softening(kind: str, name: str) -> str:
+    """Return the caption of one figure about the softening on an evaluation set."""
+    return {
+        "": f"Slope of predicted on labelled forces by material on {name}, checkpoints and arms at the largest size "
+        "(means over seeds). Below the dashed 1 forces are too small. Bars are 95 % bootstrap intervals over frames; "
+        "of more than twelve materials the share below each slope is drawn, without the outermost slopes.",
+        "-parity": f"Predicted against labelled force components on {name}; darker cells hold more values, the dashed "
+        "line is equality, the full line the slope through the origin. Arms: the largest size, first seed.",
+        "-sizes": f"Slope of the forces on {name} (median over materials) against the training-set size. Small marks "
+        "are runs, lines join means over seeds, grey lines are the checkpoints.",
+    }[kind]
+
+
 def populations(curves: pd.DataFrame) -> dict[str, str]:
     """Return how each test population is called, with its number of frames."""
     n = curves.groupby("population")["n_test"].mean()

@@ -19,6 +19,7 @@ from uprung.report import (
     law_limits,
     limits,
     making,
+    softening_tables,
     tables,
     training_tables,
 )
@@ -100,6 +101,8 @@ def context(study: Study, results: Results) -> dict[str, Any]:
             figure_of(results, "forgetting", captions.forgetting(study.low, study.high)),
             figure_of(results, "dynamics", captions.dynamics(next(iter(study.budgets)))),
         ],
+        "softening": [_softening(study, results, labels, name) for name in results.softening],
+        "softening_compared": softening_tables.comparison(results.softening, study.evalsets),
         "limits": [sentence(limit) for limit in (*_limits(study, results), *study.limits)],
         "making": _making(study, results),
         "runs": runs_words(results.curves),
@@ -117,6 +120,22 @@ def _error_tables(study: Study, results: Results, labels: Mapping[str, str], by:
     size = str(results.curves.sort_values("n_frames")["size"].iloc[-1])
     found = [breakdown.breakdown_table(here, labels, target=t, by=by, size=size) for t in study.targets]
     return [table for table in found if table is not None]
+
+
+def _softening(study: Study, results: Results, labels: Mapping[str, str], name: str) -> dict[str, Any]:
+    """Return what one evaluation set says about the size of forces."""
+    table = results.softening[name]
+    budget = next(iter(study.budgets))
+    several = len(set(table.loc[table["model"] == "run", "size"])) > 1
+    return {
+        "name": name,
+        "findings": softening_tables.findings(table),
+        "table": softening_tables.softening_table(table, labels, budget=budget, title=f"evaluation set {name}"),
+        "figures": [
+            figure_of(results, f"softening-{name}{kind}", captions.softening(kind, name))
+            for kind in ("", "-parity", *(["-sizes"] if several else []))
+        ],
+    }
 
 
 def _first(results: Results, study: Study) -> pd.DataFrame:
@@ -137,6 +156,7 @@ def _data(study: Study, results: Results) -> dict[str, Any]:
     return {
         "frames": tables.frames_table(results.frames, study.functionals),
         "left_out": {name: words for name, f in results.frames.items() if (words := tables.left_out_words(f))},
+        "validated": {n: words for n, f in results.frames.items() if (words := tables.validation_words(f))},
         "pairs": tables.pairs_table(study.pairs, results.pairs, study.transfer),
         "split": tables.split_table(results.split, split["group"]),
         "split_words": captions.split_words(split["group"], split["draw"], shares),

@@ -48,6 +48,7 @@ class Results(LawResults):
     references: pd.DataFrame
     forgetting: pd.DataFrame
     errors: pd.DataFrame
+    softening: Mapping[str, pd.DataFrame]
     cards: Sequence[dict[str, Any]]
 
 
@@ -56,7 +57,8 @@ def read_results(files: Mapping[str, Any]) -> Results:
 
     Args:
         files: name -> path or paths: frames, pairs, summaries, correlations, shifts (one per fidelity or pair, in a
-            folder of its name), split, sizes, references, forgetting, errors, cards, and those of `read_law_results`.
+            folder of its name), softening (one per evaluation set, likewise), split, sizes, references, forgetting,
+            errors, cards, and those of `read_law_results`.
     """
     return Results(
         frames=_by_folder(files["frames"], _json),
@@ -66,6 +68,7 @@ def read_results(files: Mapping[str, Any]) -> Results:
         analyses=_by_folder(files["summaries"], _json),
         correlations=_by_folder(files["correlations"], _csv),
         shifts=_by_folder(files["shifts"], _csv),
+        softening=_by_folder(files["softening"], _csv),
         references=_csv(files["references"]),
         cards=[yaml.safe_load(Path(file).read_text()) for file in files["cards"]],
         forgetting=_csv(files["forgetting"]),
@@ -95,6 +98,7 @@ TEXT = (
     *("better_above", "observed_better_above", "observed_reason", "bound", "scratch", "transfer"),
     *("title", "interval", "parameter", "law_scratch", "law_transfer"),
     *("element", "quantity", "unit", "subset", "origin", "estimator", "reference", "by", "key"),
+    *("model", "material", "reading"),
 )
 
 

@@ -42,6 +42,7 @@ class Study:
     abstract: str
     limits: tuple[str, ...]
     functionals: Mapping[str, str]  # fidelity -> functional as printed
+    evalsets: Mapping[str, str]  # evaluation set -> functional as printed
     pairs: Mapping[str, Pair]
     transfer: str  # pair
     pretrained: str
@@ -73,8 +74,8 @@ class Study:
     def from_plain(cls, data: Mapping[str, Any]) -> Study:
         """Build from plain values: the keys of a study file that the page shows, and `command`.
 
-        Keys: study, report, functionals (fidelity -> functional), pairs, transfer, arms, references, budgets,
-        split, scaling, command, as in a study file.
+        Keys: study, report, functionals (fidelity -> functional), evalsets (likewise), pairs, transfer, arms,
+        references, budgets, split, scaling, command, as in a study file.
         """
         report, transfer, scaling = data["report"], data["transfer"], data["scaling"]
         return cls(
@@ -83,6 +84,7 @@ class Study:
             abstract=report["abstract"],
             limits=tuple(report["limits"]),
             functionals={name: functional(value) for name, value in data["functionals"].items()},
+            evalsets={name: functional(value) for name, value in data["evalsets"].items()},
             pairs={n: Pair(n, pair["low"], pair["high"], pair["note"]) for n, pair in data["pairs"].items()},
             transfer=transfer["pair"],
             pretrained=transfer["pretrained"],

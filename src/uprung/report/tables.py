@@ -82,6 +82,21 @@ def left_out_words(facts: Mapping[str, Any]) -> list[str]:
     return words
 
 
+def validation_words(facts: Mapping[str, Any]) -> list[str]:
+    """Return what a validator said about the calculations of a fidelity, one phrase per validated source."""
+    words = []
+    for found in (reader.get("validation") or {} for reader in facts.get("readers", [])):
+        if not found.get("calculations"):
+            continue
+        most = ", ".join(f"{what} in {count(n)}" for what, n in list(found["findings"].get("invalid", {}).items())[:5])
+        words.append(
+            f"{found['by']} calls {count(found['invalid'])} of {plural(found['calculations'], 'calculation')} invalid"
+            f"{f' ({most})' if most else ''} and {count(found['valid'])} valid, and finds nothing wrong with "
+            f"{count(found['partly checked'])} that could be checked in part"
+        )
+    return words
+
+
 def pairs_table(pairs: Mapping[str, Pair], facts: Mapping[str, Mapping[str, Any]], transfer: str) -> Table:
     """Return which fidelities are compared, and how many structures they share."""
     rows = []

@@ -6,14 +6,17 @@ each other, and says what is known about the source for the manifest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from uprung.frames import Frame, Rejected
-from uprung.sources import ase_files, diatomics, elements, mp_json, solids, table, vasprun
+from uprung.files import sha256
+from uprung.frames.schema import Frame, Rejected
+from uprung.logs import LINES, progress
+from uprung.sources import ase_files, diatomics, elements, mlearn, mp_json, solids, table, vasprun
 from uprung.sources.work import WorkTest, checked
 
 Records = Iterator[Frame | Rejected]
@@ -23,6 +26,7 @@ FIXED: dict[str, Callable[[Path, str], Records]] = {
     "diatomics": diatomics.read,
     "solids": solids.read,
     "elements": elements.read,
+    "mlearn": mlearn.read,
     "frames": table.read,
 }
 #: Readers that state the label scale of a published set, unless another one is given.
@@ -33,6 +37,15 @@ PUBLISHED: dict[str, Callable[[Path, str, str | None], Records]] = {
 #: Readers of files that do not say on which scale their labels are.
 OWN: dict[str, Callable[[Path, str, str], Records]] = {"ase": ase_files.read, "vasprun": vasprun.read}
 READERS: dict[str, Callable[..., Records]] = {**FIXED, **PUBLISHED, **OWN}
+#: Readers that may be handed a folder of any size: which files of it they read.
+FILES: dict[str, Callable[[Path], list[Path]]] = {
+    "frames": table.files,
+    "omat": ase_files.files,
+    "ase": ase_files.files,
+    "vasprun": vasprun.files,
+}
+#: Readers that tell how far they have come.
+TELLING = {"frames", *PUBLISHED, *OWN}
 
 
 @dataclass
@@ -51,12 +64,61 @@ class Source:
         Raises:
             FramesError: the file is unusable, or the work test contradicts its units or signs.
         """
+        reader = partial(READERS[self.format], self.path, self.functional)
         scale = () if self.format in FIXED else (self.label_scale,)
-        return checked(READERS[self.format](self.path, self.functional, *scale), self.work, self.path)
+        size = sum(file.stat().st_size for file in self.files() if file.exists())
+        with progress(size, f"reading {self.path.name}", "B", every=LINES) as bar:
+            told = {"advance": bar.update} if self.format in TELLING else {}
+            yield from checked(reader(*scale, **told), self.work, self.path)
+
+    def files(self) -> list[Path]:
+        """Return the files that are read, in this order.
+
+        Raises:
+            FramesError: there is none in the folder.
+        """
+        if self.format in FILES:
+            return FILES[self.format](self.path)
+        return sorted(file for file in self.path.rglob("*") if file.is_file()) if self.path.is_dir() else [self.path]
+
+    @cached_property
+    def hashes(self) -> dict[str, str]:
+        """SHA-256 of every file, by its place below the folder, or by its name if it is the one file of the source."""
+        found = {}
+        with progress(len(self.files()), f"hashing {self.path.name}", "file", every=LINES) as bar:
+            for file in self.files():
+                name = file.relative_to(self.path).as_posix() if self.path.is_dir() else file.name
+                found[name] = sha256(file)
+                bar.update()
+        return found
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the file; for a folder, of the lines `<SHA-256>  <file>` that sha256sum prints, sorted by file."""
+        if not self.path.is_dir():
+            return self.hashes[self.path.name]
+        lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(self.hashes.items()))
+        return hashlib.sha256(lines.encode()).hexdigest()
 
     def facts(self) -> dict[str, Any]:
         """Return what the manifest says about the source, once it has been read."""
-        return {"file": self.path.name, "format": self.format, "work_test": self.work.result()}
+        return {
+            "file": self.path.name,
+            "format": self.format,
+            "files": dict(sorted(self.hashes.items())),
+            "work_test": self.work.result(),
+        }
+
+
+def digests(sources: Sequence[Source]) -> dict[str, str]:
+    """Return name -> digest of every source; the name has as many parts of the path as tell the sources apart."""
+    paths, parts = {source.path.absolute() for source in sources}, 1
+    while len({path.parts[-parts:] for path in paths}) < len(paths):
+        parts += 1
+    return {
+        "/".join(source.path.absolute().parts[-parts:]) + "/" * source.path.is_dir(): source.digest
+        for source in sources
+    }
 
 
 def open_source(format: str, path: Path, functional: str, label_scale: str | None = None) -> Source:

@@ -21,7 +21,7 @@ import numpy as np
 import orjson
 from ase.units import GPa
 
-from uprung.frames import Floats, Frame, FramesError, Rejected
+from uprung.frames.schema import Floats, Frame, FramesError, Rejected
 from uprung.sources.common import (
     UnusableError,
     flat,
@@ -31,7 +31,7 @@ from uprung.sources.common import (
     same_functional,
     stress,
 )
-from uprung.sources.files import kind_of, open_bytes
+from uprung.sources.files import Advance, in_shares, kind_of, open_bytes, unheard
 
 OMAT_SCALE = "VASP PBE_54 PAW of OMat24, {functional}, U by the Materials Project's rule, uncorrected"
 MOST_ATOMS = 1_000_000
@@ -41,7 +41,21 @@ _SQL_COLUMNS = "id numbers positions cell pbc energy free_energy forces stress m
 Row = tuple[str, dict[str, Any] | UnusableError]
 
 
-def read(path: Path, functional: str, label_scale: str, *, source: str = "ase") -> Iterator[Frame | Rejected]:
+def files(path: Path) -> list[Path]:
+    """Return the files of a source, in the order in which they are read.
+
+    Raises:
+        FramesError: the folder is empty.
+    """
+    found = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
+    if not found:
+        raise FramesError(f"{path}: the folder is empty")
+    return found
+
+
+def read(
+    path: Path, functional: str, label_scale: str, *, source: str = "ase", advance: Advance = unheard
+) -> Iterator[Frame | Rejected]:
     """Yield the structures of a file, or of all files in a folder in the order of their names.
 
     Args:
@@ -49,17 +63,15 @@ def read(path: Path, functional: str, label_scale: str, *, source: str = "ase") 
         functional: a structure whose info names another functional is rejected.
         label_scale: what the labels have in common; such files do not say.
         source: name of the data set.
+        advance: is told how many bytes of the files have been read.
 
     Raises:
         FramesError: the file is of another kind, cut off or damaged, or the folder is empty.
     """
-    files = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
-    if not files:
-        raise FramesError(f"{path}: the folder is empty")
-    for file in files:
+    for file in files(path):
         kind = kind_of(file)
         if kind in _READERS:
-            for name, row in _READERS[kind](file):
+            for name, row in _READERS[kind](file, advance):
                 yield _checked(name, row, functional, label_scale, source)
         elif path.is_dir():
             yield Rejected(file.name, f"neither {' nor '.join(_READERS)}, but {kind}")
@@ -67,7 +79,9 @@ def read(path: Path, functional: str, label_scale: str, *, source: str = "ase") 
             raise FramesError(f"{path}: expected {' or '.join(_READERS)}, but the file is {kind}")
 
 
-def read_omat(path: Path, functional: str, label_scale: str | None = None) -> Iterator[Frame | Rejected]:
+def read_omat(
+    path: Path, functional: str, label_scale: str | None = None, *, advance: Advance = unheard
+) -> Iterator[Frame | Rejected]:
     """Yield the structures of OMat24 or sAlex: an `.aselmdb` file or a folder of them. PBE and PBE+U.
 
     Raises:
@@ -75,7 +89,8 @@ def read_omat(path: Path, functional: str, label_scale: str | None = None) -> It
     """
     if not same_functional("PBE", functional):
         raise FramesError(f"{path}: OMat24 and sAlex hold labels of PBE, but this fidelity is {functional!r}")
-    yield from read(path, functional, label_scale or OMAT_SCALE.format(functional=functional), source="omat")
+    scale = label_scale or OMAT_SCALE.format(functional=functional)
+    yield from read(path, functional, scale, source="omat", advance=advance)
 
 
 def _checked(name: str, row: Any, functional: str, label_scale: str, source: str) -> Frame | Rejected:
@@ -156,9 +171,9 @@ def _alexandria(name: str | None) -> str | None:
 # ------------------------------------------------------------------------------------------------- extended XYZ
 
 
-def _xyz_rows(path: Path) -> Iterator[Row]:
+def _xyz_rows(path: Path, advance: Advance) -> Iterator[Row]:
     stem = path.name.split(".")[0]
-    with open_bytes(path) as stream:
+    with open_bytes(path, advance) as stream:
         for k, (line, text) in enumerate(_xyz_pieces(path, stream)):
             if "Properties=" not in text.partition("\n")[2].partition("\n")[0]:  # ASE would drop columns without a word
                 yield f"{stem}-{k}", UnusableError(f"line {line}: no key Properties, which says what the columns are")
@@ -206,11 +221,13 @@ def _xyz_pieces(path: Path, stream: Any) -> Iterator[tuple[int, str]]:
 # -------------------------------------------------------------------------------------------------------- SQLite
 
 
-def _sqlite_rows(path: Path) -> Iterator[Row]:
+def _sqlite_rows(path: Path, advance: Advance) -> Iterator[Row]:
     try:
         connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
         try:
-            for values in connection.execute(f"SELECT {', '.join(_SQL_COLUMNS)} FROM systems ORDER BY id"):
+            ((n,),) = connection.execute("SELECT COUNT(*) FROM systems")
+            rows = connection.execute(f"SELECT {', '.join(_SQL_COLUMNS)} FROM systems ORDER BY id")
+            for values in in_shares(rows, n, path.stat().st_size, advance):
                 row = dict(zip(_SQL_COLUMNS, values, strict=True))
                 yield f"{path.stem}-{row['id']}", _sqlite_row(row)
         finally:
@@ -240,7 +257,7 @@ def _sqlite_row(row: dict[str, Any]) -> dict[str, Any] | UnusableError:
 # ---------------------------------------------------------------------------------------------------------- LMDB
 
 
-def _lmdb_rows(path: Path) -> Iterator[Row]:
+def _lmdb_rows(path: Path, advance: Advance) -> Iterator[Row]:
     """Yield the rows of an ASE database in LMDB: numbered from 1, each zlib-compressed JSON."""
     try:
         with lmdb.open(str(path), subdir=False, readonly=True, lock=False, readahead=False) as database:
@@ -255,7 +272,8 @@ def _lmdb_rows(path: Path) -> Iterator[Row]:
                 gone = {k for k in deleted if type(k) is int}
                 if following - 1 - len(gone) > database.stat()["entries"]:
                     raise UnusableError(f"nextid is {following}, but there are {database.stat()['entries']} entries")
-                for k in (k for k in range(1, following) if k not in gone):
+                there = (k for k in range(1, following) if k not in gone)
+                for k in in_shares(there, following - 1 - len(gone), path.stat().st_size, advance):
                     yield f"{path.stem}-{k}", _lmdb_row(transaction, k)
     except (lmdb.Error, UnusableError) as error:
         raise FramesError(f"{path}: expected an ASE database in LMDB, but: {error}") from None
@@ -296,7 +314,7 @@ def _decoded(value: Any) -> Any:
     return value
 
 
-_READERS: dict[str, Callable[[Path], Iterator[Row]]] = {
+_READERS: dict[str, Callable[[Path, Advance], Iterator[Row]]] = {
     "extended XYZ": _xyz_rows,
     "an SQLite database": _sqlite_rows,
     "an LMDB database": _lmdb_rows,

@@ -11,7 +11,7 @@ import numpy as np
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
-from uprung.frames import Floats
+from uprung.frames.schema import Floats
 
 #: Symbol -> atomic number, for the elements that a frame may have.
 NUMBERS = {symbol: z for z, symbol in enumerate(chemical_symbols) if 1 <= z <= 94}

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from ase.data import atomic_numbers
 
-from uprung.frames import Frame
+from uprung.frames.schema import Frame
 
 BOX = 15.0  # Å, the cell of the calculations
 LABEL_SCALE = "VASP PBE_64 PAW, {functional}, no U, uncorrected"

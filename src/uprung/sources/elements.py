@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from ase.data import atomic_numbers
 
-from uprung.frames import Frame
+from uprung.frames.schema import Frame
 
 LABEL_SCALE = "VASP PBE_64 PAW, {functional}, no U, uncorrected"
 KBAR_TO_GPA = -0.1  # VASP counts compression positive

@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
 import re
 import struct
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
-from uprung.frames import FramesError
+from uprung.frames.schema import FramesError
 
+T = TypeVar("T")
+#: Is told how many bytes of the files, as they lie on disk, have been read since it was last told.
+Advance = Callable[[int], object]
+BUFFER = 1 << 20
 LMDB_MAGIC = 0xBEEFC0DE
 #: What reading a damaged compressed stream raises.
 DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError)
-_OPENERS: dict[bytes, Callable[[Path], Any]] = {
-    b"\x1f\x8b": gzip.GzipFile,
+_OPENERS: dict[bytes, Callable[[IO[bytes]], Any]] = {
+    b"\x1f\x8b": lambda stream: gzip.GzipFile(fileobj=stream),
     b"BZh": bz2.BZ2File,
     b"\xfd7zXZ": lzma.LZMAFile,
 }
@@ -42,20 +47,46 @@ _TEXTS = {
 }
 
 
+def unheard(n: int) -> None:
+    """Take note of nothing."""
+
+
+class _Counted(io.FileIO):
+    """A file that tells how many bytes were read."""
+
+    def __init__(self, path: Path, advance: Advance) -> None:
+        super().__init__(path, "rb")
+        self.advance = advance
+
+    def readinto(self, buffer: Any) -> int | None:
+        n = super().readinto(buffer)
+        self.advance(n or 0)
+        return n
+
+
+def in_shares(rows: Iterable[T], n: int, size: int, advance: Advance) -> Iterator[T]:
+    """Pass n rows on; tell for each its share of the bytes of its file, where nobody knows what was read for it."""
+    for k, row in enumerate(rows):
+        yield row
+        if k < n:
+            advance(size * (k + 1) // n - size * k // n)
+
+
 @contextmanager
-def open_bytes(path: Path) -> Iterator[IO[bytes]]:
+def open_bytes(path: Path, advance: Advance = unheard) -> Iterator[IO[bytes]]:
     """Open a file for reading, through gzip, bzip2 or xz where its first bytes say so.
 
     Raises:
         FramesError: on entry, no such file; on leaving, the compressed stream is cut off or damaged.
     """
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(8)
-    except OSError as error:
-        raise FramesError(f"{path}: cannot be read: {error.strerror}") from None
-    opener = next((opener for magic, opener in _OPENERS.items() if head.startswith(magic)), None)
-    with path.open("rb") if opener is None else opener(path) as content:
+    with ExitStack() as stack:
+        try:
+            stream = stack.enter_context(io.BufferedReader(_Counted(path, advance), BUFFER))
+            head = stream.peek(8)
+        except OSError as error:
+            raise FramesError(f"{path}: cannot be read: {error.strerror}") from None
+        opener = next((opener for magic, opener in _OPENERS.items() if head.startswith(magic)), None)
+        content = stream if opener is None else stack.enter_context(opener(stream))
         try:
             yield content
         except DAMAGED as error:

@@ -17,8 +17,8 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from uprung.frames import FramesError, Rejected
-from uprung.sources.files import expect, open_bytes
+from uprung.frames.schema import FramesError, Rejected
+from uprung.sources.files import Advance, expect, open_bytes, unheard
 
 CHUNK = 1 << 22
 #: Larger than any structure that fits into a plane-wave code by far: beyond it, a brace or a quote is missing.
@@ -38,18 +38,19 @@ class Record:
     content: dict[str, Any]
 
 
-def read_records(path: Path, marker: str) -> Iterator[Record | Rejected]:
+def read_records(path: Path, marker: str, advance: Advance = unheard) -> Iterator[Record | Rejected]:
     """Yield the records of a JSON file.
 
     Args:
         path: plain or compressed.
         marker: a key that every record has and nothing above a record; where it first occurs tells the layout.
+        advance: is told how many bytes of the file have been read.
 
     Raises:
         FramesError: the file is empty, no JSON, has no record, is cut off, or a brace or quote is missing.
     """
     expect(path, "JSON", _LAYOUT)
-    with open_bytes(path) as stream:
+    with open_bytes(path, advance) as stream:
         head = stream.read(CHUNK)
         depth = _depth_of(head, marker)
         if depth is None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from uprung.frames import Floats, Frame, FramesError, Rejected
+from uprung.frames.schema import Floats, Frame, FramesError, Rejected
 from uprung.sources.common import (
     NUMBERS,
     UnusableError,
@@ -28,6 +28,7 @@ from uprung.sources.common import (
     same_functional,
     stress,
 )
+from uprung.sources.files import Advance, unheard
 from uprung.sources.json_records import Record, read_records
 
 KBAR_TO_GPA = -0.1  # VASP counts compression positive
@@ -107,7 +108,9 @@ DATA_SETS = {
 }  # fmt: skip
 
 
-def read(path: Path, functional: str, label_scale: str | None = None, *, data_set: str) -> Iterator[Frame | Rejected]:
+def read(
+    path: Path, functional: str, label_scale: str | None = None, *, data_set: str, advance: Advance = unheard
+) -> Iterator[Frame | Rejected]:
     """Yield the records of a published set as they stand in the file.
 
     Args:
@@ -115,6 +118,7 @@ def read(path: Path, functional: str, label_scale: str | None = None, *, data_se
         functional: functional of the fidelity; a MatPES record of another one is rejected.
         label_scale: stated in place of the set's own.
         data_set: a key of `DATA_SETS`.
+        advance: is told how many bytes of the file have been read.
 
     Raises:
         FramesError: the set has no labels of this functional, or the file is unusable (see `read_records`).
@@ -125,7 +129,7 @@ def read(path: Path, functional: str, label_scale: str | None = None, *, data_se
             f"{path}: {data_set} holds labels of {layout.functional}, but this fidelity is {functional!r}"
         )
     scale = label_scale or layout.label_scale.format(functional=functional)
-    for record in read_records(path, "structure"):
+    for record in read_records(path, "structure", advance):
         if isinstance(record, Rejected):
             yield record
             continue

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from ase.units import GPa
 
-from uprung.frames import Frame
+from uprung.frames.schema import Frame
 
 LABEL_SCALE = "GPAW 26.7.0 PAW (PBE set-ups), {functional}, 450 eV, no U, uncorrected"
 

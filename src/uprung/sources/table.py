@@ -9,26 +9,38 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from uprung.frames import SCHEMA, Frame, FramesError
+from uprung.frames.schema import OPTIONAL, SCHEMA, Frame, FramesError
+from uprung.sources.files import Advance, in_shares, unheard
 
 
-def read(path: Path, functional: str) -> Iterator[Frame]:
+def files(path: Path) -> list[Path]:
+    """Return the files of a source, in the order in which they are read.
+
+    Raises:
+        FramesError: there is none in the folder.
+    """
+    found = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+    if not found:
+        raise FramesError(f"{path}: no .parquet file in this folder")
+    return found
+
+
+def read(path: Path, functional: str, *, advance: Advance = unheard) -> Iterator[Frame]:
     """Yield the rows of a table, whatever their functional; `write_frames` refuses a mixture.
 
     Raises:
         FramesError: a column of the frames table is missing, or there is no Parquet file.
     """
-    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
-    if not files:
-        raise FramesError(f"{path}: no .parquet file in this folder")
-    for file in files:
+    for file in files(path):
         stored = pq.ParquetFile(file)
-        missing = [name for name in SCHEMA.names if name not in stored.schema_arrow.names]
+        columns = [name for name in SCHEMA.names if name in stored.schema_arrow.names]
+        needed = [name for name in SCHEMA.names if name not in OPTIONAL]
+        missing = [name for name in needed if name not in columns]
         if missing:
-            raise FramesError(f"{file}: no column {missing[0]!r} (needed: {', '.join(SCHEMA.names)})")
-        for batch in stored.iter_batches(batch_size=1000, columns=SCHEMA.names):
-            for row in batch.to_pylist():
-                yield _frame(row)
+            raise FramesError(f"{file}: no column {missing[0]!r} (needed: {', '.join(needed)})")
+        rows = (row for batch in stored.iter_batches(batch_size=1000, columns=columns) for row in batch.to_pylist())
+        for row in in_shares(rows, stored.metadata.num_rows, file.stat().st_size, advance):
+            yield _frame(row)
 
 
 def _frame(row: dict[str, Any]) -> Frame:
@@ -39,4 +51,5 @@ def _frame(row: dict[str, Any]) -> Frame:
             values = np.asarray(row[name], dtype=np.uint8 if name == "Z" else np.float64)
             row[name] = values.reshape(shape) if values.size == np.prod(shape) else values
     row["provenance"] = row["provenance"] or ""
+    row["flags"] = None if row.get("flags") is None else tuple(row["flags"])
     return Frame(**row)

@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from uprung.frames import Floats, Frame, FramesError, Rejected
+from uprung.frames.schema import Floats, Frame, FramesError, Rejected
 from uprung.sources.common import NUMBERS, UnusableError, formula_of, same_functional
-from uprung.sources.files import expect, open_bytes
+from uprung.sources.files import Advance, expect, open_bytes, unheard
 
 KBAR_TO_GPA = -0.1  # VASP counts compression positive
 E0_TOLERANCE = 1e-5  # eV
@@ -35,7 +35,19 @@ _FOREIGN = {
 }
 
 
-def read(path: Path, functional: str, label_scale: str) -> Iterator[Frame | Rejected]:
+def files(path: Path) -> list[Path]:
+    """Return the files of a source, in the order in which they are read.
+
+    Raises:
+        FramesError: there is none in the folder.
+    """
+    found = sorted(file for file in path.rglob("vasprun*.xml*") if file.is_file()) if path.is_dir() else [path]
+    if not found:
+        raise FramesError(f"{path}: no file vasprun*.xml* in or below this folder")
+    return found
+
+
+def read(path: Path, functional: str, label_scale: str, *, advance: Advance = unheard) -> Iterator[Frame | Rejected]:
     """Yield the ionic steps of VASP runs; runs in the order of their paths.
 
     Args:
@@ -43,16 +55,14 @@ def read(path: Path, functional: str, label_scale: str) -> Iterator[Frame | Reje
         functional: runs of another functional are rejected.
         label_scale: what the runs have in common. Potentials and U are compared: the first run with an element
             decides, and later runs that contradict it are rejected.
+        advance: is told how many bytes of the files have been read.
 
     Raises:
         FramesError: no such file in the folder, or a single file that is no vasprun.xml.
     """
-    files = sorted(file for file in path.rglob("vasprun*.xml*") if file.is_file()) if path.is_dir() else [path]
-    if not files:
-        raise FramesError(f"{path}: no file vasprun*.xml* in or below this folder")
     settings: dict[str, str] = {}
-    for file in files:
-        run = _Run(file, _name(file, path), functional, label_scale, settings)
+    for file in files(path):
+        run = _Run(file, _name(file, path), functional, label_scale, settings, advance)
         try:
             expect(file, "a vasprun.xml", "a vasprun.xml of VASP, plain or compressed")
             yield from run.steps()
@@ -76,6 +86,7 @@ class _Run:
     functional: str
     label_scale: str
     settings: dict[str, str]  # of all runs so far: what -> value
+    advance: Advance
     tags: dict[str, str] = field(default_factory=dict)
     vectors: dict[str, list[str]] = field(default_factory=dict)
     symbols: list[str] = field(default_factory=list)
@@ -85,7 +96,7 @@ class _Run:
         """Yield the complete ionic steps; a run that breaks off is listed after them."""
         done, fit = 0, False
         try:
-            with open_bytes(self.file) as stream:
+            with open_bytes(self.file, self.advance) as stream:
                 for element in _elements(stream):
                     if element.tag == "calculation":
                         if not fit:

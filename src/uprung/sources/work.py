@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from uprung.frames import Floats, Frame, FramesError, Rejected
+from uprung.frames.schema import Floats, Frame, FramesError, Rejected
 
 MOST_PAIRS = 2_000
 #: A pair is left out when an atom moves or the cell deforms by more: the second-order estimate does not hold there.

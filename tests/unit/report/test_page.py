@@ -21,6 +21,7 @@ from uprung.report.results import LAW_TABLES, Results, read_results
 from uprung.report.study import Study
 from uprung.scaling import crossovers, data_multiplier, fit_curves, laws_table
 from uprung.shift import Labels, correlation, element_shift
+from uprung.softening import Forces, softening_table
 
 LOOK = Path(page.__file__).parent
 FIGURES = ["energy", "labels", "shift", "elements", "importance"]
@@ -33,6 +34,7 @@ def study_values(**changes: Any) -> dict[str, Any]:
         "study": "small",
         "report": {"title": "A <small> study & more", "abstract": "Why.", "limits": ["It is made up"]},
         "functionals": {"lo": "PBE", "hi": "r2SCAN"},
+        "evalsets": {"far": "PBE", "far-hi": "r2SCAN"},
         "pairs": {"dimers": {"low": "lo", "high": "hi", "note": "two atoms"}},
         "transfer": {"pair": "dimers", "pretrained": "chgnet-0.3.0", "targets": ["energy", "force"]},
         "arms": {
@@ -93,6 +95,23 @@ def metrics_of(curves: pd.DataFrame) -> list[tuple[dict[str, Any], dict[str, Any
     return found
 
 
+def softening_of(*slopes: float) -> pd.DataFrame:
+    """Return the softening of two checkpoints, and of an arm that is like the second, on four made-up materials."""
+    rng = np.random.default_rng(0)
+    label = rng.normal(size=(80, 3))
+    frame = np.arange(80) // 2
+    material = np.array(["A", "B", "C", "D"], dtype=object)[frame // 10]
+    found = []
+    for slope in slopes:
+        predicted = slope * label + rng.normal(scale=0.05, size=label.shape)
+        forces = Forces(label, predicted, frame, material, np.full(80, "all", dtype=object))
+        found.append(softening_table(forces, resamples=100, seed=0))
+    nothing = {"budget": "", "arm": "", "size": "", "seed": -1, "n_frames_trained": np.nan}
+    run = {"model": "run", "budget": "quick", "arm": "swap", "n_frames_trained": 800, "size": "800"}
+    parts = [found[0].assign(model="chgnet-0.3.0", **nothing), found[1].assign(model="chgnet-r2scan", **nothing)]
+    return pd.concat([*parts, *(found[1].assign(seed=seed, **run) for seed in (0, 1))])
+
+
 def write_files(folder: Path) -> dict[str, Any]:
     """Write the files of a tiny study and return their names as the rule hands them over."""
     import json
@@ -133,6 +152,8 @@ def write_files(folder: Path) -> dict[str, Any]:
         "scaling/labels": scaling.labels_for_errors(fits, scaling.wanted_errors(fits, {})),
         "scaling/extrapolation": scaling.extrapolations(fits, [5000.0]),
         "errors/errors": errors_of(curves),
+        "softening/far/softening": softening_of(0.9, 0.7),
+        "softening/far-hi/softening": softening_of(0.85, 0.65),
         "forgetting/forgetting": forgetting_table(metrics_of(curves), ["energy", "force"]),
     }
     for name, table in tables.items():
@@ -177,6 +198,7 @@ def write_files(folder: Path) -> dict[str, Any]:
     names = [*(f"dimers-{kind}" for kind in FIGURES), "references", "learning-curves", "convergence"]
     names += ["law-comparison", "data-multiplier"]
     names += ["forgetting", "dynamics", "errors-force", "parity"]
+    names += [f"softening-{name}{kind}" for name in ("far", "far-hi") for kind in ("", "-parity", "-sizes")]
     for name in names:
         figure, (axis,) = new_figure(width=2, height=1)
         axis.plot([0, 1], [0, 1], "o")
@@ -193,6 +215,7 @@ def write_files(folder: Path) -> dict[str, Any]:
         "references": f"{at}/references/references.csv",
         **{name: f"{at}/scaling/{name}.csv" for name in LAW_TABLES},
         "errors": f"{at}/errors/errors.csv",
+        "softening": [f"{at}/softening/{name}/softening.csv" for name in ("far", "far-hi")],
         "forgetting": f"{at}/forgetting/forgetting.csv",
         "figures": [f"{at}/figures/{name}.svg" for name in names],
         "cards": [f"{at}/card.json"] * 24,
@@ -273,7 +296,7 @@ def test_page_is_well_formed_and_self_contained(html: str) -> None:
 
 def test_figures_have_captions_and_text_for_those_who_do_not_see_them(html: str) -> None:
     reader = Reader(html)
-    assert reader.tags["figure"] == reader.tags["figcaption"] == len(FIGURES) + 9
+    assert reader.tags["figure"] == reader.tags["figcaption"] == len(FIGURES) + 13
     named = re.findall(r'<svg[^>]*role="img" aria-label="[^"]{20,}"', html)
     decoration = re.findall(r'<svg[^>]*aria-hidden="true"', html)
     assert len(named) + len(decoration) == reader.tags["svg"]
@@ -382,3 +405,24 @@ def test_large_svg_goes_in_as_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "dots.png").unlink()
     with pytest.raises(ValueError, match=r"dots\.png is missing"):
         svg.inline_figure(tmp_path / "dots.svg", alt="dots")
+
+
+def test_softening_is_told_with_what_it_does_not_prove(results: Results) -> None:
+    text = " ".join(Reader(render(results)).text.split())
+    assert "On far (PBE labels) the r²SCAN checkpoint is softer than 0.3.0 in 4 of 4 materials" in text
+    assert "0.3.0 on far, the r²SCAN checkpoint on far-hi" in text
+    assert "chgnet-r2scan: over 4 materials the median slope is 0.7" in text
+    assert "Hypotheses that this table does not decide between" in text
+    assert "arms at n = 800, mean over 2 seeds" in text
+
+
+def test_stiff_checkpoints_have_no_hypotheses_about_softness(results: Results) -> None:
+    table = softening_of(0.7, 0.9)
+    text = render(replace(results, softening={"far": table, "far-hi": table}))
+    assert "softer than 0.3.0 in 0 of 4 materials" in text
+    assert "Hypotheses" not in text
+
+
+def test_without_evaluation_sets_there_is_no_section(results: Results) -> None:
+    text = render(replace(results, softening={}))
+    assert "How soft" not in text

@@ -19,7 +19,9 @@ from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from uprung.frames import FramesError, read_frames, write_frames
+from uprung.frames.intake import write_frames
+from uprung.frames.schema import FramesError
+from uprung.frames.table import read_frames
 from uprung.sources import open_source
 
 SCALE = "a scale for tests"

@@ -32,7 +32,7 @@ from layouts import (
     xyz_text,
 )
 
-from uprung.frames import FramesError
+from uprung.frames.schema import FramesError
 
 KINDS = pytest.mark.parametrize("kind", ["xyz", "sqlite", "lmdb"])
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from layouts import ase_row, crystal, vasprun_text, write_aselmdb, write_sqlite, xyz_text
 
-from uprung.frames import FramesError
+from uprung.frames.schema import FramesError
 from uprung.sources.files import expect, kind_of, open_bytes
 
 

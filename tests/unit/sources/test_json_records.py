@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from uprung.frames import FramesError, Rejected
+from uprung.frames.schema import FramesError, Rejected
 from uprung.sources import json_records
 from uprung.sources.json_records import Record, read_records
 

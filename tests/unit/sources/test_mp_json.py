@@ -23,7 +23,7 @@ from layouts import (
     survives,
 )
 
-from uprung.frames import FramesError
+from uprung.frames.schema import FramesError
 from uprung.sources.common import NUMBERS
 
 SETS = pytest.mark.parametrize("data_set", JSON_SETS)

@@ -9,7 +9,8 @@ from layouts import crystal, json_record, json_text
 from pydantic import ValidationError
 
 from uprung.config.data import Source
-from uprung.frames import FramesError, write_frames
+from uprung.frames.intake import write_frames
+from uprung.frames.schema import FramesError
 from uprung.sources import FIXED, OWN, READERS, open_source
 
 FILE = Path("some/file")

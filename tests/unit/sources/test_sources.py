@@ -13,7 +13,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from factories import DATA, make_frame, table_of
 
-from uprung.frames import Frame, FramesError, problem, read_frames, write_frames
+from uprung.frames.intake import write_frames
+from uprung.frames.schema import Frame, FramesError, problem
+from uprung.frames.table import read_frames
 from uprung.sources import READERS
 
 DIMERS = DATA / "diatomics" / "diatomics-dft.json.gz"
@@ -195,6 +197,12 @@ def test_a_table_with_a_missing_column_or_no_file_is_refused(tmp_path: Path) -> 
     pq.write_table(table_of([make_frame()]).table.drop_columns(["label_scale"]), tmp_path / "x.parquet")
     with pytest.raises(FramesError, match=r"x\.parquet: no column 'label_scale' \(needed: frame_id, "):
         list(READERS["frames"](tmp_path, "PBE"))
+
+
+def test_flags_may_be_missing(tmp_path: Path) -> None:
+    pq.write_table(table_of([make_frame(flags=("invalid: ENCUT",))]).table, tmp_path / "with.parquet")
+    pq.write_table(table_of([make_frame("b", flags=())]).table.drop_columns(["flags"]), tmp_path / "without.parquet")
+    assert [frame.flags for frame in READERS["frames"](tmp_path, "PBE")] == [("invalid: ENCUT",), None]
 
 
 def test_a_table_whose_lists_are_too_short_is_rejected_not_reshaped(tmp_path: Path) -> None:

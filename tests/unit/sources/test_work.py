@@ -16,7 +16,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from factories import DATA
 
-from uprung.frames import Frame, FramesError
+from uprung.frames.schema import Frame, FramesError
 from uprung.sources import READERS, work
 from uprung.sources.work import EV_PER_A3, WorkTest, checked
 

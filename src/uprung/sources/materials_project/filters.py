@@ -16,7 +16,7 @@ from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Lattice, Structure
 
 from uprung.config.data import MPTRJ_TOLERANCES
-from uprung.frames import Floats
+from uprung.frames.schema import Floats
 
 
 @dataclass(frozen=True)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
-from uprung.frames import Frame, problem
+from uprung.frames.schema import Frame, problem
 from uprung.sources.materials_project import filters as rules
 from uprung.sources.materials_project.entries import SAME
 from uprung.sources.materials_project.filters import Candidate, Filters
-from uprung.sources.materials_project.ids import spell
+from uprung.sources.materials_project.findings import Finding, Validated
+from uprung.sources.materials_project.ids import parse, spell
 from uprung.sources.materials_project.records import Steps, Task, UnusableError, read_steps, read_task
 
 Json = dict[str, Any]
@@ -80,6 +81,8 @@ class Options:
     exclude_batches: frozenset[str] = frozenset()
     filters: Filters = field(default_factory=Filters)
     correction: Callable[[Task], float | None] | None = None
+    validate: Callable[[Json, Json, Task, Steps], Sequence[Finding]] | None = None
+    validator: str = ""  # what `validate` is, in words
 
 
 @dataclass
@@ -88,6 +91,7 @@ class Result:
 
     frames: list[Frame] = field(default_factory=list)
     dropped: list[Dropped] = field(default_factory=list)
+    validated: list[Validated] = field(default_factory=list)  # the calculations that frames are from
     repaired: int = 0  # frames whose E0 differs from the one served
     no_scf_count: int = 0  # frames of which nobody says how many electronic steps they took
 
@@ -109,6 +113,7 @@ def read_material(data: MaterialData, options: Options) -> Result:
         reason = "no trajectory of this task was found"
         result.dropped.append(Dropped("no trajectory", spell(number), run_type, None, 0, reason))
     _filter_steps(data, options, kept, result)
+    _validate(data, options, kept, result)
     return result
 
 
@@ -213,6 +218,23 @@ def _filter_steps(
             result.dropped.append(
                 Dropped("duplicate", task_id, frame.run_type, int(step), 1, "energy and structure of a kept frame")
             )
+
+
+def _validate(
+    data: MaterialData, options: Options, kept: Sequence[tuple[Task, Steps, int, str, int]], result: Result
+) -> None:
+    """Validate the calculations that frames are from, and put the flags on the frames."""
+    if options.validate is None:
+        return
+    used, flags = {frame.frame_id.rsplit("-", 1)[0] for frame in result.frames}, dict[str, tuple[str, ...]]()
+    for task, steps, calc, task_id, k in kept:
+        name = f"{task_id}-{calc}"
+        if k == 0 and name in used:
+            number = parse(task_id)[1]
+            findings = options.validate(data.tasks[number], data.trajectories[number][calc], task, steps)
+            result.validated.append(Validated(task_id, calc, task.run_type, findings))
+            flags[name] = result.validated[-1].flags
+    result.frames = [replace(frame, flags=flags[frame.frame_id.rsplit("-", 1)[0]]) for frame in result.frames]
 
 
 def _step_fault(filters: Filters, task: Task, steps: Steps, k: int, frame: Frame, above: float) -> tuple[str, str]:

@@ -17,7 +17,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from uprung.frames import FramesError, sha256
+from uprung.files import sha256
+from uprung.frames.schema import FramesError
 
 JOURNAL = "journal.jsonl"
 

@@ -21,8 +21,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from uprung.frames import write_json
-from uprung.logs import progress
+from uprung.files import write_json
+from uprung.logs import LINES, progress
 from uprung.sources.materials_project import tables
 from uprung.sources.materials_project.entries import KEYS, RUN_TYPES, wanted_entries
 from uprung.sources.materials_project.parts import Journal, PullError, once, only_one, part_name, write_part
@@ -40,11 +40,15 @@ COLUMNS = {
         *("output.energy", "output.structure.lattice.matrix", "output.structure.sites.abc"),
         *("output.structure.sites.species", "output.structure.sites.properties.magmom"),
         "output.outcar.magnetization.tot",
+        # for the validation alone
+        *("input.kpoints", "input.potcar_spec.titel", "input.potcar_spec.summary_stats", "input.parameters"),
+        *("input.structure.sites.properties.selective_dynamics", "output.structure.charge"),
+        *("output.bandgap", "output.outcar.drift"),
     ],
     "trajectories": [
         *("identifier", "run_type", "task_type", "elements", "cart_coords", "lattice", "num_ionic_steps", "energy"),
         *("e_fr_energy", "e_wo_entrp", "forces", "stress", "num_electronic_steps"),
-        *("electronic_steps.e_fr_energy", "electronic_steps.e_0_energy"),
+        *("electronic_steps.e_fr_energy", "electronic_steps.e_0_energy", "electronic_steps.eentropy"),
     ],
 }
 NEEDED = {
@@ -132,7 +136,7 @@ def _pull_table(table: Pin, journal: Journal, release: str, patience: Patience) 
             "name another in materials_project.db_version"
         )
     entries = list[dict[str, Any]]()
-    with progress(sum(file.rows for file in wanted), f"pulling {table.name}", "row") as bar:
+    with progress(sum(file.rows for file in wanted), f"pulling {table.name}", "row", every=LINES) as bar:
         for file in wanted:
             unit = _unit(table, file)
             entry = journal.finished(unit)
@@ -149,6 +153,7 @@ def _pull_table(table: Pin, journal: Journal, release: str, patience: Patience) 
         raise PullError(f"table {table.name}: {read} rows pulled, but the table has {expected}")
     return {
         "rows": sum(file.rows for file in files),
+        "rows_deleted": sum(file.stored - file.rows for file in files),  # by deletion vectors: in the files only
         "rows_of_other_releases": sum(file.rows for file in files) - expected,
         "rows_pulled": read,
         "rows_kept": sum(entry["rows"] for entry in entries),

@@ -16,7 +16,7 @@ import numpy as np
 from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
-from uprung.frames import Floats
+from uprung.frames.schema import Floats
 from uprung.sources.materials_project.entries import items
 
 KBAR_TO_GPA = -0.1  # VASP counts compression positive

@@ -18,11 +18,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from uprung.frames import Frame, FramesError, Rejected, sha256
-from uprung.logs import progress
+from uprung.files import sha256
+from uprung.frames.schema import Frame, FramesError, Rejected
+from uprung.logs import LINES, progress
 from uprung.sources.materials_project import entries
 from uprung.sources.materials_project.buckets import Buckets, Rows
+from uprung.sources.materials_project.chunks import cut, reader
+from uprung.sources.materials_project.findings import Counts
 from uprung.sources.materials_project.ids import parse, spell
+from uprung.sources.materials_project.listings import FINDINGS, NOT_USED, Append, listing
 from uprung.sources.materials_project.materials import (
     FAULTS,
     FUNCTIONALS,
@@ -31,22 +35,11 @@ from uprung.sources.materials_project.materials import (
     MaterialData,
     Options,
     Result,
-    read_material,
 )
 
 ROWS_PER_BUCKET = 4_000
 MOST_BUCKETS = 256
 ROWS_PER_WRITE = 200
-LISTING = pa.schema(
-    [
-        ("stage", pa.string()),
-        ("task_id", pa.string()),
-        ("run_type", pa.string()),
-        ("step", pa.int32()),  # null: the whole task
-        ("frames", pa.int32()),
-        ("reason", pa.string()),
-    ]
-)
 
 
 @dataclass
@@ -58,6 +51,7 @@ class Account:
     written: Counter[str] = field(default_factory=Counter)
     dropped: Counter[tuple[str, str]] = field(default_factory=Counter)  # (stage, run type) -> frames
     dropped_tasks: Counter[str] = field(default_factory=Counter)  # stage -> whole tasks
+    validated: Counts = field(default_factory=Counts)
     repaired: int = 0
     no_scf_count: int = 0
 
@@ -66,6 +60,8 @@ class Account:
         self.written.update(frame.run_type for frame in result.frames)
         for item in result.dropped:
             self.drop(item)
+        for calculation in result.validated:
+            self.validated.add(calculation)
         self.repaired += result.repaired
         self.no_scf_count += result.no_scf_count
 
@@ -95,18 +91,21 @@ class Account:
 class Selection:
     """The frames of one functional in what was pulled."""
 
-    def __init__(self, manifest: Path, options: Options, *, scratch: Path, listing: Path) -> None:
+    def __init__(self, manifest: Path, options: Options, *, scratch: Path, listings: Path, processes: int = 1) -> None:
         """Prepare, without reading anything.
 
         Args:
             manifest: of a finished pull.
             options: functional, filters, what is excluded.
             scratch: folder for the buckets, emptied afterwards.
-            listing: Parquet file of everything that is not used.
+            listings: folder of `not_used.parquet`, everything that is not used, and of `validation.parquet`, what the
+                options' validator found (nothing without one).
+            processes: how many read materials at the same time; the result is the same.
         """
         self.pulled = json.loads(manifest.read_text())
         self.state = manifest.parent / self.pulled["state"]
-        self.options, self.scratch, self.listing = options, scratch, listing
+        self.options, self.scratch, self.processes = options, scratch, processes
+        self.not_used, self.findings = listings / "not_used.parquet", listings / "validation.parquet"
         self.run_types = FUNCTIONALS[options.functional][0]
         self.account, self.notes = Account(), dict[str, Any]()
 
@@ -119,21 +118,15 @@ class Selection:
         materials = self._materials()
         owner = self._owners(materials)
         n_buckets = min(MOST_BUCKETS, 1 + sum(p["rows"] for p in self._parts("trajectories")) // ROWS_PER_BUCKET)
-        aside = self.listing.with_suffix(".tmp")
-        aside.parent.mkdir(parents=True, exist_ok=True)
-        with pq.ParquetWriter(aside, LISTING, compression="zstd") as writer:
+        with listing(self.not_used, NOT_USED) as drop, listing(self.findings, FINDINGS) as remark:
             for name, key in (("tasks", "task_id"), ("trajectories", "identifier")):
                 orphans = self._distribute(name, key, owner, n_buckets)
-                yield from self._list(writer, orphans)
-            with progress(n_buckets, f"reading {self.options.functional}", "bucket") as bar:
-                for bucket in range(n_buckets):
-                    own = [m for m in materials.values() if m.number % n_buckets == bucket]
-                    for result in self._read_bucket(bucket, own, owner):
-                        self.account.add(result)
-                        yield from result.frames
-                        yield from self._list(writer, result.dropped)
-                    bar.update()
-        aside.replace(self.listing)
+                yield from _list(drop, orphans)
+            for result in self._results(list(materials.values()), n_buckets):
+                self.account.add(result)
+                yield from result.frames
+                yield from _list(drop, result.dropped)
+                remark([row for calculation in result.validated for row in calculation.rows()])
         self.account.check()
 
     def facts(self) -> dict[str, Any]:
@@ -147,9 +140,15 @@ class Selection:
             "stages": self.account.stages(),
             "energies_repaired": self.account.repaired,
             "frames_without_scf_count": self.account.no_scf_count,
-            "not_used": {"file": self.listing.name, "sha256": sha256(self.listing)},
+            "not_used": {"file": self.not_used.name, "sha256": sha256(self.not_used)},
+            "validation": None if self.options.validate is None else self._validation(),
             **self.notes,
         }
+
+    def _validation(self) -> dict[str, Any]:
+        """Return who validated, what was found how often, and where all of it is listed."""
+        listed = {"file": self.findings.name, "sha256": sha256(self.findings)}
+        return {"by": self.options.validator, **self.account.validated.facts(), "listed": listed}
 
     def _parts(self, name: str) -> list[dict[str, Any]]:
         section = self.pulled["entries"] if name == "entries" else self.pulled["tables"][name]
@@ -214,7 +213,8 @@ class Selection:
         self, name: str, key: str, owner: dict[int, tuple[str, int] | str], n_buckets: int
     ) -> list[Dropped]:
         """Write the rows of a table to the bucket of their material; return those that have none."""
-        orphans, writers = list[Dropped](), Buckets(self.scratch, name)
+        orphans = list[Dropped]()
+        writers = Buckets(self.scratch, name, [self._open(part).schema_arrow for part in self._parts(name)])
         for part in self._parts(name):
             for batch in self._open(part).iter_batches(ROWS_PER_WRITE):
                 table = pa.Table.from_batches([batch])
@@ -240,30 +240,25 @@ class Selection:
             self.account.drop(item)
         return orphans
 
-    def _read_bucket(
-        self, bucket: int, materials: Sequence[MaterialData], owner: dict[int, tuple[str, int] | str]
-    ) -> Iterator[Result]:
-        """Yield the results of a bucket's materials."""
-        tables = {name: Rows.read(self.scratch, name, bucket, key) for name, key in _IDS.items()}
-        for material in materials:
-            for number in material.listed:
-                for row in tables["tasks"].rows(number)[:1]:
-                    material.tasks[number] = row
-                if found := tables["trajectories"].rows(number):
-                    material.trajectories[number] = found
-            yield read_material(material, self.options)
-            material.tasks.clear()
-            material.trajectories.clear()
-        for rows in tables.values():
-            rows.remove()
+    def _results(self, materials: Sequence[MaterialData], n_buckets: int) -> Iterator[Result]:
+        """Yield the results of all materials, bucket by bucket."""
+        what = f"reading {self.options.functional}"
+        with reader(self.processes) as read, progress(len(materials), what, "material", every=LINES) as bar:
+            for bucket in range(n_buckets):
+                own = [material for material in materials if material.number % n_buckets == bucket]
+                rows = [Rows.read(self.scratch, name, bucket, key) for name, key in _IDS.items()]
+                for results in read(cut(own, *rows), self.options):
+                    yield from results
+                    bar.update(len(results))
 
-    def _list(self, writer: pq.ParquetWriter, dropped: Sequence[Dropped]) -> Iterator[Rejected]:
-        if dropped:
-            writer.write_table(pa.Table.from_pylist([asdict(item) for item in dropped], schema=LISTING))
-        for item in dropped:
-            if item.stage in FAULTS:
-                name = item.task_id if item.step is None else f"{item.task_id}, step {item.step}"
-                yield Rejected(name, item.reason)
+
+def _list(drop: Append, dropped: Sequence[Dropped]) -> Iterator[Rejected]:
+    """List what is not used; yield the records with faults."""
+    drop([asdict(item) for item in dropped])
+    for item in dropped:
+        if item.stage in FAULTS:
+            name = item.task_id if item.step is None else f"{item.task_id}, step {item.step}"
+            yield Rejected(name, item.reason)
 
 
 _IDS = {"tasks": "task_id", "trajectories": "identifier"}

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import unquote
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError, TableNotFoundError
+from numpy.typing import NDArray
 from pyarrow import fs
 
 from uprung.sources.materials_project.parts import PullError
@@ -34,8 +36,8 @@ STORAGE = {
     "connect_timeout": f"{TIMEOUT}s",
     "max_retries": "5",
 }
-#: Features of a table under which a data file's rows are not the table's rows, or have other names.
-UNREADABLE = {"deletionVectors", "columnMapping"}
+#: Features of a table under which the columns of a data file have other names than those of the table.
+UNREADABLE = {"columnMapping"}
 #: Names that Parquet puts between a list or map and its content.
 WRAPPERS = {"list", "element", "item", "key_value", "array", "bag"}
 ROWS_PER_BATCH = 256
@@ -56,9 +58,15 @@ class DataFile:
     """One data file of a pinned table: its unit of work."""
 
     path: str
-    rows: int
+    stored: int  # rows in the file, whether or not the table still has them
     size: int
     partition: dict[str, str]
+    kept: NDArray[np.bool_] | None = field(default=None, compare=False, repr=False)  # None: all rows of the file
+
+    @property
+    def rows(self) -> int:
+        """Rows of the table in this file: those that no deletion vector takes out."""
+        return self.stored if self.kept is None else int(self.kept.sum())
 
 
 def pin(name: str) -> Pin:
@@ -80,7 +88,8 @@ def data_files(table: Pin) -> list[DataFile]:
     """Return the data files of a pinned table, sorted by path.
 
     Raises:
-        PullError: the version is gone, the table was replaced, or it has features that hide or rename rows.
+        PullError: the version is gone, the table was replaced, its columns have other names in the files, or a
+            deletion vector does not fit its file.
     """
     delta = _open(table.name, table.uri, table.version)
     if str(delta.metadata().id) != table.table_id:
@@ -90,14 +99,30 @@ def data_files(table: Pin) -> list[DataFile]:
         )
     hidden = UNREADABLE & set(delta.protocol().reader_features or [])
     if hidden:
-        raise PullError(f"table {table.name}: it uses {', '.join(sorted(hidden))}, which this pull cannot count")
+        raise PullError(f"table {table.name}: it uses {', '.join(sorted(hidden))}, which this pull cannot read")
+    vectors = _deletion_vectors(delta) if "deletionVectors" in (delta.protocol().reader_features or []) else {}
     found = []
     for action in pa.table(delta.get_add_actions(flatten=True)).to_pylist():
         partition = {k.split(".", 1)[1]: str(v) for k, v in action.items() if k.startswith("partition.")}
         if action["num_records"] is None:
             raise PullError(f"table {table.name}: {action['path']} does not say how many rows it has")
-        found.append(DataFile(action["path"], int(action["num_records"]), int(action["size_bytes"]), partition))
+        path, stored = str(action["path"]), int(action["num_records"])
+        kept = next((vectors.pop(uri) for uri in list(vectors) if uri.endswith(f"/{unquote(path)}")), None)
+        if kept is not None and len(kept) != stored:
+            raise PullError(f"table {table.name}: {path} has {stored} rows, its deletion vector {len(kept)}")
+        found.append(DataFile(path, stored, int(action["size_bytes"]), partition, kept))
+    if vectors:
+        raise PullError(f"table {table.name}: a deletion vector is of no data file: {min(vectors)}")
     return sorted(found, key=lambda file: file.path)
+
+
+def _deletion_vectors(delta: DeltaTable) -> dict[str, NDArray[np.bool_]]:
+    """Return address of a data file -> which of its rows are still the table's, for files with a deletion vector.
+
+    deltalake's own readers do not agree on such tables: SQL applies the vectors, `count()` does not, pyarrow refuses.
+    """
+    rows = pa.table(delta.deletion_vectors().read_all()).to_pylist()
+    return {unquote(row["filepath"]): np.array(row["selection_vector"], dtype=np.bool_) for row in rows}
 
 
 def _open(name: str, uri: str, version: int | None) -> DeltaTable:
@@ -136,8 +161,8 @@ def open_file(table: Pin, file: DataFile) -> pq.ParquetFile:
     """
     key = f"{table.uri.split('://', 1)[1]}{unquote(file.path)}"
     parquet = pq.ParquetFile(store().open_input_file(key), pre_buffer=True)
-    if parquet.metadata.num_rows != file.rows:
-        raise PullError(f"{key}: {parquet.metadata.num_rows} rows, but the table says {file.rows}")
+    if parquet.metadata.num_rows != file.stored:
+        raise PullError(f"{key}: {parquet.metadata.num_rows} rows, but the table says {file.stored}")
     return parquet
 
 
@@ -151,7 +176,7 @@ def leaves(parquet: pq.ParquetFile, wanted: Sequence[str]) -> list[str]:
 def batches(
     parquet: pq.ParquetFile, file: DataFile, wanted: Sequence[str], *, needed: Sequence[str]
 ) -> tuple[pa.Schema, Iterator[pa.RecordBatch]]:
-    """Return the wanted columns of a data file, batch by batch, and their schema.
+    """Return the wanted columns of a data file's rows, batch by batch, without deleted ones, and their schema.
 
     Args:
         parquet: what `open_file` returned.
@@ -175,7 +200,10 @@ def batches(
         schema = schema.append(pa.field(key, pa.string()))
 
     def rows() -> Iterator[pa.RecordBatch]:
-        for batch in parquet.iter_batches(ROWS_PER_BATCH, columns=columns):
+        passed = 0
+        for stored in parquet.iter_batches(ROWS_PER_BATCH, columns=columns):
+            own = slice(passed, passed := passed + stored.num_rows)
+            batch = stored if file.kept is None else stored.filter(pa.array(file.kept[own]))
             constant = [pa.array([value] * batch.num_rows, pa.string()) for value in partition.values()]
             yield pa.RecordBatch.from_arrays([*batch.columns, *constant], schema=schema)
 

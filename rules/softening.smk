@@ -1,0 +1,178 @@
+"""Softening: forces of the checkpoints and of trained networks against those of frames far from equilibrium."""
+
+SOFTENED_SIZES = {"none": [], "largest": [*SIZES][-1:], "all": [*SIZES]}
+SOFTENED = expand(
+    f"<results>/softening/{{evalset}}/runs/{RUN}",
+    budget=STUDY.budgets,
+    arm=STUDY.arms,
+    size=SOFTENED_SIZES[STUDY.softening.runs],
+    seed=STUDY.seeds,
+    allow_missing=True,
+)
+
+
+rule evalset_frames:
+    input:
+        lambda w: EVALSET_SOURCES[w.evalset],
+    output:
+        "<results>/softening/{evalset}/frames/manifest.json",
+    log:
+        "<results>/logs/softening/{evalset}/frames.log",
+    benchmark:
+        "<results>/benchmarks/softening/{evalset}/frames.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        fidelity=lambda w: part(STUDY.evalsets[w.evalset]),
+        needed=["force"],
+        code=code_digest("uprung.sources"),
+    message:
+        "Reading evaluation set {wildcards.evalset}"
+    script:
+        "../scripts/write_frames.py"
+
+
+rule evalset_graphs:
+    input:
+        "<results>/softening/{evalset}/frames/manifest.json",
+    output:
+        graphs="<results>/softening/{evalset}/graphs/manifest.json",
+        left_out="<results>/softening/{evalset}/left_out.json",
+    log:
+        "<results>/logs/softening/{evalset}/graphs.log",
+    benchmark:
+        "<results>/benchmarks/softening/{evalset}/graphs.tsv"
+    conda:
+        "../envs/training.yaml"
+    threads: 2
+    resources:
+        mem_mb=8000,
+        runtime=240,
+    params:
+        code=code_digest("uprung.dataset", "uprung.splits"),
+    message:
+        "Building the neighbour graphs of {wildcards.evalset}"
+    script:
+        "../scripts/build_evalset.py"
+
+
+rule soften_model:
+    input:
+        frames="<results>/softening/{evalset}/frames/manifest.json",
+        graphs="<results>/softening/{evalset}/graphs/manifest.json",
+        run=[],
+    output:
+        table="<results>/softening/{evalset}/models/{model}.csv",
+        forces="<results>/softening/{evalset}/models/{model}.parquet",
+    log:
+        "<results>/logs/softening/{evalset}/models/{model}.log",
+    benchmark:
+        "<results>/benchmarks/softening/{evalset}/models/{model}.tsv"
+    conda:
+        "../envs/training.yaml"
+    threads: STUDY.training.threads
+    resources:
+        mem_mb=STUDY.training.memory_mb,
+        runtime=120,
+        gpu=1 if DEVICE == "cuda" else 0,
+    params:
+        model="{model}",
+        fidelity=None,
+        bootstrap=STUDY.softening.bootstrap,
+        device=DEVICE,
+        threads=STUDY.training.threads,
+        code=code_digest("uprung.softening", "uprung.predict", "uprung.potential.saved"),
+    message:
+        "Forces of {wildcards.model} on {wildcards.evalset}"
+    script:
+        "../scripts/soften.py"
+
+
+use rule soften_model as soften_run with:
+    input:
+        frames="<results>/softening/{evalset}/frames/manifest.json",
+        graphs="<results>/softening/{evalset}/graphs/manifest.json",
+        run=[f"<results>/runs/{RUN}/model.pth.tar"],
+    output:
+        table=f"<results>/softening/{{evalset}}/runs/{RUN}.csv",
+        forces=f"<results>/softening/{{evalset}}/runs/{RUN}.parquet",
+    log:
+        f"<results>/logs/softening/{{evalset}}/runs/{RUN}.log",
+    benchmark:
+        f"<results>/benchmarks/softening/{{evalset}}/runs/{RUN}.tsv"
+    params:
+        model=None,
+        fidelity=lambda w: STUDY.high if is_joint(w.arm) else None,
+        bootstrap=STUDY.softening.bootstrap,
+        device=DEVICE,
+        threads=STUDY.training.threads,
+        code=code_digest("uprung.softening", "uprung.predict", "uprung.potential.saved"),
+    message:
+        "Forces of {wildcards.arm} at n = {wildcards.size}, seed {wildcards.seed}, on {wildcards.evalset}"
+
+
+rule plot_softening:
+    input:
+        models=expand(
+            "<results>/softening/{evalset}/models/{model}.csv",
+            model=STUDY.softening.models,
+            allow_missing=True,
+        ),
+        runs=[f"{run}.csv" for run in SOFTENED],
+        clouds=[
+            *expand(
+                "<results>/softening/{evalset}/models/{model}.parquet",
+                model=STUDY.softening.models,
+                allow_missing=True,
+            ),
+            *[f"{run}.parquet" for run in SOFTENED],
+        ],
+        sizes="<results>/split/sizes.csv",
+    output:
+        table="<results>/softening/{evalset}/softening.csv",
+        materials=report(
+            "<results>/figures/softening-{evalset}.svg",
+            category="Softening",
+            labels={"figure": "slopes by material, {evalset}"},
+        ),
+        sizes=report(
+            "<results>/figures/softening-{evalset}-sizes.svg",
+            category="Softening",
+            labels={"figure": "slopes against n, {evalset}"},
+        ),
+        parity=report(
+            "<results>/figures/softening-{evalset}-parity.svg",
+            category="Softening",
+            labels={"figure": "predicted against labelled forces, {evalset}"},
+        ),
+        png=expand(
+            "<results>/figures/softening-{evalset}{figure}.png",
+            figure=["", "-sizes", "-parity"],
+            allow_missing=True,
+        ),
+    log:
+        "<results>/logs/softening/{evalset}/figures.log",
+    benchmark:
+        "<results>/benchmarks/softening/{evalset}/figures.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        arm_labels=ARM_LABELS,
+        budget=next(iter(STUDY.budgets)),
+        code=code_digest("uprung.figures.softening"),
+    message:
+        "Drawing the softening on {wildcards.evalset}"
+    script:
+        "../scripts/plot_softening.py"
+
+
+rule softening:
+    """Softening of the checkpoints and of every trained network on every evaluation set."""
+    input:
+        expand("<results>/softening/{evalset}/softening.csv", evalset=STUDY.evalsets),

@@ -1,0 +1,28 @@
+"""Build the graphs of an evaluation set; frames without a graph are listed."""
+
+from pathlib import Path
+
+import numpy as np
+
+from uprung.dataset import write_dataset
+from uprung.files import write_json
+from uprung.frames.table import read_frames
+from uprung.logs import logged, progress
+from uprung.splits import exclusions
+
+with logged(snakemake.log[0]):
+    frames = read_frames(snakemake.input[0])
+    energy = frames.label("energy")
+    reasons = exclusions(frames, energy)
+    rows = np.flatnonzero(reasons == "")
+    with progress(len(rows), "graphs", "structure") as bar:
+        write_dataset(
+            frames.take(rows),
+            energy[rows],
+            Path(snakemake.output.graphs).parent,
+            processes=snakemake.threads,
+            progress=bar.update,
+        )
+    names = frames.strings("frame_id")
+    left_out = [{"frame_id": names[k], "reason": reasons[k]} for k in np.flatnonzero(reasons != "")]
+    write_json(snakemake.output.left_out, {"frames": len(frames), "left_out": left_out})

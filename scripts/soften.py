@@ -1,0 +1,37 @@
+"""Hold the forces of one model against those of an evaluation set."""
+
+import numpy as np
+import pandas as pd
+import torch
+
+from uprung.dataset import open_dataset
+from uprung.frames.table import read_frames
+from uprung.logs import logged
+from uprung.potential.checkpoint import load_chgnet
+from uprung.potential.saved import load_potential
+from uprung.predict import predict
+from uprung.softening import cloud, forces_of, softening_table
+
+with logged(snakemake.log[0]):
+    params = snakemake.params
+    torch.set_num_threads(params.threads)
+    dataset = open_dataset(snakemake.input.graphs)
+    if snakemake.input.run:
+        potential = load_potential(snakemake.input.run[0], params.fidelity)
+    else:
+        potential = [load_chgnet(params.model.removeprefix("chgnet-"))]
+    rows = np.arange(len(dataset.energy))
+    predicted = predict(potential, dataset, rows, targets=["force"], device=params.device)["force"]
+    table = read_frames(snakemake.input.frames)
+    about = pd.DataFrame({name: table.strings(name) for name in ("frame_id", "material_id", "run_type")})
+    about = about.set_index("frame_id").loc[dataset.graphs.keys]
+    forces, _ = forces_of(
+        dataset.labels(rows).forces,
+        predicted,
+        np.diff(dataset.offsets),
+        about["material_id"].to_numpy(dtype=object),
+        about["run_type"].to_numpy(dtype=object),
+    )
+    found = softening_table(forces, resamples=params.bootstrap, seed=0)
+    found.to_csv(snakemake.output.table, index=False)
+    cloud(forces, np.array(dataset.graphs.keys, dtype=object)).to_parquet(snakemake.output.forces, index=False)

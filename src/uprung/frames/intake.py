@@ -1,0 +1,209 @@
+"""From records of sources to a table: which of them become rows, why the others do not, and the manifest."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeGuard
+
+import numpy as np
+from ase.data import chemical_symbols
+
+from uprung.files import write_json
+from uprung.frames.parts import write_parts
+from uprung.frames.schema import Frame, FramesError, Rejected, problem
+
+#: Target that a network learns -> column of its label.
+LABEL_COLUMNS = {"energy": "energy", "force": "forces", "stress": "stress_gpa", "magmom": "magmom"}
+#: Columns whose frames the manifest counts.
+LABELS = ("energy", "energy_free", "forces", "stress_gpa", "magmom")
+#: A source whose first so many records are all unusable is stopped: it is another layout, not a set with faults.
+HOPELESS = 1_000
+
+Records = Iterable[Frame | Rejected]
+
+
+@dataclass
+class Tally:
+    """What happened to the records of a source on their way into the table."""
+
+    read: int = 0
+    left_out: Counter[str] = field(default_factory=Counter)
+    rejected: list[dict[str, str]] = field(default_factory=list)
+    written: int = 0
+    labels: Counter[str] = field(default_factory=Counter)
+    elements: Counter[int] = field(default_factory=Counter)
+
+    def reject(self, frame_id: str, reason: str) -> None:
+        """List a record that is not used."""
+        self.rejected.append({"frame_id": frame_id, "reason": reason})
+
+    def commonest(self, first: int = 0) -> str:
+        """Return the most frequent reason of the rejections from number `first` on, as the end of a sentence."""
+        reasons = Counter(entry["reason"] for entry in self.rejected[first:])
+        return f", most often: {reasons.most_common(1)[0][0]}" if reasons else ""
+
+
+class _Ids:
+    """Names seen so far, as hashes of 8 bytes: recent ones in a set, the others in one sorted array.
+
+    Two of n names share a hash by chance with a probability of n²/2⁶⁵ (4·10⁻⁸ for a million).
+    """
+
+    def __init__(self) -> None:
+        self.recent, self.sorted = set[int](), np.zeros(0, dtype=np.uint64)
+
+    @staticmethod
+    def key(name: str) -> int:
+        return int.from_bytes(hashlib.blake2b(name.encode(errors="surrogatepass"), digest_size=8).digest())
+
+    def __contains__(self, key: int) -> bool:
+        if key in self.recent:
+            return True
+        at = int(self.sorted.searchsorted(np.uint64(key)))
+        return at < len(self.sorted) and int(self.sorted[at]) == key
+
+    def add(self, key: int) -> bool:
+        """Return whether the name is new."""
+        if key in self:
+            return False
+        self.recent.add(key)
+        if len(self.recent) > max(65_536, len(self.sorted) // 8):
+            recent = np.fromiter(self.recent, dtype=np.uint64, count=len(self.recent))
+            self.sorted = np.sort(np.concatenate([self.sorted, recent]))
+            self.recent.clear()
+        return True
+
+
+class _Intake:
+    """Lets usable records through: one functional, one label scale, no name twice; counts all of them."""
+
+    def __init__(self, functional: str, n_sources: int) -> None:
+        self.functional = functional
+        self.tally, self.scales = Tally(), set[str]()
+        self.seen = [_Ids() for _ in range(n_sources)]
+
+    def frames(self, sources: Sequence[tuple[Records, frozenset[int]]]) -> Iterator[Frame]:
+        """Yield the usable frames of all sources; stop early at a source that is rejected throughout."""
+        for own, (stream, unwanted) in enumerate(sources):
+            before = len(self.tally.rejected)
+            for n, record in enumerate(stream):
+                if n == HOPELESS == len(self.tally.rejected) - before:
+                    raise FramesError(
+                        f"source {own + 1}: its first {HOPELESS} records are all rejected{self.tally.commonest(before)}"
+                    )
+                if self._usable(record, unwanted) and self._new(record, own):
+                    self._count(record)
+                    yield record
+
+    def _usable(self, record: Frame | Rejected, unwanted: frozenset[int]) -> TypeGuard[Frame]:
+        """Return whether a record is a frame of this table; one of another functional or scale raises FramesError."""
+        self.tally.read += 1
+        if isinstance(record, Rejected):
+            self.tally.reject(record.frame_id, record.reason)
+            return False
+        excluded = unwanted.intersection(record.Z.tolist())
+        if excluded:
+            self.tally.left_out[f"element {chemical_symbols[min(excluded)]}"] += 1
+            return False
+        if record.functional != self.functional:
+            raise FramesError(
+                f"{record.source}: frame {record.frame_id} has functional {record.functional!r}, but this fidelity is "
+                f"{self.functional!r}; one fidelity holds one functional"
+            )
+        reason = problem(record)
+        if reason is not None:
+            self.tally.reject(record.frame_id, reason)
+            return False
+        self.scales.add(record.label_scale)
+        if len(self.scales) > 1:
+            raise FramesError(
+                f"{record.source}: frame {record.frame_id} has label scale {record.label_scale!r} beside "
+                f"{sorted(self.scales - {record.label_scale})[0]!r}; energies of two scales never share one fidelity"
+            )
+        return True
+
+    def _new(self, frame: Frame, own: int) -> bool:
+        """Return whether no frame of this source has this name; one of another source raises FramesError."""
+        key = _Ids.key(frame.frame_id)
+        if any(key in ids for ids in self.seen[:own]):
+            raise FramesError(
+                f"{frame.source}: frame_id {frame.frame_id!r} occurs twice: an earlier source of this fidelity has "
+                "it, too; list every source once, or give the frames names of their own"
+            )
+        if not self.seen[own].add(key):
+            self.tally.reject(frame.frame_id, "frame_id occurs twice; the first frame of this name is kept")
+            return False
+        return True
+
+    def _count(self, frame: Frame) -> None:
+        self.tally.written += 1
+        self.tally.labels.update(name for name in LABELS if getattr(frame, name) is not None)
+        self.tally.elements.update(set(frame.Z.tolist()))
+
+
+def write_frames(
+    sources: Sequence[tuple[Records, frozenset[int]]],
+    folder: Path,
+    *,
+    functional: str,
+    needed: Sequence[str] = (),
+    about: Callable[[], dict[str, Any]] | dict[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Stream frames into Parquet parts below `folder` and write its manifest last.
+
+    Args:
+        sources: streams of records, each with the elements whose structures are left out (counted by element);
+            memory holds one row group at a time and 16 bytes per frame_id.
+        folder: destination; earlier parts in it are replaced.
+        functional: the one functional of this fidelity.
+        needed: targets that are trained (`energy`, `force`, `stress`, `magmom`).
+        about: further facts for the manifest, e.g. source files and their hashes; a function is called when the
+            sources have been read.
+
+    Returns:
+        The manifest. A frame_id that a source gives twice is rejected the second time.
+
+    Raises:
+        FramesError: mixed functionals or label scales, a frame_id in two sources, a source of which nothing is
+            usable, no usable frame at all, or no label of a needed target.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for stale in [*folder.glob("part-*.parquet"), folder / "manifest.json"]:
+        stale.unlink(missing_ok=True)
+    intake = _Intake(functional, len(sources))
+    parts, tally = list(write_parts(intake.frames(sources), folder)), intake.tally
+    _refuse_without_labels(tally, folder.name, functional, needed)
+    manifest = {
+        "functional": functional,
+        "label_scale": intake.scales.pop(),
+        "read": tally.read,
+        "left_out": dict(sorted(tally.left_out.items())),
+        "rejected": tally.rejected,
+        "written": tally.written,
+        "labels": {key: tally.labels[key] for key in LABELS},
+        "elements": {str(z): tally.elements[z] for z in sorted(tally.elements)},
+        "parts": parts,
+        **((about() if callable(about) else about) or {}),
+    }
+    write_json(folder / "manifest.json", manifest)
+    return manifest
+
+
+def _refuse_without_labels(tally: Tally, name: str, functional: str, needed: Sequence[str]) -> None:
+    """Raise FramesError where there is no frame, or no label of a target that is trained."""
+    if not tally.written:
+        raise FramesError(
+            f"no usable frame of functional {functional!r} in {name}: {tally.read} read, "
+            f"{sum(tally.left_out.values())} left out, {len(tally.rejected)} rejected{tally.commonest()}"
+        )
+    for target in needed:
+        if not tally.labels[LABEL_COLUMNS[target]]:
+            there = [target for target, column in LABEL_COLUMNS.items() if tally.labels[column]]
+            raise FramesError(
+                f"fidelity {name!r} has no {target} labels, but transfer.targets asks for {target}; "
+                f"take it out of transfer.targets (labels here: {', '.join(there)})"
+            )

@@ -1,0 +1,108 @@
+"""A frames table in memory, and reading one."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from uprung.frames.flat import composition_fractions
+from uprung.frames.schema import SCHEMA, Floats, FramesError
+
+
+@dataclass(frozen=True)
+class Frames:
+    """A frames table in memory."""
+
+    table: pa.Table
+    manifest: dict[str, Any]
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return int(self.table.num_rows)
+
+    def strings(self, column: str) -> list[str]:
+        """Return a text column."""
+        return list(self.table[column].to_pylist())
+
+    @property
+    def nsites(self) -> NDArray[np.int64]:
+        """Atoms per frame, (n,)."""
+        return np.asarray(self.table["nsites"], dtype=np.int64)
+
+    @property
+    def offsets(self) -> NDArray[np.int64]:
+        """Where each frame's atoms start in the flat per-atom arrays, (n + 1,)."""
+        return np.concatenate([[0], np.cumsum(self.nsites)])
+
+    def flat(self, column: str, per_atom: int = 0) -> Floats:
+        """Return a list column as one flat float64 array; frames without the label hold NaN.
+
+        Args:
+            column: name of a list column.
+            per_atom: values per atom (forces 3, magmom 1), or 0 for the nine values of a matrix.
+        """
+        lists = self.table[column].combine_chunks()
+        lengths = self.nsites * per_atom if per_atom else np.full(len(self), 9)
+        values = np.asarray(lists.flatten(), dtype=np.float64)
+        missing = np.asarray(lists.is_null())
+        if not missing.any():
+            return values
+        full = np.full(int(lengths.sum()), np.nan)
+        full[np.repeat(~missing, lengths)] = values
+        return full
+
+    def numbers(self) -> NDArray[np.int64]:
+        """Atomic numbers of all atoms, flat."""
+        return np.asarray(self.table["Z"].combine_chunks().flatten(), dtype=np.int64)
+
+    def composition(self) -> Floats:
+        """Return composition fractions, (n, 94), column Z − 1."""
+        return composition_fractions(self.numbers(), self.offsets)
+
+    def label(self, kind: str) -> Floats:
+        """Return the energy label in eV per cell, (n,), NaN where a frame has none.
+
+        Args:
+            kind: `energy`, `energy_free` or `energy+correction`.
+        """
+        column = np.asarray(self.table[kind.split("+")[0]].to_numpy(), dtype=np.float64)
+        if kind == "energy+correction":
+            return column + np.asarray(self.table["correction"].to_numpy(), dtype=np.float64)
+        return column
+
+    def take(self, rows: NDArray[np.int64]) -> Frames:
+        """Return some of the frames, in the order given."""
+        return Frames(self.table.take(pa.array(rows)), self.manifest)
+
+
+def read_frames(manifest: str | Path, *, columns: list[str] | None = None) -> Frames:
+    """Read the table that a manifest describes.
+
+    Raises:
+        FramesError: a part is missing, is no complete Parquet file, or has another number of rows than the manifest
+            says.
+    """
+    manifest = Path(manifest)
+    facts = json.loads(manifest.read_text())
+    parts = []
+    for part in facts["parts"]:
+        path = manifest.parent / part["file"]
+        if not path.exists():
+            raise FramesError(f"{manifest}: part {part['file']} is missing; rerun the frames of this fidelity")
+        try:
+            table = pq.read_table(path, columns=columns, schema=SCHEMA if columns is None else None)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise FramesError(
+                f"{path}: not a complete Parquet file ({error}); rerun the frames of this fidelity"
+            ) from None
+        if table.num_rows != part["rows"]:
+            raise FramesError(f"{path}: {table.num_rows} rows, the manifest says {part['rows']}")
+        parts.append(table)
+    return Frames(pa.concat_tables(parts), facts)

@@ -1,0 +1,156 @@
+"""How soft the forces are: table and sentences of one evaluation set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from uprung.report.format import NONE, amount, error, fixed, plural
+from uprung.report.tables import Cell, Table
+from uprung.softening import POOLED, fraction_softened
+
+RESAMPLES = 1000
+#: Checkpoint -> functional of the labels it was trained on.
+CHECKPOINTS = {"chgnet-0.3.0": "PBE", "chgnet-r2scan": "r²SCAN"}
+
+
+def softening_table(table: pd.DataFrame, labels: Mapping[str, str], *, budget: str, title: str) -> Table:
+    """Return the softening of every checkpoint, and of every arm at its largest size as a mean over seeds.
+
+    Args:
+        table: of `uprung.softening.softening_table` with the columns model, budget, arm, seed, n_frames_trained.
+        labels: arm -> name as printed.
+        budget: whose runs are shown.
+        title: of the evaluation set.
+    """
+    rows: list[list[str | Cell]] = []
+    for name, models in _models(table, labels, budget).items():
+        medians, shares, pooled = [], [], []
+        for _, part in models.groupby("seed", sort=False):
+            own = part[part["material"] != POOLED]
+            medians.append(float(own["slope"].median()))
+            shares.append(fraction_softened(part, resamples=RESAMPLES, seed=0))
+            pooled.append(part.iloc[-1])
+        found = pd.DataFrame(pooled).mean(numeric_only=True)
+        share = pd.DataFrame(shares).mean()
+        few = f"{fixed(100 * share['low'], 0)}–{fixed(100 * share['high'], 0)} %" if share["materials"] > 2 else ""
+        interval = f"{fixed(found['slope_low'], 3)}–{fixed(found['slope_high'], 3)}"
+        rows.append(
+            [
+                name,
+                fixed(sum(medians) / len(medians), 3),
+                Cell(f"{fixed(100 * share['share'], 0)} %", few),
+                Cell(fixed(found["slope"], 3), interval if NONE not in interval else ""),
+                fixed(found["r2"], 3),
+                fixed(found["multiplier"], 3),
+                error(found["mae"], "force", units=False),
+                error(found["cmae"], "force", units=False),
+                _readings(pooled),
+            ]
+        )
+    size = table["n_frames_trained"].max()
+    runs = f"; arms at n = {size:,.0f}, mean over {plural(_seeds(table), 'seed')}" if size == size else ""
+    return Table(
+        f"Forces on {title}{runs}. Slopes of predicted on labelled components through the origin: their median over "
+        "materials, the share of materials below 1, and that of all components together with its 95 % bootstrap "
+        "interval over materials (over frames where there is one material); c* is the multiplier of the predicted "
+        "forces that minimises the squared error; cMAE is the error after division by the slope (meV/Å).",
+        ["model", "median slope", "below 1", "all forces", "R²", "c*", "MAE", "cMAE", "all forces together"],
+        rows,
+        last_text=True,
+    )
+
+
+def findings(table: pd.DataFrame) -> list[str]:
+    """Return what the checkpoints' slopes say, by material."""
+    whole = table[(table["subset"] == "all") & (table["material"] != POOLED) & (table["model"] != "run")]
+    said = []
+    for name, own in whole.groupby("model", sort=False):
+        soft = int((own["reading"] == "too soft").sum())
+        shrunk = int(own["reading"].str.startswith("slope below 1").sum())
+        few = int((own["reading"] == "too few frames for an interval").sum())
+        words = (
+            f"{name}: over {plural(len(own), 'material')} the median slope is "
+            f"{amount(float(own['slope'].median()))}, the range {amount(float(own['slope'].min()))} to "
+            f"{amount(float(own['slope'].max()))}; in {soft} the forces are too soft beyond doubt (slope below 1 "
+            "and c* above 1 by their intervals)"
+        )
+        if shrunk:
+            words += f", in {shrunk} the slope is below 1 but may be the shrinkage of a calibrated predictor"
+        if few:
+            words += f", {few} have too few frames for an interval"
+        worse = own[own["cmae"] > own["mae"]]
+        words += "."
+        if len(worse):
+            shown = worse.sort_values("cmae", ascending=False).iloc[0]
+            words += (
+                f" Division by the slope makes {plural(len(worse), 'material')} worse (most in {shown['material']}: "
+                f"MAE {error(shown['mae'], 'force', units=False)}, cMAE {error(shown['cmae'], 'force')}): cMAE is a "
+                "promise, not a bound."
+            )
+        said.append(words)
+    return said
+
+
+def comparison(tables: Mapping[str, pd.DataFrame], functionals: Mapping[str, str]) -> list[str]:
+    """Return how the shipped checkpoints compare on every evaluation set, with candidate causes as hypotheses.
+
+    Args:
+        tables: evaluation set -> table, see `softening_table`.
+        functionals: evaluation set -> functional of its labels as printed.
+    """
+    slopes = {name: _checkpoint_slopes(table) for name, table in tables.items()}
+    slopes = {name: table for name, table in slopes.items() if set(CHECKPOINTS) <= set(table)}
+    said, softer = [], False
+    for name, table in slopes.items():
+        words = f"On {name} ({functionals[name]} labels) the r²SCAN checkpoint is softer than 0.3.0 in"
+        lower, text = _softer(table["chgnet-0.3.0"], table["chgnet-r2scan"])
+        softer |= lower
+        said.append(f"{words} {text}.")
+    pairs = [(a, b) for a in slopes for b in slopes if (functionals[a], functionals[b]) == tuple(CHECKPOINTS.values())]
+    for a, b in pairs:
+        if set(slopes[a].index) == set(slopes[b].index):
+            _, text = _softer(slopes[a]["chgnet-0.3.0"], slopes[b]["chgnet-r2scan"])
+            said.append(
+                f"Each judged by labels of its own functional (0.3.0 on {a}, the r²SCAN checkpoint on {b}), the latter "
+                f"is softer in {text}."
+            )
+    if softer:
+        said.append(
+            "Why the published transfer made the forces softer is not known. Hypotheses that this table does not "
+            "decide between: fewer frames, nearer to equilibrium, in the r²SCAN set; forgetting of the distorted "
+            "frames that the pretraining saw; energies that weigh more than forces in the loss of the transfer."
+        )
+    return said
+
+
+def _checkpoint_slopes(table: pd.DataFrame) -> pd.DataFrame:
+    whole = table[(table["subset"] == "all") & (table["material"] != POOLED) & (table["model"] != "run")]
+    return whole.pivot_table(index="material", columns="model", values="slope", sort=False).dropna()
+
+
+def _softer(first: pd.Series, second: pd.Series) -> tuple[bool, str]:
+    """Return whether the second is softer in most materials, and in how many in words."""
+    lower = int((second < first.reindex(second.index)).sum())
+    medians = f"{fixed(float(second.median()), 3)} against {fixed(float(first.median()), 3)}"
+    return lower > len(second) / 2, f"{lower} of {plural(len(second), 'material')} (median slope {medians})"
+
+
+def _models(table: pd.DataFrame, labels: Mapping[str, str], budget: str) -> dict[str, pd.DataFrame]:
+    whole = table[table["subset"] == "all"]
+    found = {str(name): part for name, part in whole[whole["model"] != "run"].groupby("model", sort=False)}
+    runs = whole[(whole["model"] == "run") & (whole["budget"] == budget)]
+    largest = runs[runs["n_frames_trained"] == runs["n_frames_trained"].max()]
+    return found | {
+        label: largest[largest["arm"] == arm] for arm, label in labels.items() if arm in set(largest["arm"])
+    }
+
+
+def _seeds(table: pd.DataFrame) -> int:
+    return int(table.loc[table["model"] == "run", "seed"].nunique())
+
+
+def _readings(pooled: list[pd.Series]) -> str:
+    words = [str(row["reading"]) for row in pooled]
+    return words[0] if len(set(words)) == 1 else "; ".join(f"{w} ({words.count(w)})" for w in dict.fromkeys(words))

@@ -1,0 +1,273 @@
+"""Softening: whether a potential predicts forces that are too small, and whether that is more than calibrated noise.
+
+Definitions follow Deng et al., npj Comput. Mater. 11, 9 (2025): components of predicted forces y against labelled
+forces x, per material. The paper says "linear fitted slope"; the released benchmark of its first author fits through
+the origin, which is the default here. Two remarks decide what a slope below 1 means.
+
+* A predictor that minimises the squared error shrinks what it cannot know. Its slope equals its R² (uncentred) and is
+  below 1 without any systematic softness. The multiplier that minimises the squared error, c* = Σxy/Σy² = R²/slope,
+  tells the two apart: only c* > 1 means that larger forces would be better.
+* Forces near zero carry no slope. Statistics by size of the force are given beside those of all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+#: eV/Å, lower ends of the ranges of |F|.
+FORCE_RANGES = (0.0, 0.1, 0.3, 1.0, 3.0)
+CONFIDENCE = 0.95
+STATISTICS = ("slope", "slope_intercept", "intercept", "inverse_slope", "r2", "multiplier", "mae", "cmae")
+POOLED = "all materials"
+
+
+@dataclass(frozen=True)
+class Forces:
+    """Labelled and predicted forces of A atoms in frames of some materials.
+
+    `label` and `predicted` (A, 3) in eV/Å; `frame` (A,) number of the frame; `material` and `group` (A,) names, the
+    group being a kind of frames (molecular dynamics, surface, ...).
+    """
+
+    label: Floats
+    predicted: Floats
+    frame: NDArray[np.int64]
+    material: NDArray[np.object_]
+    group: NDArray[np.object_]
+
+    def __post_init__(self) -> None:
+        """Raise ValueError on arrays that contradict each other or forces that are not finite."""
+        n = len(self.label)
+        shapes = {name: np.shape(getattr(self, name)) for name in ("label", "predicted", "frame", "material", "group")}
+        expected = {"label": (n, 3), "predicted": (n, 3), "frame": (n,), "material": (n,), "group": (n,)}
+        if shapes != expected:
+            raise ValueError(f"forces need {expected}, got {shapes}")
+        for name in ("label", "predicted"):
+            if not np.isfinite(getattr(self, name)).all():
+                raise ValueError(f"{name} forces that are not finite: leave those frames out and list them")
+
+    def take(self, atoms: NDArray[np.bool_]) -> Forces:
+        """Return some of the atoms."""
+        return Forces(
+            self.label[atoms], self.predicted[atoms], self.frame[atoms], self.material[atoms], self.group[atoms]
+        )
+
+
+def cloud(forces: Forces, frame_ids: NDArray[np.object_]) -> pd.DataFrame:
+    """Return the forces as a table: frame_id, material, group, label_x … label_z, predicted_x … predicted_z (eV/Å).
+
+    Args:
+        forces: of some frames.
+        frame_ids: names of all frames, at the numbers in `forces.frame`.
+    """
+    names = {"frame_id": frame_ids[forces.frame], "material": forces.material, "group": forces.group}
+    sides = (("label", forces.label), ("predicted", forces.predicted))
+    values = {f"{side}_{axis}": value[:, k] for side, value in sides for k, axis in enumerate("xyz")}
+    return pd.DataFrame(names | {name: value.astype(np.float32) for name, value in values.items()})
+
+
+def statistics(label: Floats, predicted: Floats) -> dict[str, float]:
+    """Return the statistics of a cloud of force components.
+
+    Args:
+        label: (n,) x, eV/Å.
+        predicted: (n,) y, eV/Å.
+
+    Returns:
+        slope: Σxy/Σx², through the origin. slope_intercept, intercept: of y = a·x + b. inverse_slope: Σxy/Σy², of x on
+        y. r2: uncentred, slope · inverse_slope. multiplier: c*, which minimises Σ(c·y − x)². mae: mean |y − x|.
+        cmae: mean |y/slope − x|, the error after the cloud is turned back to slope 1. NaN where undefined.
+    """
+    sums = _sums(label, predicted).sum(axis=0)
+    found = {name: float(value) for name, value in _from_sums(sums).items()}
+    found["mae"] = float(np.abs(predicted - label).mean()) if len(label) else float("nan")
+    found["cmae"] = _cmae(label, predicted, found["slope"])
+    return {name: found[name] for name in STATISTICS}
+
+
+def _sums(x: Floats, y: Floats) -> Floats:
+    return np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=1)
+
+
+def _from_sums(sums: Floats) -> dict[str, Floats]:
+    """Return what follows from (..., 6) sums of 1, x, y, x², xy, y²."""
+    n, x, y, xx, xy, yy = np.moveaxis(np.asarray(sums, dtype=np.float64), -1, 0)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        slope, inverse = xy / xx, xy / yy
+        spread = xx - x * x / n
+        centred = (xy - x * y / n) / np.where(spread > 1e-12 * xx, spread, np.nan)
+        found = {
+            "slope": slope,
+            "slope_intercept": centred,
+            "intercept": (y - centred * x) / n,
+            "inverse_slope": inverse,
+            "r2": slope * inverse,
+            "multiplier": inverse,
+        }
+    return {name: np.where(np.isfinite(value), value, np.nan) for name, value in found.items()}
+
+
+def _cmae(x: Floats, y: Floats, slope: float) -> float:
+    return float(np.abs(y / slope - x).mean()) if len(x) and np.isfinite(slope) and slope != 0 else float("nan")
+
+
+def softening_table(forces: Forces, *, resamples: int, seed: int) -> pd.DataFrame:
+    """Return the statistics per material and pooled, for all forces, by size of the force and by group of frames.
+
+    Args:
+        forces: labelled and predicted.
+        resamples: of the bootstrap; over frames within a material, over materials and their frames where pooled.
+        seed: of the bootstrap.
+
+    Returns:
+        One row per material (and `POOLED` where there are several) and subset: material, subset (`all`, `force`,
+        `group`), key, n_materials, n_frames, n_components, `STATISTICS` with 95 % percentile intervals `<s>_low`,
+        `<s>_high` (NaN with fewer than three units to draw from), softened (slope < 1) and reading: what the slope
+        says.
+    """
+    materials = list(dict.fromkeys(forces.material))
+    rows = []
+    for material in [*materials, *([POOLED] if len(materials) > 1 else [])]:
+        own = forces if material == POOLED else forces.take(forces.material == material)
+        for subset, key, part in _subsets(own):
+            if len(part.label):
+                rows.append({"material": material, "subset": subset, "key": key, **_row(part, resamples, seed)})
+    return pd.DataFrame(rows)
+
+
+def _subsets(forces: Forces) -> Iterator[tuple[str, str, Forces]]:
+    yield "all", "", forces
+    size = np.linalg.norm(forces.label, axis=1)
+    edges = [*FORCE_RANGES, np.inf]
+    for low, high in pairwise(edges):
+        yield "force", f"{low:g}", forces.take((size >= low) & (size < high))
+    groups = list(dict.fromkeys(forces.group))
+    for group in groups if len(groups) > 1 else []:
+        yield "group", str(group), forces.take(forces.group == group)
+
+
+def _row(forces: Forces, resamples: int, seed: int) -> dict[str, object]:
+    x, y = forces.label.ravel(), forces.predicted.ravel()
+    found = statistics(x, y)
+    materials = len(set(forces.material))
+    frames = len(set(zip(forces.material, forces.frame, strict=True)))
+    row: dict[str, object] = {"n_materials": materials, "n_frames": frames, "n_components": len(x)}
+    intervals = bootstrap(forces, resamples=resamples, seed=seed)
+    for name in STATISTICS:
+        low, high = intervals[name]
+        row |= {name: found[name], f"{name}_low": low, f"{name}_high": high}
+    return row | {"softened": bool(found["slope"] < 1), "reading": reading(found, intervals)}
+
+
+def bootstrap(forces: Forces, *, resamples: int, seed: int) -> dict[str, tuple[float, float]]:
+    """Return 95 % percentile intervals of all statistics.
+
+    Frames are drawn with replacement; with several materials, materials first and then frames of each drawn one, so
+    that the interval is that of another set of materials. NaN with fewer than three units to draw from.
+    """
+    names, unit = np.unique(
+        np.array([f"{m}\0{f}" for m, f in zip(forces.material, forces.frame, strict=True)]), return_inverse=True
+    )
+    owner = np.array([name.split("\0")[0] for name in names])
+    materials = np.unique(owner)
+    nothing = dict.fromkeys(STATISTICS, (float("nan"), float("nan")))
+    if (len(materials) if len(materials) > 1 else len(names)) < 3:
+        return nothing
+    component = np.repeat(unit, 3)
+    x, y = forces.label.ravel(), forces.predicted.ravel()
+    sums = np.zeros((len(names), 7))
+    np.add.at(sums, component, np.hstack([_sums(x, y), np.abs(y - x)[:, None]]))
+    rng = np.random.default_rng(seed)
+    weights = np.zeros((resamples, len(names)))
+    members = [np.flatnonzero(owner == material) for material in materials]
+    for k in range(resamples):
+        drawn = rng.integers(len(materials), size=len(materials)) if len(materials) > 1 else [0]
+        for material in drawn:
+            inside = members[material]
+            weights[k] += np.bincount(rng.choice(inside, len(inside)), minlength=len(names))
+    totals = weights @ sums
+    values: dict[str, Floats] = _from_sums(totals[:, :6])
+    values["mae"] = totals[:, 6] / totals[:, 0]
+    values["cmae"] = np.array(
+        [
+            np.bincount(component, np.abs(y / slope - x), len(names)) @ weight / total
+            for slope, weight, total in zip(values["slope"], weights, totals[:, 0], strict=True)
+        ]
+    )
+    tail = 50 * (1 - CONFIDENCE)
+    ends = {
+        name: np.nanpercentile(value, [tail, 100 - tail]) if np.isfinite(value).any() else (np.nan, np.nan)
+        for name, value in values.items()
+    }
+    return {name: (float(low), float(high)) for name, (low, high) in ends.items()}
+
+
+def reading(found: Mapping[str, float], intervals: Mapping[str, tuple[float, float]]) -> str:
+    """Return what the statistics say about softness, in words that stay within their intervals."""
+    slope_low, slope_high = intervals["slope"]
+    low, high = intervals["multiplier"]
+    if not np.isfinite([slope_low, slope_high, low, high]).all():
+        return "too few frames for an interval"
+    if slope_low <= 1 <= slope_high:
+        return "slope does not differ from 1"
+    if found["slope"] > 1:
+        return "too stiff"
+    if low > 1:
+        return "too soft"
+    if high < 1:
+        return "slope below 1 from scatter: smaller forces would fit better"
+    return "slope below 1 may be the shrinkage of a calibrated predictor"
+
+
+def fraction_softened(table: pd.DataFrame, *, resamples: int, seed: int) -> dict[str, float]:
+    """Return which share of the materials has a slope below 1, with a 95 % bootstrap interval over materials.
+
+    Args:
+        table: of `softening_table`.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+    """
+    own = table[(table["material"] != POOLED) & (table["subset"] == "all")]
+    soft = own["softened"].to_numpy(dtype=np.float64)
+    if not len(soft):
+        return {"share": float("nan"), "low": float("nan"), "high": float("nan"), "materials": 0}
+    draws = np.random.default_rng(seed).integers(len(soft), size=(resamples, len(soft)))
+    tail = 50 * (1 - CONFIDENCE)
+    low, high = np.percentile(soft[draws].mean(axis=1), [tail, 100 - tail])
+    return {"share": float(soft.mean()), "low": float(low), "high": float(high), "materials": len(soft)}
+
+
+def forces_of(
+    label: NDArray[np.floating],
+    predicted: Floats,
+    counts: NDArray[np.int64],
+    material: NDArray[np.object_],
+    group: NDArray[np.object_],
+) -> tuple[Forces, int]:
+    """Return the forces of frames as one table, without frames that have no labels, and how many those are.
+
+    Args:
+        label: (A, 3), NaN where a frame has no forces.
+        predicted: (A, 3).
+        counts: (n,) atoms of each frame.
+        material: (n,) names.
+        group: (n,) kinds of frames.
+    """
+    frame = np.repeat(np.arange(len(counts)), counts)
+    known = np.isfinite(label).all(axis=1)
+    forces = Forces(
+        np.asarray(label, dtype=np.float64)[known],
+        predicted[known],
+        frame[known],
+        material[frame][known],
+        group[frame][known],
+    )
+    return forces, len(counts) - len(np.unique(frame[known]))

@@ -1,0 +1,53 @@
+"""PBE trajectories of Li, Si, Mo and Ge far from equilibrium (Zuo et al., J. Phys. Chem. A 124, 731 (2020)).
+
+A file is a JSON list of structures with outputs. Stresses are not read: the order of their shear components differs
+from one group of frames to another, and some contradict the energies (see data/mlearn/README.md). No moments.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from ase.data import atomic_numbers
+
+from uprung.frames.schema import Frame, FramesError
+
+LABEL_SCALE = "VASP PBE PAW (mlearn), no U, uncorrected"
+
+
+def read(path: Path, functional: str) -> Iterator[Frame]:
+    """Yield the frames of a file; `run_type` is the group (AIMD-NVT, Vacancy, Surface, Elastic).
+
+    Args:
+        path: `<element>_training.json.gz` or `<element>_test.json.gz`.
+        functional: `PBE`, the only one there is.
+
+    Raises:
+        FramesError: another functional.
+    """
+    if functional != "PBE":
+        raise FramesError(f"{path}: mlearn has PBE labels only, not {functional!r}")
+    name = path.name.split(".")[0]
+    with gzip.open(path, "rt") as stream:
+        entries = json.load(stream)
+    for k, entry in enumerate(entries):
+        structure, outputs = entry["structure"], entry["outputs"]
+        symbols = [site["species"][0]["element"] for site in structure["sites"]]
+        yield Frame(
+            frame_id=f"{name}-{k:04}",
+            material_id=entry["element"],
+            source="mlearn",
+            functional="PBE",
+            run_type=entry["group"],
+            label_scale=LABEL_SCALE,
+            Z=np.array([atomic_numbers[symbol] for symbol in symbols], dtype=np.uint8),
+            lattice=np.asarray(structure["lattice"]["matrix"], dtype=np.float64),
+            frac=np.array([site["abc"] for site in structure["sites"]], dtype=np.float64),
+            energy=float(outputs["energy"]),
+            forces=np.asarray(outputs["forces"], dtype=np.float64),
+            provenance=f"{path.name}#{k}: {entry['description']}",
+        )

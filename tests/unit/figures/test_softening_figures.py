@@ -1,0 +1,77 @@
+"""Figures of softening show the numbers of their tables."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from uprung.figures.softening import force_clouds, slopes_by_material, slopes_by_size
+from uprung.softening import POOLED
+
+LABELS = {"scratch": "from scratch", "swap": "references"}
+
+
+def table(materials: list[str]) -> pd.DataFrame:
+    rows = []
+    for k, material in enumerate([*materials, POOLED]):
+        row = {"material": material, "subset": "all", "budget": "", "arm": "", "size": "", "seed": -1}
+        for model, slope in (("chgnet-0.3.0", 0.8 + 0.01 * k), ("chgnet-r2scan", 0.6 + 0.01 * k)):
+            rows.append(row | {"model": model, "slope": slope, "slope_low": slope - 0.1, "slope_high": slope + 0.1})
+        for arm, offset in (("scratch", 0.0), ("swap", 0.2)):
+            for n in (100, 400):
+                for seed in (0, 1):
+                    slope = 0.5 + offset + n / 4000 + 0.01 * seed
+                    run = {"model": "run", "budget": "b", "arm": arm, "size": str(n), "seed": seed}
+                    run |= {"slope": slope, "slope_low": slope - 0.1, "slope_high": slope + 0.1, "n_frames_trained": n}
+                    rows.append(row | run)
+    return pd.DataFrame(rows)
+
+
+def test_few_materials_are_drawn_by_name_with_their_intervals() -> None:
+    figure = slopes_by_material(table(["Li", "Si"]), arm_labels=LABELS, budget="b")
+    axis = figure.axes[0]
+    assert [tick.get_text() for tick in axis.get_xticklabels()] == ["Li", "Si"]
+    drawn = [line.get_ydata() for line in axis.lines if len(line.get_ydata()) == 2]
+    assert any(np.allclose(y, [0.8, 0.81]) for y in drawn)
+    # the arm at its largest size, mean over seeds
+    assert any(np.allclose(y, [0.605, 0.605]) for y in drawn)
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [
+        "chgnet-0.3.0",
+        "chgnet-r2scan",
+        "from scratch",
+        "references",
+    ]
+
+
+def test_many_materials_are_drawn_as_the_share_below_each_slope() -> None:
+    figure = slopes_by_material(table([f"m{k}" for k in range(20)]), arm_labels=LABELS, budget="b")
+    first = figure.axes[0].lines[1]
+    np.testing.assert_allclose(first.get_xdata(), 0.8 + 0.01 * np.arange(20))
+    np.testing.assert_allclose(first.get_ydata(), 100 * np.arange(1, 21) / 20)
+
+
+def test_slopes_against_the_size_are_medians_over_materials_and_means_over_seeds() -> None:
+    axis = slopes_by_size(table(["Li", "Si", "Ge"]), arm_labels=LABELS, budget="b").axes[0]
+    lines = [line.get_ydata() for line in axis.lines]
+    assert any(len(y) == 2 and np.allclose(y, [0.53, 0.605]) for y in lines)
+    assert any(np.allclose(y, 0.81) for y in lines)  # median of the checkpoint
+
+
+def test_without_runs_the_figure_says_so() -> None:
+    whole = table(["Li"])
+    figure = slopes_by_size(whole[whole["model"] != "run"], arm_labels=LABELS, budget="b")
+    assert "no trained network" in figure.axes[0].texts[0].get_text()
+
+
+def test_a_cloud_shows_its_slope_and_counts_what_lies_outside() -> None:
+    rng = np.random.default_rng(0)
+    label = rng.normal(size=(1000, 3))
+    label[0] = 50
+    columns = {f"label_{a}": label[:, k] for k, a in enumerate("xyz")}
+    columns |= {f"predicted_{a}": 0.5 * label[:, k] for k, a in enumerate("xyz")}
+    axis = force_clouds({"half": pd.DataFrame(columns)}).axes[0]
+    words = axis.texts[0].get_text()
+    assert words.startswith("slope 0.500")
+    assert int(words.split("\n")[1].split()[0]) == pytest.approx(15, abs=8)
+    assert axis.get_xlim()[1] < 10

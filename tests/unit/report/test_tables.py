@@ -1,0 +1,24 @@
+from __future__ import annotations
+
+from uprung.report.tables import validation_words
+
+FOUND = {
+    "by": "pymatgen-io-validation 0.1.4",
+    "calculations": 1200,
+    "valid": 150,
+    "partly checked": 50,
+    "invalid": 1000,
+    "findings": {"invalid": {"ENCUT": 900, "LREAL": 100}, "not checked": {"k-points": 50}},
+}
+
+
+def test_a_validator_is_quoted_where_one_has_looked() -> None:
+    other = {**FOUND, "by": "another", "calculations": 1, "valid": 1, "invalid": 0, "partly checked": 0, "findings": {}}
+    readers = [{"format": "mptrj"}, {"validation": None}, {"validation": FOUND}, {"validation": other}]
+    assert validation_words({"readers": readers}) == [
+        "pymatgen-io-validation 0.1.4 calls 1,000 of 1,200 calculations invalid (ENCUT in 900, LREAL in 100) and 150 "
+        "valid, and finds nothing wrong with 50 that could be checked in part",
+        "another calls 0 of 1 calculation invalid and 1 valid, and finds nothing wrong with 0 that could be checked in "
+        "part",
+    ]
+    assert validation_words({}) == validation_words({"readers": readers[:2]}) == []

@@ -1,0 +1,137 @@
+"""What is told of a source beside its frames: how far its reading is, and which files it was."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import hashlib
+import logging
+import lzma
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from layouts import SCALE, ase_row, crystal, json_record, json_text, vasprun_text, write_aselmdb, write_sqlite, xyz_text
+
+from factories import make_frame, table_of  # isort: skip
+
+from uprung.sources import OWN, READERS, Source, digests, open_source
+from uprung.sources.files import open_bytes
+
+ROWS = [ase_row(crystal(k), f"row-{k}") for k in range(7)]
+
+
+def json_file(path: Path) -> None:
+    path.write_text(json_text("mptrj", {f"f{k}": json_record("mptrj", f"f{k}", crystal(k)) for k in range(7)}))
+
+
+def gzipped(path: Path) -> None:
+    json_file(path)
+    path.write_bytes(gzip.compress(path.read_bytes()))
+
+
+def folder_of_runs(path: Path) -> None:
+    for name in ("b", "a/deeper", "c"):
+        (path / name).mkdir(parents=True)
+        (path / name / "vasprun.xml").write_text(vasprun_text([crystal(len(name))]))
+    (path / "c" / "OUTCAR").write_text("not read")
+
+
+def folder_of_parquet(path: Path) -> None:
+    path.mkdir()
+    for k in range(3):
+        pq.write_table(table_of([make_frame(f"{k}-{n}") for n in range(k + 1)]).table, path / f"{k}.parquet")
+
+
+SOURCES: dict[str, tuple[str, Callable[[Path], object]]] = {
+    "JSON": ("mptrj", json_file),
+    "compressed JSON": ("mptrj", gzipped),
+    "extended XYZ": ("ase", lambda path: path.write_text("".join(map(xyz_text, ROWS)))),
+    "SQLite": ("ase", lambda path: write_sqlite(path, ROWS)),
+    "LMDB": ("omat", lambda path: write_aselmdb(path, ROWS, deleted=(2,))),
+    "VASP runs": ("vasprun", folder_of_runs),
+    "Parquet": ("frames", folder_of_parquet),
+}
+
+
+@pytest.fixture(params=SOURCES)
+def source(request: pytest.FixtureRequest, tmp_path: Path) -> Source:
+    name, write = SOURCES[request.param]
+    write(tmp_path / "x")
+    return open_source(name, tmp_path / "x", "PBE", SCALE if name in OWN else None)
+
+
+def test_a_reader_tells_of_every_byte_as_it_goes(source: Source) -> None:
+    told: list[int] = []
+    scale = (SCALE,) if source.format in OWN else ()
+    after = []
+    for _ in READERS[source.format](source.path, "PBE", *scale, advance=told.append):
+        after.append(sum(told))
+    size = sum(file.stat().st_size for file in source.files())
+    assert sum(told) == size
+    assert after == sorted(after)
+    if len(after) > 1 and source.format not in ("mptrj", "ase"):  # small files of text are read in one go
+        assert after[0] < size
+
+
+def test_lines_of_the_log_tell_how_far_it_is(
+    source: Source, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("uprung.sources.LINES", 0.0)
+    with caplog.at_level(logging.INFO):
+        assert len(list(source.records())) >= 3
+    assert caplog.messages[-1].startswith("reading x: ")
+    assert "(100 %)" in caplog.messages[-1]
+    assert "B/s" in caplog.messages[-1]
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress, lzma.compress])
+def test_bytes_are_counted_as_they_lie_on_disk(pack: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    content = hashlib.shake_128(b"seed").digest(3_000_000)
+    (tmp_path / "x").write_bytes(pack(content))
+    told: list[int] = []
+    with open_bytes(tmp_path / "x", told.append) as stream:
+        first = stream.read(1000)
+        assert 0 < sum(told) <= 1 << 20
+        assert first + b"".join(iter(lambda: stream.read(100_000), b"")) == content
+    assert sum(told) == (tmp_path / "x").stat().st_size
+
+
+def test_every_file_that_is_read_has_its_hash(source: Source) -> None:
+    hashes = source.facts()["files"]
+    assert hashes == {
+        (file.relative_to(source.path).as_posix() if source.path.is_dir() else "x"): hashlib.sha256(
+            file.read_bytes()
+        ).hexdigest()
+        for file in source.files()
+    }
+    assert list(hashes) == sorted(hashes)
+    if source.format == "vasprun":
+        assert list(hashes) == ["a/deeper/vasprun.xml", "b/vasprun.xml", "c/vasprun.xml"]
+
+
+def test_digest_of_a_folder_is_that_of_what_sha256sum_prints(tmp_path: Path) -> None:
+    folder_of_runs(tmp_path / "x")
+    source = Source("vasprun", tmp_path / "x", "PBE", SCALE)
+    command = "find . -name 'vasprun*.xml*' -printf '%P\\n' | LC_ALL=C sort | xargs sha256sum | sha256sum"
+    printed = subprocess.run(["sh", "-c", command], cwd=tmp_path / "x", capture_output=True, text=True, check=True)
+    assert source.digest == printed.stdout.split()[0]
+    (tmp_path / "x" / "c" / "OUTCAR").write_text("another text")
+    assert Source("vasprun", tmp_path / "x", "PBE", SCALE).digest == source.digest
+    (tmp_path / "x" / "c").rename(tmp_path / "x" / "d")
+    assert Source("vasprun", tmp_path / "x", "PBE", SCALE).digest != source.digest
+
+
+def test_sources_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
+    for name in ("a/x", "b/x"):
+        (tmp_path / name).parent.mkdir()
+        json_file(tmp_path / name)
+    folder_of_runs(tmp_path / "runs")
+    first, second, runs = (Source("mptrj", tmp_path / name, "PBE") for name in ("a/x", "b/x", "runs"))
+    runs.format = "vasprun"
+    assert digests([first]) == {"x": first.digest}
+    assert digests([first, runs]) == {"x": first.digest, "runs/": runs.digest}
+    assert digests([first, second]) == {"a/x": first.digest, "b/x": second.digest}
+    assert digests([first, first]) == {"x": first.digest}

@@ -1,0 +1,75 @@
+"""States of high energy: how many, how hot, how strained, and when a run is given up."""
+
+from __future__ import annotations
+
+import ase
+import numpy as np
+import pytest
+from ase.build import bulk, molecule
+from ase.calculators.emt import EMT
+from ase.calculators.lj import LennardJones
+
+from uprung.states import Protocol, UnstableError, sample_states, strain_of_frames
+
+
+def copper() -> ase.Atoms:
+    return bulk("Cu", cubic=True) * (2, 2, 2)
+
+
+def test_frames_come_at_equal_times_with_their_strain() -> None:
+    protocol = Protocol(temperature=800, length=0.1, timestep=2, frames=5, strained=2, strain=0.03)
+    start = copper()
+    frames = list(sample_states(start, EMT(), protocol, seed=0))
+    assert [frame.info["step"] for frame in frames] == [10, 20, 30, 40, 50]
+    assert [frame.info["time_ps"] for frame in frames] == pytest.approx([0.02, 0.04, 0.06, 0.08, 0.1])
+    strains = [frame.info["strain"] for frame in frames]
+    assert sorted(strains) == [-0.03, 0, 0, 0, 0.03]
+    for frame, strain in zip(frames, strains, strict=True):
+        np.testing.assert_allclose(frame.cell.array, start.cell.array * (1 + strain))
+        assert frame.calc is None
+    np.testing.assert_array_equal(start.positions, copper().positions)
+
+
+def test_the_seed_decides() -> None:
+    protocol = Protocol(length=0.02, frames=2, strained=0)
+    first, again, other = (list(sample_states(copper(), EMT(), protocol, seed=seed))[-1] for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first.positions, again.positions)
+    assert np.abs(first.positions - other.positions).max() > 0.01
+
+
+def test_the_run_is_as_hot_as_asked() -> None:
+    # half of the initial kinetic energy becomes potential; equipartition gives 3/2 kT per atom to each in a crystal
+    protocol = Protocol(temperature=600, length=1.0, timestep=5, frames=20, strained=0)
+    atoms = copper()
+    atoms.calc = EMT()
+    rest = atoms.get_potential_energy()
+    energies = []
+    for frame in list(sample_states(copper(), EMT(), protocol, seed=3))[5:]:
+        frame.calc = EMT()
+        energies.append((frame.get_potential_energy() - rest) / len(frame))
+    assert np.mean(energies) == pytest.approx(1.5 * 8.617e-5 * 600, rel=0.25)
+
+
+def test_strains_are_half_up_half_down() -> None:
+    strains = strain_of_frames(Protocol(frames=10, strained=4), seed=7)
+    assert sorted(strains) == [-0.03, -0.03, *[0.0] * 6, 0.03, 0.03]
+
+
+def test_a_run_that_explodes_is_given_up_with_the_time() -> None:
+    crushed = bulk("Cu", a=1.6, cubic=True)
+    with pytest.raises(UnstableError, match=r"a force of .* eV/Å after 0\.002 ps"):
+        list(sample_states(crushed, LennardJones(sigma=2.2, epsilon=1.0), Protocol(length=0.1), seed=0))
+
+
+def test_molecules_are_refused() -> None:
+    with pytest.raises(ValueError, match="periodic in 3 directions"):
+        next(sample_states(molecule("H2O"), EMT(), Protocol(), seed=0))
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [({"strained": 11}, "11 of 10 frames"), ({"length": 0.01}, "10 frames need as many steps, there are 5")],
+)
+def test_a_protocol_that_contradicts_itself_is_refused(values: dict[str, float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Protocol(**values)  # type: ignore[arg-type]
