@@ -1,4 +1,4 @@
-"""Elemental reference energies: what the pretrained network leaves over, and the fits of every size and seed."""
+"""Elemental reference energies: what the pretrained network leaves over, the fits, and a comparison of estimators."""
 
 
 rule predict_pretrained:
@@ -40,6 +40,7 @@ rule fit_reference:
             if STUDY.references[w.reference].labels == "residual"
             else []
         ),
+        elements=lambda w: element_manifests(w.reference),
     output:
         "<results>/references/{reference}/n{size}/seed{seed}.csv",
     log:
@@ -58,7 +59,7 @@ rule fit_reference:
         high=STUDY.high,
         label_low=STUDY.fidelities[STUDY.low].energy,
         label_high=STUDY.fidelities[STUDY.high].energy,
-        code=code_digest("uprung.references", "uprung.splits"),
+        code=code_digest("uprung.reference_fits", "uprung.splits"),
     message:
         "Fitting reference {wildcards.reference} on n = {wildcards.size}, seed {wildcards.seed}"
     script:
@@ -109,8 +110,81 @@ rule plot_references:
         "../scripts/plot_references.py"
 
 
+# A residual reference predicts nothing without its network.
+COMPARED_REFERENCES = [
+    name
+    for name, reference in STUDY.references.items()
+    if reference.labels != "residual"
+]
+
+
+rule compare_references:
+    input:
+        low=f"<results>/frames/{STUDY.low}/manifest.json",
+        high=f"<results>/frames/{STUDY.high}/manifest.json",
+        split="<results>/split/split.parquet",
+        orders=expand("<results>/split/order/seed{seed}.parquet", seed=STUDY.seeds),
+        elements=element_manifests(*COMPARED_REFERENCES),
+    output:
+        table="<results>/atomref/comparison.csv",
+        summary="<results>/atomref/summary.csv",
+    log:
+        "<results>/logs/atomref/comparison.log",
+    benchmark:
+        "<results>/benchmarks/atomref/comparison.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        references={name: part(STUDY.references[name]) for name in COMPARED_REFERENCES},
+        elements=element_fidelities(*COMPARED_REFERENCES),
+        sizes=SIZES,
+        seeds=STUDY.seeds,
+        low=STUDY.low,
+        high=STUDY.high,
+        label_low=STUDY.fidelities[STUDY.low].energy,
+        label_high=STUDY.fidelities[STUDY.high].energy,
+        baseline=STUDY.scaling.baseline,
+        resamples=STUDY.scaling.bootstrap,
+        code=code_digest("uprung.reference_comparison"),
+    message:
+        "Comparing reference fits on held-out frames"
+    script:
+        "../scripts/compare_references.py"
+
+
+rule plot_comparison:
+    input:
+        "<results>/atomref/summary.csv",
+    output:
+        svg=report(
+            "<results>/figures/reference-errors.svg",
+            category="References",
+            labels={"figure": "errors of reference energies alone"},
+        ),
+        png="<results>/figures/reference-errors.png",
+    log:
+        "<results>/logs/atomref/figure.log",
+    benchmark:
+        "<results>/benchmarks/atomref/figure.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    params:
+        baseline=STUDY.scaling.baseline,
+        code=code_digest("uprung.figures.reference_comparison"),
+    message:
+        "Drawing the errors of reference energies alone"
+    script:
+        "../scripts/plot_comparison.py"
+
+
 rule atomref:
-    """All reference fits that the arms use, with their figure."""
+    """All reference fits that the arms use and their figure; all estimators of the study against each other."""
     input:
         expand(
             "<results>/references/{reference}/n{size}/seed{seed}.csv",
@@ -119,3 +193,4 @@ rule atomref:
             seed=STUDY.seeds,
         ),
         "<results>/figures/references.svg",
+        "<results>/figures/reference-errors.svg",

@@ -21,6 +21,20 @@ def reference_input(wildcards):
     )
 
 
+def element_manifests(*references):
+    """Return the frames that hold the elemental energies of some references, one file per fidelity."""
+    return [
+        f"<results>/frames/{fidelity}/manifest.json"
+        for fidelity in element_fidelities(*references)
+    ]
+
+
+def element_fidelities(*references):
+    """Return the fidelities that some references take elemental energies from."""
+    named = [STUDY.references[name].elements for name in references]
+    return list(dict.fromkeys(name for name in named if name))
+
+
 def source_graphs(needed):
     """Return the graph store of the source fidelity where it is needed."""
     return [f"<results>/graphs/{STUDY.low}/manifest.json"] if needed else []

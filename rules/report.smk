@@ -3,6 +3,7 @@
 REPORT_FIGURES = [
     *expand("{pair}-{figure}", pair=STUDY.pairs, figure=SHIFT_FIGURES),
     "references",
+    "reference-errors",
     *SCALING_FIGURES,
     "convergence",
     "errors-force",
@@ -12,7 +13,7 @@ REPORT_FIGURES = [
     *expand(
         "softening-{evalset}{kind}",
         evalset=STUDY.evalsets,
-        kind=["", "-parity", "-sizes"],
+        kind=["", "-parity", "-correction", "-sizes"],
     ),
 ]
 
@@ -52,6 +53,7 @@ rule write_report:
         ),
         shifts=expand("<results>/analysis/{pair}/shift.csv", pair=STUDY.pairs),
         references="<results>/references/references.csv",
+        reference_errors="<results>/atomref/summary.csv",
         curves="<results>/scaling/curves.csv",
         forgetting="<results>/forgetting/forgetting.csv",
         errors="<results>/errors/errors.csv",
@@ -64,6 +66,7 @@ rule write_report:
         cards=expand("{run}/card.yaml", run=RUNS),
         # not read, but the page links to it
         summary="<results>/scaling/summary.csv",
+        reference_comparison="<results>/atomref/comparison.csv",
         models="<results>/models/index.csv",
     output:
         "<results>/report.html",

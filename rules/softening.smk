@@ -172,7 +172,39 @@ rule plot_softening:
         "../scripts/plot_softening.py"
 
 
+rule correct_softening:
+    input:
+        rules.plot_softening.input.clouds,
+    output:
+        table="<results>/softening/{evalset}/correction.csv",
+        figure=report(
+            "<results>/figures/softening-{evalset}-correction.svg",
+            category="Softening",
+            labels={"figure": "correction by one number, {evalset}"},
+        ),
+        png="<results>/figures/softening-{evalset}-correction.png",
+    log:
+        "<results>/logs/softening/{evalset}/correction.log",
+    benchmark:
+        "<results>/benchmarks/softening/{evalset}/correction.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        correction=part(STUDY.softening.correction),
+        arm_labels=ARM_LABELS,
+        budget=next(iter(STUDY.budgets)),
+        code=code_digest("uprung.correction", "uprung.figures.correction"),
+    message:
+        "Correcting the forces on {wildcards.evalset} by one number"
+    script:
+        "../scripts/correct_softening.py"
+
+
 rule softening:
-    """Softening of the checkpoints and of every trained network on every evaluation set."""
+    """Softening of the checkpoints and of trained networks on every evaluation set, and its correction."""
     input:
         expand("<results>/softening/{evalset}/softening.csv", evalset=STUDY.evalsets),
+        expand("<results>/softening/{evalset}/correction.csv", evalset=STUDY.evalsets),

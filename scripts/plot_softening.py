@@ -7,20 +7,12 @@ import pandas as pd
 from uprung.figures.softening import force_clouds, slopes_by_material, slopes_by_size
 from uprung.figures.style import save
 from uprung.logs import logged
-
-
-def named(file: Path) -> dict[str, str | int]:
-    """Return what a path says of its model."""
-    if file.parent.name == "models":
-        return {"model": file.stem, "budget": "", "arm": "", "size": "", "seed": -1}
-    budget, arm, size, seed = file.with_suffix("").parts[-4:]
-    return {"model": "run", "budget": budget, "arm": arm, "size": size[1:], "seed": int(seed.removeprefix("seed"))}
-
+from uprung.softening import model_of
 
 with logged(snakemake.log[0]):
     params, files = snakemake.params, snakemake.input
     tables = [
-        pd.read_csv(file, dtype={"key": str}).assign(**named(Path(file))) for file in (*files.models, *files.runs)
+        pd.read_csv(file, dtype={"key": str}).assign(**model_of(Path(file))) for file in (*files.models, *files.runs)
     ]
     table = pd.concat(tables, ignore_index=True)
     sizes = pd.read_csv(files.sizes, dtype={"size": str})
@@ -29,7 +21,7 @@ with logged(snakemake.log[0]):
     names = {"arm_labels": params.arm_labels, "budget": params.budget}
     save(slopes_by_material(table, **names), snakemake.output.materials)
     save(slopes_by_size(table, **names), snakemake.output.sizes)
-    clouds = [(named(Path(file)), file) for file in files.clouds]
+    clouds = [(model_of(Path(file)), file) for file in files.clouds]
     seed = min((about["seed"] for about, _ in clouds if about["model"] == "run"), default=None)
     largest = table.loc[table["n_frames_trained"].idxmax(), "size"] if seed is not None else ""
     shown = {

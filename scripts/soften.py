@@ -23,7 +23,7 @@ with logged(snakemake.log[0]):
     rows = np.arange(len(dataset.energy))
     predicted = predict(potential, dataset, rows, targets=["force"], device=params.device)["force"]
     table = read_frames(snakemake.input.frames)
-    about = pd.DataFrame({name: table.strings(name) for name in ("frame_id", "material_id", "run_type")})
+    about = pd.DataFrame({name: table.strings(name) for name in ("frame_id", "material_id", "run_type", "trajectory")})
     about = about.set_index("frame_id").loc[dataset.graphs.keys]
     forces, _ = forces_of(
         dataset.labels(rows).forces,
@@ -34,4 +34,5 @@ with logged(snakemake.log[0]):
     )
     found = softening_table(forces, resamples=params.bootstrap, seed=0)
     found.to_csv(snakemake.output.table, index=False)
-    cloud(forces, np.array(dataset.graphs.keys, dtype=object)).to_parquet(snakemake.output.forces, index=False)
+    names = np.array(dataset.graphs.keys, dtype=object)
+    cloud(forces, names, about["trajectory"].to_numpy(dtype=object)).to_parquet(snakemake.output.forces, index=False)

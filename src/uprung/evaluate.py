@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from uprung.atomref import LeastSquares
+from uprung.atomref.least_squares import LeastSquares
 from uprung.dataset import Dataset
 from uprung.error_tables import error_table
 from uprung.potential.saved import Potential

@@ -1,4 +1,4 @@
-"""The reference energies of a run: which energies are fitted, on which frames, and what fills the gaps."""
+"""The reference energies of a run: what a fit determines, and what fills its gaps."""
 
 from __future__ import annotations
 
@@ -10,17 +10,22 @@ import pandas as pd
 from ase.data import chemical_symbols
 from numpy.typing import ArrayLike, NDArray
 
-from uprung.atomref import (
+from uprung.atomref.base import (
     N_ELEMENTS,
     UNIT_TOLERANCE,
     Bools,
     CompositionModel,
     Floats,
-    LeastSquares,
     check_composition,
+    check_elements,
     reference_energy,
     symbols,
 )
+from uprung.atomref.prior import smooth_shift
+
+Policy = Literal["prior", "source", "error"]
+#: Where the value of an element may come from.
+ORIGINS = ("fit", "elements", "prior", "source")
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,8 +33,8 @@ class Reference:
     """Elemental reference energies as used in training.
 
     values, stderr (94,) eV/atom, nan where there is none; n_structures (94,); origin (94,) is 'fit' where the
-    data determine the value, 'prior' where the prior decides it, '' where there is no value; estimator is
-    the name of the fit.
+    data determine the value, 'elements' where it is an energy of the element itself, 'prior' where the prior decides
+    it, 'source' where the source reference stands as it is, '' where there is no value; estimator is the fit's name.
     """
 
     values: Floats
@@ -44,9 +49,9 @@ class Reference:
             if getattr(self, name).shape != (N_ELEMENTS,):
                 raise ValueError(f"reference {name}: shape {getattr(self, name).shape}, expected (94,)")
         if not np.array_equal(np.isfinite(self.values), self.origin != ""):
-            raise ValueError("reference: every value needs an origin ('fit' or 'prior') and every origin a value")
-        if not set(self.origin) <= {"fit", "prior", ""}:
-            raise ValueError(f"reference origin: {sorted(set(self.origin))}, allowed are 'fit' and 'prior'")
+            raise ValueError(f"reference: every value needs an origin ({', '.join(ORIGINS)}) and every origin a value")
+        if not set(self.origin) <= {*ORIGINS, ""}:
+            raise ValueError(f"reference origin: {sorted(set(self.origin))}, allowed are {', '.join(ORIGINS)}")
 
     def predict(self, X: ArrayLike) -> Floats:
         """Return the reference energy per atom (n,), eV/atom; raises UnseenElementError."""
@@ -84,7 +89,7 @@ class Reference:
 
         n_structures = np.zeros(N_ELEMENTS, dtype=np.int64)
         n_structures[Z - 1] = table["n_structures"]
-        origin = np.full(N_ELEMENTS, "", dtype="<U5")
+        origin = np.full(N_ELEMENTS, "", dtype="<U8")
         origin[Z - 1] = table["origin"].astype(str)
         values, stderr = np.full((2, N_ELEMENTS), np.nan)
         values[Z - 1], stderr[Z - 1] = table["value"], table["stderr"]
@@ -94,7 +99,7 @@ class Reference:
 def complete(
     fit: CompositionModel,
     *,
-    policy: Literal["prior", "error"],
+    policy: Policy,
     source: ArrayLike | None,
     needed: ArrayLike,
 ) -> Reference:
@@ -103,7 +108,9 @@ def complete(
     policy 'prior': an element not seen gets source[Z] + shift(Z), where the shift is a polynomial in Z
     fitted to (fit − source) over the elements that the fit determines; its standard error is the
     leave-one-out root-mean-square error of that polynomial. Elements seen only in fixed proportion to others
-    keep every energy the data do determine, and the prior decides the rest (origin 'prior').
+    keep every energy the data do determine, and the prior decides the rest (origin 'prior'). A fit that has a
+    prior of its own (`PriorRidge`) uses that one.
+    policy 'source': the same without a shift; the standard error is the root mean square of (fit − source).
     policy 'error': refuse if an element that is needed is not determined.
 
     source (94,) eV/atom, nan where there is none: references of the low side on the label scale of the
@@ -113,8 +120,8 @@ def complete(
     needed = np.asarray(needed, dtype=bool)
     if needed.shape != (N_ELEMENTS,):
         raise ValueError(f"needed: shape {needed.shape}, expected ({N_ELEMENTS},)")
-    if policy not in ("prior", "error"):
-        raise ValueError(f"reference policy {policy!r}: allowed are 'prior' and 'error'")
+    if policy not in ("prior", "source", "error"):
+        raise ValueError(f"reference policy {policy!r}: allowed are 'prior', 'source' and 'error'")
     fitted = fit.determined_
     missing = needed & ~fitted
     if policy == "error" and missing.any():
@@ -125,8 +132,8 @@ def complete(
         )
     values = np.where(fitted, fit.coef_, np.nan)
     stderr = np.where(fitted, fit.stderr_, np.nan)
-    if policy == "prior" and not fitted.all():
-        prior, error = _prior(fit, source, missing)
+    if policy != "error" and not fitted.all():
+        prior, error = _prior(fit, source, missing, policy)
         null = fit.null_space_
         at_hand = np.where(fit.seen_, np.nan_to_num(prior - fit.coef_), 0.0)
         adjusted = np.where(fit.seen_, fit.coef_ + null @ (null.T @ at_hand), prior)
@@ -135,10 +142,8 @@ def complete(
         adjusted[~(fit.seen_ | needed)] = np.nan  # nothing in the study asks for these
         values = np.where(fitted, values, adjusted)
         stderr = np.where(fitted, stderr, np.where(np.isnan(adjusted), np.nan, error))
-        lost = needed & np.isnan(values)
-        if lost.any():
-            raise ValueError(_no_prior(lost))
-    origin = np.where(np.isnan(values), "", np.where(fitted, "fit", "prior")).astype("<U5")
+        _require(needed & np.isnan(values))
+    origin = np.where(np.isnan(values), "", np.where(fitted, fit.origin, policy)).astype("<U8")
     return Reference(values, stderr, fit.n_structures_.copy(), origin, fit.name)
 
 
@@ -159,25 +164,28 @@ def _no_prior(elements: Bools) -> str:
     )
 
 
-def _prior(fit: CompositionModel, source: ArrayLike | None, missing: Bools) -> tuple[Floats, float]:
-    """Return the prior (94,), nan where the source has no value, and its leave-one-out error, eV/atom."""
+def _prior(
+    fit: CompositionModel, source: ArrayLike | None, missing: Bools, policy: Policy
+) -> tuple[Floats, Floats | float]:
+    """Return the prior (94,), nan where the source has no value, and its error, eV/atom."""
+    if policy == "prior" and fit.prior_ is not None and fit.prior_stderr_ is not None:
+        _require(missing & ~np.isfinite(fit.prior_))
+        return fit.prior_, fit.prior_stderr_
     if source is None:
-        if missing.any():
-            raise ValueError(_no_prior(missing))
+        _require(missing)
         return np.full(N_ELEMENTS, np.nan), np.nan
-    source = np.asarray(source, dtype=np.float64)
-    if source.shape != (N_ELEMENTS,):
-        raise ValueError(f"source references: shape {source.shape}, expected ({N_ELEMENTS},)")
-    lost = missing & ~np.isfinite(source)
-    if lost.any():
-        raise ValueError(_no_prior(lost))
+    source = check_elements(source, "source references")
+    _require(missing & ~np.isfinite(source))
     anchors = fit.determined_ & np.isfinite(source)
+    if policy == "source":
+        apart = (fit.coef_ - source)[anchors]
+        return source, float(np.sqrt((apart**2).mean())) if len(apart) else np.nan
     if not anchors.any():
         if missing.any():
             raise ValueError(
                 f"reference fit: no prior for {symbols(np.flatnonzero(missing) + 1)}: no element is both "
-                "determined by the fit and in the source references, so the shift between them is unknown; "
-                "fit on more structures, or give source references of the elements fitted"
+                "determined by the fit and in the source references, so the shift between them is unknown; fit on "
+                "more structures, give source references of the elements fitted, or use the estimator prior-ridge"
             )
         return np.full(N_ELEMENTS, np.nan), np.nan
     Z = np.flatnonzero(anchors) + 1
@@ -185,67 +193,7 @@ def _prior(fit: CompositionModel, source: ArrayLike | None, missing: Bools) -> t
     return np.where(np.isfinite(source), source + shift, np.nan), error
 
 
-def smooth_shift(Z: ArrayLike, shift: ArrayLike) -> tuple[Floats, float]:
-    """Fit a polynomial in Z to a shift of references and return it at Z = 1..94 with its error.
-
-    The degree grows with the number m of elements: 0 below 4, 1 below 8, 2 below 12, then 3 (a cubic follows
-    the published r²SCAN − GGA shift to 1.6 eV root-mean-square over a range of 73 eV). The error is the
-    leave-one-out root-mean-square error, eV/atom; nan for a single element.
-    """
-    Z, shift = np.asarray(Z, dtype=np.float64), np.asarray(shift, dtype=np.float64)
-    degree = min(3, len(Z) // 4)
-    # Scaling Z to [-1, 1] keeps the polynomial well conditioned.
-    basis = np.vander(_scaled(Z), degree + 1)
-    coefficients, *_ = np.linalg.lstsq(basis, shift, rcond=None)
-    curve = np.vander(_scaled(np.arange(1, N_ELEMENTS + 1)), degree + 1) @ coefficients
-    if len(Z) < 2:
-        return curve, np.nan
-    Q, _ = np.linalg.qr(basis)
-    left_out = (shift - basis @ coefficients) / (1 - (Q**2).sum(axis=1))
-    return curve, float(np.sqrt((left_out**2).mean()))
-
-
-def _scaled(Z: ArrayLike) -> Floats:
-    return np.asarray(2 * (np.asarray(Z, dtype=np.float64) - 1) / (N_ELEMENTS - 1) - 1)
-
-
-def fit_reference(
-    labels: Literal["target", "source", "residual"],
-    *,
-    X: Floats,
-    y: Floats,
-    groups: NDArray[np.str_],
-    source: tuple[Floats, Floats, NDArray[np.str_]],
-    residual: tuple[Floats, Floats] | None = None,
-    policy: Literal["prior", "error"] = "prior",
-    needed: NDArray[np.bool_],
-) -> Reference:
-    """Fit one set of elemental reference energies.
-
-    Args:
-        labels: `target` regresses the target energies on composition (Huang et al., npj Comput. Mater. 11, 313
-            (2025), M4); `source` the low-fidelity energies; `residual` what the pretrained network leaves
-            unexplained, so that the network and its references are right together.
-        X: composition fractions of the target frames fitted, (n, 94).
-        y: their energies, (n,) eV/atom.
-        groups: their materials, (n,), for standard errors.
-        source: the same three for the low-fidelity training frames.
-        residual: prediction of the pretrained network without its references, (n,) eV/atom, and those references,
-            (94,) eV/atom; only for `residual`.
-        policy: what happens to needed elements without training structures.
-        needed: elements that occur in the study, (94,).
-
-    Raises:
-        ValueError: `residual` without a prediction, or an element that neither fit nor prior can give.
-    """
-    if labels == "residual":
-        if residual is None:
-            raise ValueError("a residual reference needs the prediction of the pretrained network")
-        network, checkpoint = residual
-        fit = LeastSquares().fit(X, y - network, groups)
-        return complete(fit, policy=policy, source=checkpoint, needed=needed)
-    low = LeastSquares().fit(*source)
-    low_values = np.where(low.determined_, low.coef_, np.nan)
-    if labels == "source":
-        return complete(low, policy="error", source=None, needed=needed)
-    return complete(LeastSquares().fit(X, y, groups), policy=policy, source=low_values, needed=needed)
+def _require(lost: Bools) -> None:
+    """Raise ValueError naming elements for which there is neither a fit nor a prior."""
+    if lost.any():
+        raise ValueError(_no_prior(lost))

@@ -16,15 +16,15 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import spearmanr
 from sklearn.tree import DecisionTreeRegressor
 
-from uprung.atomref import (
+from uprung.atomref.base import (
     Bools,
     Floats,
-    LeastSquares,
     check_composition,
     check_values,
     group_codes,
     group_sums,
 )
+from uprung.atomref.least_squares import LeastSquares
 from uprung.frames.flat import check_offsets, owner_of
 
 Ints = NDArray[np.int64]

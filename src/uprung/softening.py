@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -61,17 +62,30 @@ class Forces:
         )
 
 
-def cloud(forces: Forces, frame_ids: NDArray[np.object_]) -> pd.DataFrame:
-    """Return the forces as a table: frame_id, material, group, label_x … label_z, predicted_x … predicted_z (eV/Å).
+def cloud(forces: Forces, frame_ids: NDArray[np.object_], trajectories: NDArray[np.object_]) -> pd.DataFrame:
+    """Return the forces as a table of frame_id, material, group, trajectory, label_x … predicted_z (eV/Å).
 
     Args:
         forces: of some frames.
         frame_ids: names of all frames, at the numbers in `forces.frame`.
+        trajectories: of all frames; None for a frame that stands alone, whose name is used.
     """
-    names = {"frame_id": frame_ids[forces.frame], "material": forces.material, "group": forces.group}
+    own = np.where(pd.isna(trajectories), frame_ids, trajectories)
+    names = {"frame_id": frame_ids, "trajectory": own}
+    names = {name: values[forces.frame] for name, values in names.items()}
+    names |= {"material": forces.material, "group": forces.group}
     sides = (("label", forces.label), ("predicted", forces.predicted))
     values = {f"{side}_{axis}": value[:, k] for side, value in sides for k, axis in enumerate("xyz")}
     return pd.DataFrame(names | {name: value.astype(np.float32) for name, value in values.items()})
+
+
+def model_of(file: Path) -> dict[str, str | int]:
+    """Return what the path of a result says: model (`run` for a trained network), budget, arm, size, seed."""
+    if file.parent.name == "models":
+        return {"model": file.stem, "budget": "", "arm": "", "size": "", "seed": -1}
+    # the name of a checkpoint has a dot, those of runs have none
+    budget, arm, size, seed = file.with_suffix("").parts[-4:]
+    return {"model": "run", "budget": budget, "arm": arm, "size": size[1:], "seed": int(seed.removeprefix("seed"))}
 
 
 def statistics(label: Floats, predicted: Floats) -> dict[str, float]:

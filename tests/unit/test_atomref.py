@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 
 from uprung.atomref import LeastSquares, UnseenElementError
-from uprung.references import Reference, complete, smooth_shift
+from uprung.atomref.prior import smooth_shift
+from uprung.references import Reference, complete
 
 DATA = Path(__file__).parents[2] / "data"
 ABSENT = [70, 84, 85, 86, 87, 88]
@@ -260,7 +261,7 @@ class TestComplete:
         for source in (None, np.where(np.arange(94) == 93, np.nan, low)):
             with pytest.raises(ValueError, match=r"Pu.*fit on structures .*, or give source references"):
                 complete(fit, policy="prior", source=source, needed=needed)
-        with pytest.raises(ValueError, match="allowed are 'prior' and 'error'"):
+        with pytest.raises(ValueError, match="allowed are 'prior', 'source' and 'error'"):
             complete(fit, policy="zero", source=low, needed=needed)  # type: ignore[arg-type]
 
     def test_what_is_neither_needed_nor_known_stays_nan(self):

@@ -127,6 +127,38 @@ def test_checkpoint_kept_follows_the_kind_of_budget(study: dict[str, Any]) -> No
         ("transfer.targets", ["energy", "dipole"], ["transfer.targets.1: 'dipole'", "energy, force, stress, magmom"]),
         ("transfer.targets", ["energy", "energy"], ["transfer.targets: energy given more than once"]),
         ("scaling.baseline", "residual", ["scaling.baseline", "predicts nothing by itself"]),
+        (
+            "references",
+            {"r": {"labels": "target", "strength": 1.0}},
+            ["references.r: `strength` means nothing to `estimator: least-squares`"],
+        ),
+        (
+            "references",
+            {"r": {"labels": "target", "estimator": "elemental-solid"}},
+            ["references.r: `estimator: elemental-solid` needs `elements: <fidelity>`"],
+        ),
+        (
+            "references",
+            {"r": {"labels": "residual", "estimator": "isolated-atom", "elements": "r2scan"}},
+            ["references.r: `estimator: isolated-atom` gives energies of the target"],
+        ),
+        (
+            "references",
+            {"r": {"labels": "source", "estimator": "prior-ridge"}},
+            ["references.r: `estimator: prior-ridge` leans on source references"],
+        ),
+        (
+            "references",
+            {"r": {"labels": "target", "estimator": "isolated-atom", "elements": "atoms"}},
+            ["references.r.elements: no fidelity named 'atoms'", "(allowed: pbe, r2scan)"],
+        ),
+        (
+            "references",
+            {"r": {"labels": "target", "estimator": "isolated-atom", "elements": "pbe"}},
+            ["references.r.elements: pbe has functional 'PBE'", "r2scan has 'r2SCAN'"],
+        ),
+        ("references", {"r": {"labels": "target", "estimator": "lasso"}}, ["references.r.estimator: 'lasso'", "huber"]),
+        ("references", {"r": {"labels": "target", "unseen": "zero"}}, ["references.r.unseen: 'zero'", "source, error"]),
         ("scaling.baseline", "mean", ["scaling.baseline: no reference named 'mean'", "target, source, residual"]),
         (
             "fidelities.pbe.energy",

@@ -56,6 +56,7 @@ def frames(draw: st.DrawFn, n: int) -> Frame:
         stress_gpa=maybe(numbers((3, 3), 1e4)),
         magmom=maybe(numbers(atoms, 20.0)),
         provenance=draw(st.text(max_size=5)),
+        trajectory=maybe(st.text(max_size=5)),
         flags=maybe(st.lists(st.text(max_size=5), max_size=3).map(tuple)),
     )
 

@@ -112,6 +112,10 @@ def test_softening_of_checkpoints_and_arms(done: Path) -> None:
     assert abs(whole["run", "readout", "Li"] - 0.812) < abs(whole["run", "joint", "Li"] - 0.812)
     clouds = pd.read_parquet(done / "softening/li-ge/runs/steps20/delta/n120/seed0.parquet")
     assert len(clouds) == open_dataset(done / "softening/li-ge/graphs/manifest.json").offsets[-1]
+    corrected = pd.read_csv(done / "softening/li-ge/correction.csv", keep_default_na=False)
+    first = corrected[(corrected["model"] == "chgnet-0.3.0") & (corrected["material"] == "Li")].iloc[0]
+    assert (first["shots"], first["draws"]) == (1, 10)
+    assert float(first["slope_after"]) == pytest.approx(1, abs=0.1)
     assert "How soft the forces are" in (done / "report.html").read_text()
 
 

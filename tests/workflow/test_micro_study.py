@@ -24,7 +24,7 @@ ARMS, SIZES = ("scratch", "checkpoint-ref", "residual-ref"), (60, 120, 240)
 RUNS = [f"runs/steps30/{arm}/n{size}/seed0" for arm in ARMS for size in SIZES]
 FIGURES = (
     *(f"dimers-{name}" for name in ("energy", "labels", "shift", "elements", "importance")),
-    *("references", "learning-curves", "data-multiplier", "law-comparison", "convergence"),
+    *("references", "reference-errors", "learning-curves", "data-multiplier", "law-comparison", "convergence"),
     *("errors-force", "parity", "forgetting", "dynamics"),
 )
 
@@ -122,6 +122,17 @@ def test_laws_and_curves_name_every_arm(micro: Workplace) -> None:
     assert set(curves["n_frames"]) == set(SIZES)
     laws = pd.read_csv(micro.results / "scaling/laws.csv")
     assert set(laws["arm"]) == set(ARMS)
+
+
+def test_references_are_compared_on_the_test_frames_of_every_size(micro: Workplace) -> None:
+    table = pd.read_csv(micro.results / "atomref/comparison.csv", keep_default_na=False)
+    assert set(table["reference"]) == {"target", "source", "prior-ridge"}
+    assert set(table["n_frames"]) == set(SIZES)
+    assert (table["reason"] == "").all()
+    metrics = json.loads((micro.results / RUNS[0] / "metrics.json").read_text())
+    here = table[(table["reference"] == "target") & (table["n_frames"] == SIZES[0]) & (table["population"] == "all")]
+    # The baseline of a run is the same prediction, from the table of references and 32-bit labels.
+    assert float(here["mae"].iloc[0]) == pytest.approx(metrics["last"]["all"]["energy"]["baseline"], abs=1e-5)
 
 
 def test_nothing_is_left_outside_the_results_folder(micro: Workplace) -> None:

@@ -17,7 +17,12 @@ LAWS = {"fit_laws": 1, **DRAWN}
 CURVES = {"collect_curves": 1, "plot_convergence": 1, "plot_training": 1, **LAWS}  # histories are drawn, too
 TESTED = {"index_models": 1, "collect_errors": 1, **CURVES}
 TRAINED = {"train_run": 9, "evaluate_run": 9, **TESTED}
-REFERENCED = {"predict_pretrained": 1, "evaluate_pretrained": 1, "fit_reference": 6, "plot_references": 1, **TRAINED}
+COMPARED = {"compare_references": 1, "plot_comparison": 1}
+REFERENCED = {
+    **{"predict_pretrained": 1, "evaluate_pretrained": 1, "fit_reference": 6, "plot_references": 1},
+    **COMPARED,
+    **TRAINED,
+}
 SPLIT = {"split": 1, "order": 1, "sizes": 1, "build_graphs": 2, **REFERENCED}
 FULL = {"frames": 2, "pairs": 1, "analyse_shift": 1, "plot_shift": 1, **SPLIT}
 
@@ -82,7 +87,12 @@ CHANGES: dict[str, tuple[Change, dict[str, int]]] = {
     ),
     "code of the reference fits": (
         code("src/uprung/references.py"),  # one of three arms keeps the checkpoint's references
-        {"evaluate_pretrained": 1, "fit_reference": 6, "plot_references": 1, **TRAINED, "train_run": 6},
+        {"evaluate_pretrained": 1, "fit_reference": 6, "plot_references": 1, **COMPARED, **TRAINED, "train_run": 6},
+    ),
+    "code of the comparison of references": (code("src/uprung/reference_comparison.py"), {**COMPARED, **REPORT}),
+    "code of an estimator": (
+        code("src/uprung/atomref/huber.py"),  # no run is tested with an estimator: only its table of references is read
+        {"evaluate_pretrained": 1, "fit_reference": 6, "plot_references": 1, **COMPARED, **TRAINED, "train_run": 6},
     ),
     # options
     "learning rate": (study(training__learning_rate=5e-4), TRAINED),
@@ -92,7 +102,11 @@ CHANGES: dict[str, tuple[Change, dict[str, int]]] = {
         study(analysis__force_limit=5.0),
         {"analyse_shift": 1, "plot_shift": 1, **REPORT},
     ),
-    "resamples of the curves": (study(scaling__bootstrap=200), CURVES),
+    "resamples of the curves": (study(scaling__bootstrap=200), {**COMPARED, **CURVES}),
+    "one more reference": (
+        study(references={"robust": {"labels": "target", "estimator": "huber"}}),
+        {**COMPARED, **REPORT},
+    ),
     "another law": (study(scaling__laws={"law": "shifted"}), LAWS),
     "published points": (study(scaling__show_published=True), DRAWN),
     "title": (study(report__title="Another title"), REPORT),
@@ -104,17 +118,26 @@ CHANGES: dict[str, tuple[Change, dict[str, int]]] = {
     # jobs
     "one more seed": (
         study(seeds=[0, 1]),
-        {"order": 1, "sizes": 1, "fit_reference": 6, "train_run": 9, "evaluate_run": 9, **TESTED},
+        {"order": 1, "sizes": 1, "fit_reference": 6, **COMPARED, "train_run": 9, "evaluate_run": 9, **TESTED},
     ),
     "one more size": (
         study(sizes=[60, 120, 180, 240]),
-        {"sizes": 1, "fit_reference": 2, "plot_references": 1, "train_run": 3, "evaluate_run": 3, **TESTED},
+        {
+            **{"sizes": 1, "fit_reference": 2, "plot_references": 1, "train_run": 3, "evaluate_run": 3},
+            **COMPARED,
+            **TESTED,
+        },
     ),
     "one more size and another learning rate": (
         study(sizes=[60, 120, 180, 240], training__learning_rate=5e-4),
-        {"sizes": 1, "fit_reference": 2, "plot_references": 1, **TRAINED, "train_run": 12, "evaluate_run": 12},
+        {
+            **{"sizes": 1, "fit_reference": 2, "plot_references": 1},
+            **COMPARED,
+            **TRAINED,
+            **{"train_run": 12, "evaluate_run": 12},
+        },
     ),
-    "one size less": (study(sizes=[60, 120]), {"sizes": 1, "plot_references": 1, **TESTED}),
+    "one size less": (study(sizes=[60, 120]), {"sizes": 1, "plot_references": 1, **COMPARED, **TESTED}),
     "one arm less": (lambda place: place.configure(lambda content: content["arms"].pop("checkpoint-ref")), TESTED),
     # data
     "another selection": (study(transfer__select__max_force=8.0), SPLIT),

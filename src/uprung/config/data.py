@@ -25,6 +25,7 @@ class Source(Section):
         "solids",
         "elements",
         "mlearn",
+        "atoms",
         "frames",
         "mptrj",
         "mp-r2scan",
@@ -35,8 +36,8 @@ class Source(Section):
         "ase",
         "vasprun",
     ] = Field(
-        description="Reader: `diatomics`, `solids`, `elements` and `mlearn` are the embedded data sets; `frames` is a "
-        "Parquet file or folder that already has the columns of the frames table; `mptrj`, `mp-r2scan`, `matpes`, "
+        description="Reader: `diatomics`, `solids`, `elements`, `atoms` and `mlearn` are the embedded sets; `frames` "
+        "is a Parquet file or folder that already has the columns of the frames table; `mptrj`, `mp-r2scan`, `matpes`, "
         "`mp-aloe`, `wbm-high-energy` (JSON) and `omat` (OMat24, sAlex) are published sets; `ase` is extended XYZ or "
         "an ASE database; `vasprun` is a vasprun.xml or a folder of runs. See docs/data-sources.md."
     )
@@ -60,7 +61,8 @@ class Source(Section):
                 f"label_scale: format {self.format!r} needs one, since its files do not say code, potentials and U "
                 "rule (for example: VASP PBE_64 PAW, r2SCAN, no U, uncorrected)"
             )
-        if self.format in ("diatomics", "solids", "elements", "mlearn", "frames") and self.label_scale is not None:
+        own = ("diatomics", "solids", "elements", "atoms", "mlearn", "frames")
+        if self.format in own and self.label_scale is not None:
             raise ValueError(f"label_scale: format {self.format!r} has its own; take this key out")
         return self
 

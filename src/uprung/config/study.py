@@ -55,6 +55,15 @@ class Forgetting(Section):
     )
 
 
+class Correction(Section):
+    """Correction of softness by one number, fitted to k labelled structures of a set and judged on the others."""
+
+    shots: Annotated[list[Annotated[int, Field(ge=1)]], AfterValidator(unique)] = Field(
+        default=[1, 2, 5, 10], min_length=1, description="Numbers k of labelled structures."
+    )
+    draws: int = Field(default=50, ge=10, description="Draws of the k structures.")
+
+
 class Softening(Section):
     """Which models are held against the forces of `evalsets`."""
 
@@ -65,6 +74,9 @@ class Softening(Section):
         default="largest", description="Trained networks of the study: none, those of the last of `sizes`, all."
     )
     bootstrap: int = Field(default=500, ge=100, description="Resamples over frames and materials.")
+    correction: Correction = Field(
+        default_factory=Correction, description="Correction by one number, fitted to few labelled structures."
+    )
 
 
 class Scaling(Section):
@@ -153,6 +165,11 @@ class Study(Section):
                 if arm.atomref.fit is not None
             ),
             (self.scaling.baseline, "scaling.baseline", self.references, "reference"),
+            *(
+                (reference.elements, f"references.{name}.elements", self.fidelities, "fidelity")
+                for name, reference in self.references.items()
+                if reference.elements is not None
+            ),
         ]
         for name, where, known, what in used:
             if name not in known:
@@ -179,6 +196,8 @@ class Study(Section):
                 )
             if arm.delta and arm.atomref.fit not in residual:
                 yield f"arms.{name}: `delta: true` needs a residual reference ({', '.join(sorted(residual))})"
+        for name, reference in self.references.items():
+            yield from self._unlike_elements(name, reference)
         if self.scaling.baseline in residual:
             yield "scaling.baseline: a residual reference predicts nothing by itself"
         if self.split.draw == "frame" and any("%" in size for size in self.sizes):
@@ -186,6 +205,18 @@ class Study(Section):
         for name, budget in self.budgets.items():
             if budget.kept == "val-energy" and "energy" not in self.transfer.targets:
                 yield f"budgets.{name}.keep: val-energy needs energy in transfer.targets (allowed: last, val-loss)"
+
+    def _unlike_elements(self, name: str, reference: Reference) -> Iterator[str]:
+        """Yield a message when energies of elements are of another kind than the target's; scales show in the data."""
+        if reference.elements not in self.fidelities or self.transfer.pair not in self.pairs:
+            return
+        target, own = self.fidelities.get(self.high), self.fidelities[reference.elements]
+        for key in ("functional", "energy"):
+            if target is not None and getattr(own, key) != getattr(target, key):
+                yield (
+                    f"references.{name}.elements: {reference.elements} has {key} {getattr(own, key)!r}, but the target "
+                    f"{self.high} has {getattr(target, key)!r}; references have to be energies of the same kind"
+                )
 
     @property
     def low(self) -> str:

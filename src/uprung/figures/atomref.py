@@ -13,14 +13,18 @@ from matplotlib.figure import Figure
 from uprung.figures.shift import element_axis
 from uprung.figures.style import COLOURS, MARKERS, PAGE, RC, new_figure
 
+#: Origins of values that the labels did not determine.
+FILLED_UP = ("prior", "source")
+
 
 @mpl.rc_context(RC)
 def reference_values(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """Return reference energies against the atomic number, and differences from the first table.
 
     tables: name -> columns Z, value, stderr, origin, as from `uprung.references.Reference.to_frame`. Filled
-    markers are fitted, hollow ones come from the prior; error bars are 1.96 standard errors. The second panel
-    appears with two tables or more. Raises ValueError without tables or on more than there are markers.
+    markers are fitted (or energies of elements), hollow ones come from the prior or the source; error bars are
+    1.96 standard errors. The second panel appears with two tables or more. Raises ValueError without tables or on more
+    than there are markers.
     """
     if not 0 < len(tables) <= len(COLOURS):
         raise ValueError(f"reference values: {len(tables)} tables; between 1 and {len(COLOURS)} can be drawn")
@@ -37,8 +41,10 @@ def reference_values(tables: Mapping[str, pd.DataFrame]) -> Figure:
     for ax in axes:
         element_axis(ax, Z)
     axes[0].set_ylabel("reference energy (eV/atom)")
-    if any((table["origin"] == "prior").any() for table in tables.values()):
-        axes[0].plot([], [], "o", color="black", markerfacecolor="white", label="hollow: from the prior")
+    hollow = [name for name in FILLED_UP if any((table["origin"] == name).any() for table in tables.values())]
+    if hollow:
+        text = f"hollow: from the {' or the '.join(hollow)}"
+        axes[0].plot([], [], "o", color="black", markerfacecolor="white", label=text)
     axes[0].legend(loc="lower left", ncols=2)
     if several:
         axes[0].set_xlabel("")
@@ -49,8 +55,8 @@ def reference_values(tables: Mapping[str, pd.DataFrame]) -> Figure:
 
 def _draw(ax: Axes, table: pd.DataFrame, offset: float, index: int, name: str | None) -> None:
     """Draw one table in its colour and marker, fitted values filled and prior ones hollow."""
-    for origin, face in (("fit", COLOURS[index]), ("prior", "white")):
-        rows = table[table["origin"] == origin].dropna(subset="value")
+    for hollow, face in ((False, COLOURS[index]), (True, "white")):
+        rows = table[table["origin"].isin(FILLED_UP) == hollow].dropna(subset="value")
         ax.errorbar(
             rows["Z"] + offset,
             rows["value"],
@@ -62,5 +68,5 @@ def _draw(ax: Axes, table: pd.DataFrame, offset: float, index: int, name: str | 
             markeredgewidth=0.8,
             elinewidth=0.7,
             capsize=1.2,
-            label=name if origin == "fit" else None,
+            label=None if hollow else name,
         )

@@ -30,11 +30,12 @@ SCHEMA = pa.schema(
         ("stress_gpa", pa.list_(pa.float32())),  # 9, tension positive
         ("magmom", pa.list_(pa.float32())),  # N, μB, as labelled (signed)
         ("provenance", pa.string()),
+        ("trajectory", pa.string()),  # simulation or relaxation that frames share; null: the frame stands alone
         ("flags", pa.list_(pa.string())),  # a validator's remarks, which decide nothing; null: nobody looked
     ]
 )
 #: Columns that a table of another origin may lack.
-OPTIONAL = {"flags"}
+OPTIONAL = {"trajectory", "flags"}
 
 #: Labels beyond these are mistakes of a calculation or of a unit, not physics (dimers at 0.5 Å stay below).
 LIMITS = {
@@ -73,6 +74,7 @@ class Frame:
     stress_gpa: NDArray[np.floating[Any]] | None = None  # (3, 3)
     magmom: NDArray[np.floating[Any]] | None = None  # (N,)
     provenance: str = ""
+    trajectory: str | None = None
     flags: tuple[str, ...] | None = None
 
     def row(self) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import torch
 from chgnet.model import CHGNet
 from numpy.typing import NDArray
 
-from uprung.atomref import LeastSquares
+from uprung.atomref.least_squares import LeastSquares
 from uprung.config.arms import Arm
 from uprung.dataset import Labels, Rows
 from uprung.potential.checkpoint import atomref, load_chgnet, new_chgnet, set_atomref

@@ -36,6 +36,12 @@ DATA_MULTIPLIER = (
 )
 
 
+REFERENCE_ERRORS = (
+    "What reference energies alone predict on held-out structures, against the size of the subset that they are fitted "
+    "to: means over seeds. Left, mean absolute error; bars are the range over seeds. Right, its change against the "
+    "baseline on structures whose elements every seed saw at the smallest size; bars are the 95 % interval of a "
+    "bootstrap over test groups that all fits share. Marks of one size are set apart sideways."
+)
 ERRORS_BY_FORCE = (
     "Force errors at the largest training-set size against the size of the labelled force, all seeds together: mean "
     "absolute error of a component, and the slope of predicted on labelled components through the origin. A slope "
@@ -111,6 +117,10 @@ def softening(kind: str, name: str) -> str:
         "of more than twelve materials the share below each slope is drawn, without the outermost slopes.",
         "-parity": f"Predicted against labelled force components on {name}; darker cells hold more values, the dashed "
         "line is equality, the full line the slope through the origin. Arms: the largest size, first seed.",
+        "-correction": f"Forces on {name} multiplied by one number that is fitted to a few labelled structures and "
+        "judged on structures of other trajectories. Marks are medians over materials of means over draws, bars hold "
+        "the materials between the quartiles; the dotted line is the MAE after division by the slope of the judged "
+        "structures themselves.",
         "-sizes": f"Slope of the forces on {name} (median over materials) against the training-set size. Small marks "
         "are runs, lines join means over seeds, grey lines are the checkpoints.",
     }[kind]

@@ -99,12 +99,14 @@ def coverage_limits(curves: pd.DataFrame, references: pd.DataFrame) -> list[str]
             f"Curves and laws are drawn for the {means[LAW_POPULATION]:,.0f} of {means['all']:,.0f} test frames whose "
             "elements every seed saw at the smallest size; for the others the references are partly guessed."
         )
-    prior = references[references["origin"] == "prior"].groupby(["reference", "size"]).size()
+    filled = references[references["origin"].isin(["prior", "source"])]
+    prior = filled.groupby(["reference", "size"]).size()
     if len(prior):
         reference, size = prior.index[int(prior.to_numpy().argmax())]
         limits.append(
             f"Up to {plural(int(prior.max()), 'element')} of the study (reference {reference}, n = {size}) had no "
-            "training structure; the reference there comes from a prior that is smooth in the atomic number."
+            "training structure; the reference there comes from the source, as a rule with a shift smooth in the "
+            "atomic number."
         )
     return limits
 

@@ -92,6 +92,8 @@ def data_files(pairs: Sequence[str]) -> list[tuple[str, str]]:
     return [
         *files,
         ("references/references.csv", "reference energies of the first seed"),
+        ("atomref/comparison.csv", "errors and diagnostics of every reference fit, size and seed"),
+        ("atomref/summary.csv", "the same over the seeds, with intervals"),
         ("scaling/curves.csv", "test error of every run"),
         ("scaling/summary.csv", "mean and spread over seeds"),
         ("scaling/laws.csv", "scaling laws, fitted and refused"),

@@ -19,6 +19,7 @@ from uprung.report import (
     law_limits,
     limits,
     making,
+    reference_findings,
     softening_tables,
     tables,
     training_tables,
@@ -133,7 +134,7 @@ def _softening(study: Study, results: Results, labels: Mapping[str, str], name: 
         "table": softening_tables.softening_table(table, labels, budget=budget, title=f"evaluation set {name}"),
         "figures": [
             figure_of(results, f"softening-{name}{kind}", captions.softening(kind, name))
-            for kind in ("", "-parity", *(["-sizes"] if several else []))
+            for kind in ("", "-parity", "-correction", *(["-sizes"] if several else []))
         ],
     }
 
@@ -192,6 +193,9 @@ def _references(study: Study, results: Results) -> dict[str, Any]:
         "arms": tables.arms_table(study.arms),
         "table": tables.references_table(results.references),
         "figure": figure_of(results, "references", captions.REFERENCES),
+        "errors": tables.reference_errors_table(results.reference_errors, study.baseline),
+        "errors_figure": figure_of(results, "reference-errors", captions.REFERENCE_ERRORS),
+        "errors_found": reference_findings.reference_errors(results.reference_errors, study.baseline),
         "baseline": f"The energy baseline, which learns nothing about geometry, predicts with reference "
         f"{study.baseline} of the same size and seed alone; the baselines of forces, stresses and moments are 0.",
     }

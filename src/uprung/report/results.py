@@ -46,6 +46,7 @@ class Results(LawResults):
     correlations: Mapping[str, pd.DataFrame]
     shifts: Mapping[str, pd.DataFrame]
     references: pd.DataFrame
+    reference_errors: pd.DataFrame
     forgetting: pd.DataFrame
     errors: pd.DataFrame
     softening: Mapping[str, pd.DataFrame]
@@ -57,8 +58,8 @@ def read_results(files: Mapping[str, Any]) -> Results:
 
     Args:
         files: name -> path or paths: frames, pairs, summaries, correlations, shifts (one per fidelity or pair, in a
-            folder of its name), softening (one per evaluation set, likewise), split, sizes, references, forgetting,
-            errors, cards, and those of `read_law_results`.
+            folder of its name), softening (one per evaluation set, likewise), split, sizes, references,
+            reference_errors, forgetting, errors, cards, and those of `read_law_results`.
     """
     return Results(
         frames=_by_folder(files["frames"], _json),
@@ -71,6 +72,7 @@ def read_results(files: Mapping[str, Any]) -> Results:
         softening=_by_folder(files["softening"], _csv),
         references=_csv(files["references"]),
         cards=[yaml.safe_load(Path(file).read_text()) for file in files["cards"]],
+        reference_errors=_csv(files["reference_errors"]),
         forgetting=_csv(files["forgetting"]),
         errors=_csv(files["errors"]),
         **_law_tables(files),
@@ -97,8 +99,8 @@ TEXT = (
     *("budget", "arm", "size", "fidelity", "target", "population", "reason", "excluded", "law", "kind"),
     *("better_above", "observed_better_above", "observed_reason", "bound", "scratch", "transfer"),
     *("title", "interval", "parameter", "law_scratch", "law_transfer"),
-    *("element", "quantity", "unit", "subset", "origin", "estimator", "reference", "by", "key"),
     *("model", "material", "reading"),
+    *("element", "quantity", "unit", "subset", "origin", "estimator", "reference", "scope", "by", "key"),
 )
 
 

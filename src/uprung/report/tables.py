@@ -240,7 +240,8 @@ def references_table(references: pd.DataFrame) -> Table:
     """Return for every reference and size how many elements were fitted or guessed, and how well they are known."""
     rows = []
     for (name, size), part in references.groupby(["reference", "size"], sort=False):
-        fit, prior = part[part["origin"] == "fit"], part[part["origin"] == "prior"]
+        filled = part["origin"].isin(["prior", "source"])
+        fit, prior = part[~filled], part[filled]
         known = fit["stderr"].dropna()
         guessed = prior["stderr"].dropna()
         rows.append(
@@ -263,3 +264,38 @@ def references_table(references: pd.DataFrame) -> Table:
         rows,
         text=3,
     )
+
+
+def reference_errors_table(summary: pd.DataFrame, baseline: str) -> Table:
+    """Return what references alone predict at the smallest and the largest size, for both test populations."""
+    frames = summary.groupby("size")["n_frames"].mean().sort_values()
+    ends = list(dict.fromkeys((str(frames.index[0]), str(frames.index[-1]))))
+    n_test = summary.groupby("population")["n_test"].first()
+    shown = [(population, size) for population in n_test.index for size in ends]
+    rows = []
+    for name, part in summary.groupby("reference", sort=False):
+        at = [part[(part["population"] == population) & (part["size"] == size)] for population, size in shown]
+        cells = [_error_cell(here, str(name) == baseline) for here in at]
+        rows.append((Cell(str(name), part["estimator"].to_numpy()[0]), *cells))
+    n_groups = summary.groupby("population")["n_groups"].first()
+    counts = [
+        f"{n_test[p]:,} {'test' if p == 'all' else 'covered'} structures ({plural(int(n_groups[p]), 'group')})"
+        for p in n_test.index
+    ]
+    return Table(
+        f"Mean absolute error of reference energies alone, eV/atom, mean over seeds; under it the ratio to {baseline} "
+        f"with its paired 95 % interval over test groups. {listing(counts)}; covered are those whose elements every "
+        "seed saw at the smallest size.",
+        ["reference", *(f"{population}, n = {frames[size]:,.0f}" for population, size in shown)],
+        rows,
+    )
+
+
+def _error_cell(rows: pd.DataFrame, is_baseline: bool) -> Cell:
+    if rows.empty or not rows["mae"].notna().all():
+        return Cell(NONE, "no fit")
+    row = rows.iloc[0]
+    if is_baseline or pd.isna(row["ratio"]):
+        return Cell(amount(row["mae"]))
+    ratio, low, high = (amount(row[name]) for name in ("ratio", "ratio_low", "ratio_high"))
+    return Cell(amount(row["mae"]), f"{ratio} ({low} to {high})")

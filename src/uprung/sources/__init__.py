@@ -27,6 +27,7 @@ FIXED: dict[str, Callable[[Path, str], Records]] = {
     "solids": solids.read,
     "elements": elements.read,
     "mlearn": mlearn.read,
+    "atoms": elements.read_atoms,
     "frames": table.read,
 }
 #: Readers that state the label scale of a published set, unless another one is given.

@@ -140,6 +140,7 @@ def _frame(name: str, row: dict[str, Any], functional: str, label_scale: str, so
         stress_gpa=_optional(row, "stress", _stress_gpa),
         magmom=_optional(row, "magmoms", flat),
         provenance=name,
+        trajectory=_info(row, "trajectory"),
     )
 
 

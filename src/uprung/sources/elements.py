@@ -1,4 +1,4 @@
-"""Elemental ground states of MatPES at PBE and r²SCAN (see data/elements/README.md).
+"""Elemental ground states of MatPES at PBE and r²SCAN, and its isolated atoms (see data/elements/README.md).
 
 Stress is kbar in VASP sign (compression positive), order xx yy zz yz xz xy, in the file. Moments are Bader
 moments, another quantity than the OUTCAR projections that potentials learn, so they are not taken over.
@@ -10,6 +10,7 @@ import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase.data import atomic_numbers
@@ -18,6 +19,8 @@ from uprung.frames.schema import Frame
 
 LABEL_SCALE = "VASP PBE_64 PAW, {functional}, no U, uncorrected"
 KBAR_TO_GPA = -0.1  # VASP counts compression positive
+#: Edge of the cell around an atom, Å. The file gives energies of atoms, but no cell: one without neighbours will do.
+ATOM_BOX = 20.0
 
 
 def read(path: Path, functional: str) -> Iterator[Frame]:
@@ -27,9 +30,7 @@ def read(path: Path, functional: str) -> Iterator[Frame]:
         path: `MatPES-<functional>-Element-Refs.json.gz`, one functional per file.
         functional: passed through the file's own `functional` entry, which is what the frames carry.
     """
-    with gzip.open(path, "rt") as stream:
-        entries = json.load(stream)
-    for element, entry in entries.items():
+    for element, entry in _entries(path).items():
         structure = entry["structure"]
         xx, yy, zz, yz, xz, xy = (KBAR_TO_GPA * s for s in entry["stress"])
         yield Frame(
@@ -47,3 +48,31 @@ def read(path: Path, functional: str) -> Iterator[Frame]:
             stress_gpa=np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]]),
             provenance=str(entry.get("matpes_id", "")),
         )
+
+
+def read_atoms(path: Path, functional: str) -> Iterator[Frame]:
+    """Yield the isolated, spin-polarised atom of every element: an energy, and no other label.
+
+    Args:
+        path: as for `read`.
+        functional: as for `read`.
+    """
+    for element, entry in _entries(path).items():
+        yield Frame(
+            frame_id=f"{element}-atom",
+            material_id=f"{element}-atom",
+            source="atoms",
+            functional=entry["functional"],
+            run_type=f"{entry['functional']} static",
+            label_scale=LABEL_SCALE.format(functional=entry["functional"]),
+            Z=np.array([atomic_numbers[element]], dtype=np.uint8),
+            lattice=ATOM_BOX * np.eye(3),
+            frac=np.zeros((1, 3)),
+            energy=float(entry["energy_atomic"]),
+        )
+
+
+def _entries(path: Path) -> dict[str, Any]:
+    with gzip.open(path, "rt") as stream:
+        entries: dict[str, Any] = json.load(stream)
+    return entries

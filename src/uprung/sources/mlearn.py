@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from ase.data import atomic_numbers
 
 from uprung.frames.schema import Frame, FramesError
 
+SNAPSHOT = re.compile(r"^Snapshot \d+ of \d+ of ")
 LABEL_SCALE = "VASP PBE PAW (mlearn), no U, uncorrected"
 
 
@@ -50,4 +52,6 @@ def read(path: Path, functional: str) -> Iterator[Frame]:
             energy=float(outputs["energy"]),
             forces=np.asarray(outputs["forces"], dtype=np.float64),
             provenance=f"{path.name}#{k}: {entry['description']}",
+            # the number of the snapshot taken away: training and test files share simulations
+            trajectory=f"{entry['element']}: {SNAPSHOT.sub('', entry['description'])}",
         )

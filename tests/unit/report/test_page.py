@@ -141,6 +141,25 @@ def write_files(folder: Path) -> dict[str, Any]:
         "references/references": pd.DataFrame(
             {"Z": [1, 6], "element": ["H", "C"], "value": [-3.0, -8.0], "stderr": [0.01, 0.2], "n_structures": [3, 0]}
         ).assign(origin=["fit", "prior"], estimator="least-squares", reference="target", size="100"),
+        "atomref/summary": pd.DataFrame(
+            {
+                "reference": ["target", "ridge"],
+                "estimator": ["least-squares", "ridge"],
+                "scope": "subset",
+                "size": "100",
+            }
+        )
+        .assign(
+            n_frames=100,
+            population="all",
+            n_test=60,
+            n_groups=60,
+            n_seeds=2,
+            mae=[0.5, 0.4],
+            ratio=[1.0, 0.8],
+            ratio_low=0.7,
+        )
+        .assign(ratio_high=0.9, mae_min=0.3, mae_max=0.6, mae_low=0.3, mae_high=0.6),
         "scaling/curves": curves,
         "scaling/laws": laws,
         "scaling/crossover": crossovers(curves, fits, scratch="scratch"),
@@ -195,10 +214,11 @@ def write_files(folder: Path) -> dict[str, Any]:
     for name, content in jsons.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / f"{name}.json").write_text(json.dumps(content))
-    names = [*(f"dimers-{kind}" for kind in FIGURES), "references", "learning-curves", "convergence"]
+    names = [*(f"dimers-{kind}" for kind in FIGURES), "references", "reference-errors"]
+    names += ["learning-curves", "convergence", "forgetting", "dynamics", "errors-force", "parity"]
     names += ["law-comparison", "data-multiplier"]
-    names += ["forgetting", "dynamics", "errors-force", "parity"]
-    names += [f"softening-{name}{kind}" for name in ("far", "far-hi") for kind in ("", "-parity", "-sizes")]
+    kinds = ("", "-parity", "-correction", "-sizes")
+    names += [f"softening-{name}{kind}" for name in ("far", "far-hi") for kind in kinds]
     for name in names:
         figure, (axis,) = new_figure(width=2, height=1)
         axis.plot([0, 1], [0, 1], "o")
@@ -213,6 +233,7 @@ def write_files(folder: Path) -> dict[str, Any]:
         "correlations": [f"{at}/analysis/dimers/correlation.csv"],
         "shifts": [f"{at}/analysis/dimers/shift.csv"],
         "references": f"{at}/references/references.csv",
+        "reference_errors": f"{at}/atomref/summary.csv",
         **{name: f"{at}/scaling/{name}.csv" for name in LAW_TABLES},
         "errors": f"{at}/errors/errors.csv",
         "softening": [f"{at}/softening/{name}/softening.csv" for name in ("far", "far-hi")],
@@ -296,7 +317,7 @@ def test_page_is_well_formed_and_self_contained(html: str) -> None:
 
 def test_figures_have_captions_and_text_for_those_who_do_not_see_them(html: str) -> None:
     reader = Reader(html)
-    assert reader.tags["figure"] == reader.tags["figcaption"] == len(FIGURES) + 13
+    assert reader.tags["figure"] == reader.tags["figcaption"] == len(FIGURES) + 16
     named = re.findall(r'<svg[^>]*role="img" aria-label="[^"]{20,}"', html)
     decoration = re.findall(r'<svg[^>]*aria-hidden="true"', html)
     assert len(named) + len(decoration) == reader.tags["svg"]
@@ -325,6 +346,7 @@ def test_page_says_what_the_study_file_and_the_tables_say(html: str) -> None:
         "force above 10 eV/Å",
         "from <nothing> overtakes swap between n = 400 and 800 (in every seed)",
         "fitted to target energies",
+        "on all test structures is that of ridge, 0.400 eV/atom (target: 0.500)",
         "trains readout only",
         "It is made up.",
         "24 training runs with 720 optimiser steps took 36 min of wall time",

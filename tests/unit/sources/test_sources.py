@@ -16,7 +16,7 @@ from factories import DATA, make_frame, table_of
 from uprung.frames.intake import write_frames
 from uprung.frames.schema import Frame, FramesError, problem
 from uprung.frames.table import read_frames
-from uprung.sources import READERS
+from uprung.sources import READERS, open_source
 
 DIMERS = DATA / "diatomics" / "diatomics-dft.json.gz"
 SOLIDS = DATA / "solids" / "solids.jsonl.gz"
@@ -210,3 +210,19 @@ def test_a_table_whose_lists_are_too_short_is_rejected_not_reshaped(tmp_path: Pa
     pq.write_table(table_of([frame, make_frame("fine")]).table, tmp_path / "x.parquet")
     manifest = write_frames([(READERS["frames"](tmp_path, "PBE"), frozenset())], tmp_path / "out", functional="PBE")
     assert manifest["rejected"] == [{"frame_id": "short", "reason": "forces has shape (3,), not (2, 3)"}]
+
+
+def test_mlearn_has_trajectories_and_no_stresses() -> None:
+    source = open_source("mlearn", DATA / "mlearn" / "Ge_test.json.gz", "PBE", None)
+    frames = [frame for frame in source.records() if isinstance(frame, Frame)]
+    assert len(frames) == 25
+    assert all(frame.stress_gpa is None and frame.forces is not None for frame in frames)
+    hot = [frame for frame in frames if frame.trajectory == "Ge: AIMD NVT simulation for normal structure at 2422 K"]
+    assert len(hot) == 2
+    assert len({frame.trajectory for frame in frames}) == 14
+    assert max(np.abs(frame.forces).max() for frame in frames) == pytest.approx(5.03, abs=0.005)
+
+
+def test_mlearn_has_pbe_only() -> None:
+    with pytest.raises(FramesError, match="PBE labels only"):
+        list(open_source("mlearn", DATA / "mlearn" / "Ge_test.json.gz", "r2SCAN", None).records())

@@ -1,0 +1,245 @@
+"""What all estimators of elemental reference energies share: the model, checks of input, the design, diagnostics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import pandas as pd
+from ase.data import chemical_symbols
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, RegressorMixin
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
+
+N_ELEMENTS = 94
+#: Singular values below this share of the largest count as zero.
+RANK_TOLERANCE = 1e-10
+#: How near to 1 a leverage, or a share of a unit vector, has to be to count as 1.
+UNIT_TOLERANCE = 1e-8
+
+
+class UnseenElementError(ValueError):
+    """A composition contains elements that the reference has no value for."""
+
+
+def symbols(Z: Iterable[int]) -> str:
+    """Return atomic numbers as a readable list of element symbols, e.g. 'O, Fe'."""
+    return ", ".join(chemical_symbols[int(z)] for z in Z)
+
+
+def check_composition(X: ArrayLike) -> Floats:
+    """Return X as float64 (n, 94).
+
+    Raises ValueError unless each row is finite, non-negative and sums to 1: counts of atoms instead of
+    fractions would fit without complaint and mean something else.
+    """
+    array = np.asarray(X, dtype=np.float64)
+    if array.ndim != 2 or array.shape[1] != N_ELEMENTS:
+        raise ValueError(f"composition: shape {array.shape}, expected (n, {N_ELEMENTS}) with column Z - 1")
+    bad = ~np.isfinite(array).all(axis=1) | (array < 0).any(axis=1) | (np.abs(array.sum(axis=1) - 1) > 1e-4)
+    if bad.any():
+        raise ValueError(
+            f"composition: {bad.sum()} of {len(array)} rows (first: row {np.flatnonzero(bad)[0]}) are not "
+            "fractions; each row must be non-negative, finite and sum to 1"
+        )
+    return array
+
+
+def check_values(y: ArrayLike, n: int, name: str = "y") -> Floats:
+    """Return y as float64 (n,); raises ValueError on another shape or a value that is not finite."""
+    array = np.asarray(y, dtype=np.float64)
+    if array.shape != (n,):
+        raise ValueError(f"{name}: shape {array.shape}, expected ({n},), one value per structure")
+    bad = ~np.isfinite(array)
+    if bad.any():
+        raise ValueError(
+            f"{name}: {bad.sum()} of {n} values are not finite (first: row {np.flatnonzero(bad)[0]}); "
+            "remove those structures before the fit"
+        )
+    return array
+
+
+def check_elements(values: ArrayLike, name: str) -> Floats:
+    """Return values of the elements as float64 (94,), nan where there is none; raises ValueError on another shape."""
+    array = np.asarray(values, dtype=np.float64)
+    if array.shape != (N_ELEMENTS,):
+        raise ValueError(f"{name}: shape {array.shape}, expected ({N_ELEMENTS},), one value per element")
+    return array
+
+
+@dataclass(frozen=True, eq=False)
+class Design:
+    """The compositions of a fit, X[:, seen] = U · diag(s) · row_space, without the directions that do not occur.
+
+    U (n, rank); s (rank,) falling; row_space (rank, n_seen); null (n_seen − rank, n_seen), orthonormal; seen (94,).
+    """
+
+    U: Floats
+    s: Floats
+    row_space: Floats
+    null: Floats
+    seen: Bools
+
+    @property
+    def rank(self) -> int:
+        """Number of directions that the compositions span."""
+        return len(self.s)
+
+    @property
+    def to_coef(self) -> Floats:
+        """From the coordinates Uᵀy to minimum-norm coefficients of the seen elements, (n_seen, rank)."""
+        return np.asarray(self.row_space.T / self.s)
+
+    @property
+    def leverage(self) -> Floats:
+        """Diagonal of the hat matrix of least squares, (n,)."""
+        return np.asarray((self.U**2).sum(axis=1))
+
+    @property
+    def determined(self) -> Bools:
+        """Whether the data fix the value of an element by itself, (94,)."""
+        return self.spread((self.row_space**2).sum(axis=0)) > 1 - UNIT_TOLERANCE  # a comparison with nan is False
+
+    @property
+    def null_space(self) -> Floats:
+        """Orthonormal directions in which seen references move without changing a fitted energy, (94, d)."""
+        full = np.zeros((N_ELEMENTS, len(self.null)))
+        full[self.seen] = self.null.T
+        return full
+
+    def spread(self, values: Floats) -> Floats:
+        """Return values of the seen elements as (94,), nan elsewhere."""
+        full = np.full(N_ELEMENTS, np.nan)
+        full[self.seen] = values
+        return full
+
+
+def design_of(X: Floats) -> Design:
+    """Return the design of compositions X (n, 94), with the rank that singular values above `RANK_TOLERANCE` give."""
+    seen: Bools = np.asarray((X > 0).any(axis=0))
+    U, s, Vt = np.linalg.svd(X[:, seen], full_matrices=len(X) < seen.sum())
+    rank = int((s > RANK_TOLERANCE * s[0]).sum())
+    return Design(U[:, :rank], s[:rank], Vt[:rank], Vt[rank:], seen)
+
+
+class CompositionModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+    """Base of the reference estimators: energy per atom linear in composition fractions, without an intercept.
+
+    A subclass implements `fit(X, y, groups=None, together=None)`: X (n, 94) composition fractions, y (n,) eV/atom,
+    groups (n,) labels (usually materials) within which residuals may be correlated, together (n,) labels of what is
+    left out at once where a strength is chosen. After it there are
+
+    - coef_ (94,) references, eV/atom, nan for elements without a value;
+    - stderr_ (94,) standard errors, eV/atom, nan where they cannot be estimated;
+    - n_structures_ (94,) structures that contain the element;
+    - seen_ (94,) the estimator has a value for the element;
+    - determined_ (94,) the value stands by itself, not only in a sum with others;
+    - null_space_ (94, d) orthonormal directions in which the references of seen elements can move without
+      changing a fitted energy (d = 0 where everything is determined);
+    - leverage_ (n,) diagonal of the hat matrix, ∂(fitted energy)/∂(its own label);
+    - rank_; condition_, ratio of the largest to the smallest singular value kept; n_samples_, n_groups_;
+    - prior_, prior_stderr_ (94,) or None: what an estimator with a prior expects of elements that it has not seen.
+    """
+
+    #: What `Reference.origin` calls the values: fitted to the labels, or taken from elemental energies.
+    origin: str = "fit"
+
+    coef_: Floats
+    stderr_: Floats
+    n_structures_: Ints
+    seen_: Bools
+    determined_: Bools
+    null_space_: Floats
+    leverage_: Floats
+    rank_: int
+    condition_: float
+    n_samples_: int
+    n_groups_: int
+    prior_: Floats | None = None
+    prior_stderr_: Floats | None = None
+    n_features_in_: int = N_ELEMENTS
+
+    @property
+    def name(self) -> str:
+        """Short name of the estimator, as written into tables and study files."""
+        raise NotImplementedError
+
+    def fit(
+        self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None, together: ArrayLike | None = None
+    ) -> Self:
+        """Fit references to energies per atom."""
+        raise NotImplementedError
+
+    def _begin(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None) -> tuple[Floats, Floats, Ints, Design]:
+        """Check the input, note what the design says, and return X, y, integer codes of the groups and the design.
+
+        Raises ValueError on empty, mis-shaped or non-finite input.
+        """
+        X = check_composition(X)
+        if len(X) == 0:
+            raise ValueError("reference fit: no structures; at least one is needed")
+        y = check_values(y, len(X))
+        codes = group_codes(groups, len(X))
+        design = design_of(X)
+        self.n_features_in_ = N_ELEMENTS
+        self.n_samples_, self.n_groups_ = len(X), int(codes.max()) + 1
+        self.n_structures_ = (X > 0).sum(axis=0)
+        self.seen_, self.determined_ = design.seen, design.determined
+        self.null_space_, self.leverage_ = design.null_space, design.leverage
+        self.rank_, self.condition_ = design.rank, float(design.s[0] / design.s[-1])
+        return X, y, codes, design
+
+    def predict(self, X: ArrayLike) -> Floats:
+        """Return X · coef_ (n,), eV/atom; raises UnseenElementError naming the elements without a value."""
+        return reference_energy(check_composition(X), self.coef_, "the reference fit")
+
+    def estimable(self, X: ArrayLike) -> Bools:
+        """Return (n,) whether the data determine the energy of each composition.
+
+        False where an element was never seen, or where the composition needs the value of an element that
+        was only ever seen in fixed proportion to others; `predict` then returns the minimum-norm value.
+        """
+        X = check_composition(X)
+        seen = ~(X[:, ~self.seen_] > 0).any(axis=1)
+        return np.asarray(seen & (np.abs(X @ self.null_space_) < 1e-7).all(axis=1))
+
+
+def group_codes(groups: ArrayLike | None, n: int) -> Ints:
+    """Return integer codes 0..G−1 (n,) of the group labels; every row is its own group when None.
+
+    Raises ValueError on a wrong length or a missing label.
+    """
+    if groups is None:
+        return np.arange(n)
+    labels = np.asarray(groups)
+    if labels.shape != (n,):
+        raise ValueError(f"groups: shape {labels.shape}, expected ({n},), one label per structure")
+    codes, _ = pd.factorize(labels)
+    if (codes < 0).any():
+        raise ValueError(f"groups: {(codes < 0).sum()} of {n} labels are missing; each structure needs one")
+    return codes.astype(np.int64)
+
+
+def group_sums(values: Floats, codes: Ints) -> Floats:
+    """Return sums over the rows of each group, (n, k) -> (G, k)."""
+    order = np.argsort(codes, kind="stable")
+    starts = np.searchsorted(codes[order], np.arange(int(codes.max()) + 1))
+    return np.asarray(np.add.reduceat(values[order], starts, axis=0))
+
+
+def reference_energy(X: Floats, values: Floats, what: str) -> Floats:
+    """Return X · values (n,), eV/atom; `what` names the values if one of them is missing (UnseenElementError)."""
+    missing = np.isnan(values)
+    absent = missing & (X > 0).any(axis=0)
+    if absent.any():
+        count = int((X[:, absent] > 0).any(axis=1).sum())
+        raise UnseenElementError(
+            f"{what} has no value for {symbols(np.flatnonzero(absent) + 1)} ({count} of {len(X)} structures); "
+            "fit on structures that contain them, or complete the reference with the policy 'prior'"
+        )
+    return np.asarray(X @ np.where(missing, 0.0, values))

@@ -1,0 +1,92 @@
+"""The correction by one number on forces that are known to be soft."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from uprung.correction import correction_table
+
+
+def cloud(
+    slope: float, noise: float = 0.0, *, trajectories: int = 6, frames: int = 3, material: str = "Si", seed: int = 0
+) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    atoms = 20
+    n = trajectories * frames * atoms
+    label = rng.normal(size=(n, 3))
+    predicted = slope * label + noise * rng.normal(size=(n, 3))
+    frame = np.arange(n) // atoms
+    columns = {f"label_{a}": label[:, k] for k, a in enumerate("xyz")}
+    columns |= {f"predicted_{a}": predicted[:, k] for k, a in enumerate("xyz")}
+    names = {"frame_id": [f"{material}-{f}" for f in frame], "trajectory": [f"t{f // frames}" for f in frame]}
+    return pd.DataFrame(names | {"material": material} | columns)
+
+
+def test_one_structure_repairs_forces_that_are_soft_by_a_factor() -> None:
+    table = correction_table(cloud(0.8), shots=[1, 2], draws=10, seed=0)
+    assert list(table["shots"]) == [1, 2]
+    np.testing.assert_allclose(table["multiplier"], 1.25)
+    np.testing.assert_allclose(table["slope_before"], 0.8)
+    np.testing.assert_allclose(table["slope_after"], 1.0)
+    np.testing.assert_allclose(table["mae_after"], 0, atol=1e-12)
+
+
+def test_more_structures_narrow_the_interval() -> None:
+    table = correction_table(cloud(0.8, noise=0.3, trajectories=20), shots=[1, 10], draws=100, seed=0)
+    width = table["multiplier_high"] - table["multiplier_low"]
+    assert width[1] < 0.6 * width[0]
+
+
+def test_a_calibrated_predictor_is_left_as_it_is() -> None:
+    """Shrunk by just what it does not know: slope below 1, but c* = 1 and no error to repair."""
+    rng = np.random.default_rng(0)
+    table = cloud(1.0, trajectories=40)
+    predicted = rng.normal(size=(len(table), 3)) * 0.8
+    for k, axis in enumerate("xyz"):
+        table[f"predicted_{axis}"] = predicted[:, k]
+        table[f"label_{axis}"] = predicted[:, k] + 0.6 * rng.normal(size=len(table))
+    found = correction_table(table, shots=[20], draws=50, seed=1).iloc[0]
+    assert found["slope_before"] == pytest.approx(0.64, abs=0.03)
+    assert found["multiplier"] == pytest.approx(1.0, abs=0.03)
+    assert found["mae_ratio"] == pytest.approx(1.0, abs=0.01)
+    assert found["cmae_ratio"] > 1.2  # division by the slope would make it worse
+
+
+def test_no_frame_is_judged_by_a_fit_to_its_own_trajectory() -> None:
+    """Trajectories with multipliers of their own: with two of them, each is corrected by the other's number."""
+    one, other = cloud(0.5, trajectories=1), cloud(0.8, trajectories=1, seed=1)
+    other["trajectory"], other["frame_id"] = "t9", other["frame_id"] + "b"
+    found = correction_table(pd.concat([one, other]), shots=[3], draws=40, seed=0).iloc[0]
+    assert found["draws"] == 40
+    assert {round(found["slope_after_low"], 6), round(found["slope_after_high"], 6)} == {0.5 / 0.8, 0.8 / 0.5}
+
+
+def test_what_cannot_be_drawn_is_said() -> None:
+    single = correction_table(cloud(0.8, trajectories=1), shots=[1], draws=5, seed=0).iloc[0]
+    assert single["draws"] == 0
+    assert "one trajectory" in single["reason"]
+    assert np.isnan(single["slope_after"])
+    few = correction_table(cloud(0.8, trajectories=2, frames=2), shots=[3], draws=5, seed=0).iloc[0]
+    assert few["reason"] == "no half of the 4 frames, 0 of them at rest, holds 3 structures"
+
+
+def test_the_seed_decides_and_materials_stand_apart() -> None:
+    both = pd.concat([cloud(0.8, 0.2), cloud(0.6, 0.2, material="Ge")])
+    first, again = (correction_table(both, shots=[1], draws=5, seed=3) for _ in range(2))
+    pd.testing.assert_frame_equal(first, again)
+    alone = correction_table(both[both["material"] == "Ge"], shots=[1], draws=5, seed=3)
+    assert alone.iloc[0]["multiplier"] == first.set_index("material").loc["Ge", "multiplier"]
+
+
+def test_frames_at_rest_are_judged_but_not_fitted_to() -> None:
+    table = cloud(0.8, trajectories=8, frames=1)
+    rest = table["trajectory"].isin(["t0", "t1", "t2"])
+    columns = [name for name in table if name.startswith(("label", "predicted"))]
+    table.loc[rest, columns] *= 1e-3
+    table.loc[rest, [name for name in columns if name.startswith("predicted")]] *= -5
+    found = correction_table(table, shots=[1], draws=50, seed=0).iloc[0]
+    assert found["at_rest"] == 3
+    assert found["multiplier_low"] == pytest.approx(1.25)
+    assert found["multiplier_high"] == pytest.approx(1.25)
