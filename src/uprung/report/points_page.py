@@ -14,6 +14,7 @@ from uprung.report import captions, findings, law_limits
 from uprung.report.format import TARGETS, plural, sentence
 from uprung.report.interactive import SCRIPT
 from uprung.report.law_part import curves_of
+from uprung.report.making import LAW_FILES
 from uprung.report.page import figure_of, runs_words
 from uprung.report.results import LawResults
 from uprung.report.tables import Table
@@ -21,15 +22,7 @@ from uprung.report.tables import Table
 FILES = (
     ("scaling/curves.csv", "the points as they were read"),
     ("scaling/left_out.csv", "rows that no curve can have, with their reasons"),
-    ("scaling/laws.csv", "scaling laws, fitted and refused"),
-    ("scaling/parameters.csv", "all parameters of all laws"),
-    ("scaling/comparison.csv", "laws compared"),
-    ("scaling/bands.csv", "lines and bands"),
-    ("scaling/crossover.csv", "crossovers"),
-    ("scaling/multiplier.csv", "data multipliers by interpolation"),
-    ("scaling/multiplier_curve.csv", "data multipliers by the laws, with intervals"),
-    ("scaling/labels.csv", "labels for some errors"),
-    ("scaling/extrapolation.csv", "errors at sizes asked for"),
+    *LAW_FILES,
     ("figures/", "all figures as SVG and PNG"),
 )
 
