@@ -40,6 +40,7 @@ else:
     include: "rules/graphs.smk"
     include: "rules/atomref.smk"
     include: "rules/training.smk"
+    include: "rules/pretraining.smk"
     include: "rules/curves.smk"
     include: "rules/scaling.smk"
     include: "rules/errors.smk"
@@ -54,6 +55,7 @@ else:
         atomref,
         graphs,
         train,
+        pretraining,
         forgetting,
         softening,
 

@@ -3,13 +3,14 @@
 
 rule predict_pretrained:
     input:
-        f"<results>/graphs/{STUDY.high}/manifest.json",
+        graphs=f"<results>/graphs/{STUDY.high}/manifest.json",
+        initial=lambda w: pretrained_here(w.pretrained),
     output:
-        "<results>/references/pretrained.parquet",
+        "<results>/references/{pretrained}.parquet",
     log:
-        "<results>/logs/references/pretrained.log",
+        "<results>/logs/references/{pretrained}.log",
     benchmark:
-        "<results>/benchmarks/references/pretrained.tsv"
+        "<results>/benchmarks/references/{pretrained}.tsv"
     conda:
         "../envs/training.yaml"
     threads: STUDY.training.threads
@@ -24,7 +25,7 @@ rule predict_pretrained:
         threads=STUDY.training.threads,
         code=code_digest("uprung.predict", "uprung.potential.checkpoint"),
     message:
-        "Predicting all frames with {params.model} as it is"
+        "Predicting all frames with network {wildcards.pretrained} as it is"
     script:
         "../scripts/predict_pretrained.py"
 
@@ -36,7 +37,7 @@ rule fit_reference:
         split="<results>/split/split.parquet",
         order="<results>/split/order/seed{seed}.parquet",
         pretrained=lambda w: (
-            ["<results>/references/pretrained.parquet"]
+            [f"<results>/references/{STUDY.references[w.reference].model}.parquet"]
             if STUDY.references[w.reference].labels == "residual"
             else []
         ),

@@ -1,5 +1,7 @@
 """Data in: sources or the pull -> frames -> pairs -> split -> nested subsets."""
 
+# A network is trained on the target, and on the source where the study pretrains.
+TRAINED = [STUDY.high, *([STUDY.low] if STUDY.pretraining else [])]
 PULLED = [name for name, fidelity in STUDY.fidelities.items() if fidelity.pulled]
 
 
@@ -49,7 +51,7 @@ rule pulled_frames:
             k: v for k, v in part(STUDY.materials_project).items() if k != "release"
         },
         needed=lambda w: (
-            STUDY.transfer.targets if w.fidelity == STUDY.high else ["energy"]
+            STUDY.transfer.targets if w.fidelity in TRAINED else ["energy"]
         ),
         scratch=f"results/{STUDY.study}/state/frames/{{fidelity}}",
         code=code_digest(
@@ -82,7 +84,7 @@ rule frames:
     params:
         fidelity=lambda w: part(STUDY.fidelities[w.fidelity]),
         needed=lambda w: (
-            STUDY.transfer.targets if w.fidelity == STUDY.high else ["energy"]
+            STUDY.transfer.targets if w.fidelity in TRAINED else ["energy"]
         ),
         code=code_digest("uprung.sources"),
     message:
@@ -170,6 +172,7 @@ rule order:
         runtime=10,
     params:
         fidelity=STUDY.high,
+        seed=lambda w: int(w.seed),
         draw=STUDY.split.draw,
         sampling=STUDY.split.sampling,
         key=STUDY.split.key,

@@ -24,9 +24,10 @@ rule build_graphs:
     params:
         fidelity="{fidelity}",
         label=lambda w: STUDY.fidelities[w.fidelity].energy,
-        # of the source, frames to test on and, for arms with replay, to train on
+        # of the source, frames to test on and, for pretraining and replay, to train on
         sample=lambda w: None if w.fidelity == STUDY.high else STUDY.forgetting.frames,
-        sides=["train"] if REPLAY else [],
+        sides=(["train"] if REPLAY or STUDY.pretraining else [])
+        + (["val"] if STUDY.pretraining else []),
         code=code_digest("uprung.dataset"),
     message:
         "Building the neighbour graphs of {wildcards.fidelity}"
@@ -38,4 +39,4 @@ rule graphs:
     """Graph stores of the study."""
     input:
         f"<results>/graphs/{STUDY.high}/manifest.json",
-        source_graphs(REPLAY or STUDY.forgetting.frames),
+        source_graphs(REPLAY or STUDY.pretraining or STUDY.forgetting.frames),

@@ -40,6 +40,12 @@ def source_graphs(needed):
     return [f"<results>/graphs/{STUDY.low}/manifest.json"] if needed else []
 
 
+def pretrained_here(network):
+    """Return the file of a network that this study pretrains; none for shipped checkpoints and random weights."""
+    here = network in STUDY.pretraining
+    return [f"<results>/pretraining/{network}/model.pth.tar"] if here else []
+
+
 def is_joint(arm):
     """Return whether an arm trains one network for both fidelities."""
     return STUDY.arms[arm].fidelities == "joint"
@@ -55,3 +61,5 @@ wildcard_constraints:
     seed=one_of(STUDY.seeds),
     evalset=one_of(STUDY.evalsets),
     model=one_of(STUDY.softening.models),
+    network=one_of(STUDY.pretraining),
+    pretrained=one_of(["pretrained", *STUDY.pretraining]),

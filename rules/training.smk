@@ -8,6 +8,10 @@ RUNS = expand(
     size=SIZES,
     seed=STUDY.seeds,
 )
+# What decides the numbers of a run; what a scheduler is told does not.
+RECIPE = {
+    k: v for k, v in part(STUDY.training).items() if k not in ("minutes", "memory_mb")
+}
 
 
 rule train_run:
@@ -16,6 +20,7 @@ rule train_run:
         split="<results>/split/split.parquet",
         order="<results>/split/order/seed{seed}.parquet",
         reference=reference_input,
+        initial=lambda w: pretrained_here(STUDY.arms[w.arm].init),
         source=lambda w: source_graphs(STUDY.arms[w.arm].replay),
     output:
         model=f"<results>/runs/{RUN}/model.pth.tar",
@@ -39,11 +44,7 @@ rule train_run:
         size=lambda w: SIZES[w.size],
         low=STUDY.low,
         high=STUDY.high,
-        recipe={
-            k: v
-            for k, v in part(STUDY.training).items()
-            if k not in ("minutes", "memory_mb")
-        },
+        recipe=RECIPE,
         pretrained=STUDY.transfer.pretrained,
         targets=STUDY.transfer.targets,
         code=code_digest(

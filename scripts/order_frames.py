@@ -1,4 +1,4 @@
-"""Order the training frames of the target fidelity for one seed."""
+"""Order the training frames of a fidelity for one seed."""
 
 import pandas as pd
 
@@ -8,7 +8,7 @@ from uprung.sampling import places_of
 from uprung.splits import training_order
 
 with logged(snakemake.log[0]):
-    params, seed = snakemake.params, int(snakemake.wildcards.seed)
+    params, seed = snakemake.params, snakemake.params.seed
     split = pd.read_parquet(snakemake.input.split)
     train = split[(split["fidelity"] == params.fidelity) & (split["split"] == "train")]
     places = None

@@ -1,4 +1,4 @@
-"""Predict all frames of the graph store with the pretrained checkpoint as it is."""
+"""Predict all frames of the graph store with a pretrained network as it is."""
 
 import numpy as np
 import pandas as pd
@@ -11,8 +11,8 @@ from uprung.predict import predict
 
 with logged(snakemake.log[0]):
     torch.set_num_threads(snakemake.params.threads)
-    dataset = open_dataset(snakemake.input[0])
-    model = load_chgnet(snakemake.params.model.removeprefix("chgnet-"))
+    dataset = open_dataset(snakemake.input.graphs)
+    model = load_chgnet(next(iter(snakemake.input.initial), snakemake.params.model.removeprefix("chgnet-")))
     rows = np.arange(len(dataset.energy))
     found = predict([model], dataset, rows, targets=["energy"], device=snakemake.params.device)
     table = pd.DataFrame({"frame_id": dataset.graphs.keys, "energy": found["energy"], "network": found["network"]})

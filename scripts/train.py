@@ -29,10 +29,12 @@ with logged(snakemake.log[0]):
     dataset = open_dataset(snakemake.input.graphs)
     split = pd.read_parquet(snakemake.input.split)
     chosen = subset(pd.read_parquet(snakemake.input.order), params.size)
+    # a network that the study pretrained itself, or the checkpoint of `transfer`
+    pretrained = next(iter(snakemake.input.initial), params.pretrained)
     reference = [Reference.from_frame(pd.read_csv(file)) for file in snakemake.input.reference]
     model = build_model(
         arm,
-        pretrained=params.pretrained,
+        pretrained=pretrained,
         references=reference[0].values if reference else None,
         elements=np.bincount(dataset.graphs.numbers, minlength=95)[1:] > 0,
         seed=seed,
@@ -41,13 +43,13 @@ with logged(snakemake.log[0]):
     frames = Rows(dataset, rows_of(dataset, chosen["frame_id"]))
     validation = Rows(dataset, rows_of(dataset, frames_on(split, params.high, "val")))
     if arm.delta:
-        pretrained = load_chgnet(params.pretrained.removeprefix("chgnet-"))
-        frames, validation = (residual_labels(part, pretrained, **held) for part in (frames, validation))
+        corrected = load_chgnet(params.pretrained.removeprefix("chgnet-"))
+        frames, validation = (residual_labels(part, corrected, **held) for part in (frames, validation))
     source, replay = None, None
     if arm.replay:
         low = open_dataset(snakemake.input.source[0])
         replayed = Rows(low, rows_of(low, frames_on(split, params.low, "train")), "source")
-        source, replayed = source_side(arm, model, replayed, pretrained=params.pretrained, **held)
+        source, replayed = source_side(arm, model, replayed, pretrained=pretrained, **held)
         replay = Replay(replayed, arm.replay.fraction)
     module = Packed(model, params.targets, source)
     state = Path(params.state.format(**wildcards))
@@ -77,7 +79,8 @@ with logged(snakemake.log[0]):
             budget=budget,
             n_val=len(validation.rows),
             n_replay=len(replay.frames.rows) if replay else 0,
-            params=dict(params),
+            options={key: params[key] for key in ("arm", "budget", "size", "recipe", "pretrained", "targets")},
+            loads_in_chgnet=not arm.delta,
             inputs=list(snakemake.input),
         )
         Path(snakemake.output.card).write_text(yaml.safe_dump(card, sort_keys=False, allow_unicode=True))

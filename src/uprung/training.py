@@ -298,7 +298,8 @@ def run_card(
     budget: Budget,
     n_val: int,
     n_replay: int,
-    params: Mapping[str, Any],
+    options: Mapping[str, Any],
+    loads_in_chgnet: bool,
     inputs: Sequence[str],
 ) -> dict[str, Any]:
     """Return what a reader needs to trust or repeat a run: data, options, versions, hardware, time."""
@@ -315,10 +316,10 @@ def run_card(
         "best_step": run.best_step,
         "wall_seconds": round(run.seconds, 1),
         "resumed": run.resumed,
-        "loads_in_chgnet": not params["arm"].get("delta", False),
+        "loads_in_chgnet": loads_in_chgnet,
         "label_scale": frames.dataset.manifest["label_scale"],
         "inputs": {str(file): sha256(Path(file)) for file in inputs},
-        "options": {key: params[key] for key in ("arm", "budget", "size", "recipe", "pretrained", "targets")},
+        "options": dict(options),
         "versions": versions(),
         "hardware": hardware(),
     }

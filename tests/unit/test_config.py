@@ -114,7 +114,11 @@ def test_checkpoint_kept_follows_the_kind_of_budget(study: dict[str, Any]) -> No
             True,
             ["arms.scratch.freeze: unknown key", "(allowed: init, atomref, trainable, l2_sp,"],
         ),
-        ("arms.scratch.init", "randm", ["arms.scratch.init: 'randm'", "'random'", "(allowed: random, pretrained)"]),
+        (
+            "arms.scratch.init",
+            "randm",
+            ["arms.scratch.init: no initial weights named 'randm'", "(allowed: random, pretrained)"],
+        ),
         ("arms.scratch.atomref.form", "x", ["arms.scratch.atomref.form: unknown key", "'from'", "fit, from"]),
         ("arms.scratch.atomref", {"from": "file"}, ["arms.scratch.atomref.from: 'file' is not allowed", "checkpoint"]),
         ("arms.scratch.atomref", {"trainable": True}, ["arms.scratch.atomref: give exactly one of `fit"]),
@@ -181,6 +185,11 @@ def test_checkpoint_kept_follows_the_kind_of_budget(study: dict[str, Any]) -> No
         ("arms.scratch.replay", True, ["arms.scratch.replay"]),
         ("arms.scratch.delta", True, ["arms.scratch", "needs a residual reference (residual)"]),
         ("arms.residual-ref.delta", True, ["arms.residual-ref", "`delta: true` needs `init: random`"]),
+        ("arms.residual-ref.init", "pretraind", ["arms.residual-ref.init: no initial weights named", "'pretrained'"]),
+        ("references.r", {"labels": "target", "model": "x"}, ["references.r", "`model` means nothing"]),
+        ("references.r", {"labels": "residual", "model": "x"}, ["references.r.model: no pretrained network named 'x'"]),
+        ("pretraining.random", {"steps": 5}, ["pretraining.random: the name has a meaning of its own"]),
+        ("pretraining.own", {"steps": 5, "epochs": 2}, ["pretraining.own: give exactly one of `epochs` and `steps`"]),
         ("split", {"group": "frame"}, ["split: `group: frame`", "needs `draw: frame`"]),
         ("study", "my study", ["study: 'my study' is not a usable name", "letters and digits"]),
         ("study", "a--b", ["'a--b' is not a usable name"]),
@@ -237,12 +246,12 @@ def test_every_problem_of_a_file_is_told_at_once(study: dict[str, Any]) -> None:
     study["colour"] = "blue"
     study["seeds"] = [1, 1]
     study["sizes"] = [100, "many"]
-    study["arms"]["scratch"]["init"] = "warm"
+    study["arms"]["scratch"]["trainable"] = "some"
     study["training"] = {"batch_size": 0}
     study["split"] = {"group": "frame"}
     lines = refused(study)
     keys = {line.split(":")[0] for line in lines}
-    assert keys == {"colour", "seeds", "sizes.1", "arms.scratch.init", "training.batch_size", "split"}
+    assert keys == {"colour", "seeds", "sizes.1", "arms.scratch.trainable", "training.batch_size", "split"}
     assert len(lines) == 6
 
 
@@ -291,3 +300,13 @@ def test_schema_names_every_section_and_describes_every_key() -> None:
 def test_sections_survive_a_dump_and_reload(study: dict[str, Any]) -> None:
     loaded = load_study(study)
     assert load_study(loaded.model_dump(mode="json", by_alias=True)) == loaded
+
+
+def test_a_residual_reference_belongs_to_the_network_that_the_arm_starts_from(study: dict[str, Any]) -> None:
+    study["pretraining"] = {"own": {"steps": 5}}
+    study["arms"]["residual-ref"]["init"] = "own"
+    (line,) = refused(study)
+    assert "fitted to what pretrained leaves over, but the arm starts from own" in line
+    study["references"] = {"beyond": {"labels": "residual", "model": "own"}}
+    study["arms"]["residual-ref"]["atomref"] = {"fit": "beyond"}
+    assert load_study(study).pretraining["own"].size == "all"

@@ -442,7 +442,7 @@ def test_the_card_counts_labels_and_hashes_inputs(dataset: Dataset, tmp_path: Pa
     file = tmp_path / "split"
     file.write_text("x")
     subset = pd.DataFrame({"material_id": ["a", "a", "b"], "frame_id": dataset.graphs.keys[:3]})
-    params = {k: k for k in ("budget", "size", "recipe", "pretrained", "targets")} | {"arm": {}, "code": "y"}
+    options = {k: k for k in ("budget", "size", "recipe", "pretrained", "targets")}
     for budget, kept, other in ((NINE, "last", "val-loss"), (Budget(epochs=1), "val-energy", "last")):
         card = run_card(
             Run(step=9, best_step=6),
@@ -451,7 +451,8 @@ def test_the_card_counts_labels_and_hashes_inputs(dataset: Dataset, tmp_path: Pa
             budget=budget,
             n_val=4,
             n_replay=0,
-            params=params,
+            options=options,
+            loads_in_chgnet=True,
             inputs=[str(file)],
         )
         assert (card["kept"], card["other"]) == (kept, other)

@@ -22,7 +22,7 @@ from uprung.potential.saved import load_potential
 from uprung.predict import predict
 
 STUDY = "tests/workflow/arms.yaml"
-ARMS = ("readout", "pulled", "replay", "joint", "delta")
+ARMS = ("readout", "pulled", "replay", "joint", "delta", "own")
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +65,27 @@ def test_frozen_layers_are_those_of_the_checkpoint(done: Path) -> None:
         moved[arm] = {layer_of(name) for name, value in weights.items() if not torch.equal(value, start[name])}
     assert moved["readout"] == {"references", "readout"}
     assert moved["pulled"] == {"references", "readout", "block1", "block2", "block3", "block4"}
+
+
+def test_a_network_pretrained_here_is_what_an_arm_starts_from(done: Path) -> None:
+    at = done / "pretraining/low-300"
+    card = yaml.safe_load((at / "card.yaml").read_text())
+    assert (card["n_train"], card["steps"], card["options"]["pretraining"]["seed"]) == (300, 20, 1)
+    assert card["label_scale"] == open_dataset(done / "graphs/pbe/manifest.json").manifest["label_scale"]
+    history = pd.read_csv(at / "history.csv")
+    assert history["val_loss"].iloc[-1] < history["val_loss"].iloc[0]
+    start = CHGNet.from_file(str(at / "model.pth.tar")).state_dict()
+    weights = CHGNet.from_file(str(folder(done, "own") / "model.pth.tar")).state_dict()
+    moved = {layer_of(name) for name, value in weights.items() if not torch.equal(value, start[name])}
+    assert moved == {"references", "readout"}
+    # the reference of the arm is what its own network leaves over, not what the shipped one does
+    network = pd.read_parquet(done / "references/low-300.parquet").set_index("frame_id")["network"]
+    shipped = pd.read_parquet(done / "references/pretrained.parquet").set_index("frame_id")["network"]
+    assert np.abs(network - shipped).mean() > 0.01
+    dataset = open_dataset(done / "graphs/r2scan/manifest.json")
+    rows = np.arange(20)
+    found = predict([load_chgnet(at / "model.pth.tar")], dataset, rows, targets=["energy"])["network"]
+    np.testing.assert_allclose(found, network.loc[dataset.graphs.keys[:20]], atol=1e-5)
 
 
 def test_the_network_of_an_arm_predicts_what_its_test_says(done: Path) -> None:

@@ -20,7 +20,10 @@ MICRO = "tests/workflow/micro.yaml"
 STUDY_TIMEOUT = 900  # seconds; a minute of work on two free cores
 DRY_TIMEOUT = 120
 NOTHING = "Nothing to be done"
-TARGETS = ("data", "analysis", "atomref", "graphs", "train", "scaling", "forgetting", "softening", "report", "all")
+TARGETS = (
+    *("data", "analysis", "atomref", "graphs", "train", "pretraining", "scaling", "forgetting", "softening"),
+    *("report", "all"),
+)
 
 
 def job_counts(text: str) -> dict[str, int]:

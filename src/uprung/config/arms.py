@@ -48,6 +48,11 @@ class Reference(Section):
     threshold: float | None = Field(
         default=None, gt=0, description="Of `huber`, in scales of the residuals; default 1.345."
     )
+    model: Name = Field(
+        default="pretrained",
+        description="Of `labels: residual`, the network whose prediction is subtracted: `pretrained` or an entry of "
+        "`pretraining`.",
+    )
     elements: Name | None = Field(
         default=None,
         description="Fidelity that holds the solids or atoms, on the label scale of the target (source formats "
@@ -75,6 +80,8 @@ class Reference(Section):
             raise ValueError(f"`estimator: {self.estimator}` needs `elements: <fidelity>`, which holds the energies")
         if of_elements and self.labels != "target":
             raise ValueError(f"`estimator: {self.estimator}` gives energies of the target: use `labels: target`")
+        if self.model != "pretrained" and self.labels != "residual":
+            raise ValueError(f"`model` means nothing to `labels: {self.labels}`; take it out")
         if self.estimator == "prior-ridge" and self.labels == "source":
             raise ValueError("`estimator: prior-ridge` leans on source references, so it cannot fit `labels: source`")
         return self
@@ -109,7 +116,10 @@ class Replay(Section):
 class Arm(Section):
     """A strategy, as a few orthogonal choices."""
 
-    init: Literal["random", "pretrained"] = Field(description="Weights the network starts from.")
+    init: Name = Field(
+        description="Weights the network starts from: `random`, `pretrained` (the checkpoint of `transfer`), or an "
+        "entry of `pretraining`."
+    )
     atomref: AtomRef = Field(description="Elemental reference energies.")
     trainable: TrainablePart = Field(
         default="all",

@@ -11,7 +11,7 @@ from uprung.config.arms import Arm, Reference
 from uprung.config.base import Name, Section, Size, Target, suggest, unique
 from uprung.config.data import Fidelity, MaterialsProject, Pair, Select, Split
 from uprung.config.laws import Laws
-from uprung.config.training import Budget, Training
+from uprung.config.training import Budget, Pretraining, Training
 from uprung.config.words import Report
 
 DEFAULT_REFERENCES: dict[str, dict[str, str]] = {
@@ -123,6 +123,9 @@ class Study(Section):
     seeds: Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(unique)] = Field(
         min_length=1, description="Each seed draws its own nested subsets and initial weights."
     )
+    pretraining: dict[Name, Pretraining] = Field(
+        default={}, description="Networks that the study pretrains on the source fidelity itself, by name."
+    )
     budgets: dict[Name, Budget] = Field(min_length=1, description="Lengths of training by name.")
     training: Training = Field(default_factory=Training, description="Recipe.")
     analysis: Analysis = Field(default_factory=Analysis, description="Energy shift and correlation.")
@@ -171,6 +174,11 @@ class Study(Section):
                 if reference.elements is not None
             ),
         ]
+        networks = {"pretrained": None, **self.pretraining}
+        for name, reference in self.references.items():
+            used.append((reference.model, f"references.{name}.model", networks, "pretrained network"))
+        for name, arm in self.arms.items():
+            used.append((arm.init, f"arms.{name}.init", {"random": None, **networks}, "initial weights"))
         for name, where, known, what in used:
             if name not in known:
                 yield f"{where}: no {what} named {name!r}{suggest(name, list(known))}"
@@ -189,11 +197,20 @@ class Study(Section):
                 yield f"evalsets.{name}: give `sources`; only fidelities can be pulled"
         residual = {name for name, reference in self.references.items() if reference.labels == "residual"}
         for name, arm in self.arms.items():
-            if arm.atomref.fit in residual and arm.init != "pretrained" and not arm.delta:
+            if arm.atomref.fit in residual and arm.init == "random" and not arm.delta:
                 yield (
                     f"arms.{name}: a residual reference is fitted to target − pretrained prediction, so it needs "
                     "`init: pretrained` (or `delta: true`)"
                 )
+            elif arm.atomref.fit in residual:
+                start = "pretrained" if arm.delta else arm.init
+                fitted_to = self.references[arm.atomref.fit].model
+                known = fitted_to in ("pretrained", *self.pretraining) and start in ("pretrained", *self.pretraining)
+                if known and fitted_to != start:
+                    yield (
+                        f"arms.{name}: reference {arm.atomref.fit} is fitted to what {fitted_to} leaves over, but the "
+                        f"arm starts from {start}; name a reference with `labels: residual, model: {start}`"
+                    )
             if arm.delta and arm.atomref.fit not in residual:
                 yield f"arms.{name}: `delta: true` needs a residual reference ({', '.join(sorted(residual))})"
         for name, reference in self.references.items():
@@ -202,9 +219,18 @@ class Study(Section):
             yield "scaling.baseline: a residual reference predicts nothing by itself"
         if self.split.draw == "frame" and any("%" in size for size in self.sizes):
             yield "sizes: a share of the training materials needs `split: {draw: material}`, not draw: frame"
-        for name, budget in self.budgets.items():
+        for name in self.pretraining:
+            if name in ("random", "pretrained"):
+                yield f"pretraining.{name}: the name has a meaning of its own; choose another"
+        if self.split.draw == "frame" and any("%" in entry.size for entry in self.pretraining.values()):
+            yield "pretraining: a share of the training materials needs `split: {draw: material}`, not draw: frame"
+        budgets = {f"budgets.{name}": budget for name, budget in self.budgets.items()}
+        for where, budget in {
+            **budgets,
+            **{f"pretraining.{k}": entry for k, entry in self.pretraining.items()},
+        }.items():
             if budget.kept == "val-energy" and "energy" not in self.transfer.targets:
-                yield f"budgets.{name}.keep: val-energy needs energy in transfer.targets (allowed: last, val-loss)"
+                yield f"{where}.keep: val-energy needs energy in transfer.targets (allowed: last, val-loss)"
 
     def _unlike_elements(self, name: str, reference: Reference) -> Iterator[str]:
         """Yield a message when energies of elements are of another kind than the target's; scales show in the data."""

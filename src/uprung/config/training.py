@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from uprung.config.base import Section
+from uprung.config.base import Section, Size
 
 
 class Budget(Section):
@@ -30,6 +30,18 @@ class Budget(Section):
     def kept(self) -> Literal["last", "val-loss", "val-energy"]:
         """The checkpoint that is scored."""
         return self.keep or ("last" if self.steps else "val-energy")
+
+
+class Pretraining(Budget):
+    """A network that the study pretrains on the source fidelity, from random weights, for arms to start from.
+
+    Its reference energies are fitted to all source training structures by least squares.
+    """
+
+    size: Size = Field(
+        default="all", description="Source training structures: frames (400), share of the materials ('10%'), or all."
+    )
+    seed: int = Field(default=0, ge=0, description="Which structures a smaller size takes, and the initial weights.")
 
 
 class Weights(Section):

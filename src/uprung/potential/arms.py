@@ -32,7 +32,7 @@ def build_model(
 
     Args:
         arm: its options.
-        pretrained: checkpoint of `init: pretrained`, e.g. `chgnet-0.3.0`.
+        pretrained: what an arm that is not `init: random` begins at: a shipped checkpoint (`chgnet-0.3.0`) or a file.
         references: (94,) eV/atom, of the fit that the arm names; None for `from: checkpoint`. NaN only for elements
             that no frame of the study has; these keep the checkpoint's value, for it has to be one. A correction
             (Δ-learning) gets the rest beyond the checkpoint's.
@@ -61,6 +61,21 @@ def build_model(
         for p in model.mlp.layers[-1].parameters():
             torch.nn.init.zeros_(p)
     set_atomref(model, filled, trainable=arm.atomref.trainable)
+    return model
+
+
+def new_model(frames: Rows, *, seed: int) -> CHGNet:
+    """Return an untrained network with reference energies fitted by least squares to labelled frames.
+
+    Args:
+        frames: what the references are fitted to; elements in none of them keep the values of 0.3.0's architecture,
+            which nothing can be predicted with.
+        seed: of the initial weights.
+    """
+    model = new_chgnet(seed)
+    labelled = frames.rows[np.isfinite(frames.dataset.energy[frames.rows])]
+    fit = LeastSquares().fit(frames.dataset.composition(labelled), frames.dataset.energy[labelled])
+    set_atomref(model, np.where(fit.seen_, fit.coef_, atomref(model)), trainable=False)
     return model
 
 

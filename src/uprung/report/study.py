@@ -15,7 +15,7 @@ class Arm:
 
     name: str
     label: str
-    init: str  # random | pretrained
+    init: str  # random, pretrained, or a network that the study pretrained
     reference: str  # name of a reference fit, or 'checkpoint'
     fitted_to: str  # target | source | residual, '' for the checkpoint's
     scope: str  # subset | train, '' for the checkpoint's

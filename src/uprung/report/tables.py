@@ -218,7 +218,7 @@ def arms_table(arms: Mapping[str, Arm]) -> Table:
     rows = [
         (
             Cell(arm.label, arm.name if arm.name != arm.label else ""),
-            "random" if arm.init == "random" else "pretrained",
+            arm.init if arm.init in ("random", "pretrained") else f"{arm.init}, pretrained in this study",
             REFERENCES[arm.fitted_to],
             scope[arm.scope],
             "yes" if arm.trainable else "no",

@@ -1,0 +1,60 @@
+"""Pretrain a network on the source fidelity, from random weights, for arms to start from."""
+
+from functools import partial
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from uprung.config.training import Pretraining, Training
+from uprung.dataset import Rows, open_dataset, rows_of
+from uprung.logs import logged
+from uprung.potential.arms import new_model
+from uprung.potential.module import Packed
+from uprung.potential.saved import save_potential
+from uprung.run_state import forget
+from uprung.splits import frames_on, subset
+from uprung.step import launch
+from uprung.training import run_card, save_run, train
+
+with logged(snakemake.log[0]):
+    params, network = snakemake.params, snakemake.wildcards.network
+    options, recipe = Pretraining.model_validate(params.pretraining), Training.model_validate(params.recipe)
+    fabric = launch(recipe)
+    dataset = open_dataset(snakemake.input.graphs)
+    split = pd.read_parquet(snakemake.input.split)
+    chosen = subset(pd.read_parquet(snakemake.input.order), options.size)
+    sides = (frames_on(split, params.low, side) for side in ("train", "val"))
+    everything, validation = (Rows(dataset, rows_of(dataset, names)) for names in sides)
+    frames = Rows(dataset, rows_of(dataset, chosen["frame_id"]))
+    module = Packed(new_model(everything, seed=options.seed), params.targets)
+    state = Path(params.state.format(network=network))
+    run = train(
+        fabric,
+        module,
+        frames,
+        validation,
+        targets=params.targets,
+        recipe=recipe,
+        budget=options,
+        seed=options.seed,
+        state=state,
+        what=f"pretraining {network}",
+    )
+    if fabric.is_global_zero:
+        save = partial(save_potential, target=params.low, source=params.low, corrects=None)
+        save_run(run, module, options, save, model_file=snakemake.output.model, other_file=snakemake.output.other)
+        pd.DataFrame(run.history).to_csv(snakemake.output.history, index=False)
+        card = run_card(
+            run,
+            frames,
+            chosen,
+            budget=options,
+            n_val=len(validation.rows),
+            n_replay=0,
+            options={key: params[key] for key in ("pretraining", "recipe", "targets")},
+            loads_in_chgnet=True,
+            inputs=list(snakemake.input),
+        )
+        Path(snakemake.output.card).write_text(yaml.safe_dump(card, sort_keys=False, allow_unicode=True))
+        forget(state)
