@@ -1,11 +1,12 @@
 # make demo    set up .venv, run the demo study, say where the report is
 # make test    set up .venv, run all fast checks
+# make gpaw    build GPAW into .venv, for studies that compute labels of their own (docs/how-to/own-dft.md)
 # make service set up .venv-service, in which the tests of tests/service start a Materials Project of their own
 PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= all
 
-.PHONY: demo test test-slow service check schema clean
+.PHONY: demo test test-slow gpaw dft-check service check schema clean
 
 demo: .venv/.stamp
 	$(BIN)/snakemake --cores $(CORES)
@@ -38,6 +39,15 @@ schema: .venv/.stamp
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
+
+# Debian, Ubuntu: apt-get install libxc-dev libopenblas-dev libfftw3-dev
+gpaw: .venv/.stamp
+	CC=g++ CXX=g++ GPAW_CONFIG=$(CURDIR)/envs/gpaw_siteconfig.py $(BIN)/python -m pip install --quiet \
+	  --disable-pip-version-check --no-cache-dir --no-deps gpaw==26.7.0 gpaw-data==1.2.1
+
+# half an hour on one core: the forces and stresses of labels against differences of the free energy
+dft-check:
+	OMP_NUM_THREADS=1 PYTHONPATH=src $(BIN)/python benchmarks/dft_check.py
 
 # emmet-api and moto need a hundred packages that no study needs; without them tests/service is skipped
 service: .venv-service/.stamp

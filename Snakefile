@@ -2,7 +2,7 @@
 
 snakemake --cores all                                   the demo study
 snakemake --cores all --configfile config/solids.yaml   another study
-snakemake --cores 4 atomref                             one stage: data analysis atomref graphs train scaling forgetting softening report
+snakemake --cores 4 atomref                             one stage: data dft analysis atomref graphs train scaling forgetting softening report
 snakemake --cores 1 scaling --configfile config/points.yaml --config points=my.csv study=mine      laws of given points
 """
 
@@ -36,6 +36,7 @@ else:
 
     include: "rules/names.smk"
     include: "rules/data.smk"
+    include: "rules/dft.smk"
     include: "rules/analysis.smk"
     include: "rules/graphs.smk"
     include: "rules/atomref.smk"
@@ -51,6 +52,7 @@ else:
 
     localrules:
         data,
+        dft,
         analysis,
         atomref,
         graphs,

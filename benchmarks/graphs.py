@@ -141,7 +141,7 @@ def run(sets: Sequence[str], processes: Sequence[int], repeats: int, first: int 
     cases = []
     with progress(ticks, "graphs", "run") as shown:
         for name in sets:
-            shown.set_postfix_str(name)
+            shown.bar.set_postfix_str(name)
             cases += compare(name, first, processes, repeats, lambda: shown.update(1))
     settings = {"sets": list(sets), "processes": list(processes), "repeats": repeats, "first": first, "threads": 1}
     return new_record("graphs", settings, cases, load=load)

@@ -135,7 +135,7 @@ def run(
     with progress(len(sets) * len(batches) * repeats * len(SIDES), "throughput", "pass") as shown:
         for name in sets:
             for batch in batches:
-                shown.set_postfix_str(f"{name}, batch {batch}")
+                shown.bar.set_postfix_str(f"{name}, batch {batch}")
                 cases.append(
                     compare(
                         name,

@@ -1,8 +1,9 @@
-"""Data in: sources or the pull -> frames -> pairs -> split -> nested subsets."""
+"""Data in: sources, the pull or labels of one's own (dft.smk) -> frames -> pairs -> split -> nested subsets."""
 
 # A network is trained on the target, and on the source where the study pretrains.
 TRAINED = [STUDY.high, *([STUDY.low] if STUDY.pretraining else [])]
 PULLED = [name for name, fidelity in STUDY.fidelities.items() if fidelity.pulled]
+COMPUTED = [name for name, fidelity in STUDY.fidelities.items() if fidelity.computed]
 
 
 rule pull:
@@ -75,7 +76,7 @@ rule frames:
     benchmark:
         "<results>/benchmarks/frames/{fidelity}.tsv"
     wildcard_constraints:
-        fidelity=one_of(set(STUDY.fidelities) - set(PULLED)),
+        fidelity=one_of(set(STUDY.fidelities) - {*PULLED, *COMPUTED}),
     conda:
         "../envs/analysis.yaml"
     resources:

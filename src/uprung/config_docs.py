@@ -79,7 +79,8 @@ def _model_inside(annotation: Any) -> tuple[type[BaseModel] | None, str]:
     arguments = [a for a in get_args(annotation) if isinstance(a, type) and issubclass(a, BaseModel)]
     if not arguments:
         return None, ""
-    return arguments[0], ".<name>" if get_origin(annotation) is dict else "[]"
+    suffixes = {dict: ".<name>", list: "[]"}  # a section that may be absent has none
+    return arguments[0], next((text for kind, text in suffixes.items() if get_origin(annotation) is kind), "")
 
 
 def _type_name(annotation: Any) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import yaml
 from uprung.config.base import parse_elements
 from uprung.config.points import PointsStudy
 from uprung.config.study import Study
+from uprung.dft.labels import Scheme
 from uprung.study_file import StudyError, find_file, load_study, size_token
 
 ROOT = Path(__file__).parents[2]
@@ -197,7 +199,9 @@ def test_checkpoint_kept_follows_the_kind_of_budget(study: dict[str, Any]) -> No
         ("fidelities.pbe.sources.0.exclude_elements", ["Xx"], ["exclude_elements: 'Xx'", "element symbol"]),
         ("fidelities.pbe.sources.0.exclude_elements", ["71-58"], ["exclude_elements: '71-58'", "1-94"]),
         ("fidelities.pbe.sources.0.exclude_elements", ["95-"], ["exclude_elements: '95-'", "1-94"]),
-        ("fidelities.pbe.sources", [], ["fidelities.pbe", "`sources` or `pulled: true`"]),
+        ("fidelities.pbe.sources", [], ["fidelities.pbe", "one of `sources`, `pulled: true` and `comp"]),
+        ("fidelities.pbe.computed", True, ["fidelities.pbe", "one of `sources`, `pulled: true` and `comp"]),
+        ("own_dft", {"structures": "x.cif"}, ["own_dft: no fidelity has `computed: true`"]),
     ],
 )
 def test_a_mistake_is_told_with_file_key_and_choices(
@@ -253,6 +257,40 @@ def test_every_problem_of_a_file_is_told_at_once(study: dict[str, Any]) -> None:
     keys = {line.split(":")[0] for line in lines}
     assert keys == {"colour", "seeds", "sizes.1", "arms.scratch.trainable", "training.batch_size", "split"}
     assert len(lines) == 6
+
+
+def computed(study: dict[str, Any], **changes: object) -> dict[str, Any]:
+    """Return the study with computed labels."""
+    fidelities = {
+        "pbe": {"functional": "PBE", "computed": True},
+        "r2scan": {"functional": "r2SCAN", "computed": True} | changes,
+    }
+    return study | {"fidelities": fidelities, "own_dft": {"structures": "mine.extxyz"}}
+
+
+def test_a_study_may_compute_its_labels(study: dict[str, Any]) -> None:
+    loaded = load_study(computed(study))
+    assert loaded.own_dft is not None
+    fields = asdict(Scheme(**loaded.own_dft.scheme("r2SCAN")))
+    assert fields == asdict(Scheme("r2SCAN"))  # the defaults of both are those of the embedded solids
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"functional": "SCAN"}, "functional: labels are computed for PBE or r2SCAN, not 'SCAN'"),
+        ({"energy": "energy+correction"}, "energy: computed labels have no correction (allowed: energy, energy_free)"),
+        ({"pulled": True}, "give one of `sources`, `pulled: true` and `computed: true`"),
+    ],
+)
+def test_what_cannot_be_computed_is_told(study: dict[str, Any], changes: dict[str, object], message: str) -> None:
+    assert refused(computed(study, **changes)) == [f"fidelities.r2scan: {message}"]
+
+
+def test_computed_labels_need_their_section(study: dict[str, Any]) -> None:
+    content = computed(study)
+    del content["own_dft"]
+    assert refused(content) == ["fidelities.pbe: `computed: true` needs the section `own_dft`"]
 
 
 def test_every_wrong_name_is_told_at_once(study: dict[str, Any]) -> None:

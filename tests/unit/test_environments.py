@@ -18,6 +18,8 @@ ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
 CONDA_TO_PYPI = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
 MODULE_TO_PYPI = {"sklearn": "scikit-learn", "yaml": "pyyaml", "pydantic_core": "pydantic"}
+#: What pip needs to build GPAW from source: no Python packages, so no part of the lock.
+BUILD_TOOLS = {"cxx-compiler", "libxc"}
 CUDA = re.compile(r"nvidia-(?!ml-py)|triton|pytorch-cuda|cuda|cudnn|cupy|jax-cuda")
 
 
@@ -33,7 +35,7 @@ def locked() -> dict[str, str]:
 def pins(environment: Path) -> dict[str, str]:
     """Return the packages of a conda file by their PyPI names, without Python and pip."""
     content: dict[str, Any] = yaml.safe_load(environment.read_text())
-    entries = [e for e in content["dependencies"] if isinstance(e, str) and e != "pip"]
+    entries = [e for e in content["dependencies"] if isinstance(e, str) and e not in {"pip", *BUILD_TOOLS}]
     (pip,) = [e["pip"] for e in content["dependencies"] if isinstance(e, dict)] or [[]]
     found = {}
     for entry in [*entries, *pip]:
@@ -42,9 +44,17 @@ def pins(environment: Path) -> dict[str, str]:
     return found
 
 
+def project() -> dict[str, Any]:
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
 def declared() -> set[str]:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return {canonical(re.match(r"[A-Za-z0-9_.-]+", entry)[0]) for entry in project["dependencies"]}
+    return {canonical(re.match(r"[A-Za-z0-9_.-]+", entry)[0]) for entry in project()["dependencies"]}
+
+
+def own_dft() -> dict[str, str]:
+    """Return the packages that only labels of one's own need: in their conda file, but not in the lock."""
+    return dict(entry.split("==") for entry in project()["optional-dependencies"]["dft"])
 
 
 def external(path: Path) -> set[str]:
@@ -104,9 +114,21 @@ def test_every_environment_that_a_rule_names_exists(rules: Path) -> None:
 @pytest.mark.parametrize("path", ENVIRONMENTS, ids=lambda path: path.name)
 def test_conda_versions_are_those_of_the_lock(path: Path) -> None:
     lock, found = locked(), pins(path)
+    if path.name == "gpaw.yaml":
+        lock |= own_dft()
     assert re.fullmatch(r"3\.1[1-9]", found.pop("python"))
     assert found == {name: lock.get(name) for name in found}
-    assert len(found) >= 10
+    assert len(found) >= 7
+
+
+def test_gpaw_is_one_version_everywhere_and_no_part_of_the_lock() -> None:
+    versions = own_dft()
+    assert versions.keys() == {"gpaw", "gpaw-data"}
+    assert not versions.keys() & locked().keys()
+    wanted = " ".join(f"{name}=={version}" for name, version in versions.items())
+    for file in ("Makefile", "src/uprung/dft/gpaw.py", "docs/how-to/own-dft.md"):
+        assert wanted in (ROOT / file).read_text(), file
+    assert pins(ROOT / "envs/gpaw.yaml").items() >= versions.items()
 
 
 def test_lock_is_exact_and_unique() -> None:
@@ -135,7 +157,8 @@ def test_the_pattern_knows_cuda_packages() -> None:
     "path", sorted((ROOT / "src").rglob("*.py")), ids=lambda p: p.relative_to(ROOT / "src").as_posix()
 )
 def test_every_import_is_a_declared_dependency(path: Path) -> None:
-    assert external(path) - declared() == set()
+    optional = own_dft().keys() if path == ROOT / "src/uprung/dft/gpaw.py" else set()
+    assert external(path) - declared() - optional == set()
 
 
 @pytest.mark.parametrize(("conda", "script"), JOBS, ids=[script for _, script in JOBS])

@@ -18,7 +18,7 @@ def read(source: str, path: str, functional: str) -> Frames:
 
 EMBEDDED = {
     "dimers": ("diatomics", "diatomics/diatomics-dft.json.gz", 4517),
-    "solids": ("solids", "solids/solids.jsonl.gz", 243),
+    "solids": ("solids", "solids/solids.jsonl.gz", 528),
     "elements": ("elements", "elements/MatPES-{}-Element-Refs.json.gz", 63),
 }
 

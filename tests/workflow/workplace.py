@@ -21,7 +21,7 @@ STUDY_TIMEOUT = 900  # seconds; a minute of work on two free cores
 DRY_TIMEOUT = 120
 NOTHING = "Nothing to be done"
 TARGETS = (
-    *("data", "analysis", "atomref", "graphs", "train", "pretraining", "scaling", "forgetting", "softening"),
+    *("data", "dft", "analysis", "atomref", "graphs", "train", "pretraining", "scaling", "forgetting", "softening"),
     *("report", "all"),
 )
 

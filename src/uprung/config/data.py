@@ -27,6 +27,7 @@ class Source(Section):
         "mlearn",
         "atoms",
         "frames",
+        "gpaw",
         "mptrj",
         "mp-r2scan",
         "matpes",
@@ -37,9 +38,10 @@ class Source(Section):
         "vasprun",
     ] = Field(
         description="Reader: `diatomics`, `solids`, `elements`, `atoms` and `mlearn` are the embedded sets; `frames` "
-        "is a Parquet file or folder that already has the columns of the frames table; `mptrj`, `mp-r2scan`, `matpes`, "
-        "`mp-aloe`, `wbm-high-energy` (JSON) and `omat` (OMat24, sAlex) are published sets; `ase` is extended XYZ or "
-        "an ASE database; `vasprun` is a vasprun.xml or a folder of runs. See docs/data-sources.md."
+        "is a Parquet file or folder that already has the columns of the frames table; `gpaw` holds labels that uprung "
+        "computed (`own_dft`); `mptrj`, `mp-r2scan`, `matpes`, `mp-aloe`, `wbm-high-energy` (JSON) and `omat` "
+        "(OMat24, sAlex) are published sets; `ase` is extended XYZ or an ASE database; `vasprun` is a vasprun.xml or a "
+        "folder of runs. See docs/data-sources.md."
     )
     file: str = Field(description="Path of a file or folder, relative to the folder in which Snakemake runs.")
     label_scale: str | None = Field(
@@ -61,7 +63,7 @@ class Source(Section):
                 f"label_scale: format {self.format!r} needs one, since its files do not say code, potentials and U "
                 "rule (for example: VASP PBE_64 PAW, r2SCAN, no U, uncorrected)"
             )
-        own = ("diatomics", "solids", "elements", "atoms", "mlearn", "frames")
+        own = ("diatomics", "solids", "elements", "atoms", "mlearn", "frames", "gpaw")
         if self.format in own and self.label_scale is not None:
             raise ValueError(f"label_scale: format {self.format!r} has its own; take this key out")
         return self
@@ -82,13 +84,21 @@ class Fidelity(Section):
         description="The structures are pulled from the Materials Project, in place of `sources`, as the section "
         "`materials_project` says.",
     )
+    computed: bool = Field(
+        default=False,
+        description="The study computes the labels itself, in place of `sources`, as the section `own_dft` says.",
+    )
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
-        if self.pulled == bool(self.sources):
-            raise ValueError("give either `sources` or `pulled: true`")
+        if [self.pulled, self.computed, bool(self.sources)].count(True) != 1:
+            raise ValueError("give one of `sources`, `pulled: true` and `computed: true`")
         if self.pulled and self.functional not in ("PBE", "r2SCAN"):
             raise ValueError(f"functional: the Materials Project is pulled for PBE or r2SCAN, not {self.functional!r}")
+        if self.computed and self.functional not in ("PBE", "r2SCAN"):
+            raise ValueError(f"functional: labels are computed for PBE or r2SCAN, not {self.functional!r}")
+        if self.computed and self.energy == "energy+correction":
+            raise ValueError("energy: computed labels have no correction (allowed: energy, energy_free)")
         return self
 
 

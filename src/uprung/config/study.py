@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, model_validator
 from uprung.config.arms import Arm, Reference
 from uprung.config.base import Name, Section, Size, Target, suggest, unique
 from uprung.config.data import Fidelity, MaterialsProject, Pair, Select, Split
+from uprung.config.dft import OwnDFT
 from uprung.config.laws import Laws
 from uprung.config.training import Budget, Pretraining, Training
 from uprung.config.words import Report
@@ -109,6 +110,10 @@ class Study(Section):
     materials_project: MaterialsProject = Field(
         default_factory=MaterialsProject, description="Where fidelities with `pulled: true` come from."
     )
+    own_dft: OwnDFT | None = Field(
+        default=None,
+        description="Where fidelities with `computed: true` come from; needs GPAW (docs/how-to/own-dft.md).",
+    )
     pairs: dict[Name, Pair] = Field(min_length=1, description="Compared fidelities by name.")
     transfer: Transfer = Field(description="What is trained.")
     split: Split = Field(default_factory=Split, description="Train, validation, test; subsets.")
@@ -192,9 +197,14 @@ class Study(Section):
                     f"fidelities.{name}.energy: pulled energies have no correction; PBE has one with "
                     "`materials_project: {correction: mp2020}`"
                 )
+        computed = [name for name, fidelity in self.fidelities.items() if fidelity.computed]
+        if computed and self.own_dft is None:
+            yield f"fidelities.{computed[0]}: `computed: true` needs the section `own_dft`"
+        if self.own_dft is not None and not computed:
+            yield "own_dft: no fidelity has `computed: true`; give one, or take this section out"
         for name, evalset in self.evalsets.items():
-            if evalset.pulled:
-                yield f"evalsets.{name}: give `sources`; only fidelities can be pulled"
+            if evalset.pulled or evalset.computed:
+                yield f"evalsets.{name}: give `sources`; only fidelities can be pulled or computed"
         residual = {name for name, reference in self.references.items() if reference.labels == "residual"}
         for name, arm in self.arms.items():
             if arm.atomref.fit in residual and arm.init == "random" and not arm.delta:

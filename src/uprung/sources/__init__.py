@@ -16,8 +16,8 @@ from typing import Any
 from uprung.files import sha256
 from uprung.frames.schema import Frame, Rejected
 from uprung.logs import LINES, progress
-from uprung.sources import ase_files, diatomics, elements, mlearn, mp_json, solids, table, vasprun
-from uprung.sources.work import WorkTest, checked
+from uprung.sources import ase_files, diatomics, elements, gpaw, mlearn, mp_json, solids, table, vasprun
+from uprung.sources.work import WorkTest, checked, tested
 
 Records = Iterator[Frame | Rejected]
 
@@ -29,6 +29,7 @@ FIXED: dict[str, Callable[[Path, str], Records]] = {
     "mlearn": mlearn.read,
     "atoms": elements.read_atoms,
     "frames": table.read,
+    "gpaw": gpaw.read,
 }
 #: Readers that state the label scale of a published set, unless another one is given.
 PUBLISHED: dict[str, Callable[[Path, str, str | None], Records]] = {
@@ -40,11 +41,15 @@ OWN: dict[str, Callable[[Path, str, str], Records]] = {"ase": ase_files.read, "v
 READERS: dict[str, Callable[..., Records]] = {**FIXED, **PUBLISHED, **OWN}
 #: Readers that may be handed a folder of any size: which files of it they read.
 FILES: dict[str, Callable[[Path], list[Path]]] = {
+    "gpaw": gpaw.files,
     "frames": table.files,
     "omat": ase_files.files,
     "ase": ase_files.files,
     "vasprun": vasprun.files,
 }
+#: Labels that uprung computed: units and signs are known, so that what the work test finds is how far the energies, in
+#: plane waves that follow the cell, are from the stresses, in plane waves that do not. It is stated, not refused.
+COMPUTED = {"solids", "gpaw"}
 #: Readers that tell how far they have come.
 TELLING = {"frames", *PUBLISHED, *OWN}
 
@@ -63,14 +68,15 @@ class Source:
         """Yield the records of the source.
 
         Raises:
-            FramesError: the file is unusable, or the work test contradicts its units or signs.
+            FramesError: the file is unusable, or the work test contradicts its units or signs (not of computed labels).
         """
         reader = partial(READERS[self.format], self.path, self.functional)
         scale = () if self.format in FIXED else (self.label_scale,)
         size = sum(file.stat().st_size for file in self.files() if file.exists())
         with progress(size, f"reading {self.path.name}", "B", every=LINES) as bar:
             told = {"advance": bar.update} if self.format in TELLING else {}
-            yield from checked(reader(*scale, **told), self.work, self.path)
+            found = reader(*scale, **told)
+            yield from tested(found, self.work) if self.format in COMPUTED else checked(found, self.work, self.path)
 
     def files(self) -> list[Path]:
         """Return the files that are read, in this order.

@@ -103,6 +103,14 @@ def checked(records: Iterable[Frame | Rejected], test: WorkTest, path: Path) -> 
     _refuse(test.result(), path)
 
 
+def tested(records: Iterable[Frame | Rejected], test: WorkTest) -> Iterator[Frame | Rejected]:
+    """Pass records on while testing them, whatever comes out."""
+    for record in records:
+        if isinstance(record, Frame):
+            test.add(record)
+        yield record
+
+
 def _refuse(result: dict[str, Any], path: Path) -> None:
     if result["verdict"] != "contradicted":
         return

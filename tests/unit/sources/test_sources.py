@@ -117,9 +117,9 @@ def test_an_unknown_functional_is_refused() -> None:
 
 
 def test_counts_of_the_solids(solids) -> None:
-    assert {f: len(frames) for f, frames in solids.items()} == {"PBE": 253, "r2SCAN": 243}
-    assert len({f.material_id for f in solids["PBE"]}) == 76
-    assert len({z for f in solids["PBE"] for z in f.Z.tolist()}) == 28
+    assert {f: len(frames) for f, frames in solids.items()} == {"PBE": 540, "r2SCAN": 528}
+    assert len({f.material_id for f in solids["PBE"]}) == 114
+    assert len({z for f in solids["PBE"] for z in f.Z.tolist()}) == 44
 
 
 def test_solids_keep_what_the_file_says(solids) -> None:

@@ -1,0 +1,87 @@
+"""Labels of one's own: structures -> chunks of PBE or r²SCAN labels, by GPAW -> frames. Nothing without `own_dft`."""
+
+from uprung.config.dft import OwnDFT
+
+OWN_DFT = STUDY.own_dft or OwnDFT(structures="none")
+STRUCTURES, CHUNKS = [], []
+
+if COMPUTED:
+    from uprung.dft.structures import StructuresError, number_of_chunks
+
+    try:
+        STRUCTURES = find_file(
+            OWN_DFT.structures, FOLDERS, key=f"{CONFIG_FILE}: own_dft.structures"
+        )
+        CHUNKS = range(number_of_chunks(Path(STRUCTURES), OWN_DFT.chunk_size))
+    except (StudyError, StructuresError) as error:
+        sys.exit(f"uprung: the structures to be labelled cannot be used\n{error}")
+
+
+rule label_structures:
+    input:
+        STRUCTURES,
+    output:
+        "<results>/own_dft/{fidelity}/chunk{chunk}.jsonl",
+    log:
+        "<results>/logs/own_dft/{fidelity}/chunk{chunk}.log",
+    benchmark:
+        "<results>/benchmarks/own_dft/{fidelity}/chunk{chunk}.tsv"
+    wildcard_constraints:
+        fidelity=one_of(COMPUTED),
+        chunk=one_of(CHUNKS),
+    retries: 0  # a failure needs a person; a killed job goes on when Snakemake is started again
+    conda:
+        "../envs/gpaw.yaml"
+    threads: 1
+    resources:
+        mem_mb=OWN_DFT.memory_mb,
+        runtime=max(1, int(OWN_DFT.chunk_size * OWN_DFT.minutes)),
+    params:
+        scheme=lambda w: OWN_DFT.scheme(STUDY.fidelities[w.fidelity].functional),
+        chunk_size=OWN_DFT.chunk_size,
+        state=f"results/{STUDY.study}/state/own_dft/{{fidelity}}",
+        code=code_digest("uprung.dft.gpaw"),
+    message:
+        "Labelling structures: {wildcards.fidelity}, chunk {wildcards.chunk}"
+    script:
+        "../scripts/label_structures.py"
+
+
+rule computed_frames:
+    input:
+        expand("<results>/own_dft/{{fidelity}}/chunk{chunk}.jsonl", chunk=CHUNKS),
+    output:
+        "<results>/frames/{fidelity}/manifest.json",
+    log:
+        "<results>/logs/frames/{fidelity}.log",
+    benchmark:
+        "<results>/benchmarks/frames/{fidelity}.tsv"
+    wildcard_constraints:
+        fidelity=one_of(COMPUTED),
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        functional=lambda w: STUDY.fidelities[w.fidelity].functional,
+        energy=lambda w: STUDY.fidelities[w.fidelity].energy,
+        net_force=OWN_DFT.net_force,
+        needed=lambda w: (
+            STUDY.transfer.targets if w.fidelity == STUDY.high else ["energy"]
+        ),
+        code=code_digest("uprung.sources"),
+    message:
+        "Reading {wildcards.fidelity}: computed labels into the frames table"
+    script:
+        "../scripts/collect_labels.py"
+
+
+rule dft:
+    """Labels of one's own, if the study computes any."""
+    input:
+        expand(
+            "<results>/own_dft/{fidelity}/chunk{chunk}.jsonl",
+            fidelity=COMPUTED,
+            chunk=CHUNKS,
+        ),

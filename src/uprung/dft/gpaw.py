@@ -1,0 +1,106 @@
+"""GPAW as the engine: plane waves, PAW with PBE set-ups for every functional, spin-paired.
+
+GPAW is needed for new labels only and is no dependency of uprung.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from types import SimpleNamespace
+from typing import Any
+
+import ase
+import numpy as np
+from ase.units import Bohr, Hartree
+
+from uprung.dft.labels import Engine, Scheme
+from uprung.dft.structures import Grid
+from uprung.frames.schema import Floats
+
+#: Functional -> GPAW's name; r²SCAN: Furness et al., J. Phys. Chem. Lett. 11, 8208 (2020), from libxc.
+XC = {"PBE": "PBE", "r2SCAN": "MGGA_X_R2SCAN+MGGA_C_R2SCAN"}
+MISSING = """GPAW is missing, which computes the labels of fidelities with `computed: true`. Ways to get it:
+  snakemake --sdm conda ...                                  # an environment for this job alone
+  apt-get install libxc-dev libopenblas-dev libfftw3-dev     # Debian, Ubuntu: what it is built with; then
+  make gpaw                                                  # into .venv, or by hand:
+  CC=g++ CXX=g++ pip install gpaw==26.7.0 gpaw-data==1.2.1"""
+
+
+def gpaw_engine() -> Engine:
+    """Return GPAW as it is installed.
+
+    Raises:
+        ModuleNotFoundError: it is not; the message says how to get it.
+    """
+    try:
+        import gpaw
+
+        setups = importlib.metadata.version("gpaw-data")
+    except ImportError as error:
+        raise ModuleNotFoundError(f"{MISSING}\n({error})") from None
+    return Engine(
+        versions={
+            "code": f"GPAW {gpaw.__version__}",
+            "setups": f"gpaw-data {setups}, PBE",
+            "libxc": gpaw.get_libraries()["libxc"],
+        },
+        calculator=_calculator,
+        unusable=_unusable,
+    )
+
+
+def _unusable(error: Exception, scheme: Scheme) -> str | None:
+    import gpaw
+    from gpaw.utilities import AtomsTooClose
+
+    if isinstance(error, gpaw.KohnShamConvergenceError):
+        return f"SCF not converged in {scheme.max_steps} steps"
+    return str(error) if isinstance(error, AtomsTooClose) else None
+
+
+def _calculator(scheme: Scheme, kpts: Grid) -> Any:
+    from gpaw import GPAW, PW
+
+    return GPAW(mode=PW(scheme.cutoff), **_parameters(scheme, kpts))
+
+
+def free_energy_in_basis(scheme: Scheme, kpts: Grid, reference: ase.Atoms, atoms: ase.Atoms) -> float:
+    """Return a free energy in the plane waves and on the real-space grid of a reference cell, eV (for `dft.check`).
+
+    GPAW chooses plane waves by the cutoff in the cell at hand, so that their number jumps with the strain. Here the
+    same reciprocal vectors, as integers, are taken in every cell.
+    """
+    from gpaw import GPAW, PW
+    from gpaw.core import plane_waves
+    from gpaw.utilities.gpts import get_number_of_grid_points
+
+    cell = reference.cell.array / Bohr
+    points = get_number_of_grid_points(cell, mode=SimpleNamespace(name="pw", ecut=scheme.cutoff / Hartree))
+    original = plane_waves.find_reciprocal_vectors
+
+    def of_reference(ecut: float, own: Floats, kpt: Floats, dtype: Any) -> tuple[Floats, Floats, Any]:
+        _, _, indices = original(ecut, cell, kpt, dtype)
+        vectors = (indices.T + kpt) @ (2 * np.pi * np.linalg.inv(own).T)
+        return vectors, 0.5 * (vectors**2).sum(axis=1), indices
+
+    changed = atoms.copy()
+    changed.calc = GPAW(mode=PW(scheme.cutoff), gpts=points.tolist(), **_parameters(scheme, kpts))
+    plane_waves.find_reciprocal_vectors = of_reference
+    try:
+        return float(changed.get_potential_energy(force_consistent=True))
+    finally:
+        plane_waves.find_reciprocal_vectors = original
+
+
+def _parameters(scheme: Scheme, kpts: Grid) -> dict[str, Any]:
+    """Return all but the basis; whatever changes a label here belongs into its settings."""
+    from gpaw import FermiDirac
+
+    return {
+        "xc": XC[scheme.functional],
+        "kpts": {"size": kpts, "gamma": True},
+        "occupations": FermiDirac(scheme.smearing),
+        "convergence": {"energy": scheme.convergence, "density": scheme.convergence},
+        "maxiter": scheme.max_steps,
+        "txt": None,
+    }

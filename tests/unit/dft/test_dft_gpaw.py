@@ -1,0 +1,94 @@
+"""GPAW itself, on a cell of two atoms at a low cutoff; skipped where GPAW is not installed."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ase.build import bulk
+
+from uprung.dft.check import finite_differences
+from uprung.dft.gpaw import MISSING, XC, free_energy_in_basis, gpaw_engine
+from uprung.dft.labels import Record, Scheme, compute
+from uprung.dft.structures import Structure
+
+ROOT = Path(__file__).parents[3]
+needs_gpaw = pytest.mark.skipif(importlib.util.find_spec("gpaw") is None, reason="GPAW is not installed: make gpaw")
+CHEAP = Scheme("PBE", cutoff=200.0)
+
+
+@pytest.fixture(scope="module")
+def hydride() -> Structure:
+    atoms = bulk("LiH", "rocksalt", a=4.08)
+    atoms.set_cell(atoms.cell.array @ (np.eye(3) + np.diag([0.03, -0.02, 0.0])), scale_atoms=True)
+    atoms.positions[1] += [0.1, -0.05, 0.08]
+    return Structure("LiH-0", "LiH", atoms, (2, 2, 2))
+
+
+@pytest.fixture(scope="module")
+def labels(hydride: Structure) -> dict[str, Record]:
+    engine = gpaw_engine()
+    return {xc: compute(hydride, replace(CHEAP, functional=xc), engine) for xc in XC}
+
+
+def test_without_gpaw_the_message_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "gpaw", None)
+    with pytest.raises(
+        ModuleNotFoundError, match=r"(?s)GPAW is missing.*--sdm conda.*libxc-dev.*make gpaw.*pip install"
+    ):
+        gpaw_engine()
+
+
+def test_the_message_names_the_versions_of_the_embedded_labels() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert " ".join(project["optional-dependencies"]["dft"]) in MISSING
+
+
+@pytest.mark.gpaw
+@needs_gpaw
+class TestGPAW:
+    def test_versions_are_stated(self, labels: dict[str, Record]) -> None:
+        settings = labels["PBE"]["settings"]
+        assert settings["code"].startswith("GPAW ")
+        assert settings["setups"].endswith(", PBE")
+        assert settings["libxc"]
+        assert settings["cutoff"] == 200.0
+
+    def test_labels_obey_what_labels_obey(self, labels: dict[str, Record]) -> None:
+        for record in labels.values():
+            forces, stress = np.array(record["forces"]), np.array(record["stress"])
+            assert forces.shape == (2, 3)
+            assert np.abs(forces.sum(axis=0)).max() < 0.02
+            np.testing.assert_allclose(stress, stress.T, atol=1e-8)
+            assert record["free_energy"] <= record["energy"]
+            assert 1 <= record["scf_steps"] <= 80
+        assert labels["PBE"]["energy"] == pytest.approx(-5.2493, abs=2e-3)  # GPAW 26.7.0
+        assert abs(labels["PBE"]["energy"] - labels["r2SCAN"]["energy"]) > 0.1
+
+    def test_a_label_is_reproduced(self, hydride: Structure, labels: dict[str, Record]) -> None:
+        again = compute(hydride, CHEAP, gpaw_engine())
+        assert again["energy"] == pytest.approx(labels["PBE"]["energy"], abs=1e-6)
+        np.testing.assert_allclose(again["forces"], labels["PBE"]["forces"], atol=1e-5)
+
+    def test_too_few_steps_are_a_reason_and_no_error(self, hydride: Structure) -> None:
+        record = compute(hydride, replace(CHEAP, max_steps=2), gpaw_engine())
+        assert record["unusable"] == "SCF not converged in 2 steps"
+
+    def test_atoms_on_top_of_each_other_are_a_reason_and_no_error(self, hydride: Structure) -> None:
+        atoms = hydride.atoms.copy()
+        atoms.positions[1] = atoms.positions[0]
+        record = compute(replace(hydride, atoms=atoms), CHEAP, gpaw_engine())
+        assert "too close" in record["unusable"]
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("functional", list(XC))
+    def test_forces_and_stresses_are_derivatives(self, hydride: Structure, functional: str) -> None:
+        scheme = replace(CHEAP, functional=functional)
+        table = finite_differences(hydride, scheme, gpaw_engine(), free_energy_in_basis)
+        assert table.loc[table["unit"] == "eV/Å", "error"].abs().max() < 0.002
+        assert table.loc[table["unit"] == "GPa", "error"].abs().max() < 0.02
