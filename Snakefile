@@ -3,6 +3,7 @@
 snakemake --cores all                                   the demo study
 snakemake --cores all --configfile config/solids.yaml   another study
 snakemake --cores 4 atomref                             one stage: data dft analysis atomref graphs train scaling forgetting softening report
+snakemake --cores 1 scaling --configfile config/points.yaml --config points=my.csv study=mine      laws of given points
 """
 
 from snakemake.utils import min_version
@@ -24,32 +25,46 @@ pathvars:
 report: "docs/snakemake-report.rst"
 
 
-include: "rules/data.smk"
-include: "rules/dft.smk"
-include: "rules/analysis.smk"
-include: "rules/graphs.smk"
-include: "rules/atomref.smk"
-include: "rules/training.smk"
-include: "rules/pretraining.smk"
-include: "rules/scaling.smk"
-include: "rules/errors.smk"
-include: "rules/forgetting.smk"
-include: "rules/softening.smk"
-include: "rules/report.smk"
+if POINTS:
+
+    include: "rules/points.smk"
+    include: "rules/scaling.smk"
+    include: "rules/page.smk"
+    include: "rules/points_report.smk"
+
+else:
+
+    include: "rules/names.smk"
+    include: "rules/data.smk"
+    include: "rules/dft.smk"
+    include: "rules/analysis.smk"
+    include: "rules/graphs.smk"
+    include: "rules/atomref.smk"
+    include: "rules/training.smk"
+    include: "rules/pretraining.smk"
+    include: "rules/curves.smk"
+    include: "rules/scaling.smk"
+    include: "rules/errors.smk"
+    include: "rules/forgetting.smk"
+    include: "rules/softening.smk"
+    include: "rules/page.smk"
+    include: "rules/report.smk"
+
+    localrules:
+        data,
+        dft,
+        analysis,
+        atomref,
+        graphs,
+        train,
+        pretraining,
+        forgetting,
+        softening,
 
 
 localrules:
     all,
-    data,
-    dft,
-    analysis,
-    atomref,
-    graphs,
-    train,
-    pretraining,
     scaling,
-    forgetting,
-    softening,
     report,
 
 
@@ -57,21 +72,3 @@ rule all:
     default_target: True
     input:
         rules.report.input,
-
-
-rule dft:
-    """Labels of one's own, if the study computes any."""
-    input:
-        expand(
-            "<results>/own_dft/{fidelity}/chunk{chunk}.jsonl",
-            fidelity=COMPUTED,
-            chunk=CHUNKS,
-        ),
-
-
-rule data:
-    """Frames, pairs, split and nested subsets."""
-    input:
-        expand("<results>/frames/{fidelity}/manifest.json", fidelity=STUDY.fidelities),
-        expand("<results>/pairs/{pair}/manifest.json", pair=STUDY.pairs),
-        "<results>/split/sizes.csv",

@@ -209,3 +209,11 @@ rule sizes:
         "Resolving the training-set sizes"
     script:
         "../scripts/resolve_sizes.py"
+
+
+rule data:
+    """Frames, pairs, split and nested subsets."""
+    input:
+        expand("<results>/frames/{fidelity}/manifest.json", fidelity=STUDY.fidelities),
+        expand("<results>/pairs/{pair}/manifest.json", pair=STUDY.pairs),
+        "<results>/split/sizes.csv",

@@ -75,3 +75,13 @@ rule computed_frames:
         "Reading {wildcards.fidelity}: computed labels into the frames table"
     script:
         "../scripts/collect_labels.py"
+
+
+rule dft:
+    """Labels of one's own, if the study computes any."""
+    input:
+        expand(
+            "<results>/own_dft/{fidelity}/chunk{chunk}.jsonl",
+            fidelity=COMPUTED,
+            chunk=CHUNKS,
+        ),

@@ -1,13 +1,10 @@
 """The page that a person reads."""
 
-CONFIG_FILES = [
-    os.path.relpath(f) for f in workflow.overwrite_configfiles or [CONFIG_FILE]
-]
 REPORT_FIGURES = [
     *expand("{pair}-{figure}", pair=STUDY.pairs, figure=SHIFT_FIGURES),
     "references",
     "reference-errors",
-    "learning-curves",
+    *SCALING_FIGURES,
     "convergence",
     "errors-force",
     "parity",
@@ -37,14 +34,11 @@ SHOWN = {
     },
     "command": f"snakemake --cores all --configfile {' '.join(CONFIG_FILES)}",
 }
-TEMPLATE, STYLE = (
-    find_file(f"src/uprung/report/{name}", FOLDERS, key="report")
-    for name in ("page.html.j2", "style.css")
-)
 
 
 rule write_report:
     input:
+        **{name: f"<results>/scaling/{name}.csv" for name in SHOWN_TABLES},
         template=TEMPLATE,
         css=STYLE,
         frames=expand(
@@ -61,9 +55,6 @@ rule write_report:
         references="<results>/references/references.csv",
         reference_errors="<results>/atomref/summary.csv",
         curves="<results>/scaling/curves.csv",
-        laws="<results>/scaling/laws.csv",
-        crossover="<results>/scaling/crossover.csv",
-        multiplier="<results>/scaling/multiplier.csv",
         forgetting="<results>/forgetting/forgetting.csv",
         errors="<results>/errors/errors.csv",
         softening=expand(
@@ -75,7 +66,7 @@ rule write_report:
         cards=expand("{run}/card.yaml", run=RUNS),
         # not read, but the page links to it
         summary="<results>/scaling/summary.csv",
-        comparison="<results>/atomref/comparison.csv",
+        reference_comparison="<results>/atomref/comparison.csv",
         models="<results>/models/index.csv",
     output:
         "<results>/report.html",
@@ -95,9 +86,3 @@ rule write_report:
         "Writing the report"
     script:
         "../scripts/write_report.py"
-
-
-rule report:
-    """The report page."""
-    input:
-        "<results>/report.html",

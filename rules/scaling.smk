@@ -1,55 +1,19 @@
-"""Learning curves, laws, crossovers and multipliers from the tests of all runs."""
+"""Laws, crossovers and multipliers from learning curves, whether trained here or given."""
 
-# learns from the target's labels alone
-SCRATCH = next(
-    (
-        name
-        for name, arm in STUDY.arms.items()
-        if arm.init == "random" and not arm.delta and not arm.replay
-    ),
-    None,
+LAW_TABLES = (
+    *("laws", "parameters", "comparison", "bands", "extrapolation", "labels"),
+    *("crossover", "multiplier", "multiplier_curve", "summary"),
 )
-ARM_LABELS = {name: arm.label or name for name, arm in STUDY.arms.items()}
-
-
-rule collect_curves:
-    input:
-        metrics=expand("{run}/metrics.json", run=RUNS),
-        predictions=expand("{run}/predictions.parquet", run=RUNS),
-        history=expand("{run}/history.csv", run=RUNS),
-    output:
-        curves="<results>/scaling/curves.csv",
-        history="<results>/scaling/history.csv",
-    log:
-        "<results>/logs/scaling/curves.log",
-    benchmark:
-        "<results>/benchmarks/scaling/curves.tsv"
-    conda:
-        "../envs/analysis.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=60,
-    params:
-        n_runs=len(RUNS),
-        fidelity=STUDY.high,
-        targets=STUDY.transfer.targets,
-        falling=STUDY.scaling.falling,
-        bootstrap=STUDY.scaling.bootstrap,
-        code=code_digest("uprung.curves"),
-    message:
-        "Collecting the learning curves of {params.n_runs} runs"
-    script:
-        "../scripts/collect_curves.py"
+SCALING_FIGURES = ["learning-curves", "data-multiplier", "law-comparison"]
+SCALING_FIGURES += ["budgets"] if SEVERAL_BUDGETS else []
 
 
 rule fit_laws:
     input:
-        "<results>/scaling/curves.csv",
+        **TEST_NOISE,
+        curves="<results>/scaling/curves.csv",
     output:
-        laws="<results>/scaling/laws.csv",
-        crossover="<results>/scaling/crossover.csv",
-        multiplier="<results>/scaling/multiplier.csv",
-        summary="<results>/scaling/summary.csv",
+        **{name: f"<results>/scaling/{name}.csv" for name in LAW_TABLES},
     log:
         "<results>/logs/scaling/laws.log",
     benchmark:
@@ -61,6 +25,8 @@ rule fit_laws:
         runtime=30,
     params:
         scratch=SCRATCH,
+        laws=part(LAWS),
+        tested=bool(TEST_NOISE),
         code=code_digest("uprung.scaling"),
     message:
         "Fitting scaling laws, crossovers and data multipliers"
@@ -70,25 +36,19 @@ rule fit_laws:
 
 rule plot_scaling:
     input:
+        **PUBLISHED,
         curves="<results>/scaling/curves.csv",
-        history="<results>/scaling/history.csv",
         laws="<results>/scaling/laws.csv",
+        bands="<results>/scaling/bands.csv",
+        comparison="<results>/scaling/comparison.csv",
         crossover="<results>/scaling/crossover.csv",
-        published=find_file("data/paper/scaling_points.csv", FOLDERS, key="data"),
+        multiplier="<results>/scaling/multiplier_curve.csv",
     output:
-        curves=report(
-            "<results>/figures/learning-curves.svg",
+        report(
+            expand("<results>/figures/{figure}.svg", figure=SCALING_FIGURES),
             category="Scaling",
-            labels={"figure": "learning curves"},
         ),
-        convergence=report(
-            "<results>/figures/convergence.svg",
-            category="Scaling",
-            labels={"figure": "convergence"},
-        ),
-        png=expand(
-            "<results>/figures/{figure}.png", figure=["learning-curves", "convergence"]
-        ),
+        expand("<results>/figures/{figure}.png", figure=SCALING_FIGURES),
     log:
         "<results>/logs/scaling/figures.log",
     benchmark:
@@ -99,13 +59,15 @@ rule plot_scaling:
         mem_mb=2000,
         runtime=15,
     params:
-        targets=STUDY.transfer.targets,
         arm_labels=ARM_LABELS,
-        budget=next(iter(STUDY.budgets)),
-        show_published=STUDY.scaling.show_published,
-        code=code_digest("uprung.figures.scaling"),
+        scratch=SCRATCH,
+        x_label=X_LABEL,
+        budgets=SEVERAL_BUDGETS,
+        code=code_digest(
+            "uprung.figures.scaling", "uprung.figures.laws", "uprung.figures.budgets"
+        ),
     message:
-        "Drawing the learning curves"
+        "Drawing learning curves, data multipliers and laws"
     script:
         "../scripts/plot_scaling.py"
 
@@ -114,4 +76,5 @@ rule scaling:
     """Learning curves, laws, crossovers, multipliers, with figures."""
     input:
         "<results>/scaling/laws.csv",
-        "<results>/figures/learning-curves.svg",
+        expand("<results>/figures/{figure}.svg", figure=SCALING_FIGURES),
+        "<results>/report.html" if POINTS else [],

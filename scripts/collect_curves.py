@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from uprung.curves import RunFiles, learning_curves
+from uprung.curves import RunFiles, error_resamples, learning_curves
 from uprung.logs import logged
 
 with logged(snakemake.log[0]):
@@ -31,6 +31,8 @@ with logged(snakemake.log[0]):
         falling=params.falling,
         resamples=params.bootstrap,
     ).to_csv(snakemake.output.curves, index=False)
+    noise = error_resamples(runs, targets=params.targets, resamples=params.bootstrap)
+    noise.to_parquet(snakemake.output.resamples, index=False, compression="zstd")
     pd.concat(
         [run.history.assign(budget=run.budget, arm=run.arm, size=run.size, seed=run.seed) for run in runs]
     ).to_csv(snakemake.output.history, index=False)

@@ -1,15 +1,30 @@
-"""Fit scaling laws to the learning curves; derive crossovers and data multipliers."""
+"""Fit scaling laws to the learning curves; derive crossovers, data multipliers and extrapolations."""
 
 import pandas as pd
 
+from uprung import scaling
 from uprung.logs import logged
-from uprung.scaling import crossovers, data_multiplier, fit_laws, summarise
+from uprung.resamples import Resamples
 
 with logged(snakemake.log[0]):
-    curves = pd.read_csv(snakemake.input[0], keep_default_na=False, dtype={"size": str})
-    laws = fit_laws(curves)
-    laws.to_csv(snakemake.output.laws, index=False)
-    summarise(curves).to_csv(snakemake.output.summary, index=False)
-    scratch = snakemake.params.scratch
-    crossovers(curves, laws, scratch=scratch).to_csv(snakemake.output.crossover, index=False)
-    data_multiplier(curves, scratch=scratch).to_csv(snakemake.output.multiplier, index=False)
+    params, files, output = snakemake.params, snakemake.input, snakemake.output
+    curves = scaling.read_curves(files.curves)
+    noise = Resamples(pd.read_parquet(files.resamples)) if params.tested else None
+    options = params.laws
+    fits = scaling.fit_curves(curves, resamples=noise, law=options["law"], robust=options["robust"])
+    errors = scaling.wanted_errors(fits, options["errors"])
+    scratch = params.scratch if params.scratch in set(curves["arm"]) else None
+    tables = {
+        "laws": scaling.laws_table(fits),
+        "parameters": scaling.parameters_table(fits),
+        "comparison": scaling.comparison_table(fits),
+        "bands": scaling.bands(fits),
+        "extrapolation": scaling.extrapolations(fits, options["extrapolate"]),
+        "labels": scaling.labels_for_errors(fits, errors),
+        "crossover": scaling.crossovers(curves, fits, scratch=scratch, resamples=noise),
+        "multiplier": scaling.data_multiplier(curves, scratch=scratch),
+        "multiplier_curve": scaling.multiplier_curves(fits, scratch=scratch, resamples=noise),
+        "summary": scaling.summarise(curves),
+    }
+    for name, table in tables.items():
+        table.to_csv(output[name], index=False)

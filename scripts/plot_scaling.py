@@ -1,24 +1,41 @@
-"""Draw learning curves with their laws, and the validation error along the runs."""
+"""Draw learning curves with their laws, data multipliers, and how the laws compare."""
+
+from pathlib import Path
 
 import pandas as pd
 
-from uprung.figures.scaling import convergence, learning_curves
+from uprung.figures.budgets import budget_curves
+from uprung.figures.laws import data_multipliers, law_comparison
+from uprung.figures.scaling import learning_curves
 from uprung.figures.style import save
 from uprung.logs import logged
-from uprung.scaling import published_points
+from uprung.scaling import published_points, read_curves
 
 with logged(snakemake.log[0]):
     params, files = snakemake.params, snakemake.input
-    curves = pd.read_csv(files.curves, keep_default_na=False, dtype={"size": str})
-    figure = learning_curves(
-        curves,
-        pd.read_csv(files.laws),
-        targets=params.targets,
-        arm_labels=params.arm_labels,
-        crossings=pd.read_csv(files.crossover),
-        published=published_points(files.published) if params.show_published else None,
-    )
-    save(figure, snakemake.output.curves)
-    history = pd.read_csv(files.history, dtype={"size": str})
-    history = history[history["budget"] == params.budget]
-    save(convergence(history, arm_labels=params.arm_labels), snakemake.output.convergence)
+    curves, tables = read_curves(files.curves), {n: pd.read_csv(f) for n, f in files.items() if n != "curves"}
+    labels = {arm: params.arm_labels.get(arm, arm) for arm in [*params.arm_labels, *dict.fromkeys(curves["arm"])]}
+    labels = {arm: label for arm, label in labels.items() if arm in set(curves["arm"])}
+    targets = list(dict.fromkeys(curves["target"]))
+    figures = {
+        "learning-curves": learning_curves(
+            curves,
+            tables["laws"],
+            targets=targets,
+            arm_labels=labels,
+            bands=tables["bands"],
+            crossings=tables["crossover"],
+            published=published_points(files.published) if "published" in tables else None,
+            x_label=params.x_label,
+        ),
+        "data-multiplier": data_multipliers(
+            tables["multiplier"], scratch=params.scratch, arm_labels=labels, x_label=params.x_label
+        ),
+        "law-comparison": law_comparison(
+            curves, tables["bands"], tables["comparison"], arm_labels=labels, x_label=params.x_label
+        ),
+    }
+    if params.budgets:
+        figures["budgets"] = budget_curves(curves, arm_labels=labels, x_label=params.x_label)
+    for name, figure in figures.items():
+        save(figure, Path(snakemake.output[0]).with_name(f"{name}.svg"))

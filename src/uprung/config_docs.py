@@ -11,10 +11,11 @@ import types
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from uprung.config.points import PointsStudy
 from uprung.config.study import Study
 
 INTRODUCTION = """# The study file
@@ -34,17 +35,25 @@ Keys that stand for a name of your own are written `<name>`: letters, digits and
 | `demo.yaml` | dimers, five arms, minutes on two CPU cores |
 | `solids.yaml` | small crystals, split by material, about two hours on two CPU cores |
 | `paper.yaml` | the published study at full size, pulled from the Materials Project |
+| `points.yaml` | laws for a table of points of your own; trains nothing |
+| `published.yaml` | the published study's scaling laws with intervals; trains nothing |
 """
+POINTS = """## A study of given points
+
+A study file with the key `points` trains nothing and has these keys only; `laws` and `report` are those of the other
+studies (`scaling.laws`, `report`)."""
 
 
 def schema_text() -> str:
     """Return the JSON schema of a study file."""
-    return json.dumps(Study.model_json_schema(by_alias=True), indent=1, ensure_ascii=False) + "\n"
+    schema = TypeAdapter(Study | PointsStudy).json_schema(by_alias=True)
+    return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
 
 
 def key_list() -> str:
     """Return the list of all keys as Markdown, one table per section of the study file."""
-    return INTRODUCTION + "".join(_section("", Study))
+    points = "".join(_section("", PointsStudy)).replace("## Top level", POINTS, 1)
+    return INTRODUCTION + "".join(_section("", Study)) + points.split("\n## `")[0]
 
 
 def _section(path: str, model: type[BaseModel]) -> list[str]:
@@ -80,6 +89,8 @@ def _type_name(annotation: Any) -> str:
         return " \\| ".join(str(a) for a in arguments)
     if origin in (Union, types.UnionType):
         return " \\| ".join(_type_name(a) for a in arguments if a is not type(None))
+    if origin is dict:
+        return f"{_type_name(arguments[0])}: {_type_name(arguments[1])}"
     if origin is list:
         return f"list of {_type_name(arguments[0])}"
     if hasattr(annotation, "__metadata__"):

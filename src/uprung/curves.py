@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from uprung.resamples import RUN_KEYS, resample
+
+MIN_GROUPS = 10  # test groups without which a bootstrap over them means nothing
 POPULATIONS = ("all", "covered")
 
 
@@ -117,3 +120,31 @@ def learning_curves(
                     }
                 )
     return pd.DataFrame(rows)
+
+
+def error_resamples(runs: Sequence[RunFiles], *, targets: Sequence[str], resamples: int) -> pd.DataFrame:
+    """Return every run's error on the same resamples of the covered test groups; see `uprung.resamples`.
+
+    Targets with labels in fewer than `MIN_GROUPS` groups are left out: their test noise is unknown.
+
+    Args:
+        runs: all runs of a study.
+        targets: which errors.
+        resamples: bootstrap resamples over test groups.
+
+    Returns:
+        Columns budget, arm, size, seed, target, ln_ratio.
+    """
+    covered = covered_frames(runs)
+    rows = []
+    for run in runs:
+        kept = run.predictions[run.predictions["checkpoint"] == run.metrics["kept"]]
+        groups = kept[kept["frame_id"].isin(covered)].groupby("group", sort=True)
+        for target in targets:
+            sums = groups[[f"{target}_abs", f"{target}_n"]].sum()
+            sums = sums[sums[f"{target}_n"] > 0].to_numpy(dtype=np.float64)
+            if len(sums) >= MIN_GROUPS:
+                ratio = resample(sums[:, 0], sums[:, 1], resamples=resamples, seed=0)
+                key = {"budget": run.budget, "arm": run.arm, "size": run.size, "seed": run.seed, "target": target}
+                rows.append(key | {"ln_ratio": ratio.astype(np.float32)})
+    return pd.DataFrame(rows, columns=[*RUN_KEYS, "ln_ratio"])

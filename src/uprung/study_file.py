@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from uprung.config.base import suggest
+from uprung.config.base import Section, suggest
+from uprung.config.points import PointsStudy
 from uprung.config.study import Study
 
 
@@ -21,8 +22,8 @@ def size_token(size: str) -> str:
     return size.replace("%", "pct")
 
 
-def load_study(data: dict[str, Any], *, where: str = "study file") -> Study:
-    """Validate a study file's content.
+def load_study(data: dict[str, Any], *, where: str = "study file") -> Study | PointsStudy:
+    """Validate a study file's content; one with the key `points` is a study of given points.
 
     Args:
         data: parsed YAML.
@@ -31,10 +32,11 @@ def load_study(data: dict[str, Any], *, where: str = "study file") -> Study:
     Raises:
         StudyError: one message with every problem, each naming file, key and what is allowed.
     """
+    kind: type[Study] | type[PointsStudy] = PointsStudy if "points" in data else Study
     try:
-        return Study.model_validate(data)
+        return kind.model_validate(data)
     except ValidationError as error:
-        lines = [f"{where}: {line}" for problem in error.errors() for line in _explain(problem, data).splitlines()]
+        lines = [f"{where}: {line}" for problem in error.errors() for line in _explain(problem, kind).splitlines()]
         raise StudyError("\n".join(lines)) from None
 
 
@@ -52,13 +54,13 @@ def find_file(file: str, folders: Sequence[Path], *, key: str) -> str:
     raise StudyError(f"{key}: file {file!r} does not exist (looked in {looked})")
 
 
-def _explain(problem: Any, data: dict[str, Any]) -> str:
+def _explain(problem: Any, model: type[Section]) -> str:
     """Turn one pydantic problem into `key: what is wrong (what is allowed)`."""
     location = [part for part in problem["loc"] if part != "[key]"]
     key = ".".join(str(part) for part in location)
     kind, value = problem["type"], problem["input"]
     if kind == "extra_forbidden":
-        allowed = _keys_at(location[:-1])
+        allowed = _keys_at(location[:-1], model)
         return f"{key}: unknown key{suggest(str(location[-1]), allowed)}"
     if kind == "missing":
         return f"{key}: this key is required"
@@ -71,9 +73,9 @@ def _explain(problem: Any, data: dict[str, Any]) -> str:
     return f"{key}: {value!r}: {message[0].lower() + message[1:]}"
 
 
-def _keys_at(location: list[Any]) -> list[str]:
+def _keys_at(location: list[Any], model: type[Section]) -> list[str]:
     """Return the keys allowed at a place of the study file, read from the JSON schema."""
-    schema = Study.model_json_schema(by_alias=True)
+    schema = model.model_json_schema(by_alias=True)
     node: dict[str, Any] = schema
     for part in location:
         node = _resolve(node, schema)

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from uprung.config.base import parse_elements
+from uprung.config.points import PointsStudy
 from uprung.config.study import Study
 from uprung.dft.labels import Scheme
 from uprung.study_file import StudyError, find_file, load_study, size_token
@@ -61,9 +62,20 @@ def put(data: dict[str, Any], key: str, value: object) -> dict[str, Any]:
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_study_files_of_the_repository_load_and_their_data_exist(path: Path) -> None:
     study = load_study(yaml.safe_load(path.read_text()), where=path.name)
+    if isinstance(study, PointsStudy):
+        assert find_file(study.points, [ROOT], key="x") == study.points
+        return
     for fidelity in study.fidelities.values():
         for source in fidelity.sources:
             assert find_file(source.file, [ROOT], key="x") == source.file
+
+
+def test_a_study_of_given_points_has_its_own_keys() -> None:
+    assert isinstance(load_study({"study": "mine", "points": "my.csv"}), PointsStudy)
+    with pytest.raises(StudyError, match="fidelities: unknown key"):
+        load_study({"study": "mine", "points": "my.csv", "fidelities": {}})
+    with pytest.raises(StudyError, match=r"laws.law: 'cubic' is not allowed.*power"):
+        load_study({"study": "mine", "points": "my.csv", "laws": {"law": "cubic"}})
 
 
 def test_there_is_a_default_study() -> None:

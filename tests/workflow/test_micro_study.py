@@ -24,7 +24,7 @@ ARMS, SIZES = ("scratch", "checkpoint-ref", "residual-ref"), (60, 120, 240)
 RUNS = [f"runs/steps30/{arm}/n{size}/seed0" for arm in ARMS for size in SIZES]
 FIGURES = (
     *(f"dimers-{name}" for name in ("energy", "labels", "shift", "elements", "importance")),
-    *("references", "reference-errors", "learning-curves", "convergence"),
+    *("references", "reference-errors", "learning-curves", "data-multiplier", "law-comparison", "convergence"),
     *("errors-force", "parity", "forgetting", "dynamics"),
 )
 

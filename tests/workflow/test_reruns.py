@@ -14,7 +14,7 @@ Change = Callable[[Workplace], object]
 REPORT = {"write_report": 1}
 DRAWN = {"plot_scaling": 1, **REPORT}
 LAWS = {"fit_laws": 1, **DRAWN}
-CURVES = {"collect_curves": 1, "plot_training": 1, **LAWS}  # histories are drawn, too
+CURVES = {"collect_curves": 1, "plot_convergence": 1, "plot_training": 1, **LAWS}  # histories are drawn, too
 TESTED = {"index_models": 1, "collect_errors": 1, **CURVES}
 TRAINED = {"train_run": 9, "evaluate_run": 9, **TESTED}
 COMPARED = {"compare_references": 1, "plot_comparison": 1}
@@ -79,7 +79,7 @@ CHANGES: dict[str, tuple[Change, dict[str, int]]] = {
     "code of the training": (code(TRAINING), TRAINED),
     "code of the evaluation": (code("src/uprung/evaluate.py"), {"evaluate_run": 9, "evaluate_pretrained": 1, **TESTED}),
     "code of the curves": (code("src/uprung/curves.py"), CURVES),
-    "code of the laws": (code("src/uprung/laws.py"), LAWS),
+    "code of the laws": (code("src/uprung/laws/power.py"), LAWS),
     "code of a figure": (code("src/uprung/figures/scaling.py"), DRAWN),
     "code of the network": (
         code("src/uprung/potential/packed.py"),
@@ -107,11 +107,12 @@ CHANGES: dict[str, tuple[Change, dict[str, int]]] = {
         study(references={"robust": {"labels": "target", "estimator": "huber"}}),
         {**COMPARED, **REPORT},
     ),
+    "another law": (study(scaling__laws={"law": "shifted"}), LAWS),
     "published points": (study(scaling__show_published=True), DRAWN),
     "title": (study(report__title="Another title"), REPORT),
     "label of an arm": (
         study(arms__scratch__label="from scratch"),
-        {"collect_errors": 1, "plot_training": 1, **DRAWN},
+        {"collect_errors": 1, "plot_convergence": 1, "plot_training": 1, **DRAWN},
     ),
     "key of the split": (study(split__key="another"), {**SPLIT}),
     # jobs

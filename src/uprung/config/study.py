@@ -11,7 +11,9 @@ from uprung.config.arms import Arm, Reference
 from uprung.config.base import Name, Section, Size, Target, suggest, unique
 from uprung.config.data import Fidelity, MaterialsProject, Pair, Select, Split
 from uprung.config.dft import OwnDFT
+from uprung.config.laws import Laws
 from uprung.config.training import Budget, Pretraining, Training
+from uprung.config.words import Report
 
 DEFAULT_REFERENCES: dict[str, dict[str, str]] = {
     "target": {"labels": "target"},
@@ -90,6 +92,7 @@ class Scaling(Section):
     )
     show_published: bool = Field(default=False, description="Draw the published study's points as well.")
     bootstrap: int = Field(default=1000, ge=100, description="Resamples over test groups.")
+    laws: Laws = Field(default_factory=Laws, description="Laws and what is asked of them.")
 
 
 class Analysis(Section):
@@ -97,14 +100,6 @@ class Analysis(Section):
 
     force_limit: float = Field(default=10.0, gt=0, description="Second subset: low-fidelity forces below this, eV/Å.")
     bootstrap: int = Field(default=500, ge=100, description="Resamples over materials.")
-
-
-class Report(Section):
-    """Words on the report page."""
-
-    title: str = Field(default="", description="Title of the page; default: the study's name.")
-    abstract: str = Field(default="", description="What this study is for, in a few sentences.")
-    limits: list[str] = Field(default=[], description="What the study does not show, beside what uprung finds itself.")
 
 
 class Study(Section):

@@ -1,4 +1,4 @@
-"""Figures of the learning curves: errors against training size with their laws, and training histories."""
+"""Figure of the learning curves: errors against training size with their laws."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from uprung.figures import style
-from uprung.scaling import LAW_POPULATION, law_of
+from uprung.figures.axes import X_LABEL, legend_columns, subdivisions
+from uprung.scaling import LAW_POPULATION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 GREY = "#777777"
 #: What the predictor is that learns nothing about geometry.
 BASELINE_NAMES = {"energy": "reference\nonly", "force": "F = 0", "stress": "σ = 0", "magmom": "no\ngeometry"}
-X_LABEL = "labelled r²SCAN structures in training"
 NOTE_WIDTH = 56  # characters that fit above a panel
 NOTE_LINE = 8.6  # points
 PUBLISHED_MARKERS = {"scratch": "x", "transfer": "+"}
@@ -35,15 +35,17 @@ def learning_curves(
     *,
     targets: Sequence[str],
     arm_labels: Mapping[str, str],
+    bands: pd.DataFrame | None = None,
     crossings: pd.DataFrame | None = None,
     published: pd.DataFrame | None = None,
     x_label: str = X_LABEL,
 ) -> Figure:
     """Draw test MAE against training size in log–log, one panel per target (and per budget, if several).
 
-    `curves`, `laws` and `crossings` are the tables of `uprung.scaling` (`crossings` that of `crossovers`); points of
-    the covered population are drawn, filled where converged. `arm_labels` names the arms and orders them; colour and
-    marker follow its order. `published` (columns arm, target, n_frames, mae) adds another study's points in grey.
+    `curves`, `laws`, `bands` and `crossings` are the tables of `uprung.scaling` (`crossings` that of `crossovers`);
+    points of the covered population are drawn, filled where converged, with the chosen laws of `bands`. `arm_labels`
+    names the arms and orders them; colour and marker follow its order. `published` (columns arm, target, n_frames, mae)
+    adds another study's points in grey.
     Raises ValueError for a target or an arm that cannot be drawn.
     """
     points = curves[curves["population"] == LAW_POPULATION]
@@ -56,8 +58,9 @@ def learning_curves(
     notes: list[list[str]] = []
     with mpl.rc_context(style.RC):
         for axis, (budget, target) in zip(axes, panels, strict=False):
-            here, fits = _select(points, budget, target), _select(laws, budget, target)
-            _panel(axis, here, fits, target, list(arm_labels))
+            here = _select(points, budget, target)
+            lines = None if bands is None else _select(bands[bands["chosen"]], budget, target)
+            _panel(axis, here, lines, target, list(arm_labels))
             theirs = None if published is None else published[published["target"] == target].query("n_frames > 0")
             if theirs is not None:
                 _published(axis, theirs, target)
@@ -65,7 +68,7 @@ def learning_curves(
             axis.set_xlabel(x_label)
             met = None if crossings is None else _select(crossings, budget, target)
             if met is not None:
-                _rings(axis, met, fits, style.TARGETS[target][2])
+                _rings(axis, met, style.TARGETS[target][2])
             notes.append([] if met is None else _notes(met, arm_labels))
         names = [style.TARGETS[t][0].capitalize() + (f", {b}" if len(budgets) > 1 else "") for b, t in panels]
         for k in range(0, len(panels), columns):
@@ -74,7 +77,7 @@ def learning_curves(
             axis.set_visible(False)
         marked = crossings is not None and bool((crossings["kind"] == "in range").any())
         others = [] if published is None else [str(a) for a in dict.fromkeys(published["arm"])]
-        _legend(figure, arm_labels, laws, marked, others)
+        _legend(figure, arm_labels, laws, marked, others, baseline=bool(points["baseline"].notna().any()))
     return figure
 
 
@@ -96,7 +99,7 @@ def _select(table: pd.DataFrame, budget: str, target: str) -> pd.DataFrame:
     return table[(table["budget"] == budget) & (table["target"] == target)]
 
 
-def _panel(axis: Axes, points: pd.DataFrame, laws: pd.DataFrame, target: str, arms: list[str]) -> None:
+def _panel(axis: Axes, points: pd.DataFrame, lines: pd.DataFrame | None, target: str, arms: list[str]) -> None:
     """Draw every arm's points, the line of its seed means, its law with band, and the baseline."""
     factor = style.TARGETS[target][2]
     axis.set_xscale("log")
@@ -108,13 +111,12 @@ def _panel(axis: Axes, points: pd.DataFrame, laws: pd.DataFrame, target: str, ar
         colour, marker = style.COLOURS[i], style.MARKERS[i]
         means = mine.groupby("size")[["n_frames", "mae"]].mean().sort_values("n_frames")
         axis.plot(means["n_frames"], means["mae"] * factor, ":", color=colour, lw=0.9, zorder=2)
-        for _, row in laws[laws["arm"] == arm].iterrows():
-            law = law_of(row)
-            if law is not None:
-                n = np.geomspace(law.n_min, law.n_max, 60)
-                fit, low, high = law.predict(n)
-                axis.plot(n, fit * factor, "-", color=colour, lw=1.4, zorder=3)
-                axis.fill_between(n, low * factor, high * factor, color=colour, alpha=0.13, lw=0, zorder=1)
+        if lines is not None:
+            law = lines[lines["arm"] == arm]
+            axis.plot(law["n"], law["mae"] * factor, "-", color=colour, lw=1.4, zorder=3)
+            axis.fill_between(
+                law["n"], law["low"] * factor, law["high"] * factor, color=colour, alpha=0.13, lw=0, zorder=1
+            )
         for converged, face in ((True, colour), (False, "white")):
             part = mine[mine["converged"] == converged]
             axis.plot(part["n_frames"], part["mae"] * factor, marker, color=colour, mfc=face, mew=0.9, zorder=4)
@@ -169,7 +171,7 @@ def _axes(axis: Axes, points: pd.DataFrame, target: str, published: pd.DataFrame
     width = np.log(axis.get_xlim()[1] / axis.get_xlim()[0])
     roomy = len(ticks) > 1 and np.diff(np.log(ticks)).min() / width > 0.12
     axis.xaxis.set_major_locator(FixedLocator([_tidy(t) for t in ticks]) if roomy else LogLocator())
-    axis.yaxis.set_major_locator(LogLocator(subs=_subdivisions(y.max() / y.min())))
+    axis.yaxis.set_major_locator(LogLocator(subs=subdivisions(y.max() / y.min())))
     for one in (axis.xaxis, axis.yaxis):
         one.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.6g}"))
         one.set_minor_formatter(NullFormatter())
@@ -179,11 +181,6 @@ def _axes(axis: Axes, points: pd.DataFrame, target: str, published: pd.DataFrame
     axis.set_axisbelow(True)
     name, unit, _ = style.TARGETS[target]
     axis.set_ylabel(f"test MAE, {name} ({unit})")
-
-
-def _subdivisions(ratio: float) -> tuple[float, ...]:
-    """Return which multiples of a decade to label so that a log axis has a handful of labels."""
-    return (1.0,) if ratio > 150 else (1.0, 2.0, 5.0) if ratio > 4 else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
 
 
 def _tidy(n: float) -> float:
@@ -196,13 +193,10 @@ def _tidy(n: float) -> float:
     return float(np.round(n))
 
 
-def _rings(axis: Axes, crossings: pd.DataFrame, laws: pd.DataFrame, factor: float) -> None:
+def _rings(axis: Axes, crossings: pd.DataFrame, factor: float) -> None:
     """Ring the crossings in range on their lines; an end of the interval outside the panel has no cap."""
     for _, row in crossings[crossings["kind"] == "in range"].iterrows():
-        law = law_of(laws[laws["arm"] == row["transfer"]].iloc[0])
-        if law is None:
-            continue
-        mae = float(law.predict(row["n"])[0]) * factor
+        mae = float(row["mae"]) * factor
         left, right = axis.get_xlim()
         low, high = float(row["low"]), float(row["high"])
         axis.plot([max(low, left), min(high, right)], [mae, mae], "-", color="black", lw=0.9, zorder=5)
@@ -219,7 +213,7 @@ def _notes(crossings: pd.DataFrame, arm_labels: Mapping[str, str]) -> list[str]:
         scratch, transfer = str(row["scratch"]), str(row["transfer"])
         if row["kind"] != "none":
             basis, better = "Fitted laws", str(row["better_above"])
-            place = f"at {_size(row['n'])} (95 %: {_size(row['low'])} to {_size(row['high'])})"
+            place = f"at {_size(row['n'])} (95\u00a0%: {_size(row['low'])} to {_size(row['high'])})"
             if row["kind"] == "extrapolated":
                 place += f", extrapolated by {row['decades']:.1f} decades"
         elif np.isfinite(row["observed_between_low"]):
@@ -266,7 +260,13 @@ def _size(n: float) -> str:
 
 
 def _legend(
-    figure: Figure, arm_labels: Mapping[str, str], laws: pd.DataFrame, marked: bool, published: Sequence[str]
+    figure: Figure,
+    arm_labels: Mapping[str, str],
+    laws: pd.DataFrame,
+    marked: bool,
+    published: Sequence[str],
+    *,
+    baseline: bool,
 ) -> None:
     """Place the legends below the panels, where they hide no data: the arms, then what the marks mean."""
     arms = [
@@ -279,12 +279,13 @@ def _legend(
         Line2D([], [], ls="", marker="o", color=dark, mfc="white"),
         Line2D([], [], ls=":", color=dark, lw=0.9),
     ]
-    names = ["run, converged", "run, not converged: kept out of fits", "mean over seeds"]
+    names = ["run, converged", "run kept out of fits", "mean over seeds"]
     if laws["fitted"].astype(bool).any():
         marks.append((Patch(color=dark, alpha=0.15, lw=0), Line2D([], [], color=dark, lw=1.4)))
-        names.append("power law with 95 % band")
-    marks.append(Line2D([], [], ls="--", color=GREY, lw=1.1))
-    names.append("learns nothing about geometry")
+        names.append("fitted law with 95 % band")
+    if baseline:
+        marks.append(Line2D([], [], ls="--", color=GREY, lw=1.1))
+        names.append("learns nothing about geometry")
     if marked:
         marks.append(Line2D([], [], ls="-", lw=0.9, marker="o", color="black", mfc="none", ms=8))
         names.append("fitted lines cross, with 95 % interval")
@@ -294,71 +295,4 @@ def _legend(
     # The lower one is placed first: legends outside the axes stack from the edge inwards.
     columns = 3 if figure.get_figwidth() > 0.8 * style.PAGE else 2
     figure.legend(marks, names, loc="outside lower center", ncols=columns, handlelength=2.4, columnspacing=1.4)
-    figure.legend(handles=arms, loc="outside upper center", ncols=_columns(figure, arm_labels), handlelength=2.4)
-
-
-def _columns(figure: Figure, labels: Mapping[str, str]) -> int:
-    """Return how many arms fit beside each other above the panels, by the length of the longest label."""
-    character, handle = 0.062, 0.5  # inch, at the legend's font size
-    longest = max(len(label) for label in labels.values())
-    return max(1, min(len(labels), int(figure.get_figwidth() / (handle + character * longest))))
-
-
-def convergence(history: pd.DataFrame, *, arm_labels: Mapping[str, str], x_label: str = "optimiser step") -> Figure:
-    """Draw validation MAE of energy and force against the step: a column per size, a line per run.
-
-    `history` has the columns budget, arm, size, seed, step, val_energy (eV/atom), val_force (eV/Å); a target that was
-    not validated is a column of NaN, or absent. Raises ValueError for several budgets or an arm without label.
-    """
-    budgets = list(dict.fromkeys(history["budget"]))
-    unnamed = sorted(set(history["arm"]) - set(arm_labels))
-    if len(budgets) != 1 or unnamed:
-        raise ValueError(f"convergence draws one budget and named arms: got budgets {budgets}, no label for {unnamed}")
-    targets = [t for t in ("energy", "force") if f"val_{t}" in history and history[f"val_{t}"].notna().any()]
-    if not targets:
-        raise ValueError("convergence needs a column val_energy or val_force with values")
-    sizes = sorted(set(history["size"].astype(str)), key=lambda s: (not s.isdigit(), int(s) if s.isdigit() else 0, s))
-    figure, axes = style.new_figure(len(targets), len(sizes), height=1.9 * len(targets) + 0.5)
-    with mpl.rc_context(style.RC):
-        for k, axis in enumerate(axes):
-            target, size = targets[k // len(sizes)], sizes[k % len(sizes)]
-            column = f"val_{target}"
-            here = history[history["size"].astype(str) == size].dropna(subset=[column])
-            _histories(axis, here, column, style.TARGETS[target][2], list(arm_labels))
-            values = history[column].dropna() * style.TARGETS[target][2]
-            axis.set_ylim(values.min() / 1.25, values.max() * 1.25)
-            axis.set_xlim(0, float(history["step"].max()) * 1.04)
-            axis.xaxis.set_major_locator(MaxNLocator(3))
-            axis.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}"))
-            axis.yaxis.set_major_locator(LogLocator(subs=_subdivisions(values.max() / values.min())))
-            axis.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.6g}"))
-            axis.yaxis.set_minor_formatter(NullFormatter())
-            axis.tick_params(labelleft=k % len(sizes) == 0, labelbottom=k // len(sizes) == len(targets) - 1)
-            axis.grid(visible=True, color="#e6e6e6", lw=0.5)
-            if k < len(sizes):
-                axis.set_title(f"n = {int(size):,}" if size.isdigit() else f"n = {size}")
-            if k % len(sizes) == 0:
-                axis.set_ylabel(f"validation MAE,\n{style.TARGETS[target][0]} ({style.TARGETS[target][1]})")
-        figure.supxlabel(x_label, fontsize=8)
-        handles = [
-            Line2D([], [], color=style.COLOURS[i], marker=style.MARKERS[i], ms=3.5, lw=1, label=label)
-            for i, label in enumerate(arm_labels.values())
-        ]
-        figure.legend(handles=handles, loc="outside upper center", ncols=_columns(figure, arm_labels))
-    return figure
-
-
-def _histories(axis: Axes, history: pd.DataFrame, column: str, factor: float, arms: list[str]) -> None:
-    axis.set_yscale("log")
-    for i, arm in enumerate(arms):
-        for _, run in history[history["arm"] == arm].sort_values("step").groupby("seed"):
-            every = max(1, len(run) // 3)
-            axis.plot(
-                run["step"],
-                run[column] * factor,
-                color=style.COLOURS[i],
-                marker=style.MARKERS[i],
-                markevery=list(range(len(run) - 1, 0, -every)),
-                ms=3,
-                lw=0.8,
-            )
+    figure.legend(handles=arms, loc="outside upper center", ncols=legend_columns(figure, arm_labels), handlelength=2.4)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 
 from uprung.scaling import LAW_POPULATION
@@ -11,6 +13,26 @@ REFERENCES = (
     "for every reference fit at the largest and the smallest training-set size of the first seed. Filled marks are "
     "fitted, hollow ones come from the prior for elements without a training structure; bars are 1.96 standard errors "
     "where these are known."
+)
+
+GIVEN_CURVES = (
+    "Learning curves: error against the number of training structures, both logarithmic. Each mark is a run, filled "
+    "where it takes part in laws; dotted lines join the means over seeds, full lines with a band are fitted laws with "
+    "their 95 % band."
+)
+LAW_COMPARISON = (
+    "Laws compared: errors of the runs and all fitted laws, divided by the power law, for every curve that has laws. "
+    "The grey band is the 95 % band of the power law; the law taken is named above each panel."
+)
+BUDGETS = (
+    "Learning curves under all budgets: means over seeds, bars from the lowest to the highest, line style by budget. "
+    "Filled where every run is converged. Between two budgets of one arm the data are the same and the optimiser steps "
+    "differ; along a curve of a budget in steps only the data differ, along one in epochs both."
+)
+DATA_MULTIPLIER = (
+    "Data multiplier as a function of the training size of each arm: how many times more labels the arm without "
+    "pretraining needs for the same error, by the fitted laws, with 95 % bands. Thin lines: outside the sizes at which "
+    "that arm was measured."
 )
 
 
@@ -53,7 +75,7 @@ def learning_curves(published: bool) -> str:
     text = (
         "Learning curves: test error against the number of labelled training structures, both logarithmic, on the test "
         "frames whose elements every seed saw at the smallest size. Each mark is a run, filled where converged and "
-        "hollow where not; dotted lines join the means over seeds, full lines with a band are fitted power laws with "
+        "hollow where not; dotted lines join the means over seeds, full lines with a band are fitted laws with "
         "their 95 % band, the dashed grey line is the predictor that learns nothing about geometry."
     )
     if published:
@@ -111,7 +133,11 @@ def populations(curves: pd.DataFrame) -> dict[str, str]:
         "all": "all test frames",
         LAW_POPULATION: "test frames whose elements every seed saw at the smallest size",
     }
-    return {str(name): f"{words.get(str(name), str(name))} ({value:,.0f} frames)" for name, value in n.items()}
+    called = {str(name): words.get(str(name), str(name)) for name in n.index}
+    return {
+        name: f"{called[name]} ({value:,.0f} frames)" if math.isfinite(value) else "given points"
+        for name, value in zip(called, n, strict=True)
+    }
 
 
 def split_words(group: str, draw: str, shares: str) -> str:

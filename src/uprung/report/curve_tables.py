@@ -32,15 +32,16 @@ def errors_table(curves: pd.DataFrame, labels: Mapping[str, str], *, target: str
         if len(mine):
             parts = [(mine[mine["size"] == size], float(best[size])) for size in order.index]
             rows.append([label, *(_error_cell(part, lowest, target) for part, lowest in parts)])
-    baseline = curves.groupby("size")["baseline"].mean()
-    shown = [error(float(baseline[size]), target, units=False) for size in order.index]
-    rows.append(["learns nothing about geometry", *shown])
+    if curves["baseline"].notna().any():
+        baseline = curves.groupby("size")["baseline"].mean()
+        shown = [error(float(baseline[size]), target, units=False) for size in order.index]
+        rows.append(["learns nothing about geometry", *shown])
     seeds = curves["seed"].nunique()
     return Table(
         f"Test error (MAE) of the {TARGETS[target][0]} in {unit(target)}, {population}: mean over "
         f"{plural(seeds, 'seed')}"
         + (", with the range over them below" if seeds > 1 else "")
-        + f". Bold: lowest of its column. {HOLLOW} with a grey number: runs that are not converged, out of all runs.",
+        + f". Bold: lowest of its column. {HOLLOW} with a grey number: runs kept out of laws, out of all runs.",
         ["arm", *(f"n = {n:,.0f}" for n in order)],
         rows,
     )
@@ -78,8 +79,8 @@ def unconverged_table(curves: pd.DataFrame, labels: Mapping[str, str]) -> Table 
             for reason, part in mine.explode("reason").groupby("reason"):
                 rows.append((TARGETS[target][0], label, _points(part, seeds), str(reason)))
     return Table(
-        f"Runs that are not converged: {len(bad)} of {len(curves)} points, kept out of laws and drawn hollow. A run "
-        "with two reasons is listed under both.",
+        f"Runs kept out of laws: {len(bad)} of {len(curves)} points, drawn hollow. A run with two reasons is listed "
+        "under both.",
         ["target", "arm", "points", "reason"],
         rows,
         text=4,
@@ -93,32 +94,6 @@ def _points(part: pd.DataFrame, seeds: int) -> str:
         which = "" if len(here) == seeds else f" (seed {listing([str(s) for s in sorted(here['seed'])])})"
         words.append(f"{here['n_frames'].mean():,.0f}{which}")
     return "n = " + ", ".join(words)
-
-
-def laws_table(laws: pd.DataFrame, labels: Mapping[str, str]) -> Table:
-    """Return the fitted exponents with their intervals, and the reasons of refusals, for one budget."""
-    rows = []
-    for target in dict.fromkeys(laws["target"]):
-        for arm, label in labels.items():
-            for _, row in laws[(laws["target"] == target) & (laws["arm"] == arm)].iterrows():
-                rows.append((TARGETS[target][0], label, *_law_cells(row)))
-    return Table(
-        "Power laws MAE = C·N⁻ᵃ through the converged points of each curve (ordinary least squares in log–log). "
-        "The interval is the 95 % t interval from the scatter of the size means. Excluded: points that are not "
-        "converged. A law needs three converged sizes, else it is refused.",
-        ["target", "arm", "exponent a", "95 % interval", "R²", "sizes", "points", "excluded", "refused because"],
-        rows,
-        text=2,
-        last_text=True,
-    )
-
-
-def _law_cells(row: pd.Series) -> tuple[str, ...]:
-    counts = (str(int(row["n_sizes"])), str(int(row["n_points"])), str(int(row["n_excluded"])))
-    if not is_true(row["fitted"]):
-        return (NONE, NONE, NONE, *counts, _minus("; ".join(str(row["reason"]).split("; ")[:2])))
-    interval = f"{fixed(row['exponent_low'], 2)} to {fixed(row['exponent_high'], 2)}"
-    return (fixed(row["exponent"], 3), interval, fixed(row["r2"], 3), *counts, "")
 
 
 def crossover_table(crossover: pd.DataFrame, labels: Mapping[str, str]) -> Table | None:
@@ -138,7 +113,7 @@ def crossover_table(crossover: pd.DataFrame, labels: Mapping[str, str]) -> Table
     return Table(
         f"Where the curve of {scratch} meets that of each other arm. By means: between which measured sizes the "
         "order of the means over seeds changes last, converged or not. By laws: where the fitted laws meet, with its "
-        "95 % Fieller interval.",
+        "95 % interval.",
         ["target", "arm", "by means", "by laws", "interval", "remark"],
         rows,
         text=3,
@@ -176,10 +151,10 @@ def _named(reason: str, row: pd.Series, labels: Mapping[str, str]) -> str:
     """Return a reason with the arms' printed names."""
     for arm in (str(row["scratch"]), str(row["transfer"])):
         reason = reason.replace(f"no law for {arm}:", f"no law for {labels[arm]}:")
-    return _minus(reason)
+    return minus(reason)
 
 
-def _minus(text: str) -> str:
+def minus(text: str) -> str:
     """Return a text whose negative numbers have a proper minus sign."""
     return re.sub(r"(?<![\w.])-(?=\d)", "−", text)
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pandas as pd
 
-from uprung.report.findings import is_true
 from uprung.report.format import TARGETS, listing, plural
 from uprung.report.study import Arm
 from uprung.scaling import LAW_POPULATION
@@ -77,25 +76,6 @@ def exclusion_limits(split: Mapping[str, Any], fidelity: str) -> list[str]:
         f"{excluded:,} of {total:,} frames take part neither in training nor in the test: {listing(named)}. "
         "Errors there are unknown."
     ]
-
-
-def law_limits(laws: pd.DataFrame, crossover: pd.DataFrame) -> list[str]:
-    """Say how many laws were refused, how thin the fitted ones are, and that extrapolations are no measurements."""
-    fitted = laws["fitted"].map(is_true)
-    limits = []
-    if not fitted.all():
-        limits.append(f"{int((~fitted).sum())} of {len(laws)} scaling laws are refused for want of converged sizes.")
-    thin = laws[fitted & (laws["n_sizes"] < 5)]
-    if len(thin):
-        limits.append(
-            f"{plural(len(thin), 'law rests', 'laws rest')} on fewer than five sizes; a straight line in log–log "
-            "through so few cannot tell a power law from another form."
-        )
-    elif fitted.any():
-        limits.append("A power law is assumed, not shown: the sizes span too little to tell it from other forms.")
-    if (crossover["kind"] == "extrapolated").any():
-        limits.append("Crossings outside the measured sizes are extrapolations of straight lines.")
-    return limits
 
 
 def convergence_limits(curves: pd.DataFrame) -> list[str]:

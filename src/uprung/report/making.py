@@ -76,6 +76,20 @@ def hashes_table(frames: Mapping[str, Mapping[str, Any]]) -> Table:
     )
 
 
+#: Tables of laws, for studies that train and studies of given points.
+LAW_FILES = (
+    ("scaling/laws.csv", "scaling laws, fitted and refused"),
+    ("scaling/parameters.csv", "all parameters of all laws"),
+    ("scaling/comparison.csv", "laws compared"),
+    ("scaling/bands.csv", "lines and bands"),
+    ("scaling/crossover.csv", "crossovers"),
+    ("scaling/multiplier.csv", "data multipliers by interpolation"),
+    ("scaling/multiplier_curve.csv", "data multipliers by the laws, with intervals"),
+    ("scaling/labels.csv", "labels for some errors"),
+    ("scaling/extrapolation.csv", "errors at sizes asked for"),
+)
+
+
 def data_files(pairs: Sequence[str]) -> list[tuple[str, str]]:
     """Return path relative to the page and content of the tables with the raw numbers."""
     files = [
@@ -96,9 +110,7 @@ def data_files(pairs: Sequence[str]) -> list[tuple[str, str]]:
         ("atomref/summary.csv", "the same over the seeds, with intervals"),
         ("scaling/curves.csv", "test error of every run"),
         ("scaling/summary.csv", "mean and spread over seeds"),
-        ("scaling/laws.csv", "scaling laws, fitted and refused"),
-        ("scaling/crossover.csv", "crossovers"),
-        ("scaling/multiplier.csv", "data multipliers"),
+        *LAW_FILES,
         ("scaling/history.csv", "validation errors along every run"),
         ("figures/", "all figures as SVG and PNG"),
         ("runs/", "every run: model, metrics, predictions, card"),

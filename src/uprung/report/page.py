@@ -14,9 +14,9 @@ from uprung import __version__
 from uprung.report import (
     breakdown,
     captions,
-    curve_tables,
     findings,
     label_findings,
+    law_limits,
     limits,
     making,
     reference_findings,
@@ -25,11 +25,12 @@ from uprung.report import (
     training_tables,
 )
 from uprung.report.format import TARGETS, listing, plural, sentence
-from uprung.report.results import Results
+from uprung.report.interactive import SCRIPT
+from uprung.report.law_part import Curves, curves_of
+from uprung.report.results import LawResults, Results
 from uprung.report.study import Pair, Study
 from uprung.report.svg import inline_figure
 from uprung.report.tables import Table
-from uprung.scaling import LAW_POPULATION
 
 
 @dataclass(frozen=True)
@@ -53,21 +54,6 @@ class Comparison:
     remark: str
 
 
-@dataclass(frozen=True)
-class Curves:
-    """What one budget's runs gave for all targets."""
-
-    budget: str
-    about: str
-    errors: list[Table]
-    all_frames: list[Table]
-    unconverged: Table | None
-    laws: Table
-    crossover: Table | None
-    multipliers: list[Table]
-    meaning: list[tuple[str, list[str]]]
-
-
 def render(study: Study, results: Results, *, template: str, css: str) -> str:
     """Return the page as HTML with everything inside.
 
@@ -89,6 +75,7 @@ def context(study: Study, results: Results) -> dict[str, Any]:
     comparisons = [_comparison(study, results, pair) for pair in ordered]
     return {
         "study": study,
+        "points": None,
         "version": __version__,
         "short": _short(study, results, labels, comparisons[0]),
         "data": _data(study, results),
@@ -96,12 +83,13 @@ def context(study: Study, results: Results) -> dict[str, Any]:
         "references": _references(study, results),
         "budgets": budgets,
         "curve_figures": [
-            _figure(results, "learning-curves", captions.learning_curves(study.published)),
-            _figure(results, "convergence", captions.convergence(next(iter(study.budgets)))),
+            figure_of(results, "learning-curves", captions.learning_curves(study.published)),
+            *([figure_of(results, "budgets", captions.BUDGETS)] if "budgets" in results.figures else []),
+            figure_of(results, "convergence", captions.convergence(next(iter(study.budgets)))),
         ],
         "error_figures": [
-            _figure(results, "errors-force", captions.ERRORS_BY_FORCE),
-            _figure(results, "parity", captions.PARITY),
+            figure_of(results, "errors-force", captions.ERRORS_BY_FORCE),
+            figure_of(results, "parity", captions.PARITY),
         ],
         "error_tables": _error_tables(study, results, labels, "kind"),
         "element_tables": _error_tables(study, results, labels, "element"),
@@ -111,14 +99,19 @@ def context(study: Study, results: Results) -> dict[str, Any]:
             if (table := training_tables.forgetting_table(_first(results, study), labels, target=target, low=study.low))
         ],
         "training_figures": [
-            _figure(results, "forgetting", captions.forgetting(study.low, study.high)),
-            _figure(results, "dynamics", captions.dynamics(next(iter(study.budgets)))),
+            figure_of(results, "forgetting", captions.forgetting(study.low, study.high)),
+            figure_of(results, "dynamics", captions.dynamics(next(iter(study.budgets)))),
         ],
         "softening": [_softening(study, results, labels, name) for name in results.softening],
         "softening_compared": softening_tables.comparison(results.softening, study.evalsets),
         "limits": [sentence(limit) for limit in (*_limits(study, results), *study.limits)],
         "making": _making(study, results),
-        "runs": _runs_words(results.curves),
+        "runs": runs_words(results.curves),
+        "explore_script": SCRIPT,
+        "law_figures": [
+            figure_of(results, "law-comparison", captions.LAW_COMPARISON),
+            figure_of(results, "data-multiplier", captions.DATA_MULTIPLIER),
+        ],
     }
 
 
@@ -140,7 +133,7 @@ def _softening(study: Study, results: Results, labels: Mapping[str, str], name: 
         "findings": softening_tables.findings(table),
         "table": softening_tables.softening_table(table, labels, budget=budget, title=f"evaluation set {name}"),
         "figures": [
-            _figure(results, f"softening-{name}{kind}", captions.softening(kind, name))
+            figure_of(results, f"softening-{name}{kind}", captions.softening(kind, name))
             for kind in ("", "-parity", "-correction", *(["-sizes"] if several else []))
         ],
     }
@@ -151,7 +144,8 @@ def _first(results: Results, study: Study) -> pd.DataFrame:
     return table[table["budget"] == next(iter(study.budgets))]
 
 
-def _figure(results: Results, name: str, caption: str) -> Figure:
+def figure_of(results: LawResults, name: str, caption: str) -> Figure:
+    """Return a figure of a study as it stands on the page."""
     alt = caption.split(". ")[0] + "."
     return Figure(name, inline_figure(results.figures[name], alt=alt), caption)
 
@@ -189,7 +183,7 @@ def _comparison(study: Study, results: Results, pair: Pair) -> Comparison:
             *label_findings.shift_by_element(results.shifts[pair.name], low=low, high=high),
         ],
         table=tables.correlation_table(results.correlations[pair.name], low=low, high=high),
-        figures=[_figure(results, f"{pair.name}-{k}", captions.shift(k, pair.name, low, high)) for k in kinds],
+        figures=[figure_of(results, f"{pair.name}-{k}", captions.shift(k, pair.name, low, high)) for k in kinds],
         remark=f"No importance of elements for formation energies: {remark}." if remark else "",
     )
 
@@ -198,9 +192,9 @@ def _references(study: Study, results: Results) -> dict[str, Any]:
     return {
         "arms": tables.arms_table(study.arms),
         "table": tables.references_table(results.references),
-        "figure": _figure(results, "references", captions.REFERENCES),
+        "figure": figure_of(results, "references", captions.REFERENCES),
         "errors": tables.reference_errors_table(results.reference_errors, study.baseline),
-        "errors_figure": _figure(results, "reference-errors", captions.REFERENCE_ERRORS),
+        "errors_figure": figure_of(results, "reference-errors", captions.REFERENCE_ERRORS),
         "errors_found": reference_findings.reference_errors(results.reference_errors, study.baseline),
         "baseline": f"The energy baseline, which learns nothing about geometry, predicts with reference "
         f"{study.baseline} of the same size and seed alone; the baselines of forces, stresses and moments are 0.",
@@ -208,32 +202,14 @@ def _references(study: Study, results: Results) -> dict[str, Any]:
 
 
 def _curves(study: Study, results: Results, labels: Mapping[str, str], budget: str) -> Curves:
-    curves = results.curves[results.curves["budget"] == budget]
-    laws, crossover, multiplier = (
-        table[table["budget"] == budget] for table in (results.laws, results.crossover, results.multiplier)
-    )
-    inside = curves[curves["population"] == LAW_POPULATION]
-    targets = [t for t in study.targets if t in set(inside["target"])]
-    populations = captions.populations(curves)
-    per_population = {
-        str(name): [
-            curve_tables.errors_table(part[part["target"] == t], labels, target=t, population=populations[str(name)])
-            for t in targets
-        ]
-        for name, part in curves.groupby("population")
-    }
-    same = len(set(curves.groupby("population")["n_test"].mean())) == 1
-    found = [curve_tables.multiplier_table(multiplier[multiplier["target"] == t], labels, target=t) for t in targets]
-    return Curves(
-        budget=budget,
+    return curves_of(
+        results,
+        labels,
+        budget,
         about=study.budgets[budget],
-        errors=per_population.get(LAW_POPULATION, []),
-        all_frames=[] if same else per_population["all"],
-        unconverged=curve_tables.unconverged_table(inside, labels),
-        laws=curve_tables.laws_table(laws, labels),
-        crossover=curve_tables.crossover_table(crossover, labels),
-        multipliers=[table for table in found if table is not None],
-        meaning=[(TARGETS[t][0], _meaning(study, results, labels, budget, t)) for t in targets],
+        targets=study.targets,
+        meaning={t: _meaning(study, results, labels, budget, t) for t in study.targets},
+        x_label=f"labelled {study.functionals[study.high]} structures in training",
     )
 
 
@@ -268,7 +244,8 @@ def _short(study: Study, results: Results, labels: Mapping[str, str], first: Com
     ]
 
 
-def _runs_words(curves: pd.DataFrame) -> str:
+def runs_words(curves: pd.DataFrame) -> str:
+    """Say how many runs, arms, sizes, seeds and budgets there are."""
     identity = curves[["budget", "arm", "size", "seed"]].drop_duplicates()
     parts = [
         plural(identity["arm"].nunique(), "arm"),
@@ -288,7 +265,7 @@ def _limits(study: Study, results: Results) -> list[str]:
         *limits.seed_limits(curves["seed"].nunique()),
         *limits.exclusion_limits(results.split, study.high),
         *limits.convergence_limits(curves),
-        *limits.law_limits(results.laws, results.crossover),
+        *law_limits.law_limits(results.laws, results.crossover, results.comparison),
         *limits.coverage_limits(curves, results.references),
         *limits.reference_limits(study.arms),
         *limits.target_limits(study.targets, manifest["labels"]),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,7 +15,27 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Results:
+class LawResults:
+    """Plain tables of learning curves and their laws, and figures: name -> SVG file, its PNG beside it."""
+
+    curves: pd.DataFrame
+    laws: pd.DataFrame
+    parameters: pd.DataFrame
+    comparison: pd.DataFrame
+    bands: pd.DataFrame
+    crossover: pd.DataFrame
+    multiplier: pd.DataFrame
+    multiplier_curve: pd.DataFrame
+    labels: pd.DataFrame
+    extrapolation: pd.DataFrame
+    figures: Mapping[str, Path]
+
+
+LAW_TABLES = tuple(field.name for field in fields(LawResults) if field.name != "figures")
+
+
+@dataclass(frozen=True)
+class Results(LawResults):
     """Plain tables, as the stages of a study wrote them; keys of the mappings are fidelities, pairs, figure names."""
 
     frames: Mapping[str, dict[str, Any]]
@@ -27,15 +47,10 @@ class Results:
     shifts: Mapping[str, pd.DataFrame]
     references: pd.DataFrame
     reference_errors: pd.DataFrame
-    curves: pd.DataFrame
-    laws: pd.DataFrame
-    crossover: pd.DataFrame
-    multiplier: pd.DataFrame
     forgetting: pd.DataFrame
     errors: pd.DataFrame
     softening: Mapping[str, pd.DataFrame]
     cards: Sequence[dict[str, Any]]
-    figures: Mapping[str, Path]  # name -> SVG file; the PNG of the same name lies beside it
 
 
 def read_results(files: Mapping[str, Any]) -> Results:
@@ -44,7 +59,7 @@ def read_results(files: Mapping[str, Any]) -> Results:
     Args:
         files: name -> path or paths: frames, pairs, summaries, correlations, shifts (one per fidelity or pair, in a
             folder of its name), softening (one per evaluation set, likewise), split, sizes, references,
-            reference_errors, curves, laws, crossover, multiplier, forgetting, errors, cards, figures (SVG).
+            reference_errors, forgetting, errors, cards, and those of `read_law_results`.
     """
     return Results(
         frames=_by_folder(files["frames"], _json),
@@ -57,12 +72,21 @@ def read_results(files: Mapping[str, Any]) -> Results:
         softening=_by_folder(files["softening"], _csv),
         references=_csv(files["references"]),
         cards=[yaml.safe_load(Path(file).read_text()) for file in files["cards"]],
-        figures={Path(file).stem: Path(file) for file in files["figures"]},
-        **{
-            name: _csv(files[name])
-            for name in ("reference_errors", "curves", "laws", "crossover", "multiplier", "forgetting", "errors")
-        },
+        reference_errors=_csv(files["reference_errors"]),
+        forgetting=_csv(files["forgetting"]),
+        errors=_csv(files["errors"]),
+        **_law_tables(files),
     )
+
+
+def read_law_results(files: Mapping[str, Any]) -> LawResults:
+    """Read the tables of `LAW_TABLES` by their names, and figures (SVG)."""
+    return LawResults(**_law_tables(files))
+
+
+def _law_tables(files: Mapping[str, Any]) -> dict[str, Any]:
+    figures = {Path(file).stem: Path(file) for file in files["figures"]}
+    return {"figures": figures} | {name: _csv(files[name]) for name in LAW_TABLES}
 
 
 def _json(path: str | Path) -> dict[str, Any]:
@@ -74,6 +98,7 @@ def _json(path: str | Path) -> dict[str, Any]:
 TEXT = (
     *("budget", "arm", "size", "fidelity", "target", "population", "reason", "excluded", "law", "kind"),
     *("better_above", "observed_better_above", "observed_reason", "bound", "scratch", "transfer"),
+    *("title", "interval", "parameter", "law_scratch", "law_transfer"),
     *("model", "material", "reading"),
     *("element", "quantity", "unit", "subset", "origin", "estimator", "reference", "scope", "by", "key"),
 )

@@ -7,7 +7,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from uprung import scaling
 from uprung.figures import style
-from uprung.figures.scaling import convergence, learning_curves
+from uprung.figures.convergence import convergence
+from uprung.figures.scaling import learning_curves
 
 LABELS = {"scratch": "from scratch", "transfer": "pretrained"}
 SIZES = (100, 200, 400, 800, 1600)
@@ -34,10 +35,13 @@ def curves(targets=("energy", "force"), budgets=("steps",), offset=1.0) -> pd.Da
 
 
 def draw(table: pd.DataFrame, **options):
-    laws = scaling.fit_laws(table)
-    crossings = scaling.crossovers(table, laws, scratch="scratch")
+    fits = scaling.fit_curves(table)
+    laws, bands = scaling.laws_table(fits), scaling.bands(fits)
+    crossings = scaling.crossovers(table, fits, scratch="scratch")
     targets = options.pop("targets", tuple(dict.fromkeys(table["target"])))
-    figure = learning_curves(table, laws, targets=targets, arm_labels=LABELS, crossings=crossings, **options)
+    figure = learning_curves(
+        table, laws, targets=targets, arm_labels=LABELS, bands=bands, crossings=crossings, **options
+    )
     FigureCanvasAgg(figure).draw()  # no warning is tolerated: see the mark below
     return figure, crossings
 
@@ -86,9 +90,9 @@ def test_a_crossing_in_range_is_ringed_on_the_line_and_written_with_its_interval
     axis = figure.axes[0]
     rings = [x for x in axis.lines if x.get_marker() == "o" and x.get_markerfacecolor() == "none"]
     assert [float(r.get_xdata()[0]) for r in rings] == pytest.approx([row["n"]])
-    text = " ".join(t.get_text() for t in axis.texts)
-    assert "from scratch overtakes pretrained at" in text.replace("\n", " ")
-    assert "95 %" in text
+    text = " ".join(" ".join(t.get_text() for t in axis.texts).split())
+    assert "from scratch overtakes pretrained at" in text
+    assert "(95 %: 780 to 810)" in text
     names = [t.get_text() for legend in figure.legends for t in legend.get_texts()]
     assert "fitted lines cross, with 95 % interval" in names
     assert names.count("pretrained") == 1
@@ -119,8 +123,9 @@ def test_texts_do_not_overlap_and_stay_on_the_page(converged):
     transfer = table[table["arm"] == "transfer"]
     names = ["scratch", "transfer", "trainable-ref", "checkpoint-ref", "residual-ref"]
     table = pd.concat([table, *(transfer.assign(arm=name) for name in names[2:])])
-    laws = scaling.fit_laws(table)
-    crossings = scaling.crossovers(table, laws, scratch="scratch")
+    fits = scaling.fit_curves(table)
+    laws = scaling.laws_table(fits)
+    crossings = scaling.crossovers(table, fits, scratch="scratch")
     targets = tuple(dict.fromkeys(table["target"]))
     figure = learning_curves(table, laws, targets=targets, arm_labels={n: n for n in names}, crossings=crossings)
     assert set(crossings["kind"]) == ({"in range"} if converged else {"none"})
@@ -152,7 +157,7 @@ def test_curves_without_any_law_or_crossing_are_drawn():
     FigureCanvasAgg(figure).draw()
     assert not marker_points(figure.axes[0], filled=True)
     names = [t.get_text() for legend in figure.legends for t in legend.get_texts()]
-    assert "power law with 95 % band" not in names
+    assert "fitted law with 95 % band" not in names
 
 
 def test_an_arm_alone_is_drawn():

@@ -7,10 +7,10 @@ import re
 import pandas as pd
 import pytest
 
-from uprung.report import findings, label_findings, limits
+from uprung.report import findings, label_findings, law_limits, limits
 from uprung.report.format import amount, error, listing, pearson, times, two_digits
 from uprung.report.study import Arm
-from uprung.scaling import crossovers, data_multiplier, fit_laws
+from uprung.scaling import crossovers, data_multiplier, fit_curves, fit_laws
 
 LABELS = {"scratch": "scratch", "keep": "kept references", "swap": "target references", "rest": "residual references"}
 ARMS = {
@@ -106,19 +106,22 @@ def test_reference_effect_says_lower_higher_or_nothing() -> None:
 
 def test_overtaking_follows_the_means_and_marks_extrapolations() -> None:
     table = curves({"scratch": power(50, 0.9), "swap": power(2, 0.4), "keep": power(500, 0.5)})
-    laws = fit_laws(table)
-    words = text_of(findings.overtaking(crossovers(table, laws, scratch="scratch"), LABELS, target="energy"))
+    words = text_of(
+        findings.overtaking(crossovers(table, fit_curves(table), scratch="scratch"), LABELS, target="energy")
+    )
     assert words.startswith("Energy: scratch overtakes")
     assert "scratch overtakes target references between n = 400 and 800 (in every seed)" in words
     assert "the error of scratch is below that of kept references at every size" in words
     assert re.search(r"laws of scratch and target references cross at n = 6\d\d", words)
     never = curves({"scratch": power(50, 0.6), "swap": power(2, 0.4), "rest": power(1, 0.4)})
-    words = text_of(findings.overtaking(crossovers(never, fit_laws(never), scratch="scratch"), LABELS, target="energy"))
+    words = text_of(
+        findings.overtaking(crossovers(never, fit_curves(never), scratch="scratch"), LABELS, target="energy")
+    )
     assert "the error of scratch is above that of target references and residual references at every size" in words
     assert "an extrapolation by" in words
     assert "overtakes" not in words
     assert "No arm starts from random weights" in text_of(
-        findings.overtaking(crossovers(never, laws, scratch=None), LABELS, target="energy")
+        findings.overtaking(crossovers(never, fit_curves(never), scratch=None), LABELS, target="energy")
     )
 
 
@@ -206,10 +209,10 @@ def test_limits_come_and_go_with_their_cause() -> None:
         "Labels of magnetic moment exist, but the study does not train on them.",
     ]
     good = fit_laws(curves({"scratch": power(2, 0.4)}))
-    none = crossovers(curves({"scratch": power(2, 0.4)}), good, scratch=None)
-    assert not any("refused" in limit for limit in limits.law_limits(good, none))
+    none = crossovers(curves({"scratch": power(2, 0.4)}), [], scratch=None)
+    assert not any("refused" in limit for limit in law_limits.law_limits(good, none))
     bad = fit_laws(curves({"scratch": power(2, 0.4)}, unconverged={("scratch", n) for n in SIZES}))
-    assert "1 of 1 scaling laws" in limits.law_limits(bad, none)[0]
+    assert "1 of 1 scaling laws" in law_limits.law_limits(bad, none)[0]
     split = {
         "counts": [{"fidelity": "h", "split": s, "frames": n} for s, n in (("train", 8), ("excluded", 2))],
         "excluded": [{"fidelity": "h", "frame_id": i, "reason": "force above 10 eV/Å"} for i in "ab"],

@@ -13,12 +13,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from uprung import scaling
 from uprung.figures.style import new_figure, save
 from uprung.forgetting import forgetting_table
 from uprung.report import page, svg
-from uprung.report.results import Results, read_results
+from uprung.report.results import LAW_TABLES, Results, read_results
 from uprung.report.study import Study
-from uprung.scaling import crossovers, data_multiplier, fit_laws
+from uprung.scaling import crossovers, data_multiplier, fit_curves, laws_table
 from uprung.shift import Labels, correlation, element_shift
 from uprung.softening import Forces, softening_table
 
@@ -129,7 +130,8 @@ def write_files(folder: Path) -> dict[str, Any]:
         X, offsets, Labels(low, forces), Labels(high, forces + 0.01), groups, n_bootstrap=100, limit=10.0
     )
     curves = curves_table()
-    laws = fit_laws(curves)
+    fits = fit_curves(curves)
+    laws = laws_table(fits)
     tables = {
         "split/sizes": pd.DataFrame(
             {"size": ["100", "100"], "seed": [0, 1], "n_frames": 100, "n_units": 100, "n_materials": [8, 9]}
@@ -160,8 +162,14 @@ def write_files(folder: Path) -> dict[str, Any]:
         .assign(ratio_high=0.9, mae_min=0.3, mae_max=0.6, mae_low=0.3, mae_high=0.6),
         "scaling/curves": curves,
         "scaling/laws": laws,
-        "scaling/crossover": crossovers(curves, laws, scratch="scratch"),
+        "scaling/crossover": crossovers(curves, fits, scratch="scratch"),
         "scaling/multiplier": data_multiplier(curves, scratch="scratch"),
+        "scaling/multiplier_curve": scaling.multiplier_curves(fits, scratch="scratch"),
+        "scaling/parameters": scaling.parameters_table(fits),
+        "scaling/comparison": scaling.comparison_table(fits),
+        "scaling/bands": scaling.bands(fits),
+        "scaling/labels": scaling.labels_for_errors(fits, scaling.wanted_errors(fits, {})),
+        "scaling/extrapolation": scaling.extrapolations(fits, [5000.0]),
         "errors/errors": errors_of(curves),
         "softening/far/softening": softening_of(0.9, 0.7),
         "softening/far-hi/softening": softening_of(0.85, 0.65),
@@ -208,6 +216,7 @@ def write_files(folder: Path) -> dict[str, Any]:
         (folder / f"{name}.json").write_text(json.dumps(content))
     names = [*(f"dimers-{kind}" for kind in FIGURES), "references", "reference-errors"]
     names += ["learning-curves", "convergence", "forgetting", "dynamics", "errors-force", "parity"]
+    names += ["law-comparison", "data-multiplier"]
     kinds = ("", "-parity", "-correction", "-sizes")
     names += [f"softening-{name}{kind}" for name in ("far", "far-hi") for kind in kinds]
     for name in names:
@@ -225,7 +234,7 @@ def write_files(folder: Path) -> dict[str, Any]:
         "shifts": [f"{at}/analysis/dimers/shift.csv"],
         "references": f"{at}/references/references.csv",
         "reference_errors": f"{at}/atomref/summary.csv",
-        **{name: f"{at}/scaling/{name}.csv" for name in ("curves", "laws", "crossover", "multiplier")},
+        **{name: f"{at}/scaling/{name}.csv" for name in LAW_TABLES},
         "errors": f"{at}/errors/errors.csv",
         "softening": [f"{at}/softening/{name}/softening.csv" for name in ("far", "far-hi")],
         "forgetting": f"{at}/forgetting/forgetting.csv",
@@ -247,7 +256,7 @@ def render(results: Results, **changes: Any) -> str:
 class Reader(HTMLParser):
     """Collects ids, references, tags and the visible text of a page."""
 
-    VOID = frozenset(["meta", "img", "br", "hr", "link"])
+    VOID = frozenset(["meta", "img", "br", "hr", "link", "input"])
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -277,7 +286,7 @@ class Reader(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if self.open and self.open[-1] not in ("style", "title"):
+        if self.open and self.open[-1] not in ("style", "title", "script"):
             self.text += data + " "
 
 
@@ -290,7 +299,9 @@ def test_page_is_well_formed_and_self_contained(html: str) -> None:
     reader = Reader(html)
     assert reader.open == []
     assert max(Counter(reader.ids).values()) == 1
-    assert reader.tags["script"] == 0
+    assert reader.tags["script"] == 1
+    assert "fetch(" not in html
+    assert "http" not in html[html.index("<script>") : html.index("</script>")]
     assert reader.tags["link"] == 0
     inside = {f"#{name}" for name in reader.ids}
     for tag, name, value in reader.targets:
@@ -306,8 +317,22 @@ def test_page_is_well_formed_and_self_contained(html: str) -> None:
 
 def test_figures_have_captions_and_text_for_those_who_do_not_see_them(html: str) -> None:
     reader = Reader(html)
-    assert reader.tags["figure"] == reader.tags["figcaption"] == len(FIGURES) + 14
-    assert len(re.findall(r'<svg[^>]*role="img" aria-label="[^"]{20,}"', html)) == reader.tags["svg"]
+    assert reader.tags["figure"] == reader.tags["figcaption"] == len(FIGURES) + 16
+    named = re.findall(r'<svg[^>]*role="img" aria-label="[^"]{20,}"', html)
+    decoration = re.findall(r'<svg[^>]*aria-hidden="true"', html)
+    assert len(named) + len(decoration) == reader.tags["svg"]
+
+
+def test_every_run_can_be_pointed_at_and_says_what_it_is(html: str, results: Results) -> None:
+    covered = results.curves[results.curves["population"] == "covered"]
+    titles = re.findall(r'<path data-run tabindex="0"[^>]*><title>([^<]*)</title>', html)
+    assert len(titles) == len(covered)
+    assert "swap: n = 400, seed 1, 186 meV/atom" in titles
+    assert sum("not in laws: still falling; worse" in title for title in titles) == int((~covered["converged"]).sum())
+
+
+def test_captions_of_tables(html: str) -> None:
+    reader = Reader(html)
     assert reader.tags["caption"] == reader.tags["table"]
 
 
@@ -361,12 +386,13 @@ def test_share_of_test_materials_that_pretraining_has_seen(results: Results, htm
 def test_study_without_scratch_arm_is_a_page_too(results: Results) -> None:
     arms = {name: arm for name, arm in study_values()["arms"].items() if name != "scratch"}
     curves = results.curves[results.curves["arm"] != "scratch"]
-    laws = fit_laws(curves)
+    fits = fit_curves(curves)
+    laws = laws_table(fits)
     without = replace(
         results,
         curves=curves,
         laws=laws,
-        crossover=crossovers(curves, laws, scratch=None),
+        crossover=crossovers(curves, fits, scratch=None),
         multiplier=data_multiplier(curves, scratch=None),
     )
     text = Reader(render(without, arms=arms)).text

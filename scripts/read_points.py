@@ -1,0 +1,9 @@
+"""Read a table of given points into learning curves."""
+
+from uprung.logs import logged
+from uprung.points import read_points
+
+with logged(snakemake.log[0]):
+    found = read_points(snakemake.input[0], smallest=snakemake.params.smallest)
+    found.curves.to_csv(snakemake.output.curves, index=False)
+    found.left_out.to_csv(snakemake.output.left_out, index=False)

@@ -1,0 +1,82 @@
+"""Figure of several training budgets: what more data and what more optimiser steps do, told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from uprung.figures import style
+from uprung.figures.axes import X_LABEL, legend_columns, subdivisions
+from uprung.scaling import LAW_POPULATION, summarise
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: Line styles of the budgets in their order: they differ in grey as well.
+DASHES = ("-", "--", ":", "-.")
+
+
+def budget_curves(curves: pd.DataFrame, *, arm_labels: Mapping[str, str], x_label: str = X_LABEL) -> Figure:
+    """Draw the means over seeds of all arms under all budgets, a panel per target; bars are the range over seeds.
+
+    Args:
+        curves: a curves table; a point is filled where all its runs are converged.
+        arm_labels: arm -> name; colour and marker follow its order.
+        x_label: of the horizontal axis.
+
+    Raises:
+        ValueError: more budgets than line styles.
+    """
+    means = summarise(curves[curves["population"] == LAW_POPULATION])
+    budgets, targets = list(dict.fromkeys(curves["budget"])), list(dict.fromkeys(curves["target"]))
+    if len(budgets) > len(DASHES):
+        raise ValueError(f"{len(budgets)} budgets in one figure: at most {len(DASHES)} can be told apart")
+    columns = min(2, len(targets))
+    rows = -(-len(targets) // columns)
+    figure, axes = style.new_figure(rows, columns, width=style.PAGE * (1 if columns == 2 else 0.62), height=3.0 * rows)
+    arms = list(arm_labels)
+    with mpl.rc_context(style.RC):
+        for axis, target in zip(axes, targets, strict=False):
+            _panel(axis, means[means["target"] == target], target, arms, budgets)
+            axis.set_title(style.TARGETS[target][0].capitalize(), loc="left", fontweight="bold")
+            axis.set_xlabel(x_label)
+        for axis in axes[len(targets) :]:
+            axis.set_visible(False)
+        lines = [Line2D([], [], color="#333333", ls=DASHES[i], lw=1.2, label=b) for i, b in enumerate(budgets)]
+        figure.legend(handles=lines, loc="outside lower center", ncols=len(lines), handlelength=3)
+        handles = [
+            Line2D([], [], color=style.COLOURS[i], marker=style.MARKERS[i], lw=1.2, label=label)
+            for i, label in enumerate(arm_labels.values())
+        ]
+        figure.legend(handles=handles, loc="outside upper center", ncols=legend_columns(figure, arm_labels))
+    return figure
+
+
+def _panel(axis: Axes, means: pd.DataFrame, target: str, arms: list[str], budgets: list[str]) -> None:
+    factor = style.TARGETS[target][2]
+    axis.set_xscale("log")
+    axis.set_yscale("log")
+    for (budget, arm), part in means.groupby(["budget", "arm"], sort=False):
+        i, mine = arms.index(str(arm)), part.sort_values("n_frames")
+        x, y = mine["n_frames"], mine["mae"] * factor
+        colour, dash = style.COLOURS[i], DASHES[budgets.index(str(budget))]
+        axis.plot(x, y, dash, color=colour, lw=1.2, zorder=2)
+        axis.vlines(x, mine["mae_min"] * factor, mine["mae_max"] * factor, color=colour, lw=0.8, zorder=2)
+        whole = mine["n_converged"] == mine["n_seeds"]
+        for fill, some in ((colour, whole), ("white", ~whole)):
+            axis.plot(x[some], y[some], style.MARKERS[i], color=colour, mfc=fill, ms=4, zorder=3)
+    name, unit, _ = style.TARGETS[target]
+    axis.set_ylabel(f"test MAE, {name} ({unit})")
+    low, high = axis.get_ylim()
+    axis.yaxis.set_major_locator(LogLocator(subs=subdivisions(high / low)))
+    for one in (axis.xaxis, axis.yaxis):
+        one.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.6g}"))
+        one.set_minor_formatter(NullFormatter())
+    axis.grid(visible=True, which="major", color="#e6e6e6", lw=0.5, zorder=0)
+    axis.set_axisbelow(True)

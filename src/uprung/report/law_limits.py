@@ -1,0 +1,60 @@
+"""What laws do not show: refusals, few sizes, curves that are no lines, intervals without test noise."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from uprung.laws.selection import EVIDENCE
+from uprung.report.findings import is_true
+from uprung.report.format import plural
+from uprung.report.results import LawResults
+
+
+def law_limits(laws: pd.DataFrame, crossover: pd.DataFrame, comparison: pd.DataFrame | None = None) -> list[str]:
+    """Say how many laws were refused, how thin the fitted ones are, and that extrapolations are no measurements."""
+    fitted = laws["fitted"].map(is_true)
+    limits = []
+    if not fitted.all():
+        limits.append(f"{int((~fitted).sum())} of {len(laws)} scaling laws are refused for want of converged sizes.")
+    thin = laws[fitted & (laws["n_sizes"] < 5)]
+    if len(thin):
+        limits.append(
+            f"{plural(len(thin), 'law rests', 'laws rest')} on fewer than five sizes; a straight line in log–log "
+            "through so few cannot tell a power law from another form."
+        )
+    elif (fitted & (laws["law"] == "power")).any():
+        limits.append("A power law is assumed, not shown: the sizes span too little to tell it from other forms.")
+    if comparison is not None:
+        limits += curvature_limits(comparison)
+    if (crossover["kind"] == "extrapolated").any():
+        limits.append("Crossings outside the measured sizes are extrapolations of fitted laws.")
+    return limits
+
+
+def curvature_limits(comparison: pd.DataFrame) -> list[str]:
+    """Say where the seeds refute a power law that is kept all the same, since the sizes cannot tell what holds."""
+    keys = ["budget", "arm", "target"]
+    refuted = comparison[comparison["p_line"] < EVIDENCE].groupby(keys).size().index
+    kept = comparison[(comparison["law"] == "power") & comparison["chosen"].map(is_true)].set_index(keys).index
+    count = len(refuted.intersection(kept))
+    if not count:
+        return []
+    return [
+        f"{plural(count, 'curve bends', 'curves bend')} more than seed scatter explains (p < {EVIDENCE:g}), but the "
+        "sizes cannot say which other law holds: the power law is kept, and its interval contains the misfit."
+    ]
+
+
+def points_limits(results: LawResults) -> list[str]:
+    """Say what given points cannot show."""
+    limits = [
+        "No predictions are known, so that no interval contains the choice of the test materials: in simulated studies "
+        "such intervals hold the truth less often than the 95 % that they claim (docs/laws.md).",
+        "Whether the runs behind the points had converged is not known.",
+    ]
+    if len(set(results.curves["seed"])) == 1:
+        limits.append(
+            "There is one seed: nothing is known about the spread over subsets and initial weights, and intervals come "
+            "from the scatter of the sizes about the laws."
+        )
+    return [*limits, *law_limits(results.laws, results.crossover, results.comparison)]

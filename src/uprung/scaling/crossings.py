@@ -1,0 +1,87 @@
+"""Where the curves of two arms meet: by their laws, and by the order of the measured means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+
+import numpy as np
+import pandas as pd
+
+from uprung.laws import Crossover, crossover
+from uprung.resamples import Resamples
+from uprung.scaling.fits import FittedCurve, joint_covariance
+from uprung.scaling.observed import observed_crossing
+from uprung.scaling.tables import CURVE_KEYS, PAIR_KEYS, check_curves, pairs
+
+CROSSOVER_COLUMNS = (
+    *(field.name for field in fields(Crossover)),
+    *("mae", "law_scratch", "law_transfer"),
+    *("observed_between_low", "observed_between_high", "observed_better_above", "observed_changes"),
+    *("observed_converged", "observed_every_seed", "observed_reason"),
+)
+
+
+def crossovers(
+    curves: pd.DataFrame,
+    fits: Sequence[FittedCurve],
+    *,
+    scratch: str | None,
+    others: Sequence[str] | None = None,
+    resamples: Resamples | None = None,
+) -> pd.DataFrame:
+    """Return where each other arm's law meets that of `scratch`, and where the measured curves change order.
+
+    One row per budget, fidelity, target and arm: the fields of `Crossover` (`better_above` as the arm's name), the
+    error there, the names of both laws, and the fields of `observed_crossing`. A refused law gives kind 'none' with the
+    reason; without a scratch arm there are no rows. Raises ValueError for an unknown arm.
+    """
+    if scratch is None:
+        return pd.DataFrame(columns=[*PAIR_KEYS, *CROSSOVER_COLUMNS])
+    rows = []
+    for key, base, part in pairs(check_curves(curves), scratch, others):
+        names = {"scratch": scratch, "transfer": key["transfer"], "": ""}
+        found = _crossover(fits, key, resamples)
+        result = dict(vars(found)) | {"better_above": names[found.better_above], "mae": float("nan")}
+        two = curve_of(fits, key, key["transfer"])
+        if two is not None and two.law is not None and np.isfinite(found.n):
+            result["mae"] = float(two.law.predict(found.n)[0])
+        for role in ("scratch", "transfer"):
+            fit = curve_of(fits, key, names[role])
+            result[f"law_{role}"] = fit.chosen if fit is not None and fit.law is not None else ""
+        seen = observed_crossing(base, part)
+        seen["observed_better_above"] = names[str(seen["observed_better_above"])]
+        rows.append(key | result | seen)
+    return pd.DataFrame(rows, columns=[*PAIR_KEYS, *CROSSOVER_COLUMNS])
+
+
+def curve_of(fits: Sequence[FittedCurve], key: dict[str, str], arm: str) -> FittedCurve | None:
+    """Return the fitted curve of an arm that has the other keys of a pair."""
+    wanted = key | {"arm": arm}
+    return next((fit for fit in fits if all(fit.key[k] == wanted[k] for k in CURVE_KEYS)), None)
+
+
+def _crossover(fits: Sequence[FittedCurve], key: dict[str, str], resamples: Resamples | None) -> Crossover:
+    one, two = (curve_of(fits, key, key[role]) for role in ("scratch", "transfer"))
+    if one is not None and two is not None and one.law is not None and two.law is not None:
+        return crossover(one.law, two.law, test=joint_covariance(one, two, resamples))
+    missing = [
+        f"no law for {key[role]}: {'no curve' if fit is None else fit.refused[fit.chosen]}"
+        for role, fit in (("scratch", one), ("transfer", two))
+        if fit is None or fit.law is None
+    ]
+    nan = float("nan")
+    return Crossover(nan, nan, nan, "none", "", nan, "; ".join(missing))
+
+
+def fitted_pairs(
+    fits: Sequence[FittedCurve], scratch: str | None
+) -> Iterator[tuple[dict[str, str], FittedCurve, FittedCurve]]:
+    """Yield (keys, scratch curve, other curve) where both have a law."""
+    for two in fits:
+        if scratch is None or two.key["arm"] == scratch or two.law is None:
+            continue
+        one = curve_of(fits, dict(two.key), scratch)
+        if one is not None and one.law is not None:
+            key = {k: two.key[k] for k in CURVE_KEYS if k != "arm"}
+            yield key | {"scratch": scratch, "transfer": two.key["arm"]}, one, two

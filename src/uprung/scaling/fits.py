@@ -1,0 +1,177 @@
+"""Laws of all learning curves of a study, and the tables of what was fitted, refused and preferred."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from uprung.laws import LAWS, TITLES, FloatArray, Law, LawRefused, LogPoints, Score, choose, fit_law, log_points, score
+from uprung.resamples import Resamples
+from uprung.scaling.tables import CURVE_KEYS, LAW_POPULATION, check_curves, groups
+
+LAW_COLUMNS = (
+    *("law", "title", "exponent", "exponent_low", "exponent_high", "prefactor", "prefactor_low", "prefactor_high"),
+    *("r2", "n_points", "n_sizes", "n_seeds", "n_excluded", "n_min", "n_max", "df", "interval"),
+    *("fitted", "reason", "excluded"),
+)
+PARAMETER_COLUMNS = ("law", "chosen", "parameter", "value", "low", "high")
+COMPARISON_COLUMNS = (
+    *("law", "title", "chosen", "fitted", "r2", "aicc", "aicc_over_power", "left_out", "p_line", "n_sizes", "reason"),
+)
+
+
+@dataclass(frozen=True)
+class FittedCurve:
+    """One learning curve with every law that its converged points support."""
+
+    key: Mapping[str, str]
+    good: pd.DataFrame
+    bad: pd.DataFrame
+    points: LogPoints
+    laws: Mapping[str, Law]
+    refused: Mapping[str, str]
+    scores: Sequence[Score] = field(default=())
+    chosen: str = "power"
+
+    @property
+    def law(self) -> Law | None:
+        """The law that the points support, None where it was refused."""
+        return self.laws.get(self.chosen)
+
+    @property
+    def interval(self) -> str:
+        """What the intervals of the chosen law are made from, in words."""
+        if self.law is None:
+            return ""
+        runs = self.chosen != "power" and self.law.df > self.points.n_sizes - 2
+        parts = [f"scatter of {'all runs' if runs else 'size means'}"]
+        parts += ["bootstrap over test materials"] if self.points.test is not None else []
+        return " and ".join(parts) + ("; one seed" if len(set(self.good["seed"])) == 1 else "")
+
+    def excluded(self) -> str:
+        """Return which runs were kept out, and why."""
+        columns = (self.bad[c] for c in ("size", "seed", "reason"))
+        return "; ".join(f"n={s} seed {k}: {r or 'not converged'}" for s, k, r in zip(*columns, strict=True))
+
+
+def fit_curves(
+    curves: pd.DataFrame, *, resamples: Resamples | None = None, law: str = "auto", robust: bool = False
+) -> list[FittedCurve]:
+    """Fit every law to the converged points of each covered learning curve.
+
+    Args:
+        curves: a curves table.
+        resamples: test noise that the runs share, where predictions are known.
+        law: which law is taken: a name in `LAWS`, or `auto` for the power law unless a curved one is clearly better.
+        robust: Huber's loss in place of squares.
+
+    Raises:
+        ValueError: an unknown law, or a table that is none.
+    """
+    if law not in ("auto", *LAWS):
+        raise ValueError(f"law {law!r}: allowed are auto, {', '.join(LAWS)}")
+    table = check_curves(curves)
+    return [
+        _fit_curve(key, part, resamples, law, robust)
+        for key, part in groups(table[table["population"] == LAW_POPULATION], CURVE_KEYS)
+    ]
+
+
+def _fit_curve(
+    key: Mapping[str, str], part: pd.DataFrame, resamples: Resamples | None, law: str, robust: bool
+) -> FittedCurve:
+    good, bad = part[part["converged"]], part[~part["converged"]]
+    points = log_points(
+        good["n_frames"].to_numpy(dtype=np.float64),
+        good["mae"].to_numpy(dtype=np.float64),
+        sizes=good["size"].to_numpy(dtype=object),
+        test=None if resamples is None else resamples.covariance(good),
+    )
+    laws: dict[str, Law] = {}
+    refused: dict[str, str] = {}
+    for name in LAWS:
+        try:
+            laws[name] = fit_law(points, name, robust=robust)
+        except LawRefused as refusal:
+            why = f"converged points at {refusal}"
+            refused[name] = f"{why}; {len(bad)} point(s) excluded" if len(bad) else why
+    scores = score(points)
+    chosen = choose([s for s in scores if s.law in laws]) if law == "auto" and "power" in laws else law
+    return FittedCurve(key, good, bad, points, laws, refused, scores, "power" if chosen == "auto" else chosen)
+
+
+def joint_covariance(one: FittedCurve, two: FittedCurve, resamples: Resamples | None) -> FloatArray | None:
+    """Return the covariance from the test materials of all runs of two curves, None where it is unknown."""
+    return None if resamples is None else resamples.covariance(pd.concat([one.good, two.good]))
+
+
+def fit_laws(curves: pd.DataFrame, *, resamples: Resamples | None = None) -> pd.DataFrame:
+    """Return the table of laws of a curves table; see `fit_curves` and `laws_table`."""
+    return laws_table(fit_curves(curves, resamples=resamples))
+
+
+def laws_table(fits: Sequence[FittedCurve]) -> pd.DataFrame:
+    """Return the chosen law of each curve, or why there is none.
+
+    One row per budget, arm, fidelity and target: law, exponent, prefactor (unit of the MAE) and r2 with
+    95 % intervals `*_low`, `*_high`, counts of points, sizes, seeds and excluded points, `excluded` (which and
+    why), what the intervals are made from, `fitted` and the `reason` of a refusal.
+    """
+    rows = []
+    for fit in fits:
+        row: dict[str, object] = {
+            **fit.key,
+            "law": fit.chosen,
+            "title": TITLES[fit.chosen],
+            "n_points": len(fit.good),
+            "n_sizes": fit.good["size"].nunique(),
+            "n_seeds": fit.good["seed"].nunique(),
+            "n_excluded": len(fit.bad),
+            "interval": fit.interval,
+            "fitted": fit.law is not None,
+            "reason": fit.refused.get(fit.chosen, ""),
+            "excluded": fit.excluded(),
+        }
+        if fit.law is not None:
+            parameters = fit.law.parameters()
+            for name in ("exponent", "prefactor"):
+                value, low, high = parameters[name]
+                row |= {name: value, f"{name}_low": low, f"{name}_high": high}
+            row |= {"r2": fit.law.r2, "df": fit.law.df, "n_min": fit.law.n_min, "n_max": fit.law.n_max}
+        rows.append(row)
+    return pd.DataFrame(rows, columns=[*CURVE_KEYS, *LAW_COLUMNS])
+
+
+def parameters_table(fits: Sequence[FittedCurve]) -> pd.DataFrame:
+    """Return every parameter of every fitted law with its 95 % interval, open where an end is 0 or infinite.
+
+    Parameters: exponent (of the last stretch), prefactor and floor (unit of the MAE), shift and break (frames),
+    exponent_before.
+    """
+    rows = [
+        {**fit.key, "law": name, "chosen": name == fit.chosen, "parameter": parameter}
+        | dict(zip(("value", "low", "high"), values, strict=True))
+        for fit in fits
+        for name, law in fit.laws.items()
+        for parameter, values in law.parameters().items()
+    ]
+    return pd.DataFrame(rows, columns=[*CURVE_KEYS, *PARAMETER_COLUMNS])
+
+
+def comparison_table(fits: Sequence[FittedCurve]) -> pd.DataFrame:
+    """Return how well every law describes each curve; see `uprung.laws.Score`."""
+    rows = []
+    for fit in fits:
+        plain = fit.scores[0].aicc
+        for found in fit.scores:
+            law = fit.laws.get(found.law)
+            rows.append(
+                {**fit.key, "law": found.law, "title": TITLES[found.law], "chosen": found.law == fit.chosen}
+                | {"fitted": law is not None, "r2": float("nan") if law is None else law.r2, "aicc": found.aicc}
+                | {"aicc_over_power": found.aicc - plain, "left_out": found.left_out, "p_line": found.p_line}
+                | {"n_sizes": fit.points.n_sizes, "reason": fit.refused.get(found.law, found.reason)}
+            )
+    return pd.DataFrame(rows, columns=[*CURVE_KEYS, *COMPARISON_COLUMNS])

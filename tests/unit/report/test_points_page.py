@@ -1,0 +1,82 @@
+"""The page of a study of given points."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from uprung import scaling
+from uprung.figures.style import new_figure, save
+from uprung.points import read_points
+from uprung.report import points_page
+from uprung.report.results import LawResults
+
+LOOK = Path(points_page.__file__).parent
+STUDY = {
+    **{"study": "mine", "points": "my.csv", "scratch": "scratch", "smallest": 150.0, "x_label": "structures"},
+    **{"labels": {"ours": "our <arm>"}, "report": {"title": "", "abstract": "", "limits": ["Made up"]}},
+    "command": "snakemake scaling",
+}
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("points")
+    rows = [
+        {"n": n, "arm": arm, "target": "energy", "mae": c * n**-a}
+        for arm, c, a in (("scratch", 30.0, 0.6), ("ours", 1.0, 0.2))
+        for n in (100, 300, 1000, 3000, 10_000)
+    ]
+    pd.DataFrame([*rows, {"n": 0, "arm": "ours", "target": "energy", "mae": 2.0}]).to_csv(
+        folder / "my.csv", index=False
+    )
+    points = read_points(folder / "my.csv", smallest=150)
+    curves = points.curves.assign(mae=lambda t: t["mae"] * (1 + 0.02 * np.cos(np.arange(len(t)))))
+    fits = scaling.fit_curves(curves)
+    names = ("learning-curves", "law-comparison", "data-multiplier")
+    for name in names:
+        figure, _ = new_figure(width=2, height=1)
+        save(figure, folder / name)
+    results = LawResults(
+        curves=curves,
+        laws=scaling.laws_table(fits),
+        parameters=scaling.parameters_table(fits),
+        comparison=scaling.comparison_table(fits),
+        bands=scaling.bands(fits),
+        crossover=scaling.crossovers(curves, fits, scratch="scratch"),
+        multiplier=scaling.data_multiplier(curves, scratch="scratch"),
+        multiplier_curve=scaling.multiplier_curves(fits, scratch="scratch"),
+        labels=scaling.labels_for_errors(fits, {"energy": [0.05]}),
+        extrapolation=scaling.extrapolations(fits, [100_000.0]),
+        figures={name: folder / f"{name}.svg" for name in names},
+    )
+    look = {"template": (LOOK / "page.html.j2").read_text(), "css": (LOOK / "style.css").read_text()}
+    return points_page.render_points(STUDY, results, points.left_out, digest="ab" * 32, **look)
+
+
+def test_the_page_says_what_the_points_are_and_what_they_cannot_show(page: str) -> None:
+    text = re.sub(r"\s+", " ", page)
+    for words in (
+        "Points from my.csv: 10 runs",
+        "Laws use sizes from 150 on",
+        "There is one seed",
+        "No predictions are known",
+        "scatter of size means; one seed",
+        "Made up.",
+        "our &lt;arm&gt;",
+        "a size of 0 has no place",
+        "n = 100,000",
+        "abab",
+    ):
+        assert words in text, words
+
+
+def test_nothing_of_a_study_that_trains_stands_on_it(page: str) -> None:
+    for word in ("pseudo", "nan", "Where the networks err", "learns nothing about geometry", "References", "epochs"):
+        assert word not in re.sub(r"<(style|script).*?</\1>", "", page, flags=re.DOTALL), word
+    for target in re.findall(r'href="#([^"]+)"', page):
+        assert f'id="{target}"' in page
