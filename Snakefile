@@ -47,6 +47,7 @@ else:
     include: "rules/errors.smk"
     include: "rules/forgetting.smk"
     include: "rules/softening.smk"
+    include: "rules/states.smk"
     include: "rules/page.smk"
     include: "rules/report.smk"
 
@@ -60,6 +61,7 @@ else:
         pretraining,
         forgetting,
         softening,
+        states,
 
 
 localrules:

@@ -7,8 +7,12 @@ are sampled with one of the models that are to be judged, which favours states t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import ase
 import numpy as np
@@ -18,6 +22,8 @@ from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
 from ase.neighborlist import neighbor_list
 from numpy.random import RandomState
+
+from uprung.dft.structures import Structure
 
 #: A run is over when an atom feels more than this (eV/Å) or comes nearer to another than this (Å).
 LARGEST_FORCE = 100.0
@@ -95,6 +101,81 @@ def sample_states(atoms: ase.Atoms, calculator: Calculator, protocol: Protocol, 
             done += 1
             _check(moving, done, protocol)
         yield _frame(moving, done, protocol, strain)
+
+
+def sample_all(
+    structures: Iterable[Structure], calculator: Calculator, protocol: Protocol, *, seed: int, state: Path
+) -> Iterator[tuple[Structure, list[ase.Atoms], str]]:
+    """Yield each structure with its frames, from the state where a run was finished before, and why it ended early.
+
+    Frames are named: info has `frame_id` (`<structure>-<k>`), `material_id` and `trajectory` (the structure).
+
+    Args:
+        structures: crystals.
+        calculator: energies and forces.
+        protocol: see `sample_states`.
+        seed: together with the name of a structure it decides its run, whatever others there are.
+        state: folder that keeps finished runs of this protocol; a run that was killed begins anew.
+    """
+    state.mkdir(parents=True, exist_ok=True)
+    for structure in structures:
+        decides = repr((structure.name, _geometry(structure.atoms), protocol, seed))
+        key = hashlib.sha256(decides.encode()).hexdigest()[:24]
+        file = state / f"{key}.json"
+        if not file.exists():
+            frames, reason = _sampled(structure, calculator, protocol, int(key[:8], 16))
+            aside = file.with_suffix(".part")
+            aside.write_text(json.dumps({"reason": reason, "frames": [_plain(frame) for frame in frames]}))
+            aside.replace(file)
+        stored = json.loads(file.read_text())
+        yield structure, [_frame_of(entry) for entry in stored["frames"]], stored["reason"]
+
+
+def _sampled(
+    structure: Structure, calculator: Calculator, protocol: Protocol, seed: int
+) -> tuple[list[ase.Atoms], str]:
+    frames: list[ase.Atoms] = []
+    try:
+        for k, frame in enumerate(sample_states(structure.atoms, calculator, protocol, seed=seed)):
+            frame.info |= {"frame_id": f"{structure.name}-{k:02d}", "material_id": structure.material}
+            frame.info["trajectory"] = structure.name
+            frames.append(frame)
+    except UnstableError as error:
+        return frames, f"given up: {error}"
+    return frames, ""
+
+
+def _geometry(atoms: ase.Atoms) -> tuple[object, ...]:
+    return atoms.numbers.tolist(), atoms.cell.array.tolist(), atoms.positions.tolist()
+
+
+def _plain(frame: ase.Atoms) -> dict[str, object]:
+    numbers, cell, positions = _geometry(frame)
+    return {"numbers": numbers, "cell": cell, "positions": positions, "info": frame.info}
+
+
+def _frame_of(entry: dict[str, Any]) -> ase.Atoms:
+    return ase.Atoms(entry["numbers"], positions=entry["positions"], cell=entry["cell"], pbc=True, info=entry["info"])
+
+
+def write_vasp_inputs(frames: Iterable[ase.Atoms], folder: Path, functional: str) -> None:
+    """Write inputs of a static calculation for every frame, in a folder of its name (POTCAR.spec stands for POTCAR).
+
+    They are those of the Materials Project: `MPStaticSet` for PBE (with U), `MPScanStaticSet` for r2SCAN.
+
+    Args:
+        frames: with `frame_id` in their info.
+        folder: where the folders are made.
+        functional: `PBE` or `r2SCAN`.
+    """
+    from pymatgen.io.ase import AseAtomsAdaptor
+    from pymatgen.io.vasp.sets import MPScanStaticSet, MPStaticSet
+
+    make = {"PBE": MPStaticSet, "r2SCAN": MPScanStaticSet}[functional]
+    for frame in frames:
+        bare = ase.Atoms(frame.numbers, positions=frame.positions, cell=frame.cell, pbc=True)
+        structure = AseAtomsAdaptor.get_structure(bare)
+        make(structure).write_input(str(folder / frame.info["frame_id"]), potcar_spec=True)
 
 
 def strain_of_frames(protocol: Protocol, seed: int) -> list[float]:

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
 import ase
 import numpy as np
 import pytest
 from ase.build import bulk, molecule
 from ase.calculators.emt import EMT
 from ase.calculators.lj import LennardJones
+from pymatgen.io.vasp import Incar, Poscar
 
-from uprung.states import Protocol, UnstableError, sample_states, strain_of_frames
+from uprung.dft.structures import Structure
+from uprung.states import (
+    Protocol,
+    UnstableError,
+    sample_all,
+    sample_states,
+    strain_of_frames,
+    write_vasp_inputs,
+)
 
 
 def copper() -> ase.Atoms:
@@ -64,6 +77,60 @@ def test_a_run_that_explodes_is_given_up_with_the_time() -> None:
 def test_molecules_are_refused() -> None:
     with pytest.raises(ValueError, match="periodic in 3 directions"):
         next(sample_states(molecule("H2O"), EMT(), Protocol(), seed=0))
+
+
+def crystals() -> list[Structure]:
+    return [Structure(f"s{k}", "Cu", copper() if k else crushed(), (1, 1, 1)) for k in range(3)]
+
+
+def crushed() -> ase.Atoms:
+    atoms = bulk("Cu", a=1.2, cubic=True)
+    atoms.rattle(0.1, seed=0)
+    return atoms
+
+
+class Counting(EMT):
+    """EMT that counts how often it is asked."""
+
+    calls = 0
+
+    def calculate(self, *arguments: Any, **options: Any) -> None:
+        Counting.calls += 1
+        super().calculate(*arguments, **options)
+
+
+def test_finished_runs_are_kept_and_those_given_up_say_when(tmp_path: Path) -> None:
+    protocol = Protocol(temperature=600, length=0.02, frames=2, strained=1)
+    first = list(sample_all(crystals(), Counting(), protocol, seed=0, state=tmp_path))
+    assert [len(frames) for _, frames, _ in first] == [0, 2, 2]
+    assert first[0][2].startswith("given up: a force of")
+    names = [frame.info["frame_id"] for _, frames, _ in first for frame in frames]
+    assert names == ["s1-00", "s1-01", "s2-00", "s2-01"]
+    assert {frame.info["trajectory"] for _, frames, _ in first for frame in frames} == {"s1", "s2"}
+    assert np.abs(first[1][1][1].positions - first[2][1][1].positions).max() > 1e-3  # seeds of their own
+    before = Counting.calls
+    again = list(sample_all(crystals(), Counting(), protocol, seed=0, state=tmp_path))
+    assert Counting.calls == before
+    for (_, one, reason), (_, other, reason_again) in zip(first, again, strict=True):
+        assert reason == reason_again
+        for a, b in zip(one, other, strict=True):
+            np.testing.assert_array_equal(a.positions, b.positions)
+            assert a.info == b.info
+    list(sample_all(crystals(), Counting(), replace(protocol, temperature=601), seed=0, state=tmp_path))
+    assert Counting.calls > before
+
+
+def test_vasp_inputs_are_static_calculations_of_the_frames(tmp_path: Path) -> None:
+    frame = copper()
+    frame.info["frame_id"] = "Cu-00"
+    for functional in ("PBE", "r2SCAN"):
+        write_vasp_inputs([frame], tmp_path / functional, functional)
+        folder = tmp_path / functional / "Cu-00"
+        incar = Incar.from_file(folder / "INCAR")
+        assert incar["NSW"] == 0
+        assert (incar.get("METAGGA", "").lower() == "r2scan") is (functional == "r2SCAN")
+        np.testing.assert_allclose(Poscar.from_file(folder / "POSCAR").structure.lattice.abc, frame.cell.lengths())
+        assert (folder / "POTCAR.spec").read_text().startswith("Cu")
 
 
 @pytest.mark.parametrize(

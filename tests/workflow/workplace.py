@@ -21,8 +21,8 @@ STUDY_TIMEOUT = 900  # seconds; a minute of work on two free cores
 DRY_TIMEOUT = 120
 NOTHING = "Nothing to be done"
 TARGETS = (
-    *("data", "dft", "analysis", "atomref", "graphs", "train", "pretraining", "scaling", "forgetting", "softening"),
-    *("report", "all"),
+    *("data", "dft", "analysis", "atomref", "graphs", "train", "pretraining", "scaling", "forgetting"),
+    *("softening", "states", "report", "all"),
 )
 
 

@@ -12,6 +12,7 @@ from uprung.config.base import Name, Section, Size, Target, suggest, unique
 from uprung.config.data import Fidelity, MaterialsProject, Pair, Select, Split
 from uprung.config.dft import OwnDFT
 from uprung.config.laws import Laws
+from uprung.config.states import States
 from uprung.config.training import Budget, Pretraining, Training
 from uprung.config.words import Report
 
@@ -140,6 +141,9 @@ class Study(Section):
     )
     softening: Softening = Field(
         default_factory=Softening, description="Which models are held against the forces of `evalsets`."
+    )
+    states: dict[Name, States] = Field(
+        default={}, description="High-energy states to be sampled by molecular dynamics, by name."
     )
     forgetting: Forgetting = Field(
         default_factory=Forgetting, description="Test of every trained network on the source fidelity."

@@ -1,0 +1,101 @@
+"""High-energy states of given crystals: molecular dynamics with a potential -> frames ready to be labelled."""
+
+STATES, STATE_CHUNKS = {}, {}
+
+if STUDY.states:
+    from uprung.dft.structures import StructuresError, number_of_chunks
+
+    try:
+        STATES = {
+            name: find_file(
+                states.structures,
+                FOLDERS,
+                key=f"{CONFIG_FILE}: states.{name}.structures",
+            )
+            for name, states in STUDY.states.items()
+        }
+        STATE_CHUNKS = {
+            name: number_of_chunks(Path(file), STUDY.states[name].chunk_size)
+            for name, file in STATES.items()
+        }
+    except (StudyError, StructuresError) as error:
+        sys.exit(f"uprung: the structures to be sampled cannot be used\n{error}")
+
+
+rule sample_states:
+    input:
+        lambda w: STATES[w.states],
+    output:
+        frames="<results>/states/{states}/chunk{chunk}.extxyz",
+        facts="<results>/states/{states}/chunk{chunk}.json",
+    log:
+        "<results>/logs/states/{states}/chunk{chunk}.log",
+    benchmark:
+        "<results>/benchmarks/states/{states}/chunk{chunk}.tsv"
+    wildcard_constraints:
+        states=one_of(STATES),
+        chunk=one_of(range(max(STATE_CHUNKS.values(), default=0))),
+    conda:
+        "../envs/training.yaml"
+    threads: STUDY.training.threads
+    resources:
+        mem_mb=STUDY.training.memory_mb,
+        runtime=lambda w: max(
+            1, int(STUDY.states[w.states].chunk_size * STUDY.states[w.states].minutes)
+        ),
+        gpu=1 if DEVICE == "cuda" else 0,
+    params:
+        protocol=lambda w: STUDY.states[w.states].protocol(),
+        model=lambda w: STUDY.states[w.states].model,
+        seed=lambda w: STUDY.states[w.states].seed,
+        chunk_size=lambda w: STUDY.states[w.states].chunk_size,
+        device=DEVICE,
+        threads=STUDY.training.threads,
+        state=f"results/{STUDY.study}/state/states/{{states}}",
+        code=code_digest("uprung.states", "uprung.potential.calculator"),
+    message:
+        "Sampling states {wildcards.states}, chunk {wildcards.chunk}"
+    script:
+        "../scripts/sample_states.py"
+
+
+rule collect_states:
+    input:
+        frames=lambda w: expand(
+            "<results>/states/{states}/chunk{chunk}.extxyz",
+            states=w.states,
+            chunk=range(STATE_CHUNKS[w.states]),
+        ),
+        facts=lambda w: expand(
+            "<results>/states/{states}/chunk{chunk}.json",
+            states=w.states,
+            chunk=range(STATE_CHUNKS[w.states]),
+        ),
+    output:
+        frames="<results>/states/{states}/states.extxyz",
+        manifest="<results>/states/{states}/manifest.json",
+        vasp=directory("<results>/states/{states}/vasp"),
+    log:
+        "<results>/logs/states/{states}/collect.log",
+    benchmark:
+        "<results>/benchmarks/states/{states}/collect.tsv"
+    wildcard_constraints:
+        states=one_of(STATES),
+    conda:
+        "../envs/training.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    params:
+        states=lambda w: part(STUDY.states[w.states]),
+        code=code_digest("uprung.states"),
+    message:
+        "Collecting states {wildcards.states}"
+    script:
+        "../scripts/collect_states.py"
+
+
+rule states:
+    """High-energy states, ready to be labelled."""
+    input:
+        expand("<results>/states/{states}/manifest.json", states=STATES),
