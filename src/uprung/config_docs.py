@@ -33,6 +33,7 @@ Keys that stand for a name of your own are written `<name>`: letters, digits and
 | study file | what it is |
 |---|---|
 | `demo.yaml` | dimers, five arms, minutes on two CPU cores |
+| `arms.yaml` | sixteen kinds of arms on dimers at one size, about half an hour on two CPU cores |
 | `solids.yaml` | small crystals, split by material, about two hours on two CPU cores |
 | `paper.yaml` | the published study at full size, pulled from the Materials Project |
 | `points.yaml` | laws for a table of points of your own; trains nothing |

@@ -393,3 +393,44 @@ def test_ase_calculators_give_what_the_potential_predicts(high: Dataset, tmp_pat
         np.testing.assert_allclose(atoms.get_stress(voigt=False) * 160.21766, found["stress"][0], atol=1e-3)
     with pytest.raises(ValueError, match="choose one of hi, lo"):
         calculator(files["joint"])
+
+
+@pytest.mark.parametrize("kind", ["delta", "joint"])
+def test_forces_and_stress_of_sums_and_of_two_fidelities_are_derivatives(
+    kind: str, high: Dataset, tmp_path: Path
+) -> None:
+    from ase import Atoms
+
+    from uprung.potential.calculator import calculator
+
+    if kind == "delta":
+        model, _ = correction(high)
+        with torch.no_grad():
+            model.mlp.layers[-1].weight += 0.3
+        module, corrects, fidelity = Packed(model, TARGETS), "chgnet-0.3.0", None
+    else:
+        side = SourceSide(np.linspace(-9, 1, 94), embedding=True)
+        with torch.no_grad():
+            side.shift += torch.linspace(-0.2, 0.2, side.shift.numel()).reshape(side.shift.shape)
+        module, corrects, fidelity = Packed(load_chgnet("0.3.0"), TARGETS, side), None, "lo"
+    save_potential(module, tmp_path / "model", target="hi", source="lo", corrects=corrects)
+    arrays = high.graphs.pack([2])
+    atoms = Atoms(arrays.numbers, cell=arrays.lattice[0], scaled_positions=arrays.frac, pbc=True)
+    atoms.rattle(0.05, seed=0)
+    with redirect_stdout(io.StringIO()):
+        atoms.calc = calculator(tmp_path / "model", fidelity=fidelity)
+    forces, stress = atoms.get_forces(), atoms.get_stress(voigt=False)
+    assert np.abs(forces).max() > 0.05
+
+    def energy(position: float, strain: float) -> float:
+        moved = atoms.copy()
+        moved.positions[0, 0] += position
+        moved.set_cell(moved.cell.array * (1 + strain), scale_atoms=True)
+        moved.calc = atoms.calc
+        return float(moved.get_potential_energy())
+
+    # energies come in float32, and atoms pass the cutoff when the strain is large: steps between the two
+    by_position = -(energy(0.02, 0) - energy(-0.02, 0)) / 0.04
+    by_strain = (energy(0, 0.001) - energy(0, -0.001)) / 0.002 / atoms.get_volume()
+    assert by_position == pytest.approx(forces[0, 0], abs=5e-3 + 2e-3 * abs(float(forces[0, 0])))
+    assert by_strain == pytest.approx(np.trace(stress), rel=2e-2, abs=1e-3)
