@@ -16,6 +16,8 @@ from uprung.config.states import States
 from uprung.config.training import Budget, Pretraining, Training
 from uprung.config.words import Report
 
+#: Arms that the figures tell apart by colour and marker.
+MOST_ARMS = 16
 DEFAULT_REFERENCES: dict[str, dict[str, str]] = {
     "target": {"labels": "target"},
     "source": {"labels": "source"},
@@ -233,6 +235,8 @@ class Study(Section):
             yield "scaling.baseline: a residual reference predicts nothing by itself"
         if self.split.draw == "frame" and any("%" in size for size in self.sizes):
             yield "sizes: a share of the training materials needs `split: {draw: material}`, not draw: frame"
+        if len(self.arms) > MOST_ARMS:
+            yield f"arms: {len(self.arms)} of them; more than {MOST_ARMS} cannot be told apart in a figure"
         for name in self.pretraining:
             if name in ("random", "pretrained"):
                 yield f"pretraining.{name}: the name has a meaning of its own; choose another"

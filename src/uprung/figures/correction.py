@@ -41,7 +41,7 @@ def correction(table: pd.DataFrame, *, labels: Mapping[str, str]) -> Figure:
         for n, model in enumerate(models):
             own = known[known["model"] == model]
             aside = (n - (len(models) - 1) / 2) * 0.5 / max(len(models), 1)
-            look = {"color": style.COLOURS[n % 8], "marker": style.MARKERS[n % 8], "ms": 4, "lw": 1, "elinewidth": 0.8}
+            look = {"color": style.colour(n), "marker": style.marker(n), "ms": 4, "lw": 1, "elinewidth": 0.8}
             first = own[own["shots"] == shots[0]]
             found = {0: (first["slope_before"], first["slope_before"] * 0 + 1)}
             found |= {k: (part["slope_after"], part["mae_ratio"]) for k, part in _by_shots(own)}
@@ -51,14 +51,14 @@ def correction(table: pd.DataFrame, *, labels: Mapping[str, str]) -> Figure:
                 gaps = np.abs(values[:, [0, 2]].T - values[:, 1])
                 axis.errorbar(x, values[:, 1], yerr=gaps, **look)  # type: ignore[arg-type]
             promise = float(own.loc[own["shots"] == shots[-1], "cmae_ratio"].median())
-            errors.axhline(promise, color=style.COLOURS[n % 8], ls=":", lw=1)
+            errors.axhline(promise, color=style.colour(n), ls=":", lw=1)
         slopes.set(title="Softness", ylabel="slope of predicted on labelled forces")
         errors.set(title="Error", ylabel="MAE after correction / before")
         for axis in (slopes, errors):
             axis.xaxis.set_minor_locator(NullLocator())
             axis.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:.2f}"))
         handles = [
-            Line2D([], [], color=style.COLOURS[n % 8], marker=style.MARKERS[n % 8], ms=4, lw=1, label=labels[model])
+            Line2D([], [], color=style.colour(n), marker=style.marker(n), ms=4, lw=1, label=labels[model])
             for n, model in enumerate(models)
         ]
         handles.append(Line2D([], [], color=GREY, ls=":", lw=1, label="right: cMAE / MAE"))

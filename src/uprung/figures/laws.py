@@ -142,7 +142,7 @@ def law_comparison(
                 for t in (points, bands, comparison)
             )
             _comparison_panel(axis, runs, lines, arms.index(arm))
-            chosen = scores.loc[scores["chosen"], "title"].iloc[0]
+            chosen = scores.loc[scores["chosen"].astype(bool), "title"].iloc[0]
             axis.set_title(f"{_title(target, budget, several)}: {arm_labels[arm]}\n{chosen}", fontsize=7.5)
         for axis in axes[len(panels) :]:
             axis.set_visible(False)

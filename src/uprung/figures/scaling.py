@@ -59,7 +59,8 @@ def learning_curves(
     with mpl.rc_context(style.RC):
         for axis, (budget, target) in zip(axes, panels, strict=False):
             here = _select(points, budget, target)
-            lines = None if bands is None else _select(bands[bands["chosen"]], budget, target)
+            # without a single law the table is empty, and its columns have no types
+            lines = _select(bands[bands["chosen"]], budget, target) if bands is not None and len(bands) else None
             _panel(axis, here, lines, target, list(arm_labels))
             theirs = None if published is None else published[published["target"] == target].query("n_frames > 0")
             if theirs is not None:

@@ -53,11 +53,11 @@ def slopes_by_material(table: pd.DataFrame, *, arm_labels: Mapping[str, str], bu
     with mpl.rc_context(style.RC):
         (_by_name if len(materials) <= FEW else _distribution)(axis, own)
         looks = [
-            {"marker": style.MARKERS[k % 8], "ls": ""} if len(materials) <= FEW else {"ls": _line(k)}
+            {"marker": style.marker(k), "ls": ""} if len(materials) <= FEW else {"ls": _line(k)}
             for k in range(len(own))
         ]
         handles = [
-            Line2D([], [], color=style.COLOURS[k % 8], ms=4, label=name, **look)  # type: ignore[arg-type]
+            Line2D([], [], color=style.colour(k), ms=4, label=name, **look)  # type: ignore[arg-type]
             for k, (name, look) in enumerate(zip(own, looks, strict=True))
         ]
         figure.legend(handles=handles, loc="outside upper center", ncols=min(3, len(handles)))
@@ -71,7 +71,7 @@ def _line(k: int) -> str:
 def _by_name(axis: Axes, series: Mapping[str, pd.DataFrame]) -> None:
     axis.axhline(1, color=GREY, ls="--", lw=0.9)
     for k, rows in enumerate(series.values()):
-        look: dict[str, Any] = {"color": style.COLOURS[k % 8], "marker": style.MARKERS[k % 8], "ms": 4, "ls": ""}
+        look: dict[str, Any] = {"color": style.colour(k), "marker": style.marker(k), "ms": 4, "ls": ""}
         x = np.arange(len(rows)) + (k - (len(series) - 1) / 2) * 0.7 / len(series)
         gaps = np.abs(rows[["slope_low", "slope_high"]].to_numpy().T - rows["slope"].to_numpy())
         axis.errorbar(x, rows["slope"], yerr=np.nan_to_num(gaps), elinewidth=0.8, **look)
@@ -85,7 +85,7 @@ def _distribution(axis: Axes, series: Mapping[str, pd.DataFrame]) -> None:
     for k, rows in enumerate(series.values()):
         values = np.sort(rows["slope"].dropna().to_numpy())
         share = np.arange(1, len(values) + 1) / max(len(values), 1)
-        axis.step(values, 100 * share, where="post", color=style.COLOURS[k % 8], ls=_line(k))
+        axis.step(values, 100 * share, where="post", color=style.colour(k), ls=_line(k))
     everything = np.concatenate([rows["slope"].dropna().to_numpy() for rows in series.values()])
     if len(everything):
         low, high = np.percentile(everything, [1, 99])
@@ -112,7 +112,7 @@ def slopes_by_size(table: pd.DataFrame, *, arm_labels: Mapping[str, str], budget
         for k, arm in enumerate(arms):
             own = runs[runs["arm"] == arm].groupby(["size", "seed", "n_frames_trained"], as_index=False)
             slopes = own["slope"].median()
-            colour, marker = style.COLOURS[k % 8], style.MARKERS[k % 8]
+            colour, marker = style.colour(k), style.marker(k)
             # arms side by side, so that runs of one size do not hide each other
             aside = 1.03 ** (k - (len(arms) - 1) / 2)
             axis.plot(slopes["n_frames_trained"] * aside, slopes["slope"], marker, color=colour, ms=2.5, alpha=0.5)
@@ -126,7 +126,7 @@ def slopes_by_size(table: pd.DataFrame, *, arm_labels: Mapping[str, str], budget
         axis.xaxis.set_minor_locator(NullLocator())
         axis.grid(visible=True, color="#e6e6e6", lw=0.5)
         handles = [
-            Line2D([], [], color=style.COLOURS[k % 8], marker=style.MARKERS[k % 8], ms=4, lw=1, label=arm_labels[arm])
+            Line2D([], [], color=style.colour(k), marker=style.marker(k), ms=4, lw=1, label=arm_labels[arm])
             for k, arm in enumerate(arms)
         ]
         handles += [line for line in axis.lines if not str(line.get_label()).startswith("_")]

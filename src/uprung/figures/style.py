@@ -11,10 +11,12 @@ from matplotlib.figure import Figure
 COLUMN = 3.5  # inch, one journal column
 PAGE = 7.2  # inch, two journal columns
 
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C8C")
+_MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*")
 #: Okabe-Ito colours, distinguishable with the common colour-vision deficiencies; markers repeat the
-#: information so that a figure also reads in grey.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C8C")
-MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*")
+#: information so that a figure also reads in grey. The ninth to sixteenth have the colours again with other markers.
+COLOURS = (*_COLOURS, *_COLOURS)
+MARKERS = (*_MARKERS, *_MARKERS[3:], *_MARKERS[:3])
 
 #: Target -> (long name, unit shown, factor from the table's unit to the unit shown).
 TARGETS: dict[str, tuple[str, str, float]] = {
@@ -43,6 +45,16 @@ RC: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "uprung",  # the same figure gives the same bytes
 }
+
+
+def colour(k: int) -> str:
+    """Return the colour of series k, from the beginning again after the last."""
+    return COLOURS[k % len(COLOURS)]
+
+
+def marker(k: int) -> str:
+    """Return the marker of series k, from the beginning again after the last."""
+    return MARKERS[k % len(MARKERS)]
 
 
 def new_figure(

@@ -84,7 +84,7 @@ def interactive_curves(
         name: a name that no other figure of the page has.
     """
     runs = curves[(curves["target"] == target) & (curves["population"] == LAW_POPULATION)]
-    lines = bands[(bands["target"] == target) & bands["chosen"]] if len(bands) else bands
+    lines = bands[(bands["target"] == target) & bands["chosen"].astype(bool)]
     factor = TARGETS[target][2]
     x, y = runs["n_frames"], runs["mae"] * factor
     pads = (x.max() / x.min()) ** 0.06, (y.max() / y.min()) ** 0.08

@@ -186,10 +186,10 @@ class TestReferenceValues:
         assert "difference from\nall (eV/atom)" in texts(figure)
 
     def test_number_of_tables(self, table):
-        with pytest.raises(ValueError, match="between 1 and 8"):
+        with pytest.raises(ValueError, match="between 1 and 16"):
             reference_values({})
-        with pytest.raises(ValueError, match="9 tables"):
-            reference_values({str(i): table for i in range(9)})
+        with pytest.raises(ValueError, match="17 tables"):
+            reference_values({str(i): table for i in range(17)})
 
 
 def test_equal_figures_are_equal_files(tmp_path, shifts):
