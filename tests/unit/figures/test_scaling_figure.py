@@ -160,6 +160,19 @@ def test_curves_without_any_law_or_crossing_are_drawn():
     assert "fitted law with 95 % band" not in names
 
 
+def test_tables_of_a_single_size_are_drawn_as_they_are_read_from_files(tmp_path):
+    table = curves()
+    table = table[table["size"] == "400"]
+    fits = scaling.fit_curves(table)
+    read = {}
+    for name, found in (("laws", scaling.laws_table(fits)), ("bands", scaling.bands(fits))):
+        found.to_csv(tmp_path / name, index=False)  # an empty file forgets the types of its columns
+        read[name] = pd.read_csv(tmp_path / name)
+    assert not len(read["bands"])
+    figure = learning_curves(table, read["laws"], targets=["energy"], arm_labels=LABELS, bands=read["bands"])
+    assert len(marker_points(figure.axes[0], filled=True)) == 4
+
+
 def test_an_arm_alone_is_drawn():
     table = curves(targets=("energy",))
     figure, crossings = draw(table[table["arm"] == "scratch"])
