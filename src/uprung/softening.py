@@ -28,6 +28,7 @@ FORCE_RANGES = (0.0, 0.1, 0.3, 1.0, 3.0)
 CONFIDENCE = 0.95
 STATISTICS = ("slope", "slope_intercept", "intercept", "inverse_slope", "r2", "multiplier", "mae", "cmae")
 POOLED = "all materials"
+TOO_FEW = "fewer than three frames, or materials, for an interval"
 
 
 @dataclass(frozen=True)
@@ -229,7 +230,7 @@ def reading(found: Mapping[str, float], intervals: Mapping[str, tuple[float, flo
     slope_low, slope_high = intervals["slope"]
     low, high = intervals["multiplier"]
     if not np.isfinite([slope_low, slope_high, low, high]).all():
-        return "too few frames for an interval"
+        return TOO_FEW
     if slope_low <= 1 <= slope_high:
         return "slope does not differ from 1"
     if found["slope"] > 1:

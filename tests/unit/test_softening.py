@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.linear_model import LinearRegression
 
-from uprung.softening import POOLED, Forces, bootstrap, fraction_softened, softening_table, statistics
+from uprung.softening import POOLED, TOO_FEW, Forces, bootstrap, fraction_softened, softening_table, statistics
 
 
 def cloud(
@@ -138,7 +138,7 @@ def test_too_few_frames_have_no_interval() -> None:
     row = softening_table(cloud(np.random.default_rng(5), 0.8, 0.1, frames=2), resamples=100, seed=0).iloc[0]
     assert np.isnan(row["slope_low"])
     assert np.isfinite(row["slope"])
-    assert row["reading"] == "too few frames for an interval"
+    assert row["reading"] == TOO_FEW
 
 
 def test_forces_that_are_not_finite_are_refused() -> None:

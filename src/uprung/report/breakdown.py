@@ -47,7 +47,8 @@ def breakdown_table(
         rows.append(cells)
     return Table(
         f"Error (MAE) of the {TARGETS[target][0]} by {NAMES[by]} in {unit(target)}, n = {size}, all seeds together. "
-        "Bold: lowest of its row. An energy counts for every element in the structure.",
+        "Bold: lowest of its row."
+        + (" An energy counts for every element in the structure." if (by, target) == ("element", "energy") else ""),
         [NAMES[by], *(labels[arm] for arm in arms)],
         rows,
     )

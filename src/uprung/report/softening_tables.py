@@ -8,7 +8,7 @@ import pandas as pd
 
 from uprung.report.format import NONE, amount, error, fixed, plural
 from uprung.report.tables import Cell, Table
-from uprung.softening import POOLED, fraction_softened
+from uprung.softening import POOLED, TOO_FEW, fraction_softened
 
 RESAMPLES = 1000
 #: Checkpoint -> functional of the labels it was trained on.
@@ -69,7 +69,7 @@ def findings(table: pd.DataFrame) -> list[str]:
     for name, own in whole.groupby("model", sort=False):
         soft = int((own["reading"] == "too soft").sum())
         shrunk = int(own["reading"].str.startswith("slope below 1").sum())
-        few = int((own["reading"] == "too few frames for an interval").sum())
+        few = int((own["reading"] == TOO_FEW).sum())
         words = (
             f"{name}: over {plural(len(own), 'material')} the median slope is "
             f"{amount(float(own['slope'].median()))}, the range {amount(float(own['slope'].min()))} to "
