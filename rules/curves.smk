@@ -80,3 +80,40 @@ rule plot_convergence:
         "Drawing the validation errors along the runs"
     script:
         "../scripts/plot_convergence.py"
+
+
+# Error after training against error before it says something where networks were pretrained differently.
+INITS = {name: arm.init for name, arm in STUDY.arms.items() if arm.init != "random"}
+SEVERAL_NETWORKS = len(set(INITS.values())) > 1
+
+
+rule plot_before_after:
+    input:
+        "<results>/scaling/history.csv",
+    output:
+        table="<results>/scaling/before_after.csv",
+        svg=report(
+            "<results>/figures/before-after.svg",
+            category="Scaling",
+            labels={"figure": "error after and before training"},
+        ),
+        png="<results>/figures/before-after.png",
+    log:
+        "<results>/logs/scaling/before_after.log",
+    benchmark:
+        "<results>/benchmarks/scaling/before_after.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=15,
+    params:
+        inits=INITS,
+        targets=STUDY.transfer.targets,
+        arm_labels=ARM_LABELS,
+        budget=next(iter(STUDY.budgets)),
+        code=code_digest("uprung.figures.before_after"),
+    message:
+        "Drawing errors after training against errors before it"
+    script:
+        "../scripts/plot_before_after.py"

@@ -10,6 +10,7 @@ REPORT_FIGURES = [
     "parity",
     "forgetting",
     "dynamics",
+    *(["before-after"] if SEVERAL_NETWORKS else []),
     *expand(
         "softening-{evalset}{kind}",
         evalset=STUDY.evalsets,

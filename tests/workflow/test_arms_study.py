@@ -88,6 +88,16 @@ def test_a_network_pretrained_here_is_what_an_arm_starts_from(done: Path) -> Non
     np.testing.assert_allclose(found, network.loc[dataset.graphs.keys[:20]], atol=1e-5)
 
 
+def test_errors_before_training_are_those_of_the_networks_the_arms_start_from(done: Path) -> None:
+    table = pd.read_csv(done / "scaling/before_after.csv")
+    assert set(table["init"]) == {"pretrained", "low-300"}
+    start = table.pivot_table(index="arm", columns="target", values="before")
+    # same network, same references
+    assert start.loc["readout", "force"] == pytest.approx(start.loc["pulled", "force"], rel=1e-6)
+    assert start.loc["own", "force"] > 1.5 * start.loc["readout", "force"]
+    assert "before-after" in (done / "report.html").read_text()
+
+
 def test_the_network_of_an_arm_predicts_what_its_test_says(done: Path) -> None:
     torch.set_num_threads(1)
     dataset = open_dataset(done / "graphs/r2scan/manifest.json")

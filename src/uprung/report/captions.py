@@ -91,6 +91,14 @@ def convergence(budget: str) -> str:
     )
 
 
+BEFORE_AFTER = (
+    "Validation error after training against the error before it, of arms that start from networks pretrained "
+    "differently, both logarithmic. Before its first step an arm is the pretrained network with the arm's reference "
+    "energies. Each mark is a run, larger at larger training sets; below the dashed line training made the "
+    "error smaller."
+)
+
+
 def forgetting(low: str, high: str) -> str:
     """Return the caption of what the networks forgot."""
     return (

@@ -101,6 +101,7 @@ def context(study: Study, results: Results) -> dict[str, Any]:
         "training_figures": [
             figure_of(results, "forgetting", captions.forgetting(study.low, study.high)),
             figure_of(results, "dynamics", captions.dynamics(next(iter(study.budgets)))),
+            *([figure_of(results, "before-after", captions.BEFORE_AFTER)] if "before-after" in results.figures else []),
         ],
         "softening": [_softening(study, results, labels, name) for name in results.softening],
         "softening_compared": softening_tables.comparison(results.softening, study.evalsets),
