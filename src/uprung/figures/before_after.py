@@ -9,10 +9,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from uprung.figures import style
-from uprung.figures.axes import legend_columns
+from uprung.figures.axes import legend_columns, subdivisions
 
 RUN = ["budget", "arm", "size", "seed"]
 
@@ -85,6 +85,7 @@ def _panel(axis: Axes, here: pd.DataFrame, target: str, order: Sequence[str], si
     axis.set_title(name.capitalize(), loc="left", fontweight="bold")
     axis.set(xlabel=f"before training ({unit})", ylabel=f"after training ({unit})")
     axis.grid(visible=True, color="#e6e6e6", lw=0.5)
-    for one in (axis.xaxis, axis.yaxis):
+    for one, (start, end) in ((axis.xaxis, axis.get_xlim()), (axis.yaxis, axis.get_ylim())):
+        one.set_major_locator(LogLocator(subs=subdivisions(end / start)))
         one.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.6g}"))
         one.set_minor_formatter(NullFormatter())
