@@ -50,11 +50,16 @@ dft-check:
 	OMP_NUM_THREADS=1 PYTHONPATH=src $(BIN)/python benchmarks/dft_check.py
 
 # emmet-api and moto need a hundred packages that no study needs; without them tests/service is skipped
-service: .venv-service/.stamp
+# and matcalc, beside which slopes of forces are held
+service: .venv-service/.stamp .venv-service/matcalc/.stamp
 
 .venv-service/.stamp: tests/service/requirements.txt
 	test -x .venv-service/bin/python || $(PYTHON) -m venv .venv-service
 	.venv-service/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
+	touch $@
+
+.venv-service/matcalc/.stamp: tests/service/matcalc.txt .venv-service/.stamp
+	.venv-service/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --upgrade --target $(@D) -r $<
 	touch $@
 
 clean:

@@ -73,12 +73,12 @@ def test_the_study_file_is_checked_before_any_job(fresh: Workplace, name: str) -
 
 def test_all_problems_are_told_at_once(fresh: Workplace) -> None:
     def change(content: dict[str, Any]) -> None:
-        bad_arm(content)
+        content["arms"]["scratch"]["trainable"] = "some"
         content["seeds"] = [1, 1]
 
     fresh.configure(change)
     output = fresh.snakemake("all", "-n").stdout
-    assert "arms.scratch.init" in output
+    assert "arms.scratch.trainable" in output
     assert "seeds" in output
 
 
