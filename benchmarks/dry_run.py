@@ -1,0 +1,50 @@
+"""Time and memory of planning a study of many training runs, which nothing executes.
+
+python benchmarks/dry_run.py          100, 1,000 and 10,000 runs: the demo with 4, 40 and 400 seeds
+
+Prints a table in Markdown: runs, jobs, seconds, peak memory of Snakemake.
+"""
+
+from __future__ import annotations
+
+import re
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+
+
+def plan(seeds: int) -> tuple[int, int, float, float]:
+    """Return runs, jobs, seconds and peak memory (MB, of the largest child so far) of a dry run of the demo."""
+    study = yaml.safe_load((ROOT / "config/demo.yaml").read_text())
+    study |= {"study": f"plan-{seeds}", "seeds": list(range(seeds)), "softening": {"runs": "none"}}
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "study.yaml"
+        file.write_text(yaml.safe_dump(study, allow_unicode=True))
+        command = [sys.executable, "-m", "snakemake", "-n", "--quiet", "rules", "--configfile", str(file)]
+        begin = time.monotonic()
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        seconds = time.monotonic() - begin
+    if done.returncode:
+        raise SystemExit(done.stdout + done.stderr)
+    counts = dict(re.findall(r"^(train_run|total) +(\d+)$", done.stdout + done.stderr, re.MULTILINE))
+    runs, jobs = int(counts["train_run"]), int(counts["total"])
+    return runs, jobs, seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3
+
+
+def main() -> None:
+    """Print the table."""
+    print("| training runs | jobs | dry run, s | memory, MB |\n| --: | --: | --: | --: |")
+    for seeds in (4, 40, 400):
+        runs, jobs, seconds, memory = plan(seeds)
+        print(f"| {runs:,} | {jobs:,} | {seconds:.1f} | {memory:,.0f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
