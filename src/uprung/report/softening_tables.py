@@ -35,7 +35,7 @@ def softening_table(table: pd.DataFrame, labels: Mapping[str, str], *, budget: s
         found = pd.DataFrame(pooled).mean(numeric_only=True)
         share = pd.DataFrame(shares).mean()
         few = f"{fixed(100 * share['low'], 0)}–{fixed(100 * share['high'], 0)} %" if share["materials"] > 2 else ""
-        interval = f"{fixed(found['slope_low'], 3)}–{fixed(found['slope_high'], 3)}"
+        interval = f"{fixed(found['slope_low'], 3)} to {fixed(found['slope_high'], 3)}"
         rows.append(
             [
                 name,

@@ -435,6 +435,8 @@ def test_softening_is_told_with_what_it_does_not_prove(results: Results) -> None
     assert "0.3.0 on far, the r²SCAN checkpoint on far-hi" in text
     assert "chgnet-r2scan: over 4 materials the median slope is 0.7" in text
     assert "Hypotheses that this table does not decide between" in text
+    # the slope of all forces stands with its interval
+    assert re.search(r"100 % 100–100 % 0\.69\d 0\.69\d to 0\.70\d", text)
     assert "arms at n = 800, mean over 2 seeds" in text
 
 
