@@ -20,7 +20,7 @@ from uprung.scaling import LAW_POPULATION
 WIDTH, HEIGHT = 680, 400
 LEFT, RIGHT, TOP, BOTTOM = 66, 12, 12, 44
 #: Half-size paths of the marks, in the order of the arms: they differ in grey as well.
-MARKS = (
+_MARKS = (
     "M-4,0a4,4 0 1,0 8,0a4,4 0 1,0 -8,0z",
     "M-3.6,-3.6h7.2v7.2h-7.2z",
     "M0,-5l5,5l-5,5l-5,-5z",
@@ -30,6 +30,7 @@ MARKS = (
     "M-4.5,-3l1.5,-1.5l3,3l3,-3l1.5,1.5l-3,3l3,3l-1.5,1.5l-3,-3l-3,3l-1.5,-1.5l3,-3z",
     "M0,-6l1.6,4.2h4.2l-3.4,2.7l1.3,4.3l-3.7,-2.6l-3.7,2.6l1.3,-4.3l-3.4,-2.7h4.2z",
 )
+MARKS = (*_MARKS, *_MARKS[3:], *_MARKS[:3])  # as the markers of the figures
 
 SCRIPT = Markup(
     """<script>
@@ -87,7 +88,8 @@ def interactive_curves(
     lines = bands[(bands["target"] == target) & bands["chosen"].astype(bool)]
     factor = TARGETS[target][2]
     x, y = runs["n_frames"], runs["mae"] * factor
-    pads = (x.max() / x.min()) ** 0.06, (y.max() / y.min()) ** 0.08
+    # a single size, or a single run, stands in the middle
+    pads = [max((v.max() / v.min()) ** share, 1.05) for v, share in ((x, 0.06), (y, 0.08))]
     axes = Axes((x.min() / pads[0], x.max() * pads[0]), (y.min() / pads[1], y.max() * pads[1]))
     clip = f"{name}-frame"
     frame = f'x="{LEFT}" y="{TOP}" width="{WIDTH - LEFT - RIGHT}" height="{HEIGHT - TOP - BOTTOM}"'
