@@ -22,8 +22,8 @@ from uprung.dft.labels import Scheme
 from uprung.dft.structures import Structure
 
 SOLIDS = Path(__file__).parents[1] / "data/solids/solids.jsonl.gz"
-#: eV/Å and GPa: far below what a potential resolves. MgO at r²SCAN, with the grid of its real space, decides about the
-#: stress (0.061 of 44 GPa); of the others none is off by more than 0.005 GPa.
+#: eV/Å and GPa: far below what a potential resolves. That of stresses was 0.05 GPa until MgO at r²SCAN was off by 0.061
+#: (of 44): data/solids/README.md has what was ruled out. Of the others none is off by more than 0.005 GPa.
 TOLERANCES = {"eV/Å": 0.005, "GPa": 0.1}
 
 

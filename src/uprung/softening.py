@@ -84,7 +84,6 @@ def model_of(file: Path) -> dict[str, str | int]:
     """Return what the path of a result says: model (`run` for a trained network), budget, arm, size, seed."""
     if file.parent.name == "models":
         return {"model": file.stem, "budget": "", "arm": "", "size": "", "seed": -1}
-    # the name of a checkpoint has a dot, those of runs have none
     budget, arm, size, seed = file.with_suffix("").parts[-4:]
     return {"model": "run", "budget": budget, "arm": arm, "size": size[1:], "seed": int(seed.removeprefix("seed"))}
 

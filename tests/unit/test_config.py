@@ -12,6 +12,7 @@ from uprung.config.base import parse_elements
 from uprung.config.points import PointsStudy
 from uprung.config.study import Study
 from uprung.dft.labels import Scheme
+from uprung.figures.style import COLOURS
 from uprung.study_file import StudyError, find_file, load_study, size_token
 
 ROOT = Path(__file__).parents[2]
@@ -348,3 +349,10 @@ def test_a_residual_reference_belongs_to_the_network_that_the_arm_starts_from(st
     study["references"] = {"beyond": {"labels": "residual", "model": "own"}}
     study["arms"]["residual-ref"]["atomref"] = {"fit": "beyond"}
     assert load_study(study).pretraining["own"].size == "all"
+
+
+def test_more_arms_than_a_figure_tells_apart_are_refused_before_they_are_trained(study: dict[str, Any]) -> None:
+    study["arms"] = {f"a{k}": copy.deepcopy(study["arms"]["scratch"]) for k in range(len(COLOURS))}
+    load_study(study)
+    study["arms"]["one-more"] = study["arms"]["a0"]
+    assert refused(study) == ["arms: 17 of them; more than 16 cannot be told apart in a figure"]

@@ -43,6 +43,16 @@ def test_frames_come_at_equal_times_with_their_strain() -> None:
     np.testing.assert_array_equal(start.positions, copper().positions)
 
 
+def test_atoms_move_with_the_strained_cell() -> None:
+    plain, strained = (
+        list(sample_states(copper(), EMT(), Protocol(length=0.02, frames=2, strained=count), seed=0))
+        for count in (0, 2)
+    )
+    for one, other in zip(plain, strained, strict=True):
+        assert other.info["strain"] != 0
+        np.testing.assert_allclose(one.get_scaled_positions(), other.get_scaled_positions(), atol=1e-9)
+
+
 def test_the_seed_decides() -> None:
     protocol = Protocol(length=0.02, frames=2, strained=0)
     first, again, other = (list(sample_states(copper(), EMT(), protocol, seed=seed))[-1] for seed in (1, 1, 2))

@@ -447,6 +447,13 @@ def test_stiff_checkpoints_have_no_hypotheses_about_softness(results: Results) -
     assert "Hypotheses" not in text
 
 
+def test_only_the_table_of_energies_by_element_counts_a_structure_several_times(html: str) -> None:
+    captions = re.findall(r"<caption>(.*?)</caption>", html, re.DOTALL)
+    counted = [caption for caption in captions if "An energy counts for every element" in caption]
+    assert len(counted) == 1
+    assert "energy by element" in counted[0]
+
+
 def test_without_evaluation_sets_there_is_no_section(results: Results) -> None:
     text = render(replace(results, softening={}))
     assert "How soft" not in text
