@@ -4,7 +4,6 @@ from functools import partial
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
 from uprung.config.training import Pretraining, Training
 from uprung.dataset import Rows, open_dataset, rows_of
@@ -12,10 +11,9 @@ from uprung.logs import logged
 from uprung.potential.arms import new_model
 from uprung.potential.module import Packed
 from uprung.potential.saved import save_potential
-from uprung.run_state import forget
 from uprung.splits import frames_on, subset
 from uprung.step import launch
-from uprung.training import run_card, save_run, train
+from uprung.training import finish_run, run_card, train
 
 with logged(snakemake.log[0]):
     params, network = snakemake.params, snakemake.wildcards.network
@@ -43,8 +41,6 @@ with logged(snakemake.log[0]):
     )
     if fabric.is_global_zero:
         save = partial(save_potential, target=params.low, source=params.low, corrects=None)
-        save_run(run, module, options, save, model_file=snakemake.output.model, other_file=snakemake.output.other)
-        pd.DataFrame(run.history).to_csv(snakemake.output.history, index=False)
         card = run_card(
             run,
             frames,
@@ -56,5 +52,4 @@ with logged(snakemake.log[0]):
             loads_in_chgnet=True,
             inputs=list(snakemake.input),
         )
-        Path(snakemake.output.card).write_text(yaml.safe_dump(card, sort_keys=False, allow_unicode=True))
-        forget(state)
+        finish_run(run, module, options, save, card, outputs=dict(snakemake.output.items()), state=state)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from uprung.config.arms import Arm
 from uprung.config.training import Budget, Training
@@ -16,10 +15,9 @@ from uprung.potential.checkpoint import load_chgnet
 from uprung.potential.module import Packed
 from uprung.potential.saved import save_potential
 from uprung.references import Reference
-from uprung.run_state import forget
 from uprung.splits import frames_on, subset
 from uprung.step import launch
-from uprung.training import Replay, run_card, save_run, train
+from uprung.training import Replay, finish_run, run_card, train
 
 with logged(snakemake.log[0]):
     params, wildcards, seed = snakemake.params, snakemake.wildcards, int(snakemake.wildcards.seed)
@@ -70,8 +68,6 @@ with logged(snakemake.log[0]):
     if fabric.is_global_zero:
         corrects = params.pretrained if arm.delta else None
         save = partial(save_potential, target=params.high, source=params.low, corrects=corrects)
-        save_run(run, module, budget, save, model_file=snakemake.output.model, other_file=snakemake.output.other)
-        pd.DataFrame(run.history).to_csv(snakemake.output.history, index=False)
         card = run_card(
             run,
             frames,
@@ -83,5 +79,4 @@ with logged(snakemake.log[0]):
             loads_in_chgnet=not arm.delta,
             inputs=list(snakemake.input),
         )
-        Path(snakemake.output.card).write_text(yaml.safe_dump(card, sort_keys=False, allow_unicode=True))
-        forget(state)
+        finish_run(run, module, budget, save, card, outputs=dict(snakemake.output.items()), state=state)

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+import yaml
 from lightning.fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -30,7 +31,7 @@ from uprung.losses import error_sums, label_counts, loss_sums, pairs_of
 from uprung.potential.layers import layer_of
 from uprung.potential.module import Packed
 from uprung.provenance import hardware, versions
-from uprung.run_state import Run, identity_of, resume_state, save_state
+from uprung.run_state import Run, forget, identity_of, resume_state, save_state
 from uprung.step import accumulate_gradient, batch_of, map_parts, sum_over_processes
 
 LOG = logging.getLogger(__name__)
@@ -288,6 +289,33 @@ def save_run(
     save(module, last_file)
     module.load_state_dict(run.best)
     save(module, best_file)
+
+
+def finish_run(
+    run: Run,
+    module: Packed,
+    budget: Budget,
+    save: Callable[[Packed, str], None],
+    card: Mapping[str, Any],
+    *,
+    outputs: Mapping[str, str],
+    state: Path,
+) -> None:
+    """Write what a finished run leaves behind, and drop what only a resumed one needs.
+
+    Args:
+        run: finished.
+        module: its network; left with the weights of the best checkpoint.
+        budget: which checkpoint counts.
+        save: writes a network to a file.
+        card: of `run_card`.
+        outputs: files by name: model, other, history, card.
+        state: file of the resumable checkpoint.
+    """
+    save_run(run, module, budget, save, model_file=outputs["model"], other_file=outputs["other"])
+    pd.DataFrame(run.history).to_csv(outputs["history"], index=False)
+    Path(outputs["card"]).write_text(yaml.safe_dump(dict(card), sort_keys=False, allow_unicode=True))
+    forget(state)
 
 
 def run_card(
