@@ -16,7 +16,7 @@ demo: .venv/.stamp
 	@echo "numbers:  $(CURDIR)/results/demo/scaling/laws.csv and the files beside it"
 
 test: check service
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
 
 test-slow: .venv/.stamp
 	$(BIN)/python -m pytest -m slow

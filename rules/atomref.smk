@@ -60,7 +60,7 @@ rule fit_reference:
         high=STUDY.high,
         label_low=STUDY.fidelities[STUDY.low].energy,
         label_high=STUDY.fidelities[STUDY.high].energy,
-        code=code_digest("uprung.reference_fits", "uprung.splits"),
+        code=code_digest("uprung.reference_fits", "uprung.sizes"),
     message:
         "Fitting reference {wildcards.reference} on n = {wildcards.size}, seed {wildcards.seed}"
     script:

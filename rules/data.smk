@@ -204,7 +204,7 @@ rule sizes:
     params:
         seeds=STUDY.seeds,
         sizes=STUDY.sizes,
-        code=code_digest("uprung.splits"),
+        code=code_digest("uprung.sizes", "uprung.splits"),
     message:
         "Resolving the training-set sizes"
     script:

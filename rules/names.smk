@@ -1,4 +1,6 @@
-"""Names of a study that trains: sizes, references, wildcards."""
+"""Names of a study that trains: sizes, references, wildcards, and what a run asks of a scheduler."""
+
+from uprung.planning import run_memory, run_minutes
 
 SIZES = {
     size_token(size): size for size in STUDY.sizes
@@ -49,6 +51,19 @@ def pretrained_here(network):
 def is_joint(arm):
     """Return whether an arm trains one network for both fidelities."""
     return STUDY.arms[arm].fidelities == "joint"
+
+
+def memory_of_run(wildcards, input, attempt):
+    """Return the memory to ask for, MB: more for more structures, and for a retry."""
+    size = SIZES[wildcards.size]
+    return attempt * run_memory(STUDY.training.memory_mb, input.order, size)
+
+
+def minutes_of_run(wildcards, input, attempt):
+    """Return the run time to ask for: less for a small size where epochs decide, more for a retry."""
+    epochs = STUDY.budgets[wildcards.budget].epochs is not None
+    limit = (STUDY.training.minutes, input.order, SIZES[wildcards.size], SIZES.values())
+    return attempt * run_minutes(*limit, epochs=epochs)
 
 
 wildcard_constraints:

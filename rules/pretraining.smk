@@ -58,6 +58,7 @@ rule pretrain:
             "uprung.training",
             "uprung.potential.arms",
             "uprung.potential.saved",
+            "uprung.sizes",
             "uprung.splits",
         ),
         state=f"results/{STUDY.study}/state/pretraining/{{network}}/last.ckpt",

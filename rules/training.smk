@@ -35,8 +35,8 @@ rule train_run:
         "../envs/training.yaml"
     threads: STUDY.training.threads * (1 if DEVICE == "cuda" else STUDY.training.devices)
     resources:
-        mem_mb=lambda w, attempt: STUDY.training.memory_mb * attempt,
-        runtime=lambda w, attempt: STUDY.training.minutes * attempt,
+        mem_mb=memory_of_run,
+        runtime=minutes_of_run,
         gpu=STUDY.training.devices if DEVICE == "cuda" else 0,
     params:
         arm=lambda w: {k: v for k, v in part(STUDY.arms[w.arm]).items() if k != "label"},
@@ -51,6 +51,7 @@ rule train_run:
             "uprung.training",
             "uprung.potential.arms",
             "uprung.potential.saved",
+            "uprung.sizes",
             "uprung.splits",
         ),
         state=f"results/{STUDY.study}/state/runs/{RUN}/last.ckpt",
@@ -96,7 +97,7 @@ rule evaluate_run:
         targets=STUDY.transfer.targets,
         device=DEVICE,
         threads=STUDY.training.threads,
-        code=code_digest("uprung.evaluate", "uprung.splits"),
+        code=code_digest("uprung.evaluate", "uprung.sizes", "uprung.splits"),
     message:
         "Testing {wildcards.arm} on n = {wildcards.size}, seed {wildcards.seed}, {wildcards.budget}"
     script:

@@ -7,16 +7,19 @@ import torch
 import yaml
 
 from uprung.dataset import open_dataset, rows_of
+from uprung.devices import claim
 from uprung.evaluate import evaluate_run, source_errors
 from uprung.files import write_json
 from uprung.logs import logged
 from uprung.potential.saved import load_potential
 from uprung.references import Reference
-from uprung.splits import sample, subset
+from uprung.sizes import subset
+from uprung.splits import sample
 
 with logged(snakemake.log[0]):
     params, inputs = snakemake.params, snakemake.input
     torch.set_num_threads(params.threads)
+    device = claim(params.device)
     dataset = open_dataset(inputs.graphs)
     split = pd.read_parquet(inputs.split)
     test = split[(split["fidelity"] == params.high) & (split["split"] == "test")]
@@ -33,7 +36,7 @@ with logged(snakemake.log[0]):
         groups=test["group"].to_numpy(),
         baseline=Reference.from_frame(pd.read_csv(inputs.baseline)),
         targets=params.targets,
-        device=params.device,
+        device=device,
     )
     predictions.to_parquet(snakemake.output.predictions)
     errors.to_csv(snakemake.output.errors, index=False)
@@ -47,6 +50,6 @@ with logged(snakemake.log[0]):
             test=held,
             train=fitted,
             targets=params.targets,
-            device=params.device,
+            device=device,
         )
     write_json(snakemake.output.metrics, {**facts, "n_test": len(test), **metrics})

@@ -4,6 +4,7 @@ import pandas as pd
 import torch
 
 from uprung.dataset import open_dataset, rows_of
+from uprung.devices import claim
 from uprung.evaluate import source_errors
 from uprung.files import write_json
 from uprung.logs import logged
@@ -13,6 +14,7 @@ from uprung.splits import sample
 with logged(snakemake.log[0]):
     params = snakemake.params
     torch.set_num_threads(params.threads)
+    device = claim(params.device)
     low = open_dataset(snakemake.input.source[0])
     split = pd.read_parquet(snakemake.input.split)
     held, fitted = (rows_of(low, sample(split, params.low, side, params.frames)) for side in ("test", "train"))
@@ -22,6 +24,6 @@ with logged(snakemake.log[0]):
         test=held,
         train=fitted,
         targets=params.targets,
-        device=params.device,
+        device=device,
     )
     write_json(snakemake.output[0], errors)

@@ -7,7 +7,7 @@ from uprung.config.arms import Reference
 from uprung.frames.table import read_frames
 from uprung.logs import logged
 from uprung.reference_fits import Estimator, Labelled, energies_of_elements, fit_reference
-from uprung.splits import subset
+from uprung.sizes import subset
 
 with logged(snakemake.log[0]):
     options, params = Reference.model_validate(snakemake.params.reference), snakemake.params

@@ -11,7 +11,8 @@ from uprung.logs import logged
 from uprung.potential.arms import new_model
 from uprung.potential.module import Packed
 from uprung.potential.saved import save_potential
-from uprung.splits import frames_on, subset
+from uprung.sizes import subset
+from uprung.splits import frames_on
 from uprung.step import launch
 from uprung.training import finish_run, run_card, train
 

@@ -4,7 +4,8 @@ import pandas as pd
 
 from uprung.frames.table import read_frames
 from uprung.logs import logged
-from uprung.splits import elements_of, resolve_sizes
+from uprung.sizes import resolve_sizes
+from uprung.splits import elements_of
 
 with logged(snakemake.log[0]):
     frames = read_frames(snakemake.input.frames)

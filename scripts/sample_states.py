@@ -5,6 +5,7 @@ from pathlib import Path
 import ase.io
 import torch
 
+from uprung.devices import claim
 from uprung.dft.structures import chunk, read_structures
 from uprung.files import write_json
 from uprung.logs import logged, progress
@@ -14,10 +15,11 @@ from uprung.states import Protocol, sample_all
 with logged(snakemake.log[0]):
     params = snakemake.params
     torch.set_num_threads(params.threads)
+    device = claim(params.device)
     number = int(snakemake.wildcards.chunk)
     # the k density plays no part here
     structures = chunk(read_structures(Path(snakemake.input[0]), 1.0), params.chunk_size, number)
-    potential = calculator(params.model.removeprefix("chgnet-"), device=params.device)
+    potential = calculator(params.model.removeprefix("chgnet-"), device=device)
     state = Path(params.state.format(states=snakemake.wildcards.states))
     frames, facts = [], []
     with progress(len(structures), f"states of {snakemake.wildcards.states}", "crystal") as bar:

@@ -5,6 +5,7 @@ import pandas as pd
 import torch
 
 from uprung.dataset import open_dataset
+from uprung.devices import claim
 from uprung.frames.table import read_frames
 from uprung.logs import logged
 from uprung.potential.checkpoint import load_chgnet
@@ -15,13 +16,14 @@ from uprung.softening import cloud, forces_of, softening_table
 with logged(snakemake.log[0]):
     params = snakemake.params
     torch.set_num_threads(params.threads)
+    device = claim(params.device)
     dataset = open_dataset(snakemake.input.graphs)
     if snakemake.input.run:
         potential = load_potential(snakemake.input.run[0], params.fidelity)
     else:
         potential = [load_chgnet(params.model.removeprefix("chgnet-"))]
     rows = np.arange(len(dataset.energy))
-    predicted = predict(potential, dataset, rows, targets=["force"], device=params.device)["force"]
+    predicted = predict(potential, dataset, rows, targets=["force"], device=device)["force"]
     table = read_frames(snakemake.input.frames)
     about = pd.DataFrame({name: table.strings(name) for name in ("frame_id", "material_id", "run_type", "trajectory")})
     about = about.set_index("frame_id").loc[dataset.graphs.keys]

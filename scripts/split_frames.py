@@ -8,12 +8,12 @@ from uprung.config.data import Split
 from uprung.files import write_json
 from uprung.frames.table import read_frames
 from uprung.logs import logged
+from uprung.sizes import resolve_sizes
 from uprung.splits import (
     Side,
     group_names,
     pretraining_share,
     require_sides,
-    resolve_sizes,
     split_counts,
     split_fidelities,
     training_order,

@@ -15,7 +15,8 @@ from uprung.potential.checkpoint import load_chgnet
 from uprung.potential.module import Packed
 from uprung.potential.saved import save_potential
 from uprung.references import Reference
-from uprung.splits import frames_on, subset
+from uprung.sizes import subset
+from uprung.splits import frames_on
 from uprung.step import launch
 from uprung.training import Replay, finish_run, run_card, train
 

@@ -17,7 +17,7 @@ from uprung.atomref import CompositionModel
 from uprung.atomref.base import UNIT_TOLERANCE, Bools, Floats, Ints, group_codes
 from uprung.reference_fits import Estimator, Labelled, Labels, fit_reference
 from uprung.references import Policy, Reference
-from uprung.splits import subset
+from uprung.sizes import subset
 
 POPULATIONS = ("all", "covered")
 

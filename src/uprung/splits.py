@@ -1,4 +1,4 @@
-"""Who is trained on, who is tested on: a split by keyed hash, and nested training subsets.
+"""Who is trained on, who is tested on: a split by keyed hash, and the order in which training subsets take frames.
 
 Both are functions of names alone, not of positions in a table, so that nothing moves when data grow. The split
 binds every fidelity: a group has one side, whatever the level of theory of its frames.
@@ -24,8 +24,8 @@ from uprung.frames.table import Frames
 SIDES = ("train", "val", "test")
 
 
-class SizeError(ValueError):
-    """A training-set size asks for more than the data hold."""
+class SplitError(ValueError):
+    """A side of the split is empty."""
 
 
 def hash_unit(name: str, key: str) -> float:
@@ -196,10 +196,10 @@ def sample(split: pd.DataFrame, fidelity: str, side: str, count: int) -> list[st
 
 
 def require_sides(split: pd.DataFrame, fidelity: str) -> None:
-    """Raise SizeError when a fidelity has no frame to train, validate or test on."""
+    """Raise SplitError when a fidelity has no frame to train, validate or test on."""
     for side in SIDES:
         if not ((split["fidelity"] == fidelity) & (split["split"] == side)).any():
-            raise SizeError(
+            raise SplitError(
                 f"fidelity {fidelity!r} has no {side} frame: {split['group'].nunique()} groups are too few for these "
                 "shares; change split.train/val/test, split.key or split.group, or relax transfer.select"
             )
@@ -268,64 +268,3 @@ def training_order(
     order = train.assign(unit=unit, unit_rank=unit.map(ranked)).sort_values(["unit_rank", "frame_id"])
     reached = np.cumsum(np.bincount(order["unit_rank"]))[order["unit_rank"]]
     return order.assign(n_frames=reached).reset_index(drop=True)
-
-
-def subset(order: pd.DataFrame, size: str) -> pd.DataFrame:
-    """Return the frames of a size: the shortest prefix of whole units that reaches it.
-
-    Args:
-        order: what `training_order` returns.
-        size: a number of frames, a share of the training units ('0.1%'), or 'all'.
-
-    Raises:
-        SizeError: the size is larger than the training split.
-    """
-    units = int(order["unit_rank"].max()) + 1 if len(order) else 0
-    if size == "all":
-        return order
-    if size.endswith("%"):
-        share = float(size[:-1])
-        if share > 100:
-            raise SizeError(f"sizes: {size} is more than all training materials")
-        wanted = max(1, math.ceil(units * share / 100))
-        return order[order["unit_rank"] < wanted]
-    if int(size) > len(order):
-        raise SizeError(f"sizes: {size} frames asked for, but the training split has {len(order)} (largest: 'all')")
-    reached = int(order["unit_rank"].to_numpy()[order["n_frames"].to_numpy() >= int(size)][0])
-    return order[order["unit_rank"] <= reached]
-
-
-def resolve_sizes(
-    orders: dict[int, pd.DataFrame], sizes: Sequence[str], elements: dict[str, frozenset[int]]
-) -> pd.DataFrame:
-    """Return what every size holds for every seed: n_frames, n_units, n_materials, n_elements.
-
-    Args:
-        orders: seed -> training order.
-        sizes: size tokens.
-        elements: frame_id -> atomic numbers.
-
-    Raises:
-        SizeError: a size is larger than the training split, or two sizes resolve to the same frames.
-    """
-    rows = []
-    for seed, order in orders.items():
-        for size in sizes:
-            chosen = subset(order, size)
-            seen = frozenset[int]().union(*(elements[name] for name in chosen["frame_id"]))
-            rows.append(
-                {
-                    "size": size,
-                    "seed": seed,
-                    "n_frames": len(chosen),
-                    "n_units": int(chosen["unit"].nunique()),
-                    "n_materials": int(chosen["material_id"].nunique()),
-                    "n_elements": len(seen),
-                }
-            )
-    table = pd.DataFrame(rows)
-    double = table[table.duplicated(["seed", "n_frames"], keep=False)]
-    if len(double):
-        names = " and ".join(double["size"].unique())
-        raise SizeError(f"sizes: {names} are the same {double['n_frames'].to_numpy()[0]} frames")
-    return table

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from uprung.config.training import Training
 from uprung.dataset import Rows
+from uprung.devices import claim
 from uprung.losses import label_counts, loss_sums, pairs_of, total_loss
 from uprung.potential.packed import PackedBatch
 
@@ -39,6 +40,7 @@ def launch(recipe: Training) -> Fabric:
     """
     several = recipe.devices > 1
     torch.set_num_threads(1)
+    claim(recipe.device, recipe.devices)
     fabric = Fabric(
         accelerator=recipe.device,
         devices=recipe.devices,

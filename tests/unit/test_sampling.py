@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uprung.sampling import diverse_places, mean_by_unit, places_of, stratified_places, structure_features
-from uprung.splits import subset, training_order
+from uprung.sizes import subset
+from uprung.splits import training_order
 
 
 def ordered(places: dict[str, float]) -> list[str]:

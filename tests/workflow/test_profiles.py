@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import subprocess
 import sys
 from typing import Any
 
+import pandas as pd
 import pytest
 import yaml
+from snakemake_executor_plugin_slurm.partitions import read_partition_file
 from workplace import DRY_TIMEOUT, MICRO, REPOSITORY, Workplace, job_counts
 
 # prints the resources of every job of a dry run; the messages of the rules hide them in the usual output
@@ -21,9 +24,10 @@ from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings
 with SnakemakeApi(OutputSettings(dryrun=True, quiet={Quietness.ALL})) as api:
     workflow = api.workflow(ResourceSettings(cores=2), ConfigSettings(configfiles=[Path(sys.argv[1])]),
                             snakefile=Path("Snakefile"))
-    workflow.dag(DAGSettings(targets={"scaling"})).execute_workflow(executor="dryrun")
+    workflow.dag(DAGSettings(targets={"scaling"}, forceall=True)).execute_workflow(executor="dryrun")
     wanted = ("gpu", "mem_mb", "runtime", "_cores")
-    found = {job.rule.name: {key: job.resources.get(key) for key in wanted} for job in workflow._workflow.dag.jobs}
+    found = {f"{job.rule.name} {job.wildcards.get('size', '')}".strip(): {key: job.resources.get(key) for key in wanted}
+             for job in workflow._workflow.dag.jobs}
 print(json.dumps(found))
 """
 
@@ -34,7 +38,11 @@ def profile(name: str) -> dict[str, Any]:
 
 def rules() -> set[str]:
     files = [REPOSITORY / "Snakefile", *(REPOSITORY / "rules").glob("*.smk")]
-    return {name for file in files for name in re.findall(r"^rule (\w+):", file.read_text(), re.MULTILINE)}
+    return {
+        name
+        for file in files
+        for name in re.findall(r"^(?:rule|use rule \w+ as) (\w+)", file.read_text(), re.MULTILINE)
+    }
 
 
 @pytest.mark.parametrize("name", ["default", "slurm"])
@@ -47,9 +55,16 @@ def test_reruns_hang_on_times_params_and_inputs(name: str) -> None:
 @pytest.mark.parametrize("name", ["default", "slurm"])
 def test_every_rule_that_a_profile_names_exists(name: str) -> None:
     settings = profile(name)
-    named = {*settings.get("set-resources", {}), *settings.get("set-threads", {})}
+    named = {*settings.get("set-resources", {}), *settings.get("set-threads", {}), *settings.get("groups", {})}
     assert named <= rules()
     assert name == "default" or {"train_run", "evaluate_run"} <= named
+    assert set(settings.get("group-components", {})) == set(settings.get("groups", {}).values())
+
+
+def test_the_partition_file_is_one_that_the_plugin_reads() -> None:
+    partitions = read_partition_file(REPOSITORY / profile("slurm")["slurm-partition-config"])
+    assert {p.name: p.limits.max_gpu > 0 for p in partitions} == {"cpu": False, "gpu": True}
+    assert all(p.limits.max_runtime >= 24 * 60 for p in partitions)
 
 
 def test_the_default_profile_is_taken_by_itself(fresh: Workplace) -> None:
@@ -80,9 +95,30 @@ def resources(place: Workplace) -> dict[str, dict[str, Any]]:
 def test_a_gpu_is_asked_for_only_where_the_device_is_one(fresh: Workplace) -> None:
     on_cpu = resources(fresh)
     assert {rule for rule, wants in on_cpu.items() if wants["gpu"]} == set()
-    assert on_cpu["train_run"] == {"gpu": 0, "mem_mb": 1500, "runtime": 5, "_cores": 1}
+    assert on_cpu["train_run 60"]["_cores"] == 1
     fresh.configure(lambda content: content["training"].update(device="cuda", threads=2))
     on_gpu = resources(fresh)
-    asking = {rule: wants["gpu"] for rule, wants in on_gpu.items() if wants["gpu"]}
+    asking = {rule.split()[0]: wants["gpu"] for rule, wants in on_gpu.items() if wants["gpu"]}
     assert asking == {"train_run": 1, "evaluate_run": 1, "predict_pretrained": 1}
-    assert on_gpu["train_run"]["_cores"] == 2
+    assert on_gpu["train_run 60"]["_cores"] == 2
+
+
+def test_time_and_memory_follow_the_resolved_size(finished: Workplace) -> None:
+    def asked() -> dict[str, tuple[Any, Any]]:
+        found = {rule: wants for rule, wants in resources(finished).items() if rule.startswith("train_run")}
+        return {rule.split()[1]: (wants["runtime"], wants["mem_mb"]) for rule, wants in found.items()}
+
+    # optimiser steps take as long at every size; 2 kB per structure are less than a megabyte here
+    assert asked() == {"60": (5, 1501), "120": (5, 1501), "240": (5, 1501)}
+    epochs = {"budgets": {"epochs30": {"epochs": 30}}, "sizes": ["60", "120", "all"]}
+    finished.configure(lambda content: (content.update(epochs), content["training"].update(minutes=100)))
+    found = asked()
+    frames = pd.read_csv(finished.results / "split/sizes.csv").set_index("size")["n_frames"]
+    whole = len(pd.read_parquet(finished.results / "split/order/seed0.parquet"))
+    assert found["60"][0] == math.ceil(100 * max(frames[60] / whole, 0.1))
+    assert found["120"][0] == math.ceil(100 * frames[120] / whole)
+    assert found["all"][0] == 100
+
+
+def test_what_is_not_known_yet_is_asked_when_it_is(fresh: Workplace) -> None:
+    assert resources(fresh)["train_run 60"]["mem_mb"] == "<TBD>"

@@ -83,8 +83,17 @@ class Training(Section):
         "gradients are added. It decides memory (some 40 kB each, for every thread) and speed, not the mathematics. "
         "Default: 12000 on a CPU, 200000 on a GPU.",
     )
-    minutes: int = Field(default=120, ge=1, description="Run time to ask a scheduler for, first attempt.")
-    memory_mb: int = Field(default=4000, ge=500, description="Memory to ask a scheduler for, first attempt.")
+    minutes: int = Field(
+        default=120,
+        ge=1,
+        description="Run time to ask a scheduler for, first attempt. Under "
+        "`epochs` this is for the largest size, and smaller ones ask for their share, a tenth at least.",
+    )
+    memory_mb: int = Field(
+        default=4000,
+        ge=500,
+        description="Memory to ask a scheduler for, first attempt; 2 kB per training structure are added.",
+    )
 
     @property
     def cost_limit(self) -> int:
