@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from workplace import MICRO, Workplace
+from workplace import DRY_TIMEOUT, MICRO, Workplace
 
 from uprung.frames.schema import SCHEMA, Frame
 from uprung.frames.table import read_frames
@@ -69,6 +69,18 @@ def test_the_study_file_is_checked_before_any_job(fresh: Workplace, name: str) -
     assert "Traceback" not in done.stdout
     assert "Job stats" not in done.stdout
     assert not (fresh.folder / "results").exists()
+
+
+@pytest.mark.parametrize("name", ["../../x", "/x", "a/b", "..", "", "a b"])
+def test_a_name_on_the_command_line_is_checked_like_one_in_the_file(fresh: Workplace, name: str) -> None:
+    before = sorted(path.name for path in fresh.folder.parent.iterdir())
+    done = fresh.start("all", "--cores", "1", "--config", f"study={name}")
+    output, _ = done.communicate(timeout=DRY_TIMEOUT)
+    assert done.returncode != 0
+    assert f"study: {name or None!r}" in output
+    assert "Traceback" not in output
+    assert not (fresh.folder / "results").exists()
+    assert sorted(path.name for path in fresh.folder.parent.iterdir()) == before
 
 
 def test_all_problems_are_told_at_once(fresh: Workplace) -> None:

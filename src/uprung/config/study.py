@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from uprung.config.arms import Arm, Reference
-from uprung.config.base import Name, Section, Size, Target, suggest, unique
+from uprung.config.base import Name, Section, Seed, Size, Target, suggest, unique
 from uprung.config.data import Fidelity, MaterialsProject, Pair, Select, Split
 from uprung.config.dft import OwnDFT
 from uprung.config.laws import Laws
@@ -128,7 +128,7 @@ class Study(Section):
     sizes: Annotated[list[Size], AfterValidator(unique)] = Field(
         min_length=1, description="Training-set sizes: frames (400), share of the materials ('0.1%'), or all."
     )
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(unique)] = Field(
+    seeds: Annotated[list[Seed], AfterValidator(unique)] = Field(
         min_length=1, description="Each seed draws its own nested subsets and initial weights."
     )
     pretraining: dict[Name, Pretraining] = Field(
