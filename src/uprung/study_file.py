@@ -91,5 +91,5 @@ def _keys_at(location: list[Any], model: type[Section]) -> list[str]:
 
 
 def _resolve(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    reference = node.get("$ref")
+    reference = next((part["$ref"] for part in [node, *node.get("anyOf", [])] if "$ref" in part), None)
     return schema["$defs"][reference.rsplit("/", 1)[1]] if reference else node
