@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -55,8 +56,19 @@ BEFORE_ANY_JOB: dict[str, tuple[Callable[[dict[str, Any]], Any], list[str]]] = {
     "duplicate seeds": (lambda content: content.update(seeds=[0, 1, 0]), ["seeds", "0 given more than once"]),
     "duplicate sizes": (lambda content: content.update(sizes=[60, 120, 60]), ["sizes", "60 given more than once"]),
     "a size that is none": (lambda content: content.update(sizes=[60, "many"]), ["sizes", "'many'", "'all'"]),
+    "a service in a study with a key": (
+        lambda content: content.update(tracking={"wandb": {"project": "a", "key": "0123456789"}}),
+        ["tracking.wandb.key", "unknown key", "allowed: project, entity"],
+    ),
     "missing file": (missing_file, ["fidelities.pbe", "data/diatomics/dimers.json.gz", "does not exist"]),
 }
+
+
+if importlib.util.find_spec("wandb") is None:
+    BEFORE_ANY_JOB["a service without its package"] = (
+        lambda content: content.update(tracking={"wandb": {"project": "a"}}),
+        ["tracking.wandb", "the package wandb is not installed", "python -m pip install wandb"],
+    )
 
 
 @pytest.mark.parametrize("name", BEFORE_ANY_JOB)

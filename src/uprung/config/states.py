@@ -13,7 +13,7 @@ class States(Section):
     """Frames of molecular dynamics of given crystals, some of them strained, to be labelled by DFT."""
 
     structures: str = Field(
-        description="File of crystals that ASE reads (extended XYZ, CIF, POSCAR, ...), a Parquet file of the frames "
+        description="File of crystals (extended XYZ, CIF, POSCAR, ...), a Parquet file of the frames "
         "table, or a folder of them; relative to the folder in which Snakemake runs."
     )
     model: Literal["chgnet-0.3.0", "chgnet-r2scan"] = Field(

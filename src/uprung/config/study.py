@@ -13,6 +13,7 @@ from uprung.config.data import Fidelity, MaterialsProject, Pair, Select, Split
 from uprung.config.dft import OwnDFT
 from uprung.config.laws import Laws
 from uprung.config.states import States
+from uprung.config.tracking import Tracking
 from uprung.config.training import Budget, Pretraining, Training
 from uprung.config.words import Report
 
@@ -136,6 +137,9 @@ class Study(Section):
     )
     budgets: dict[Name, Budget] = Field(min_length=1, description="Lengths of training by name.")
     training: Training = Field(default_factory=Training, description="Recipe.")
+    tracking: Tracking = Field(
+        default_factory=Tracking, description="Services that finished runs are sent to, beside TensorBoard's files."
+    )
     analysis: Analysis = Field(default_factory=Analysis, description="Energy shift and correlation.")
     evalsets: dict[Name, Fidelity] = Field(
         default={},

@@ -1,7 +1,7 @@
 """Structures that wait for labels: names, materials, one k grid per material, chunks.
 
-A file that ASE reads (extended XYZ, CIF, POSCAR, an ASE database ...), a Parquet file with the columns of the frames
-table, or a folder of either. Labels and magnetic moments in it are not used.
+A file in one of `FORMATS` (extended XYZ, CIF, POSCAR, an ASE database ...), a Parquet file with the columns of the
+frames table, or a folder of either. Labels and magnetic moments in it are not used.
 """
 
 from __future__ import annotations
