@@ -61,7 +61,7 @@ rule pretrain:
             "uprung.splits",
         ),
         state=f"results/{STUDY.study}/state/pretraining/{{network}}/last.ckpt",
-        results=f"results/{STUDY.study}",
+        study=STUDY.study,
         run="pretraining/{network}",
     message:
         "Pretraining {wildcards.network} on {params.low}"

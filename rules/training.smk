@@ -54,7 +54,7 @@ rule train_run:
             "uprung.splits",
         ),
         state=f"results/{STUDY.study}/state/runs/{RUN}/last.ckpt",
-        results=f"results/{STUDY.study}",
+        study=STUDY.study,
         run=f"runs/{RUN}",
     message:
         "Training {wildcards.arm} on n = {wildcards.size}, seed {wildcards.seed}, {wildcards.budget}"

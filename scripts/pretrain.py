@@ -30,7 +30,7 @@ with logged(snakemake.log[0]):
     module = Packed(new_model(everything, seed=options.seed), params.targets)
     state, results, name = (
         Path(params.state.format(network=network)),
-        Path(params.results),
+        Path("results", params.study),
         params.run.format(network=network),
     )
     tracking = Tracking.model_validate(snakemake.config.get("tracking", {}))  # no parameter: it decides no number

@@ -52,7 +52,11 @@ with logged(snakemake.log[0]):
         source, replayed = source_side(arm, model, replayed, pretrained=pretrained, **held)
         replay = Replay(replayed, arm.replay.fraction)
     module = Packed(model, params.targets, source)
-    state, results, name = Path(params.state.format(**wildcards)), Path(params.results), params.run.format(**wildcards)
+    state, results, name = (
+        Path(params.state.format(**wildcards)),
+        Path("results", params.study),
+        params.run.format(**wildcards),
+    )
     tracking = Tracking.model_validate(snakemake.config.get("tracking", {}))  # no parameter: it decides no number
     run = train(
         fabric,

@@ -167,15 +167,21 @@ def test_packages_that_are_missing_are_told_with_the_way_to_get_them(monkeypatch
     assert Tracking().missing() == ""
 
 
-@pytest.mark.parametrize("uri", ["https://me:secret@host/x", "http://token@host", "postgresql://u:p@host/db"])
+@pytest.mark.parametrize(
+    "uri", ["https://me:hush@host/x", "http://hush@host", "postgresql://host/db?user=u&password=hush"]
+)
 def test_passwords_have_no_place_in_a_study(uri: str) -> None:
-    with pytest.raises(ValueError, match="MLFLOW_TRACKING_PASSWORD"):
-        MLflow(tracking_uri=uri)
+    with pytest.raises(StudyError, match=r"tracking\.mlflow: tracking_uri: .* MLFLOW_TRACKING_PASSWORD") as caught:
+        load_study({"study": "a", "tracking": {"mlflow": {"tracking_uri": uri}}})
+    assert "hush" not in str(caught.value)
 
 
 def test_a_key_in_a_study_is_an_unknown_key() -> None:
     with pytest.raises(StudyError, match=r"tracking\.wandb\.api_key: unknown key.* \(allowed: project, entity\)"):
         load_study({"study": "a", "tracking": {"wandb": {"project": "p", "api_key": KEY}}})
+    with pytest.raises(StudyError) as caught:
+        load_study({"study": "a", "MP_API_KEY": KEY, "materials_project": {"api_key": KEY}})
+    assert KEY not in str(caught.value)
 
 
 def test_a_service_that_fails_is_told_and_ends_nothing(

@@ -28,7 +28,8 @@ class MLflow(Section):
 
     @model_validator(mode="after")
     def _no_password(self) -> Self:
-        if "@" in urlsplit(self.tracking_uri).netloc:
+        parts = urlsplit(self.tracking_uri)
+        if "@" in parts.netloc or "password" in parts.query.lower():
             raise ValueError(
                 "tracking_uri: take user and password out (results keep the study file); set MLFLOW_TRACKING_USERNAME "
                 "and MLFLOW_TRACKING_PASSWORD in the environment"
