@@ -7,6 +7,11 @@ SIZES = {
 }  # path token -> size as the user wrote it
 DEVICE = STUDY.training.device
 
+if STUDY.tracking.missing():
+    sys.exit(
+        f"uprung: runs cannot be tracked as {CONFIG_FILE} asks\n{STUDY.tracking.missing()}"
+    )
+
 
 def reference_of(arm):
     """Return the name of the reference fit of an arm, or None when it keeps the checkpoint's."""

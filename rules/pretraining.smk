@@ -62,6 +62,8 @@ rule pretrain:
             "uprung.splits",
         ),
         state=f"results/{STUDY.study}/state/pretraining/{{network}}/last.ckpt",
+        study=STUDY.study,
+        run="pretraining/{network}",
     message:
         "Pretraining {wildcards.network} on {params.low}"
     script:

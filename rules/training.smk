@@ -55,6 +55,8 @@ rule train_run:
             "uprung.splits",
         ),
         state=f"results/{STUDY.study}/state/runs/{RUN}/last.ckpt",
+        study=STUDY.study,
+        run=f"runs/{RUN}",
     message:
         "Training {wildcards.arm} on n = {wildcards.size}, seed {wildcards.seed}, {wildcards.budget}"
     script:

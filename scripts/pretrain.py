@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from uprung.config.tracking import Tracking
 from uprung.config.training import Pretraining, Training
 from uprung.dataset import Rows, open_dataset, rows_of
 from uprung.logs import logged
@@ -14,6 +15,7 @@ from uprung.potential.saved import save_potential
 from uprung.sizes import subset
 from uprung.splits import frames_on
 from uprung.step import launch
+from uprung.tracking import Events, send
 from uprung.training import finish_run, run_card, train
 
 with logged(snakemake.log[0]):
@@ -27,7 +29,9 @@ with logged(snakemake.log[0]):
     everything, validation = (Rows(dataset, rows_of(dataset, names)) for names in sides)
     frames = Rows(dataset, rows_of(dataset, chosen["frame_id"]))
     module = Packed(new_model(everything, seed=options.seed), params.targets)
-    state = Path(params.state.format(network=network))
+    state, results = Path(params.state.format(network=network)), Path("results", params.study)
+    name = params.run.format(network=network)
+    tracking = Tracking.model_validate(snakemake.config.get("tracking", {}))  # no parameter: it decides no number
     run = train(
         fabric,
         module,
@@ -39,6 +43,7 @@ with logged(snakemake.log[0]):
         seed=options.seed,
         state=state,
         what=f"pretraining {network}",
+        watch=Events(results / "tensorboard" / name),
     )
     if fabric.is_global_zero:
         save = partial(save_potential, target=params.low, source=params.low, corrects=None)
@@ -54,3 +59,4 @@ with logged(snakemake.log[0]):
             inputs=list(snakemake.input),
         )
         finish_run(run, module, options, save, card, outputs=dict(snakemake.output.items()), state=state)
+        send(tracking, run.history, results=results, run=name, options=card["options"])

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from uprung.config.arms import Arm
+from uprung.config.tracking import Tracking
 from uprung.config.training import Budget, Training
 from uprung.dataset import Rows, open_dataset, rows_of
 from uprung.logs import logged
@@ -18,6 +19,7 @@ from uprung.references import Reference
 from uprung.sizes import subset
 from uprung.splits import frames_on
 from uprung.step import launch
+from uprung.tracking import Events, send
 from uprung.training import Replay, finish_run, run_card, train
 
 with logged(snakemake.log[0]):
@@ -51,7 +53,9 @@ with logged(snakemake.log[0]):
         source, replayed = source_side(arm, model, replayed, pretrained=pretrained, **held)
         replay = Replay(replayed, arm.replay.fraction)
     module = Packed(model, params.targets, source)
-    state = Path(params.state.format(**wildcards))
+    state, results = Path(params.state.format(**wildcards)), Path("results", params.study)
+    name = params.run.format(**wildcards)
+    tracking = Tracking.model_validate(snakemake.config.get("tracking", {}))  # no parameter: it decides no number
     run = train(
         fabric,
         module,
@@ -65,6 +69,7 @@ with logged(snakemake.log[0]):
         replay=replay,
         l2_sp=arm.l2_sp,
         what=f"{wildcards.arm} n={wildcards.size} seed {seed}",
+        watch=Events(results / "tensorboard" / name),
     )
     if fabric.is_global_zero:
         corrects = params.pretrained if arm.delta else None
@@ -81,3 +86,4 @@ with logged(snakemake.log[0]):
             inputs=list(snakemake.input),
         )
         finish_run(run, module, budget, save, card, outputs=dict(snakemake.output.items()), state=state)
+        send(tracking, run.history, results=results, run=name, options=card["options"])

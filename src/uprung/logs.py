@@ -13,12 +13,33 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
+#: Environment variables whose values are told to nobody.
+SECRETS = ("MP_API_KEY", "PMG_MAPI_KEY", "WANDB_API_KEY", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+SHORTEST = 6  # characters; what is shorter is no secret, and is in many words
 LINES = 60.0  # seconds between two lines of the log about something that takes long
+
+
+def redacted(text: str) -> str:
+    """Return a text without the values of `SECRETS`, whoever has repeated them."""
+    for name in SECRETS:
+        value = os.environ.get(name, "")
+        if len(value) >= SHORTEST:
+            text = text.replace(value, "***")
+    return text
+
+
+class _Discreet(logging.Formatter):
+    """Formats lines and tracebacks without secrets."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redacted(super().format(record))
 
 
 @contextmanager
 def logged(path: str | Path) -> Iterator[None]:
     """Send log lines and warnings to a file; on an error print its message, keep the traceback in the file.
+
+    Keys of the environment (`SECRETS`) are in none of it.
 
     Raises:
         SystemExit: with status 1, after any exception.
@@ -28,16 +49,16 @@ def logged(path: str | Path) -> Iterator[None]:
         filename=f"{path}.rank{rank}" if rank else path,
         filemode="w",
         level=logging.INFO,
-        format="%(asctime)s %(message)s",
-        datefmt="%F %T",
         force=True,
     )
+    for handler in logging.getLogger().handlers:
+        handler.setFormatter(_Discreet("%(asctime)s %(message)s", datefmt="%F %T"))
     logging.captureWarnings(True)
     try:
         yield
     except Exception as error:
         logging.exception("failed")
-        print(f"uprung: {type(error).__name__}: {error}\n        (details in {path})", file=sys.stderr)
+        print(redacted(f"uprung: {type(error).__name__}: {error}\n        (details in {path})"), file=sys.stderr)
         raise SystemExit(1) from None
     finally:
         logging.captureWarnings(False)

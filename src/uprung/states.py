@@ -24,6 +24,7 @@ from ase.neighborlist import neighbor_list
 from numpy.random import RandomState
 
 from uprung.dft.structures import Structure
+from uprung.files import file_name
 
 #: A run is over when an atom feels more than this (eV/Å) or comes nearer to another than this (Å).
 LARGEST_FORCE = 100.0
@@ -164,7 +165,7 @@ def write_vasp_inputs(frames: Iterable[ase.Atoms], folder: Path, functional: str
     They are those of the Materials Project: `MPStaticSet` for PBE (with U), `MPScanStaticSet` for r2SCAN.
 
     Args:
-        frames: with `frame_id` in their info.
+        frames: with `frame_id` in their info, a name that a folder cannot have is spelt with %XX.
         folder: where the folders are made.
         functional: `PBE` or `r2SCAN`.
     """
@@ -175,7 +176,7 @@ def write_vasp_inputs(frames: Iterable[ase.Atoms], folder: Path, functional: str
     for frame in frames:
         bare = ase.Atoms(frame.numbers, positions=frame.positions, cell=frame.cell, pbc=True)
         structure = AseAtomsAdaptor.get_structure(bare)
-        make(structure).write_input(str(folder / frame.info["frame_id"]), potcar_spec=True)
+        make(structure).write_input(str(folder / file_name(str(frame.info["frame_id"]))), potcar_spec=True)
 
 
 def strain_of_frames(protocol: Protocol, seed: int) -> list[float]:

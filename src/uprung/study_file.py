@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from uprung.config.base import Section, suggest
+from uprung.config.base import LONGEST_NAME, Section, suggest
 from uprung.config.points import PointsStudy
 from uprung.config.study import Study
 
@@ -57,7 +57,7 @@ def find_file(file: str, folders: Sequence[Path], *, key: str) -> str:
 def _explain(problem: Any, model: type[Section]) -> str:
     """Turn one pydantic problem into `key: what is wrong (what is allowed)`."""
     location = [part for part in problem["loc"] if part != "[key]"]
-    key = ".".join(str(part) for part in location)
+    key = ".".join(_shown(part) for part in location)
     kind, value = problem["type"], problem["input"]
     if kind == "extra_forbidden":
         allowed = _keys_at(location[:-1], model)
@@ -73,6 +73,13 @@ def _explain(problem: Any, model: type[Section]) -> str:
     return f"{key}: {value!r}: {message[0].lower() + message[1:]}"
 
 
+def _shown(part: object) -> str:
+    """Return a part of a key as it stands in a message: a name may be anything before it was checked."""
+    text = str(part)
+    text = text if text.isprintable() and text else repr(text)
+    return text if len(text) <= LONGEST_NAME else f"{text[:LONGEST_NAME]}..."
+
+
 def _keys_at(location: list[Any], model: type[Section]) -> list[str]:
     """Return the keys allowed at a place of the study file, read from the JSON schema."""
     schema = model.model_json_schema(by_alias=True)
@@ -84,5 +91,5 @@ def _keys_at(location: list[Any], model: type[Section]) -> list[str]:
 
 
 def _resolve(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    reference = node.get("$ref")
+    reference = next((part["$ref"] for part in [node, *node.get("anyOf", [])] if "$ref" in part), None)
     return schema["$defs"][reference.rsplit("/", 1)[1]] if reference else node

@@ -180,6 +180,7 @@ def train(
     replay: Replay | None = None,
     l2_sp: float | None = None,
     what: str = "training",
+    watch: Callable[[Sequence[Mapping[str, float]]], None] = lambda history: None,
 ) -> Run:
     """Train a network in place; it ends with the weights of the last step, `Run.best` holds the best ones.
 
@@ -197,6 +198,7 @@ def train(
         l2_sp: strength α of the pull α/2·|w − w₀|² towards the initial weights of the network (Li et al., ICML 2018,
             L2-SP); reference energies are not pulled.
         what: name of the run on the progress bar.
+        watch: gets the whole history after every validation, and when a run goes on; on the first process alone.
 
     Raises:
         TrainingError: no frame to train on or to validate with; a loss that is not finite, with the step.
@@ -231,12 +233,16 @@ def train(
         values = evaluate_loss(fabric, module, validation, targets=targets, recipe=recipe)
         course = {"step": run.step, "epoch": run.step / batches.plan.steps_per_epoch, "learning_rate": rate()}
         _record(run, module, course, window, values | norms, score)
+        if fabric.is_global_zero:
+            watch(run.history)
         maes = "  ".join(f"{t} {values[f'val_{t}']:.4g}" for t in targets)
         train_loss = run.history[-1]["train_loss"]
         LOG.info("step %d of %d  loss %.4g  validation MAE: %s", run.step, steps, train_loss, maes)
 
     if not run.history:
         validate(gradient_norms(module))
+    elif fabric.is_global_zero:
+        watch(run.history)
     with progress(steps, what, "step", start=run.step, show=fabric.is_global_zero) as bar:
         while run.step < steps:
             module.train()

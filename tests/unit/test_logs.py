@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from uprung.logs import logged, progress
+from uprung.logs import SECRETS, logged, progress, redacted
 
 
 def test_an_error_is_one_clear_line_and_its_traceback_stays_in_the_log(
@@ -21,6 +21,22 @@ def test_an_error_is_one_clear_line_and_its_traceback_stays_in_the_log(
     assert str(log) in printed
     assert "Traceback" not in printed
     assert "Traceback" in log.read_text()
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_secrets_are_neither_printed_nor_logged(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "recognisable-key")
+    with pytest.raises(SystemExit), logged(tmp_path / "job.log"):  # noqa: PT012
+        logging.getLogger("a.client").warning("GET /x?key=%s", "recognisable-key")
+        warnings.warn("the header recognisable-key is odd", stacklevel=1)
+        raise ValueError("401 for recognisable-key") from OSError("recognisable-key")
+    told = (tmp_path / "job.log").read_text() + capsys.readouterr().err
+    assert "recognisable" not in told
+    assert told.count("***") >= 5
+    monkeypatch.setenv(name, "a")
+    assert redacted("a cat") == "a cat"
 
 
 def test_log_lines_and_warnings_have_a_time(tmp_path: Path) -> None:

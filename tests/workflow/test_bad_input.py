@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -12,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from workplace import MICRO, Workplace
+from workplace import DRY_TIMEOUT, MICRO, Workplace
 
 from uprung.frames.schema import SCHEMA, Frame
 from uprung.frames.table import read_frames
@@ -55,8 +56,19 @@ BEFORE_ANY_JOB: dict[str, tuple[Callable[[dict[str, Any]], Any], list[str]]] = {
     "duplicate seeds": (lambda content: content.update(seeds=[0, 1, 0]), ["seeds", "0 given more than once"]),
     "duplicate sizes": (lambda content: content.update(sizes=[60, 120, 60]), ["sizes", "60 given more than once"]),
     "a size that is none": (lambda content: content.update(sizes=[60, "many"]), ["sizes", "'many'", "'all'"]),
+    "a service in a study with a key": (
+        lambda content: content.update(tracking={"wandb": {"project": "a", "key": "0123456789"}}),
+        ["tracking.wandb.key", "unknown key", "allowed: project, entity"],
+    ),
     "missing file": (missing_file, ["fidelities.pbe", "data/diatomics/dimers.json.gz", "does not exist"]),
 }
+
+
+if importlib.util.find_spec("wandb") is None:
+    BEFORE_ANY_JOB["a service without its package"] = (
+        lambda content: content.update(tracking={"wandb": {"project": "a"}}),
+        ["tracking.wandb", "the package wandb is not installed", "python -m pip install wandb"],
+    )
 
 
 @pytest.mark.parametrize("name", BEFORE_ANY_JOB)
@@ -69,6 +81,18 @@ def test_the_study_file_is_checked_before_any_job(fresh: Workplace, name: str) -
     assert "Traceback" not in done.stdout
     assert "Job stats" not in done.stdout
     assert not (fresh.folder / "results").exists()
+
+
+@pytest.mark.parametrize("name", ["../../x", "/x", "a/b", "..", "", "a b"])
+def test_a_name_on_the_command_line_is_checked_like_one_in_the_file(fresh: Workplace, name: str) -> None:
+    before = sorted(path.name for path in fresh.folder.parent.iterdir())
+    done = fresh.start("all", "--cores", "1", "--config", f"study={name}")
+    output, _ = done.communicate(timeout=DRY_TIMEOUT)
+    assert done.returncode != 0
+    assert f"study: {name or None!r}" in output
+    assert "Traceback" not in output
+    assert not (fresh.folder / "results").exists()
+    assert sorted(path.name for path in fresh.folder.parent.iterdir()) == before
 
 
 def test_all_problems_are_told_at_once(fresh: Workplace) -> None:

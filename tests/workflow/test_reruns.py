@@ -68,6 +68,12 @@ def study(**changes: object) -> Change:
     return change
 
 
+def tracked(place: Workplace) -> None:
+    """Ask for MLflow; an empty package stands for it where it is not installed, since nothing runs."""
+    (place.folder / "mlflow.py").touch()
+    place.configure(lambda content: content.update(tracking={"mlflow": {"tracking_uri": "sqlite:///runs.db"}}))
+
+
 CHANGES: dict[str, tuple[Change, dict[str, int]]] = {
     # words, times
     "words of a module and a script": (words, {}),
@@ -97,6 +103,7 @@ CHANGES: dict[str, tuple[Change, dict[str, int]]] = {
     # options
     "learning rate": (study(training__learning_rate=5e-4), TRAINED),
     "batch size": (study(training__batch_size=16), TRAINED),
+    "a service that runs are shown in": (tracked, {}),
     "memory to ask for": (study(training__memory_mb=2500, training__minutes=9), {}),
     "force limit of the analysis": (
         study(analysis__force_limit=5.0),

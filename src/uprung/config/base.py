@@ -11,10 +11,11 @@ import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 NAME = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
-SIZE = re.compile(r"all|[1-9]\d*|\d+(\.\d+)?%")
+LONGEST_NAME = 64  # of a folder; file systems end at 255 bytes, and logs put several names into one path
+SIZE = re.compile(r"all|[1-9][0-9]{0,14}|[0-9]{1,15}(\.[0-9]{1,15})?%")
 # no library for these: the study file is checked before anything heavy is imported
 SYMBOLS = (
     "H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr Rb Sr Y Zr "
@@ -24,10 +25,11 @@ SYMBOLS = (
 
 
 def _name(value: str) -> str:
-    if not NAME.fullmatch(value):
+    if not NAME.fullmatch(value) or len(value) > LONGEST_NAME:
+        shown = value if len(value) <= LONGEST_NAME else f"{value[:LONGEST_NAME]}..."
         raise ValueError(
-            f"{value!r} is not a usable name: letters and digits, parts joined by single hyphens (it becomes a "
-            "folder name)"
+            f"{shown!r} is not a usable name: letters and digits (a-z, A-Z, 0-9), parts joined by single hyphens, at "
+            f"most {LONGEST_NAME} characters (it becomes a folder name)"
         )
     return value
 
@@ -85,6 +87,7 @@ def suggest(word: str, choices: list[str]) -> str:
 
 
 Name = Annotated[str, AfterValidator(_name)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Elements = Annotated[list[str], AfterValidator(_elements)]
 Size = Annotated[
     str,

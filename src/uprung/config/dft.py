@@ -13,7 +13,7 @@ class OwnDFT(Section):
     """Labels computed with GPAW: plane waves, PAW set-ups of PBE for every functional, spin-paired, no U."""
 
     structures: str = Field(
-        description="File of structures that ASE reads (extended XYZ, CIF, POSCAR, ...), a Parquet file of the frames "
+        description="File of structures (extended XYZ, CIF, POSCAR, ...), a Parquet file of the frames "
         "table, or a folder of them; relative to the folder in which Snakemake runs."
     )
     cutoff: float = Field(default=450.0, gt=0, description="Kinetic energy of the plane waves, eV.")

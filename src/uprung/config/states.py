@@ -6,14 +6,14 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from uprung.config.base import Section
+from uprung.config.base import Section, Seed
 
 
 class States(Section):
     """Frames of molecular dynamics of given crystals, some of them strained, to be labelled by DFT."""
 
     structures: str = Field(
-        description="File of crystals that ASE reads (extended XYZ, CIF, POSCAR, ...), a Parquet file of the frames "
+        description="File of crystals (extended XYZ, CIF, POSCAR, ...), a Parquet file of the frames "
         "table, or a folder of them; relative to the folder in which Snakemake runs."
     )
     model: Literal["chgnet-0.3.0", "chgnet-r2scan"] = Field(
@@ -26,7 +26,7 @@ class States(Section):
     frames: int = Field(default=10, ge=1, description="Frames of each crystal, at equal times.")
     strained: int = Field(default=4, ge=0, description="How many of them are strained, by turns in both directions.")
     strain: float = Field(default=0.03, ge=0, lt=0.5, description="Relative change of every lattice vector.")
-    seed: int = Field(default=0, ge=0, description="Of velocities, thermostat and the choice of strained frames.")
+    seed: Seed = Field(default=0, description="Of velocities, thermostat and the choice of strained frames.")
     vasp: list[Literal["PBE", "r2SCAN"]] = Field(
         default=[], description="Functionals for which inputs of static VASP calculations are written (no POTCAR)."
     )

@@ -8,11 +8,12 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from uprung.config.arms import Arm, Reference
-from uprung.config.base import Name, Section, Size, Target, suggest, unique
+from uprung.config.base import Name, Section, Seed, Size, Target, suggest, unique
 from uprung.config.data import Fidelity, MaterialsProject, Pair, Select, Split
 from uprung.config.dft import OwnDFT
 from uprung.config.laws import Laws
 from uprung.config.states import States
+from uprung.config.tracking import Tracking
 from uprung.config.training import Budget, Pretraining, Training
 from uprung.config.words import Report
 
@@ -128,7 +129,7 @@ class Study(Section):
     sizes: Annotated[list[Size], AfterValidator(unique)] = Field(
         min_length=1, description="Training-set sizes: frames (400), share of the materials ('0.1%'), or all."
     )
-    seeds: Annotated[list[Annotated[int, Field(ge=0)]], AfterValidator(unique)] = Field(
+    seeds: Annotated[list[Seed], AfterValidator(unique)] = Field(
         min_length=1, description="Each seed draws its own nested subsets and initial weights."
     )
     pretraining: dict[Name, Pretraining] = Field(
@@ -136,6 +137,9 @@ class Study(Section):
     )
     budgets: dict[Name, Budget] = Field(min_length=1, description="Lengths of training by name.")
     training: Training = Field(default_factory=Training, description="Recipe.")
+    tracking: Tracking = Field(
+        default_factory=Tracking, description="Services that finished runs are sent to, beside TensorBoard's files."
+    )
     analysis: Analysis = Field(default_factory=Analysis, description="Energy shift and correlation.")
     evalsets: dict[Name, Fidelity] = Field(
         default={},

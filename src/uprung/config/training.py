@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from uprung.config.base import Section, Size
+from uprung.config.base import Section, Seed, Size
 
 
 class Budget(Section):
@@ -41,7 +41,7 @@ class Pretraining(Budget):
     size: Size = Field(
         default="all", description="Source training structures: frames (400), share of the materials ('10%'), or all."
     )
-    seed: int = Field(default=0, ge=0, description="Which structures a smaller size takes, and the initial weights.")
+    seed: Seed = Field(default=0, description="Which structures a smaller size takes, and the initial weights.")
 
 
 class Weights(Section):

@@ -1,7 +1,7 @@
 """Structures that wait for labels: names, materials, one k grid per material, chunks.
 
-A file that ASE reads (extended XYZ, CIF, POSCAR, an ASE database ...), a Parquet file with the columns of the frames
-table, or a folder of either. Labels and magnetic moments in it are not used.
+A file in one of `FORMATS` (extended XYZ, CIF, POSCAR, an ASE database ...), a Parquet file with the columns of the
+frames table, or a folder of either. Labels and magnetic moments in it are not used.
 """
 
 from __future__ import annotations
@@ -20,6 +20,12 @@ import pyarrow.parquet as pq
 from ase.calculators.calculator import kpts2sizeandoffsets
 
 Grid = tuple[int, int, int]
+#: ASE's formats that are read. Others are for programs' own files, and some of ASE's readers were not written for files
+#: of strangers (old ones hold pickles).
+FORMATS = (
+    *("extxyz", "xyz", "cif", "vasp", "vasp-xdatcar", "vasp-out", "vasp-xml", "xsf", "res", "aims"),
+    *("espresso-in", "espresso-out", "json", "db", "traj"),
+)
 
 
 class StructuresError(ValueError):
@@ -128,9 +134,17 @@ def _atoms(file: Path) -> Iterator[ase.Atoms]:
         if file.suffix == ".parquet":
             yield from _rows(file)
         else:
-            yield from ase.io.iread(file, index=":")
+            yield from ase.io.iread(file, index=":", format=_format(file))
     except Exception as error:  # ASE raises whatever its parsers stumble over
         raise StructuresError(f"{file}: cannot be read: {type(error).__name__}: {error}") from None
+
+
+def _format(file: Path) -> str:
+    """Return the name that ASE has for a file's format; ValueError for one that is not read."""
+    found = str(ase.io.formats.filetype(str(file)))
+    if found not in FORMATS:
+        raise ValueError(f"ASE's format {found!r} is not read (allowed: {', '.join(FORMATS)})")
+    return found
 
 
 def _rows(file: Path) -> Iterator[ase.Atoms]:

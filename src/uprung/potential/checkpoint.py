@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import pickle
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 N_ELEMENTS = 94
 
 # File inside the chgnet package and its sha256, for the checkpoints whose architecture is supported.
-_SHIPPED = {
+SHIPPED = {
     "0.3.0": (
         "pretrained/0.3.0/chgnet_0.3.0_e29f68s314m37.pth.tar",
         "d14ab7c0f093efe64b60a7bcd540bca10e74fb7f46c86108a079af60524659d1",
@@ -78,8 +79,8 @@ def load_chgnet(name_or_path: str | Path) -> CHGNet:
         checkpoint.
     """
     name = str(name_or_path)
-    if name in _SHIPPED:
-        relative, expected = _SHIPPED[name]
+    if name in SHIPPED:
+        relative, expected = SHIPPED[name]
         path = Path(chgnet.__file__).parent / relative
         found = hashlib.sha256(path.read_bytes()).hexdigest()
         if found != expected:
@@ -87,7 +88,7 @@ def load_chgnet(name_or_path: str | Path) -> CHGNet:
         return from_content(read_content(path), path, version=name)
     path = Path(name_or_path)
     if not path.is_file():
-        raise ValueError(f"no checkpoint {name!r}: give a file or one of {', '.join(_SHIPPED)}")
+        raise ValueError(f"no checkpoint {name!r}: give a file or one of {', '.join(SHIPPED)}")
     content = read_content(path)
     if "fidelities" in content:
         names = ", ".join(content["fidelities"])
@@ -164,10 +165,22 @@ def read_content(path: Path) -> dict[str, Any]:
     """Read a checkpoint file without running code that it contains; ValueError if it holds more than plain values."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    except Exception as error:  # a damaged file raises whatever its first broken byte asks for
+        reason = _reason(error)
         raise ValueError(f"{path} is not a checkpoint of plain tensors and values: {reason}") from error
     return content if isinstance(content, dict) else {}
+
+
+def _reason(error: Exception) -> str:
+    """Return in a line what is wrong with a file; torch's own words go on to say how the code in it could be run."""
+    text = " ".join(str(error).split())
+    if wanted := re.search(r"GLOBAL (\S+)", text):
+        return f"it asks for {wanted[1]}, which is code"
+    if "TorchScript" in text:
+        return "it is a TorchScript archive, which is code"
+    if isinstance(error, pickle.UnpicklingError) or not text or isinstance(error, LookupError):
+        return "it is pickled in another way, or no file of torch"
+    return text.partition(". ")[0]
 
 
 def from_content(content: dict[str, Any], path: Path, *, key: str = "model", version: str | None = None) -> CHGNet:
@@ -175,14 +188,14 @@ def from_content(content: dict[str, Any], path: Path, *, key: str = "model", ver
     saved = content.get(key)
     if not isinstance(saved, dict) or not {"state_dict", "model_args"} <= saved.keys():
         raise ValueError(f"{path} is not a CHGNet checkpoint: it lacks {key} / state_dict, model_args")
-    arguments = dict(saved["model_args"])
-    if version is not None:
-        arguments["version"] = version
     try:
+        arguments = dict(saved["model_args"])
+        if version is not None:
+            arguments["version"] = version
         with torch.random.fork_rng(devices=[]), _quiet():
             model = CHGNet(**arguments)
         model.load_state_dict(saved["state_dict"])
-    except (RuntimeError, TypeError) as error:
+    except (RuntimeError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{path} does not fit the installed chgnet: {error}") from error
     return model
 

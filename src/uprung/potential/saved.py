@@ -10,7 +10,15 @@ import numpy as np
 import torch
 from chgnet.model import CHGNet
 
-from uprung.potential.checkpoint import atomref, from_content, load_chgnet, read_content, save_chgnet, set_atomref
+from uprung.potential.checkpoint import (
+    SHIPPED,
+    atomref,
+    from_content,
+    load_chgnet,
+    read_content,
+    save_chgnet,
+    set_atomref,
+)
 from uprung.potential.module import Packed
 
 #: Networks whose energies, forces and stresses add up; moments are those of the last.
@@ -28,7 +36,7 @@ def save_potential(module: Packed, path: str | Path, *, target: str, source: str
         path: file, replaced when complete.
         target: name of the target fidelity.
         source: name of the source fidelity.
-        corrects: checkpoint that a Δ-learning network is added to; None for any other.
+        corrects: shipped checkpoint that a Δ-learning network is added to; None for any other.
     """
     if corrects is not None:
         save_chgnet(module.chgnet, path, key="correction", beside={"corrects": corrects})
@@ -58,8 +66,12 @@ def load_potential(path: str | Path, fidelity: str | None = None) -> Potential:
         return [load_chgnet(path)]
     content = read_content(file)
     if "correction" in content:
-        corrects = str(content["corrects"])
-        return [load_chgnet(corrects.removeprefix("chgnet-")), from_content(content, file, key="correction")]
+        corrects = str(content.get("corrects"))
+        name = corrects.removeprefix("chgnet-")
+        if name not in SHIPPED:  # or a file would choose which other file is read
+            allowed = ", ".join(f"chgnet-{known}" for known in SHIPPED)
+            raise ValueError(f"{path} corrects {corrects!r}, which is no shipped checkpoint (allowed: {allowed})")
+        return [load_chgnet(name), from_content(content, file, key="correction")]
     known: dict[str, dict[str, torch.Tensor]] = content.get("fidelities", {})
     if known and fidelity not in known:
         raise ValueError(f"{path} predicts several fidelities: choose one of {', '.join(known)}, not {fidelity!r}")

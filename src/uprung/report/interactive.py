@@ -6,6 +6,7 @@ arms.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -91,7 +92,7 @@ def interactive_curves(
     # a single size, or a single run, stands in the middle
     pads = [max((v.max() / v.min()) ** share, 1.05) for v, share in ((x, 0.06), (y, 0.08))]
     axes = Axes((x.min() / pads[0], x.max() * pads[0]), (y.min() / pads[1], y.max() * pads[1]))
-    clip = f"{name}-frame"
+    clip = re.sub(r"[^\w-]", "-", name) + "-frame"  # a budget of given points is any text
     frame = f'x="{LEFT}" y="{TOP}" width="{WIDTH - LEFT - RIGHT}" height="{HEIGHT - TOP - BOTTOM}"'
     parts = [f'<clipPath id="{clip}"><rect {frame}/></clipPath>', f'<rect {frame} fill="none" stroke="#888"/>']
     parts += _ticks(axes, x_label, f"test MAE, {TARGETS[target][0]} ({TARGETS[target][1]})")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from uprung.files import sha256
-from uprung.frames.schema import Frame, Rejected
+from uprung.frames.schema import Frame, FramesError, Rejected
 from uprung.logs import LINES, progress
 from uprung.sources import ase_files, diatomics, elements, gpaw, mlearn, mp_json, solids, table, vasprun
 from uprung.sources.work import WorkTest, checked, tested
@@ -50,6 +50,8 @@ FILES: dict[str, Callable[[Path], list[Path]]] = {
 #: Labels that uprung computed: units and signs are known, so that what the work test finds is how far the energies, in
 #: plane waves that follow the cell, are from the stresses, in plane waves that do not. It is stated, not refused.
 COMPUTED = {"solids", "gpaw"}
+#: Readers of the embedded sets, which take their layout for granted.
+EMBEDDED = {"diatomics", "solids", "elements", "mlearn", "atoms"}
 #: Readers that tell how far they have come.
 TELLING = {"frames", *PUBLISHED, *OWN}
 
@@ -76,7 +78,18 @@ class Source:
         with progress(size, f"reading {self.path.name}", "B", every=LINES) as bar:
             told = {"advance": bar.update} if self.format in TELLING else {}
             found = reader(*scale, **told)
+            if self.format in EMBEDDED:
+                found = self._in_layout(found)
             yield from tested(found, self.work) if self.format in COMPUTED else checked(found, self.work, self.path)
+
+    def _in_layout(self, records: Records) -> Records:
+        try:
+            yield from records
+        except FramesError:
+            raise
+        except Exception as error:  # whatever the first wrong byte or key leads to
+            what = f"{type(error).__name__}: {error}"
+            raise FramesError(f"{self.path}: not in the layout of the format {self.format!r}: {what}") from error
 
     def files(self) -> list[Path]:
         """Return the files that are read, in this order.

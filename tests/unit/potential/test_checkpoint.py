@@ -29,8 +29,8 @@ def test_shipped_checkpoints_load_quietly_and_as_chgnet_does(name, capfd):
 
 
 def test_shipped_checkpoint_with_another_checksum_is_refused(monkeypatch):
-    relative, _ = checkpoint._SHIPPED["0.3.0"]
-    monkeypatch.setitem(checkpoint._SHIPPED, "0.3.0", (relative, "0" * 64))
+    relative, _ = checkpoint.SHIPPED["0.3.0"]
+    monkeypatch.setitem(checkpoint.SHIPPED, "0.3.0", (relative, "0" * 64))
     with pytest.raises(ValueError, match="has sha256 d14ab7c0"):
         load_chgnet("0.3.0")
 

@@ -21,6 +21,7 @@ from mp_api.client.core.exceptions import MPRestError
 from mp_api.client.core.settings import MAPI_CLIENT_SETTINGS
 from mp_api.client.routes.materials.materials import MaterialsRester
 
+from uprung.logs import redacted
 from uprung.sources.materials_project.ids import parse, spell
 from uprung.sources.materials_project.parts import PullError
 
@@ -65,12 +66,6 @@ def api_key() -> str:
             "it out of study files"
         )
     return key
-
-
-def redacted(text: str) -> str:
-    """Return a text without the user's key, should an answer have repeated it."""
-    key = os.environ.get(KEY, "")
-    return text.replace(key, "***") if key else text
 
 
 def _brief(error: Exception) -> str:

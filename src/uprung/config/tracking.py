@@ -1,0 +1,58 @@
+"""Section of the study file about services that runs are shown in, beside TensorBoard; it decides no number."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, model_validator
+
+from uprung.config.base import Section
+
+
+class WandB(Section):
+    """Weights & Biases. The key is read from the environment (`WANDB_API_KEY`) or what `wandb login` left."""
+
+    project: str = Field(min_length=1, description="Project that the runs go to.")
+    entity: str | None = Field(default=None, min_length=1, description="User or team; default: the key's own.")
+
+
+class MLflow(Section):
+    """MLflow. User and password are read from the environment (`MLFLOW_TRACKING_USERNAME`, ...) only."""
+
+    tracking_uri: str = Field(
+        min_length=1, description="Server (`https://mlflow.example.org`) or database (`sqlite:///runs.db`)."
+    )
+    experiment: str | None = Field(default=None, min_length=1, description="Experiment; default: the study's name.")
+
+    @model_validator(mode="after")
+    def _no_password(self) -> Self:
+        parts = urlsplit(self.tracking_uri)
+        if "@" in parts.netloc or "password" in parts.query.lower():
+            raise ValueError(
+                "tracking_uri: take user and password out (results keep the study file); set MLFLOW_TRACKING_USERNAME "
+                "and MLFLOW_TRACKING_PASSWORD in the environment"
+            )
+        return self
+
+
+class Tracking(Section):
+    """Services that finished runs are sent to. TensorBoard events are always written, and need none."""
+
+    wandb: WandB | None = Field(default=None, description="Weights & Biases; default: off.")
+    mlflow: MLflow | None = Field(default=None, description="MLflow; default: off.")
+
+    @property
+    def services(self) -> list[str]:
+        """Names of the services, which are those of their packages."""
+        return [name for name in type(self).model_fields if getattr(self, name) is not None]
+
+    def missing(self) -> str:
+        """Return what to do about packages that are not installed; "" if there are none."""
+        names = [name for name in self.services if importlib.util.find_spec(name) is None]
+        return "\n".join(
+            f"tracking.{name}: the package {name} is not installed; python -m pip install {name}, in every environment "
+            "that jobs run in, or take this key out"
+            for name in names
+        )
