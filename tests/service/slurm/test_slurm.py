@@ -198,6 +198,6 @@ def test_small_trainings_share_an_allocation_in_turn(
     assert [comment for _, comment in slurm.jobs().values()] == ["rule_trainings_train_run"]
     (job,) = slurm.completed()
     assert job["TimeLimit"] == "3"  # minutes: one each
-    assert "cpu=4,mem=1501M" in job["Tres"]
+    assert "cpu=1,mem=1501M" in job["Tres"]
     assert slurm.facts(job["JobId"])["TresPerJob"] == "gres:gpu:1"
     assert len(list((place.folder / RUNS).glob("*/seed0/card.yaml"))) == len(SIZES)
