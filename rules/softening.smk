@@ -1,6 +1,8 @@
 """Softening: forces of the checkpoints and of trained networks against those of frames far from equilibrium."""
 
 CORRECTION = STUDY.softening.correction
+# also forces by the element whose energies they come from
+PARTS = "per-element" in CORRECTION.methods
 SOFTENED_SIZES = {"none": [], "largest": [*SIZES][-1:], "all": [*SIZES]}
 SOFTENED = expand(
     f"<results>/softening/{{evalset}}/runs/{RUN}",
@@ -66,6 +68,11 @@ rule soften_model:
         graphs="<results>/softening/{evalset}/graphs/manifest.json",
         run=[],
     output:
+        **(
+            {"parts": "<results>/softening/{evalset}/models/{model}-parts.parquet"}
+            if PARTS
+            else {}
+        ),
         table="<results>/softening/{evalset}/models/{model}.csv",
         forces="<results>/softening/{evalset}/models/{model}.parquet",
     log:
@@ -83,6 +90,7 @@ rule soften_model:
         model="{model}",
         fidelity=None,
         bootstrap=STUDY.softening.bootstrap,
+        parts=PARTS,
         device=DEVICE,
         threads=STUDY.training.threads,
         code=code_digest("uprung.softening", "uprung.predict", "uprung.potential.saved"),
@@ -98,6 +106,11 @@ use rule soften_model as soften_run with:
         graphs="<results>/softening/{evalset}/graphs/manifest.json",
         run=[f"<results>/runs/{RUN}/model.pth.tar"],
     output:
+        **(
+            {"parts": f"<results>/softening/{{evalset}}/runs/{RUN}-parts.parquet"}
+            if PARTS
+            else {}
+        ),
         table=f"<results>/softening/{{evalset}}/runs/{RUN}.csv",
         forces=f"<results>/softening/{{evalset}}/runs/{RUN}.parquet",
     log:
@@ -108,6 +121,7 @@ use rule soften_model as soften_run with:
         model=None,
         fidelity=lambda w: STUDY.high if is_joint(w.arm) else None,
         bootstrap=STUDY.softening.bootstrap,
+        parts=PARTS,
         device=DEVICE,
         threads=STUDY.training.threads,
         code=code_digest("uprung.softening", "uprung.predict", "uprung.potential.saved"),
@@ -192,9 +206,7 @@ rule fine_tune_softening:
         gpu=1 if DEVICE == "cuda" else 0,
     params:
         training={k: v for k, v in part(CORRECTION.training).items() if k != "minutes"},
-        machine={
-            k: v for k, v in RECIPE.items() if k not in part(CORRECTION.training)
-        },
+        machine={k: v for k, v in RECIPE.items() if k not in part(CORRECTION.training)},
         shots=CORRECTION.shots,
         code=code_digest("uprung.correction", "uprung.fine_tuning"),
     message:
@@ -206,6 +218,10 @@ rule fine_tune_softening:
 rule correct_softening:
     input:
         clouds=rules.plot_softening.input.clouds,
+        parts=[
+            cloud.replace(".parquet", "-parts.parquet")
+            for cloud in (rules.plot_softening.input.clouds if PARTS else [])
+        ],
         trained=expand(
             "<results>/softening/{evalset}/training/{model}.csv",
             model=STUDY.softening.models if "training" in CORRECTION.methods else [],

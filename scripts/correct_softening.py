@@ -4,7 +4,16 @@ from pathlib import Path
 
 import pandas as pd
 
-from uprung.correction import BY, TRAINING, against_number, correction_table, drawn
+from uprung.correction import (
+    NUMBER,
+    PER_ELEMENT,
+    TRAINING,
+    ByElement,
+    against_number,
+    by_number,
+    correction_table,
+    drawn,
+)
 from uprung.figures.correction import correction
 from uprung.figures.style import save
 from uprung.logs import logged
@@ -13,11 +22,13 @@ from uprung.softening import model_of
 with logged(snakemake.log[0]):
     params, tables, draws = snakemake.params, [], []
     trained = {Path(file).stem: pd.read_csv(file) for file in snakemake.input.trained}
-    for file in map(Path, snakemake.input.clouds):
-        cloud, model = pd.read_parquet(file), model_of(file)
-        closed = [name for name in params.methods if name in BY]
-        fits = {"shots": params.shots, "draws": params.draws, "seed": 0}
-        found = {name: drawn(cloud, BY[name], name=name, **fits) for name in closed}
+    for n, file in enumerate(map(Path, snakemake.input.clouds)):
+        cloud, model, found = pd.read_parquet(file), model_of(file), {}
+        closed = {NUMBER: by_number} if NUMBER in params.methods else {}
+        if PER_ELEMENT in params.methods:
+            closed[PER_ELEMENT] = ByElement(pd.read_parquet(snakemake.input.parts[n]))
+        for name, method in closed.items():
+            found[name] = drawn(cloud, method, name=name, shots=params.shots, draws=params.draws, seed=0)
         if model["model"] in trained:
             found[TRAINING] = trained[model["model"]]
         if found:

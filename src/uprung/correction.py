@@ -17,18 +17,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from uprung.dealing import Deal, Frame, deals, frames_of, why_none
+from uprung.dealing import AXES, Deal, Frame, deals, frames_of, why_none
 from uprung.softening import CONFIDENCE, statistics
 
 Floats = NDArray[np.float64]
 #: Returns the forces of the judged structures after a correction, in their order, and what is to be known of the fit.
 Method = Callable[[str, Deal], tuple[Floats, dict[str, float]]]
 
-NUMBER, TRAINING = "number", "training"
+NUMBER, PER_ELEMENT, TRAINING = "number", "per-element", "training"
 MEASURES = ("slope", "mae", "cmae")
 RATIOS = ("mae_ratio", "cmae_ratio")
 #: What a method may tell about a fit.
-ABOUT = ("multiplier", "energies", "stresses", "loss_before", "loss_after")
+ABOUT = ("multiplier", "multiplier_spread", "energies", "stresses", "loss_before", "loss_after")
 TOLD = (
     "multiplier",
     *(f"{name}_{when}" for name in MEASURES for when in ("before", "after")),
@@ -45,8 +45,39 @@ def by_number(_: str, deal: Deal) -> tuple[Floats, dict[str, float]]:
     return c * components(deal.judged)[1], {"multiplier": c}
 
 
-#: Methods whose fit is closed, by name.
-BY: dict[str, Method] = {NUMBER: by_number}
+class ByElement:
+    """Multiplies the site energies of every element by a number of its own, with everything else frozen.
+
+    The forces are then F = Σ_Z c_Z F^(Z), F^(Z) being minus the gradient of the energies of all atoms of element Z, and
+    the c_Z linear least squares: the one number where there is one element. Solved for c − 1 with minimum norm, so
+    that what the k structures do not determine stays as it is.
+    """
+
+    def __init__(self, parts: pd.DataFrame) -> None:
+        """Hold the F^(Z) of all frames, of `uprung.softening.parts_table`."""
+        self.parts: dict[str, dict[int, Floats]] = {}
+        for name, whole in parts.groupby("frame_id", sort=False):
+            self.parts[str(name)] = {
+                element: whole.loc[whole["element"] == element, list(AXES)].to_numpy(np.float64).ravel()
+                for element in map(int, whole["element"].unique())
+            }
+
+    def __call__(self, _: str, deal: Deal) -> tuple[Floats, dict[str, float]]:
+        """Return the force components of the judged structures, and mean and spread of the multipliers."""
+        elements = sorted(set().union(*(self.parts[frame.name] for frame in deal.fitted)))
+        label, predicted = components(deal.fitted)
+        change = np.linalg.lstsq(self._columns(deal.fitted, elements), label - predicted, rcond=None)[0]
+        corrected = components(deal.judged)[1] + self._columns(deal.judged, elements) @ change
+        about = {"multiplier": float(1 + change.mean()), "multiplier_spread": float(np.ptp(change))}
+        return corrected, about
+
+    def _columns(self, frames: Sequence[Frame], elements: Sequence[int]) -> Floats:
+        """Return (components, elements), zero in frames without an element."""
+        rows = []
+        for frame in frames:
+            own, nothing = self.parts[frame.name], np.zeros_like(frame.label)
+            rows.append(np.stack([own.get(element, nothing) for element in elements], axis=1))
+        return np.concatenate(rows)
 
 
 def drawn(

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from uprung.correction import Floats, Method, against_number, by_number, correction_table, drawn
+from uprung.correction import ByElement, Floats, Method, against_number, by_number, correction_table, drawn
 from uprung.dealing import Deal
 
 
@@ -130,3 +130,45 @@ def test_methods_are_fitted_to_and_judged_on_the_same_structures() -> None:
 def test_without_the_number_nothing_is_compared_with_it() -> None:
     found = against_number(drawn(cloud(0.8), by_number, name="training", shots=[1], draws=2, seed=0))
     assert found["mae_to_number"].isna().all()
+
+
+def parts_of(clouds: pd.DataFrame, shares: dict[int, np.ndarray]) -> pd.DataFrame:
+    """Return forces by element: element -> its share of the predicted forces."""
+    own = {axis: clouds[f"predicted_{axis}"].to_numpy() for axis in "xyz"}
+    return pd.concat(
+        pd.DataFrame({name: values * share for name, values in own.items()}).assign(
+            frame_id=clouds["frame_id"].to_numpy(), element=element
+        )
+        for element, share in shares.items()
+    )
+
+
+def test_one_number_per_element_is_the_one_number_where_there_is_one_element() -> None:
+    clouds = cloud(0.8, 0.3)
+    method = ByElement(parts_of(clouds, {14: np.ones(len(clouds))}))
+    found = [drawn(clouds, m, name="number", shots=[1, 4], draws=10, seed=0) for m in (by_number, method)]
+    assert (found[1]["multiplier_spread"] == 0).all()
+    same = [name for name in found[0] if name != "multiplier_spread"]
+    pd.testing.assert_frame_equal(found[0][same], found[1][same], check_exact=False, rtol=1e-9)
+
+
+def test_elements_that_are_soft_by_numbers_of_their_own_are_told_apart() -> None:
+    clouds = cloud(1.0, 0.0)
+    share = np.random.default_rng(1).normal(size=len(clouds))
+    for axis in "xyz":  # the labels are 1.2 of the one element's part and 0.7 of the other's
+        clouds[f"label_{axis}"] = clouds[f"predicted_{axis}"] * (1.2 * share + 0.7 * (1 - share))
+    method = ByElement(parts_of(clouds, {3: share, 8: 1 - share}))
+    table = table_of(clouds, shots=[2], draws=10, seed=0, **{"per-element": method})
+    assert table["mae_after"][0] > 0.1
+    np.testing.assert_allclose(table["mae_after"][1], 0, atol=1e-12)
+    assert table["multiplier"][1] == pytest.approx(0.95)
+    assert table["multiplier_spread"][1] == pytest.approx(0.5)
+
+
+def test_an_element_that_the_structures_do_not_have_is_left_as_it_is() -> None:
+    one, other = cloud(0.8, trajectories=1), cloud(0.5, trajectories=1, seed=1)
+    other["trajectory"], other["frame_id"] = "t9", other["frame_id"] + "b"
+    parts = pd.concat([parts_of(one, {14: np.ones(len(one))}), parts_of(other, {32: np.ones(len(other))})])
+    found = drawn(pd.concat([one, other]), ByElement(parts), name="number", shots=[1], draws=10, seed=0)
+    np.testing.assert_allclose(found["slope_after"], found["slope_before"])
+    assert set(found["multiplier"].round(6)) == {1.25, 2.0}

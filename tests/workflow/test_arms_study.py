@@ -154,6 +154,10 @@ def test_softening_of_checkpoints_and_arms(done: Path) -> None:
     draws = pd.read_parquet(done / "softening/li-ge/correction.parquet").query("draw == 0 and model == 'chgnet-0.3.0'")
     before = draws.pivot_table(index=["material", "shots"], columns="method", values="mae_before")
     np.testing.assert_array_equal(before["training"], before["number"])
+    # one element in each material; also of a correction, which is the sum of two networks
+    every = pd.read_parquet(done / "softening/li-ge/correction.parquet")
+    after = every.pivot_table(index=["model", "arm", "material", "shots", "draw"], columns="method", values="mae_after")
+    np.testing.assert_allclose(after["per-element"], after["number"], rtol=1e-3)
     assert "How soft the forces are" in (done / "report.html").read_text()
 
 

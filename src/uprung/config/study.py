@@ -26,7 +26,7 @@ DEFAULT_REFERENCES: dict[str, dict[str, str]] = {
 
 
 Checkpoint = Literal["chgnet-0.3.0", "chgnet-r2scan"]
-Method = Literal["number", "training"]
+Method = Literal["number", "per-element", "training"]
 
 
 class Transfer(Section):
@@ -66,7 +66,8 @@ class Correction(Section):
     methods: Annotated[list[Method], AfterValidator(unique)] = Field(
         default=["number"],
         min_length=1,
-        description="`number`: one number multiplies the forces. `training`: the checkpoints of `softening.models` are "
+        description="`number`: one number multiplies the forces. `per-element`: one number per element multiplies the "
+        "energies of its atoms. `training`: the checkpoints of `softening.models` are "
         "trained on the k structures (runs of the study are not).",
     )
 

@@ -17,7 +17,7 @@ from uprung.figures import style
 
 GREY = "#777777"
 #: Method -> how it is called, and its line: a model has one colour and marker with all of them.
-METHODS = {"number": ("one number", "-"), "training": ("fine-tuned", "--")}
+METHODS = {"number": ("one number", "-"), "per-element": ("per element", "-."), "training": ("fine-tuned", "--")}
 
 
 def correction(table: pd.DataFrame, *, labels: Mapping[str, str]) -> Figure:

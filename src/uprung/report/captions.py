@@ -121,6 +121,7 @@ def dynamics(budget: str) -> str:
 #: Method of correction -> what it does to the forces.
 METHODS = {
     "number": "one number multiplies the forces",
+    "per-element": "one number per element multiplies the energies of its atoms",
     "training": "the whole network is trained on the labelled structures (energies after a shift of the reference "
     "energies), which runs of the study are not",
 }

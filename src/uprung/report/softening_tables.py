@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from uprung.correction import NUMBER, TRAINING
+from uprung.correction import NUMBER, PER_ELEMENT, TRAINING
 from uprung.report.format import NONE, amount, error, fixed, plural
 from uprung.report.tables import Cell, Table
 from uprung.softening import POOLED, TOO_FEW, fraction_softened
 
 RESAMPLES = 1000
 #: Method of correction -> its name in a sentence.
-METHODS = {NUMBER: "one number", TRAINING: "fine-tuning"}
+METHODS = {NUMBER: "one number", PER_ELEMENT: "one number per element", TRAINING: "fine-tuning"}
 #: Checkpoint -> functional of the labels it was trained on.
 CHECKPOINTS = {"chgnet-0.3.0": "PBE", "chgnet-r2scan": "r²SCAN"}
 
@@ -112,8 +112,8 @@ def corrections(table: pd.DataFrame) -> list[str]:
             middle, low, high = (fixed(float(value), 2) for value in (ratio.median(), ratio.min(), ratio.max()))
             words = (
                 f"{METHODS[str(method)]} takes the MAE to {middle} of what it was (median over "
-                f"{plural(len(part), 'material')}, {low} to {high}; {plural(int(part['draws'].max()), 'draw')}) and the "
-                f"median slope to {fixed(float(part['slope_after'].median()), 2)}"
+                f"{plural(len(part), 'material')}, {low} to {high}; {plural(int(part['draws'].max()), 'draw')}) and "
+                f"the median slope to {fixed(float(part['slope_after'].median()), 2)}"
             )
             if method != NUMBER and against == against:
                 words += f"; that is {fixed(against, 2)} of the MAE after one number on the same draws"
