@@ -208,6 +208,7 @@ rule fine_tune_softening:
         training={k: v for k, v in part(CORRECTION.training).items() if k != "minutes"},
         machine={k: v for k, v in RECIPE.items() if k not in part(CORRECTION.training)},
         shots=CORRECTION.shots,
+        draws=CORRECTION.draws,
         code=code_digest("uprung.correction", "uprung.fine_tuning"),
     message:
         "Training {wildcards.model} on few structures of {wildcards.evalset}"

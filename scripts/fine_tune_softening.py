@@ -17,5 +17,6 @@ with logged(snakemake.log[0]):
     checkpoint = snakemake.wildcards.model.removeprefix("chgnet-")
     method = FineTuned(launch(recipe), checkpoint, dataset, recipe, options.epochs)
     cloud = pd.read_parquet(snakemake.input.forces)
-    found = drawn(cloud, method, name=TRAINING, shots=params.shots, draws=options.draws, seed=0)
+    dealt = {"shots": params.shots, "draws": params.draws, "seed": 0}
+    found = drawn(cloud, method, name=TRAINING, **dealt, first=options.draws)
     found.to_csv(snakemake.output[0], index=False)

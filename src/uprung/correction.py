@@ -81,7 +81,14 @@ class ByElement:
 
 
 def drawn(
-    cloud: pd.DataFrame, method: Method, *, name: str, shots: Sequence[int], draws: int, seed: int
+    cloud: pd.DataFrame,
+    method: Method,
+    *,
+    name: str,
+    shots: Sequence[int],
+    draws: int,
+    seed: int,
+    first: int | None = None,
 ) -> pd.DataFrame:
     """Return slopes and errors of the judged structures before and after a correction, draw by draw.
 
@@ -90,8 +97,9 @@ def drawn(
         method: the correction.
         name: of the method.
         shots: numbers k of labelled structures.
-        draws: how often.
+        draws: how often is dealt.
         seed: of the draws; methods with the same seed are fitted to and judged on the same structures.
+        first: how many of the draws that are possible are taken; all by default.
 
     Returns:
         One row per material, k and draw that was possible: method, material, shots, draw, `<m>_before`, `<m>_after` for
@@ -101,7 +109,7 @@ def drawn(
     rows = []
     for material, frames in frames_of(cloud).items():
         for k in shots:
-            for deal in deals(frames, k, draws=draws, seed=seed):
+            for deal in deals(frames, k, draws=draws, seed=seed)[:first]:
                 label, predicted = components(deal.judged)
                 corrected, about = method(material, deal)
                 row = {"method": name, "material": material, "shots": k, "draw": deal.draw}

@@ -59,7 +59,7 @@ def deals(frames: Sequence[Frame], k: int, *, draws: int, seed: int) -> list[Dea
     """Deal the trajectories of a material into two halves at random, again and again.
 
     k structures are taken from one half, and all of the other are judged, so that none is judged by a fit to its own
-    simulation. Frames at rest are judged, but not fitted to. Fewer draws are the first ones of more.
+    simulation. Frames at rest are judged, but not fitted to. The same seed deals the same structures in the same order.
 
     Args:
         frames: of one material.

@@ -29,7 +29,7 @@ def table_of(clouds: pd.DataFrame, *, shots: list[int], draws: int, seed: int, *
     """Return the table of the correction by one number, and by other methods with the first three of its draws."""
     fits = {"shots": shots, "seed": seed}
     found = [drawn(clouds, by_number, name="number", draws=draws, **fits)]
-    found += [drawn(clouds, method, name=name, draws=3, **fits) for name, method in others.items()]
+    found += [drawn(clouds, method, name=name, draws=draws, first=3, **fits) for name, method in others.items()]
     both = against_number(pd.concat(found, ignore_index=True))
     return correction_table(clouds, both, methods=["number", *others], shots=shots)
 
@@ -172,3 +172,13 @@ def test_an_element_that_the_structures_do_not_have_is_left_as_it_is() -> None:
     found = drawn(pd.concat([one, other]), ByElement(parts), name="number", shots=[1], draws=10, seed=0)
     np.testing.assert_allclose(found["slope_after"], found["slope_before"])
     assert set(found["multiplier"].round(6)) == {1.25, 2.0}
+
+
+def test_the_first_draws_are_the_first_that_are_possible() -> None:
+    """Trajectories of several lengths: not every half holds k structures."""
+    long, short = cloud(0.8, 0.2, trajectories=1, frames=4), cloud(0.8, 0.2, trajectories=3, frames=1, seed=1)
+    short["trajectory"], short["frame_id"] = "s" + short["trajectory"], short["frame_id"] + "b"
+    every = drawn(pd.concat([long, short]), by_number, name="number", shots=[4], draws=20, seed=0)
+    assert every["draw"].iloc[0] > 0 or (np.diff(every["draw"]) > 1).any()
+    first = drawn(pd.concat([long, short]), by_number, name="number", shots=[4], draws=20, seed=0, first=3)
+    pd.testing.assert_frame_equal(first, every.head(3))

@@ -116,7 +116,9 @@ class FineTuning(Optimisation):
     Loss, rates and length of Deng et al., npj Comput. Mater. 11, 9 (2025).
     """
 
-    draws: int = Field(default=3, ge=1, description="How many of `correction.draws` are trained, the first ones.")
+    draws: int = Field(
+        default=3, ge=1, description="How many of `correction.draws` are trained: the first that are possible."
+    )
     epochs: int = Field(default=100, ge=1, description="Passes over the k structures; the last step counts.")
     huber_delta: float = Field(
         default=1000.0,

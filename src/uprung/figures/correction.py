@@ -16,7 +16,7 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from uprung.figures import style
 
 GREY = "#777777"
-#: Method -> how it is called, and its line: a model has one colour and marker with all of them.
+#: Method -> how it is called, and its line.
 METHODS = {"number": ("one number", "-"), "per-element": ("per element", "-."), "training": ("fine-tuned", "--")}
 
 
@@ -41,6 +41,8 @@ def correction(table: pd.DataFrame, *, labels: Mapping[str, str]) -> Figure:
         for method in METHODS
         if method in set(known.loc[known["model"] == model, "method"])
     ]
+    # colour and marker tell models apart and the line methods; a single model has colours for its methods
+    looks = {(n, method): _look(n if len(models) > 1 else k, method) for k, (n, method) in enumerate(series)}
     figure, (slopes, errors) = style.new_figure(1, 2, height=3.2)
     with mpl.rc_context(style.RC):
         for axis in (slopes, errors):
@@ -51,7 +53,7 @@ def correction(table: pd.DataFrame, *, labels: Mapping[str, str]) -> Figure:
         for place_of_series, (n, method) in enumerate(series):
             own = known[(known["model"] == models[n]) & (known["method"] == method)]
             aside = (place_of_series - (len(series) - 1) / 2) * 0.5 / len(series)
-            _draw(slopes, errors, own, place, aside=aside, look=_look(n, method))
+            _draw(slopes, errors, own, place, aside=aside, look=looks[n, method])
         for n, model in enumerate(models):
             own = known[(known["model"] == model) & (known["shots"] == shots[-1])]
             promise = (
@@ -65,7 +67,7 @@ def correction(table: pd.DataFrame, *, labels: Mapping[str, str]) -> Figure:
             axis.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:.2f}"))
         several = len({method for _, method in series}) > 1
         handles = [
-            Line2D([], [], **_look(n, method), label=_name(labels[models[n]], method, several=several))
+            Line2D([], [], **looks[n, method], label=_name(labels[models[n]], method, several=several))
             for n, method in series
         ]
         handles.append(Line2D([], [], color=GREY, ls=":", lw=1, label="right: cMAE / MAE"))
