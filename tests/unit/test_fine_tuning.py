@@ -10,7 +10,7 @@ import pytest
 from factories import DATA, table_of
 
 from uprung.atomref.least_squares import LeastSquares
-from uprung.config.study import Correction
+from uprung.config.study import Correction, Softening
 from uprung.config.training import FineTuning, Training
 from uprung.correction import by_number, drawn
 from uprung.dataset import Dataset, Rows, open_dataset, rows_of, write_dataset
@@ -131,6 +131,11 @@ def test_the_default_recipe_is_the_published_one() -> None:
     recipe = options.recipe(machine)
     assert (recipe.threads, recipe.device, recipe.micro_batch_cost, recipe.devices) == (3, "cuda", 5, 1)
     assert recipe.learning_rate == 1e-3
+
+
+def test_training_without_a_checkpoint_to_train_is_refused() -> None:
+    with pytest.raises(ValueError, match="`models` names none"):
+        Softening.model_validate({"models": [], "correction": {"methods": ["training"]}})
 
 
 def test_more_trained_draws_than_draws_are_refused() -> None:

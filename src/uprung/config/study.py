@@ -100,6 +100,12 @@ class Softening(Section):
         default_factory=Correction, description="Correction of softness with few labelled structures."
     )
 
+    @model_validator(mode="after")
+    def _something_is_trained(self) -> Self:
+        if "training" in self.correction.methods and not self.models:
+            raise ValueError("correction.methods: `training` trains checkpoints, but `models` names none")
+        return self
+
 
 class Scaling(Section):
     """Learning curves and the laws fitted to them."""

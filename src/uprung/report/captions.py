@@ -123,7 +123,7 @@ METHODS = {
     "number": "one number multiplies the forces",
     "per-element": "one number per element multiplies the energies of its atoms",
     "training": "the whole network is trained on the labelled structures (energies after a shift of the reference "
-    "energies), which runs of the study are not",
+    "energies; fewer draws, and no networks of the study)",
 }
 
 
