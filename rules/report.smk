@@ -61,6 +61,9 @@ rule write_report:
         softening=expand(
             "<results>/softening/{evalset}/softening.csv", evalset=STUDY.evalsets
         ),
+        corrections=expand(
+            "<results>/softening/{evalset}/correction.csv", evalset=STUDY.evalsets
+        ),
         figures=expand("<results>/figures/{figure}.svg", figure=REPORT_FIGURES),
         # stand in for an SVG that is too large for the page
         bitmaps=expand("<results>/figures/{figure}.png", figure=REPORT_FIGURES),

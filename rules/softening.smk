@@ -1,5 +1,8 @@
 """Softening: forces of the checkpoints and of trained networks against those of frames far from equilibrium."""
 
+CORRECTION = STUDY.softening.correction
+# also forces by the element whose energies they come from
+PARTS = "per-element" in CORRECTION.methods
 SOFTENED_SIZES = {"none": [], "largest": [*SIZES][-1:], "all": [*SIZES]}
 SOFTENED = expand(
     f"<results>/softening/{{evalset}}/runs/{RUN}",
@@ -65,6 +68,11 @@ rule soften_model:
         graphs="<results>/softening/{evalset}/graphs/manifest.json",
         run=[],
     output:
+        **(
+            {"parts": "<results>/softening/{evalset}/models/{model}-parts.parquet"}
+            if PARTS
+            else {}
+        ),
         table="<results>/softening/{evalset}/models/{model}.csv",
         forces="<results>/softening/{evalset}/models/{model}.parquet",
     log:
@@ -82,6 +90,7 @@ rule soften_model:
         model="{model}",
         fidelity=None,
         bootstrap=STUDY.softening.bootstrap,
+        parts=PARTS,
         device=DEVICE,
         threads=STUDY.training.threads,
         code=code_digest("uprung.softening", "uprung.predict", "uprung.potential.saved"),
@@ -97,6 +106,11 @@ use rule soften_model as soften_run with:
         graphs="<results>/softening/{evalset}/graphs/manifest.json",
         run=[f"<results>/runs/{RUN}/model.pth.tar"],
     output:
+        **(
+            {"parts": f"<results>/softening/{{evalset}}/runs/{RUN}-parts.parquet"}
+            if PARTS
+            else {}
+        ),
         table=f"<results>/softening/{{evalset}}/runs/{RUN}.csv",
         forces=f"<results>/softening/{{evalset}}/runs/{RUN}.parquet",
     log:
@@ -107,6 +121,7 @@ use rule soften_model as soften_run with:
         model=None,
         fidelity=lambda w: STUDY.high if is_joint(w.arm) else None,
         bootstrap=STUDY.softening.bootstrap,
+        parts=PARTS,
         device=DEVICE,
         threads=STUDY.training.threads,
         code=code_digest("uprung.softening", "uprung.predict", "uprung.potential.saved"),
@@ -172,15 +187,54 @@ rule plot_softening:
         "../scripts/plot_softening.py"
 
 
+rule fine_tune_softening:
+    input:
+        forces="<results>/softening/{evalset}/models/{model}.parquet",
+        graphs="<results>/softening/{evalset}/graphs/manifest.json",
+    output:
+        "<results>/softening/{evalset}/training/{model}.csv",
+    log:
+        "<results>/logs/softening/{evalset}/training/{model}.log",
+    benchmark:
+        "<results>/benchmarks/softening/{evalset}/training/{model}.tsv"
+    conda:
+        "../envs/training.yaml"
+    threads: STUDY.training.threads
+    resources:
+        mem_mb=lambda w, attempt: STUDY.training.memory_mb * attempt,
+        runtime=lambda w, attempt: CORRECTION.training.minutes * attempt,
+        gpu=1 if DEVICE == "cuda" else 0,
+    params:
+        training={k: v for k, v in part(CORRECTION.training).items() if k != "minutes"},
+        machine={k: v for k, v in RECIPE.items() if k not in part(CORRECTION.training)},
+        shots=CORRECTION.shots,
+        draws=CORRECTION.draws,
+        code=code_digest("uprung.correction", "uprung.fine_tuning"),
+    message:
+        "Training {wildcards.model} on few structures of {wildcards.evalset}"
+    script:
+        "../scripts/fine_tune_softening.py"
+
+
 rule correct_softening:
     input:
-        rules.plot_softening.input.clouds,
+        clouds=rules.plot_softening.input.clouds,
+        parts=[
+            cloud.replace(".parquet", "-parts.parquet")
+            for cloud in (rules.plot_softening.input.clouds if PARTS else [])
+        ],
+        trained=expand(
+            "<results>/softening/{evalset}/training/{model}.csv",
+            model=STUDY.softening.models if "training" in CORRECTION.methods else [],
+            allow_missing=True,
+        ),
     output:
         table="<results>/softening/{evalset}/correction.csv",
+        draws="<results>/softening/{evalset}/correction.parquet",
         figure=report(
             "<results>/figures/softening-{evalset}-correction.svg",
             category="Softening",
-            labels={"figure": "correction by one number, {evalset}"},
+            labels={"figure": "correction with few labels, {evalset}"},
         ),
         png="<results>/figures/softening-{evalset}-correction.png",
     log:
@@ -193,12 +247,14 @@ rule correct_softening:
         mem_mb=2000,
         runtime=30,
     params:
-        correction=part(STUDY.softening.correction),
+        methods=CORRECTION.methods,
+        shots=CORRECTION.shots,
+        draws=CORRECTION.draws,
         arm_labels=ARM_LABELS,
         budget=next(iter(STUDY.budgets)),
         code=code_digest("uprung.correction", "uprung.figures.correction"),
     message:
-        "Correcting the forces on {wildcards.evalset} by one number"
+        "Correcting the forces on {wildcards.evalset}"
     script:
         "../scripts/correct_softening.py"
 

@@ -10,8 +10,8 @@ from uprung.frames.table import read_frames
 from uprung.logs import logged
 from uprung.potential.checkpoint import load_chgnet
 from uprung.potential.saved import load_potential
-from uprung.predict import predict
-from uprung.softening import cloud, forces_of, softening_table
+from uprung.predict import predict, predict_by_element
+from uprung.softening import cloud, forces_of, parts_table, softening_table
 
 with logged(snakemake.log[0]):
     params = snakemake.params
@@ -37,4 +37,7 @@ with logged(snakemake.log[0]):
     found = softening_table(forces, resamples=params.bootstrap, seed=0)
     found.to_csv(snakemake.output.table, index=False)
     names = np.array(dataset.graphs.keys, dtype=object)
+    if params.parts:
+        parts = predict_by_element(potential, dataset, rows, device=params.device)
+        parts_table(parts, list(names)).to_parquet(snakemake.output.parts, index=False)
     cloud(forces, names, about["trajectory"].to_numpy(dtype=object)).to_parquet(snakemake.output.forces, index=False)

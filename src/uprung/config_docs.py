@@ -35,6 +35,7 @@ Keys that stand for a name of your own are written `<name>`: letters, digits and
 | `demo.yaml` | dimers, five arms, minutes on two CPU cores |
 | `arms.yaml` | sixteen kinds of arms on dimers at one size, about half an hour on two CPU cores |
 | `solids.yaml` | small crystals, split by material, about two hours on two CPU cores |
+| `softening.yaml` | soft forces corrected by one number and by training on the same structures; `snakemake softening` |
 | `paper.yaml` | the published study at full size, pulled from the Materials Project |
 | `points.yaml` | laws for a table of points of your own; trains nothing |
 | `published.yaml` | the published study's scaling laws with intervals; trains nothing |

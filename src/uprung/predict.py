@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from uprung.dataset import Dataset
 from uprung.potential.module import Packed
-from uprung.potential.packed import PackedBatch
+from uprung.potential.packed import PackedBatch, forces_by_element
 
 
 def predict(
@@ -47,3 +47,33 @@ def predict(
             total = value if name == "magmom" else sum((output[name] for output in outputs[:-1]), start=value)
             parts.setdefault(name, []).append(total)
     return {name: np.concatenate(values) for name, values in parts.items()}
+
+
+def predict_by_element(
+    potential: Sequence[CHGNet], dataset: Dataset, rows: NDArray[np.int64], *, device: str = "cpu"
+) -> list[dict[int, NDArray[np.float64]]]:
+    """Return forces by the element of the atoms whose energies they are the gradients of, which add up to the forces.
+
+    Args:
+        potential: networks whose forces add up.
+        dataset: graphs.
+        rows: the frames.
+        device: where to predict.
+
+    Returns:
+        For every row Z -> (atoms, 3) in eV/Å, of the elements that it has.
+    """
+    models = [model.to(device) for model in potential]
+    found: list[dict[int, NDArray[np.float64]]] = []
+    for chunk in dataset.chunks(rows):
+        batch = PackedBatch.from_arrays(dataset.graphs.pack(chunk), device)
+        ends = np.cumsum(dataset.offsets[chunk + 1] - dataset.offsets[chunk])
+        parts: list[dict[int, NDArray[np.float64]]] = [{} for _ in chunk]
+        for model in models:
+            for numbers, forces in forces_by_element(model, batch):
+                of_row = np.split(forces.to("cpu", torch.float64).numpy(), ends[:-1])
+                for part, number, values in zip(parts, numbers.tolist(), of_row, strict=True):
+                    if number:
+                        part[number] = part[number] + values if number in part else values
+        found += parts
+    return found

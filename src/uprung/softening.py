@@ -12,7 +12,7 @@ the origin, which is the default here. Two remarks decide what a slope below 1 m
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -78,6 +78,22 @@ def cloud(forces: Forces, frame_ids: NDArray[np.object_], trajectories: NDArray[
     sides = (("label", forces.label), ("predicted", forces.predicted))
     values = {f"{side}_{axis}": value[:, k] for side, value in sides for k, axis in enumerate("xyz")}
     return pd.DataFrame(names | {name: value.astype(np.float32) for name, value in values.items()})
+
+
+def parts_table(parts: Sequence[Mapping[int, Floats]], frame_ids: Sequence[str]) -> pd.DataFrame:
+    """Return forces by the element of the atoms whose energies they come from: frame_id, element (Z), x, y, z in eV/Å.
+
+    Args:
+        parts: of `uprung.predict.predict_by_element`.
+        frame_ids: names of the frames.
+    """
+    tables = [
+        pd.DataFrame(values.astype(np.float32), columns=list("xyz")).assign(frame_id=name, element=element)
+        for name, part in zip(frame_ids, parts, strict=True)
+        for element, values in sorted(part.items())
+    ]
+    columns = ["frame_id", "element", "x", "y", "z"]
+    return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
 
 
 def model_of(file: Path) -> dict[str, str | int]:

@@ -147,6 +147,17 @@ def test_softening_of_checkpoints_and_arms(done: Path) -> None:
     first = corrected[(corrected["model"] == "chgnet-0.3.0") & (corrected["material"] == "Li")].iloc[0]
     assert (first["shots"], first["draws"]) == (1, 10)
     assert float(first["slope_after"]) == pytest.approx(1, abs=0.1)
+    trained = corrected[corrected["method"] == "training"]
+    assert set(trained["model"]) == {"chgnet-0.3.0", "chgnet-r2scan"}
+    assert set(trained["draws"]) == {1}
+    assert (trained["loss_after"].astype(float) < trained["loss_before"].astype(float)).all()
+    draws = pd.read_parquet(done / "softening/li-ge/correction.parquet").query("draw == 0 and model == 'chgnet-0.3.0'")
+    before = draws.pivot_table(index=["material", "shots"], columns="method", values="mae_before")
+    np.testing.assert_array_equal(before["training"], before["number"])
+    # one element in each material; also of a correction, which is the sum of two networks
+    every = pd.read_parquet(done / "softening/li-ge/correction.parquet")
+    after = every.pivot_table(index=["model", "arm", "material", "shots", "draw"], columns="method", values="mae_after")
+    np.testing.assert_allclose(after["per-element"], after["number"], rtol=1e-3)
     assert "How soft the forces are" in (done / "report.html").read_text()
 
 

@@ -14,7 +14,7 @@ from uprung.config.dft import OwnDFT
 from uprung.config.laws import Laws
 from uprung.config.states import States
 from uprung.config.tracking import Tracking
-from uprung.config.training import Budget, Pretraining, Training
+from uprung.config.training import Budget, FineTuning, Pretraining, Training
 from uprung.config.words import Report
 
 #: Arms that the figures tell apart by colour and marker.
@@ -27,6 +27,7 @@ DEFAULT_REFERENCES: dict[str, dict[str, str]] = {
 
 
 Checkpoint = Literal["chgnet-0.3.0", "chgnet-r2scan"]
+Method = Literal["number", "per-element", "training"]
 
 
 class Transfer(Section):
@@ -61,12 +62,29 @@ class Forgetting(Section):
 
 
 class Correction(Section):
-    """Correction of softness by one number, fitted to k labelled structures of a set and judged on the others."""
+    """Correction of softness, fitted to k labelled structures of a set and judged on those of other trajectories."""
+
+    methods: Annotated[list[Method], AfterValidator(unique)] = Field(
+        default=["number"],
+        min_length=1,
+        description="`number`: one number multiplies the forces. `per-element`: one number per element multiplies the "
+        "energies of its atoms. `training`: the checkpoints of `softening.models` are "
+        "trained on the k structures (runs of the study are not).",
+    )
 
     shots: Annotated[list[Annotated[int, Field(ge=1)]], AfterValidator(unique)] = Field(
         default=[1, 2, 5, 10], min_length=1, description="Numbers k of labelled structures."
     )
     draws: int = Field(default=50, ge=10, description="Draws of the k structures.")
+    training: FineTuning = Field(default_factory=FineTuning, description="Recipe of the method `training`.")
+
+    @model_validator(mode="after")
+    def _trained_draws_are_judged_beside(self) -> Self:
+        if self.training.draws > self.draws:
+            raise ValueError(
+                f"training.draws: {self.training.draws}, but there are {self.draws} `draws` to be the first of"
+            )
+        return self
 
 
 class Softening(Section):
@@ -80,8 +98,14 @@ class Softening(Section):
     )
     bootstrap: int = Field(default=500, ge=100, description="Resamples over frames and materials.")
     correction: Correction = Field(
-        default_factory=Correction, description="Correction by one number, fitted to few labelled structures."
+        default_factory=Correction, description="Correction of softness with few labelled structures."
     )
+
+    @model_validator(mode="after")
+    def _something_is_trained(self) -> Self:
+        if "training" in self.correction.methods and not self.models:
+            raise ValueError("correction.methods: `training` trains checkpoints, but `models` names none")
+        return self
 
 
 class Scaling(Section):

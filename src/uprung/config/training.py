@@ -53,8 +53,8 @@ class Weights(Section):
     magmom: float = Field(default=1.0, ge=0, description="Absolute site moments (μB).")
 
 
-class Training(Section):
-    """Recipe of every run; the defaults are those of the published study."""
+class Optimisation(Section):
+    """What decides the weights that a training ends with, but for its length."""
 
     batch_size: int = Field(default=64, ge=1, description="Structures in an optimiser step.")
     learning_rate: float = Field(default=1e-3, gt=0, description="Adam, at the first step.")
@@ -62,6 +62,11 @@ class Training(Section):
     huber_delta: float = Field(default=0.1, gt=0, description="Where the Huber loss turns from squared to linear.")
     weights: Weights = Field(default_factory=Weights, description="Weights of the targets.")
     clip_norm: float | None = Field(default=None, gt=0, description="Largest norm of the gradient; off by default.")
+
+
+class Training(Optimisation):
+    """Recipe of every run; the defaults are those of the published study."""
+
     validations: int = Field(
         default=25, ge=2, description="Times the validation set is scored during a run, evenly in steps."
     )
@@ -104,3 +109,38 @@ class Training(Section):
     def workers(self) -> int:
         """Micro-batches that are computed at once by a device."""
         return self.threads if self.device == "cpu" else 1
+
+
+class ForceWeights(Weights):
+    """Weights of the targets in the loss of a training on few structures."""
+
+    energy: float = Field(default=0.1, ge=0, description="Per atom energy (eV/atom).")
+    force: float = Field(default=100.0, ge=0, description="Force components (eV/Å).")
+    magmom: float = Field(default=0.0, ge=0, description="Absolute site moments (μB).")
+
+
+class FineTuning(Optimisation):
+    """Training of a shipped checkpoint on k structures; the defaults are those of the published correction.
+
+    Loss, rates and length of Deng et al., npj Comput. Mater. 11, 9 (2025).
+    """
+
+    draws: int = Field(
+        default=3, ge=1, description="How many of `correction.draws` are trained: the first that are possible."
+    )
+    epochs: int = Field(default=100, ge=1, description="Passes over the k structures; the last step counts.")
+    huber_delta: float = Field(
+        default=1000.0,
+        gt=0,
+        description="Where the Huber loss turns from squared to linear; the default is beyond any error: squared.",
+    )
+    weights: ForceWeights = Field(
+        default_factory=ForceWeights,
+        description="Weights of the targets; one without labels in the k structures is left out.",
+    )
+    minutes: int = Field(default=240, ge=1, description="Run time to ask a scheduler for, all materials and draws.")
+
+    def recipe(self, machine: Training) -> Training:
+        """Return the recipe of a training on the device and with the threads of the study's runs."""
+        own = {name: getattr(self, name) for name in Optimisation.model_fields}
+        return machine.model_copy(update={**own, "validations": 2, "devices": 1})

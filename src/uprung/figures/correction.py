@@ -1,12 +1,14 @@
-"""Figure of the correction by one number: slopes and errors against the number of labelled structures."""
+"""Figure of the correction with few labels: slopes and errors against the number of labelled structures."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
@@ -14,6 +16,8 @@ from matplotlib.ticker import FuncFormatter, NullLocator
 from uprung.figures import style
 
 GREY = "#777777"
+#: Method -> how it is called, and its line.
+METHODS = {"number": ("one number", "-"), "per-element": ("per element", "-."), "training": ("fine-tuned", "--")}
 
 
 def correction(table: pd.DataFrame, *, labels: Mapping[str, str]) -> Figure:
@@ -21,7 +25,7 @@ def correction(table: pd.DataFrame, *, labels: Mapping[str, str]) -> Figure:
 
     Args:
         table: of `uprung.correction.correction_table` with the column model; a mark is the median over materials, a bar
-            holds the materials between the quartiles.
+            holds the materials between the quartiles. Every method of a model is a series.
         labels: model -> name, in the order drawn.
     """
     known = table[table["reason"] == ""]
@@ -30,41 +34,64 @@ def correction(table: pd.DataFrame, *, labels: Mapping[str, str]) -> Figure:
     shots = sorted(set(known["shots"]))
     # one place per k, no correction at the left: the steps of k are no more equal than their effect
     place = {k: x for x, k in enumerate([0, *shots])}
-    figure, (slopes, errors) = style.new_figure(1, 2, height=3.2)
     models = [model for model in labels if model in set(known["model"])]
+    series = [
+        (n, method)
+        for n, model in enumerate(models)
+        for method in METHODS
+        if method in set(known.loc[known["model"] == model, "method"])
+    ]
+    # colour and marker tell models apart and the line methods; a single model has colours for its methods
+    looks = {(n, method): _look(n if len(models) > 1 else k, method) for k, (n, method) in enumerate(series)}
+    figure, (slopes, errors) = style.new_figure(1, 2, height=3.2)
     with mpl.rc_context(style.RC):
         for axis in (slopes, errors):
             axis.axhline(1, color=GREY, ls="--", lw=0.9)
             axis.set_xticks(list(place.values()), ["none", *map(str, shots)])
-            axis.set_xlabel("labelled structures that the number is fitted to")
+            axis.set_xlabel("labelled structures of a material")
             axis.grid(visible=True, axis="y", color="#e6e6e6", lw=0.5)
+        for place_of_series, (n, method) in enumerate(series):
+            own = known[(known["model"] == models[n]) & (known["method"] == method)]
+            aside = (place_of_series - (len(series) - 1) / 2) * 0.5 / len(series)
+            _draw(slopes, errors, own, place, aside=aside, look=looks[n, method])
         for n, model in enumerate(models):
-            own = known[known["model"] == model]
-            aside = (n - (len(models) - 1) / 2) * 0.5 / max(len(models), 1)
-            look = {"color": style.colour(n), "marker": style.marker(n), "ms": 4, "lw": 1, "elinewidth": 0.8}
-            first = own[own["shots"] == shots[0]]
-            found = {0: (first["slope_before"], first["slope_before"] * 0 + 1)}
-            found |= {k: (part["slope_after"], part["mae_ratio"]) for k, part in _by_shots(own)}
-            x = np.array([place[k] for k in sorted(found)]) + aside
-            for side, axis in enumerate((slopes, errors)):
-                values = np.array([np.percentile(found[k][side].dropna(), [25, 50, 75]) for k in sorted(found)])
-                gaps = np.abs(values[:, [0, 2]].T - values[:, 1])
-                axis.errorbar(x, values[:, 1], yerr=gaps, **look)  # type: ignore[arg-type]
-            promise = float(own.loc[own["shots"] == shots[-1], "cmae_ratio"].median())
+            own = known[(known["model"] == model) & (known["shots"] == shots[-1])]
+            promise = (
+                float(own.loc[own["method"] == own["method"].iloc[0], "cmae_ratio"].median()) if len(own) else np.nan
+            )
             errors.axhline(promise, color=style.colour(n), ls=":", lw=1)
         slopes.set(title="Softness", ylabel="slope of predicted on labelled forces")
         errors.set(title="Error", ylabel="MAE after correction / before")
         for axis in (slopes, errors):
             axis.xaxis.set_minor_locator(NullLocator())
             axis.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:.2f}"))
+        several = len({method for _, method in series}) > 1
         handles = [
-            Line2D([], [], color=style.colour(n), marker=style.marker(n), ms=4, lw=1, label=labels[model])
-            for n, model in enumerate(models)
+            Line2D([], [], **looks[n, method], label=_name(labels[models[n]], method, several=several))
+            for n, method in series
         ]
         handles.append(Line2D([], [], color=GREY, ls=":", lw=1, label="right: cMAE / MAE"))
         figure.legend(handles=handles, loc="outside upper center", ncols=min(3, len(handles)))
     return figure
 
 
-def _by_shots(table: pd.DataFrame) -> list[tuple[int, pd.DataFrame]]:
-    return [(k, table[table["shots"] == k]) for k in sorted({int(value) for value in table["shots"]})]
+def _draw(
+    slopes: Axes, errors: Axes, own: pd.DataFrame, place: Mapping[int, int], *, aside: float, look: dict[str, Any]
+) -> None:
+    """Draw one series; the marks over `none` are the forces before any correction."""
+    shots = sorted({int(value) for value in own["shots"]})
+    first = own[own["shots"] == shots[0]]
+    found = {0: (first["slope_before"], first["slope_before"] * 0 + 1)}
+    found |= {k: (part["slope_after"], part["mae_ratio"]) for k in shots for part in [own[own["shots"] == k]]}
+    x = np.array([place[k] for k in found]) + aside
+    for side, axis in enumerate((slopes, errors)):
+        values = np.array([np.percentile(sides[side].dropna(), [25, 50, 75]) for sides in found.values()])
+        axis.errorbar(x, values[:, 1], yerr=np.abs(values[:, [0, 2]].T - values[:, 1]), elinewidth=0.8, **look)
+
+
+def _look(n: int, method: str) -> dict[str, Any]:
+    return {"color": style.colour(n), "marker": style.marker(n), "ms": 4, "lw": 1, "ls": METHODS[method][1]}
+
+
+def _name(label: str, method: str, *, several: bool) -> str:
+    return f"{label}, {METHODS[method][0]}" if several else label

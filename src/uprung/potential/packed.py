@@ -145,11 +145,8 @@ def packed_forward(
         force, virial_stress = None, None
         if derivative:
             (gradient,) = torch.autograd.grad(total.sum(), vector, create_graph=create_graph)
-            n = len(batch.vector)
             if forces:
-                force = torch.zeros_like(batch.vector[:1]).expand(len(batch.numbers), 3)
-                force = force.index_add(0, batch.centre[:n], gradient, alpha=-1)
-                force = force.index_add(0, batch.neighbour[:n], gradient)
+                force = _forces(batch, gradient)
             if stress:
                 outer = batch.vector[:, :, None] * gradient[:, None, :]
                 virial = _sum_rows(outer.view(-1, 9), batch.edge_owner, len(batch.n_atoms)).view(-1, 3, 3)
@@ -159,6 +156,38 @@ def packed_forward(
         energy = energy_gnn + _reference_energy(weight, batch)
     prediction = Prediction(energy, energy_gnn, force, virial_stress, moment)
     return prediction if create_graph else _detached(prediction)
+
+
+def forces_by_element(model: CHGNet, batch: PackedBatch) -> list[tuple[Tensor, Tensor]]:
+    """Forces by the element of the atoms whose site energies they are the gradients of.
+
+    One backward pass for the first element of every structure, one for the second of those that have two, and so on:
+    structures do not feel each other. Per pass (B,) atomic numbers, 0 for a structure without so many elements, and
+    (A, 3) forces in eV/Å, detached; their sum is the forces of `packed_forward`. Raises UnsupportedModelError likewise.
+    """
+    check_supported(model)
+    pairs, of_atom = torch.unique(torch.stack([batch.owner, batch.numbers]), dim=1, return_inverse=True)
+    first = torch.searchsorted(pairs[0].contiguous(), torch.arange(len(batch.n_atoms), device=pairs.device))
+    rank = torch.arange(len(pairs[0]), device=pairs.device) - first[pairs[0]]
+    found = []
+    with torch.enable_grad():
+        vector = batch.vector.detach().requires_grad_()
+        site_energy, _ = _network(model, batch, vector, False, False, None)
+        for k in range(int(rank.max()) + 1):
+            own = site_energy[rank[of_atom] == k].sum()
+            (gradient,) = torch.autograd.grad(own, vector, retain_graph=True)
+            number = batch.n_atoms.new_zeros(len(batch.n_atoms))
+            number[pairs[0][rank == k]] = pairs[1][rank == k].to(number.dtype)
+            found.append((number, _forces(batch, gradient)))
+    return found
+
+
+def _forces(batch: PackedBatch, gradient: Tensor) -> Tensor:
+    """Forces (A, 3) from the derivative of an energy with respect to the bond vectors."""
+    n = len(batch.vector)
+    force = torch.zeros_like(batch.vector[:1]).expand(len(batch.numbers), 3)
+    force = force.index_add(0, batch.centre[:n], gradient, alpha=-1)
+    return force.index_add(0, batch.neighbour[:n], gradient)
 
 
 def _detached(prediction: Prediction) -> Prediction:

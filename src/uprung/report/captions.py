@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -117,18 +118,33 @@ def dynamics(budget: str) -> str:
     )
 
 
-def softening(kind: str, name: str) -> str:
-    """Return the caption of one figure about the softening on an evaluation set."""
+#: Method of correction -> what it does to the forces.
+METHODS = {
+    "number": "one number multiplies the forces",
+    "per-element": "one number per element multiplies the energies of its atoms",
+    "training": "the whole network is trained on the labelled structures (energies after a shift of the reference "
+    "energies; fewer draws, and no networks of the study)",
+}
+
+
+def softening(kind: str, name: str, methods: Sequence[str]) -> str:
+    """Return the caption of one figure about the softening on an evaluation set.
+
+    Args:
+        kind: of the figure.
+        name: of the evaluation set.
+        methods: of correction.
+    """
     return {
         "": f"Slope of predicted on labelled forces by material on {name}, checkpoints and arms at the largest size "
         "(means over seeds). Below the dashed 1 forces are too small. Bars are 95 % bootstrap intervals over frames; "
         "of more than twelve materials the share below each slope is drawn, without the outermost slopes.",
         "-parity": f"Predicted against labelled force components on {name}; darker cells hold more values, the dashed "
         "line is equality, the full line the slope through the origin. Arms: the largest size, first seed.",
-        "-correction": f"Forces on {name} multiplied by one number that is fitted to a few labelled structures and "
-        "judged on structures of other trajectories. Marks are medians over materials of means over draws, bars hold "
-        "the materials between the quartiles; the dotted line is the MAE after division by the slope of the judged "
-        "structures themselves.",
+        "-correction": f"Forces on {name} after a correction that is fitted to a few labelled structures of a material "
+        f"and judged on structures of other trajectories: {'; '.join(METHODS[method] for method in methods)}. Marks "
+        "are medians over materials of means over draws, bars hold the materials between the quartiles; the dotted "
+        "line is the MAE after division by the slope of the judged structures themselves.",
         "-sizes": f"Slope of the forces on {name} (median over materials) against the training-set size. Small marks "
         "are runs, lines join means over seeds, grey lines are the checkpoints.",
     }[kind]

@@ -129,12 +129,13 @@ def _softening(study: Study, results: Results, labels: Mapping[str, str], name: 
     table = results.softening[name]
     budget = next(iter(study.budgets))
     several = len(set(table.loc[table["model"] == "run", "size"])) > 1
+    methods = list(dict.fromkeys(results.corrections[name]["method"]))
     return {
         "name": name,
-        "findings": softening_tables.findings(table),
+        "findings": [*softening_tables.findings(table), *softening_tables.corrections(results.corrections[name])],
         "table": softening_tables.softening_table(table, labels, budget=budget, title=f"evaluation set {name}"),
         "figures": [
-            figure_of(results, f"softening-{name}{kind}", captions.softening(kind, name))
+            figure_of(results, f"softening-{name}{kind}", captions.softening(kind, name, methods))
             for kind in ("", "-parity", "-correction", *(["-sizes"] if several else []))
         ],
     }

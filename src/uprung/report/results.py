@@ -50,6 +50,7 @@ class Results(LawResults):
     forgetting: pd.DataFrame
     errors: pd.DataFrame
     softening: Mapping[str, pd.DataFrame]
+    corrections: Mapping[str, pd.DataFrame]
     cards: Sequence[dict[str, Any]]
 
 
@@ -58,7 +59,7 @@ def read_results(files: Mapping[str, Any]) -> Results:
 
     Args:
         files: name -> path or paths: frames, pairs, summaries, correlations, shifts (one per fidelity or pair, in a
-            folder of its name), softening (one per evaluation set, likewise), split, sizes, references,
+            folder of its name), softening and corrections (one per evaluation set, likewise), split, sizes, references,
             reference_errors, forgetting, errors, cards, and those of `read_law_results`.
     """
     return Results(
@@ -70,6 +71,7 @@ def read_results(files: Mapping[str, Any]) -> Results:
         correlations=_by_folder(files["correlations"], _csv),
         shifts=_by_folder(files["shifts"], _csv),
         softening=_by_folder(files["softening"], _csv),
+        corrections=_by_folder(files["corrections"], _csv),
         references=_csv(files["references"]),
         cards=[yaml.safe_load(Path(file).read_text()) for file in files["cards"]],
         reference_errors=_csv(files["reference_errors"]),
@@ -99,7 +101,7 @@ TEXT = (
     *("budget", "arm", "size", "fidelity", "target", "population", "reason", "excluded", "law", "kind"),
     *("better_above", "observed_better_above", "observed_reason", "bound", "scratch", "transfer"),
     *("title", "interval", "parameter", "law_scratch", "law_transfer"),
-    *("model", "material", "reading"),
+    *("model", "material", "reading", "method"),
     *("element", "quantity", "unit", "subset", "origin", "estimator", "reference", "scope", "by", "key"),
 )
 

@@ -6,11 +6,14 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from uprung.correction import NUMBER, PER_ELEMENT, TRAINING
 from uprung.report.format import NONE, amount, error, fixed, plural
 from uprung.report.tables import Cell, Table
 from uprung.softening import POOLED, TOO_FEW, fraction_softened
 
 RESAMPLES = 1000
+#: Method of correction -> its name in a sentence.
+METHODS = {NUMBER: "one number", PER_ELEMENT: "one number per element", TRAINING: "fine-tuning"}
 #: Checkpoint -> functional of the labels it was trained on.
 CHECKPOINTS = {"chgnet-0.3.0": "PBE", "chgnet-r2scan": "r²SCAN"}
 
@@ -90,6 +93,32 @@ def findings(table: pd.DataFrame) -> list[str]:
                 "promise, not a bound."
             )
         said.append(words)
+    return said
+
+
+def corrections(table: pd.DataFrame) -> list[str]:
+    """Return what few labelled structures do to the checkpoints' forces, by method, at the largest k that was possible.
+
+    Args:
+        table: of `uprung.correction.correction_table` with the column model.
+    """
+    known = table[(table["model"] != "run") & (table["reason"] == "")]
+    said = []
+    for name, own in known.groupby("model", sort=False):
+        k = int(own["shots"].max())
+        parts = []
+        for method, part in own[own["shots"] == k].groupby("method", sort=False):
+            ratio, against = part["mae_ratio"], float(part["mae_to_number"].median())
+            middle, low, high = (fixed(float(value), 2) for value in (ratio.median(), ratio.min(), ratio.max()))
+            words = (
+                f"{METHODS[str(method)]} takes the MAE to {middle} of what it was (median over "
+                f"{plural(len(part), 'material')}, {low} to {high}; {plural(int(part['draws'].max()), 'draw')}) and "
+                f"the median slope to {fixed(float(part['slope_after'].median()), 2)}"
+            )
+            if method != NUMBER and against == against:
+                words += f"; that is {fixed(against, 2)} of the MAE after one number on the same draws"
+            parts.append(words)
+        said.append(f"{name}, fitted to {plural(k, 'structure')} of a material: " + "; ".join(parts) + ".")
     return said
 
 

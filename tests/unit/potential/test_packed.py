@@ -20,7 +20,9 @@ from uprung.potential.packed import (
     PackedBatch,
     Prediction,
     UnsupportedModelError,
+    _network,
     check_supported,
+    forces_by_element,
     packed_forward,
 )
 
@@ -295,3 +297,38 @@ def test_batch_is_a_frozen_value(store):
     batch = PackedBatch.from_arrays(store.pack(np.array([0])))
     assert replace(batch, volume=batch.volume * 2).volume == 2 * batch.volume
     assert batch.vector.dtype == torch.float32
+
+
+# --------------------------------------------------------------------------------------------- forces by element
+
+
+def test_forces_by_element_add_up_and_are_gradients_of_that_elements_energies(store: GraphStore) -> None:
+    """Site energies of one element in float64, differentiated by moving an atom: the graph stays as it is."""
+    model = load_chgnet("0.3.0").double()
+    batch = PackedBatch.from_arrays(store.pack(np.arange(12)), dtype=torch.float64)
+    found = forces_by_element(model, batch)
+    numbers, forces = (torch.stack(values) for values in zip(*found, strict=True))
+    whole = packed_forward(model, batch, create_graph=False).forces
+    torch.testing.assert_close(forces.sum(0), whole, rtol=0, atol=1e-10)
+    for structure in range(12):
+        elements = batch.numbers[batch.owner == structure].unique().tolist()
+        assert numbers[:, structure][numbers[:, structure] > 0].tolist() == elements
+        assert not forces[len(elements) :, batch.owner == structure].any()
+
+    def energy(moved: PackedBatch, element: int, structure: int) -> float:
+        with torch.no_grad():
+            sites, _ = _network(model, moved, moved.vector, False, False, None)
+        return float(sites[(batch.numbers == element) & (batch.owner == structure)].sum())
+
+    n, step = len(batch.vector), 1e-5
+    for atom in (0, 5, len(batch.numbers) - 1):
+        structure = int(batch.owner[atom])
+        for k in range(len(found)):
+            element = int(numbers[k, structure])
+            if element:
+                ends = []
+                for sign in (step, -step):
+                    end = (batch.centre[:n] == atom).double() - (batch.neighbour[:n] == atom).double()
+                    moved = replace(batch, vector=batch.vector + sign * end[:, None] * torch.eye(3).double()[1])
+                    ends.append(energy(moved, element, structure))
+                assert -(ends[0] - ends[1]) / (2 * step) == pytest.approx(float(forces[k, atom, 1]), abs=1e-6)
