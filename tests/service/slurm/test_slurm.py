@@ -1,8 +1,7 @@
 """A study submitted to a real SLURM through the profile, and what a cluster does to jobs.
 
-The graphs are built as a CPU job, the references share an allocation, every training has a GPU of its own. One training
-is killed, one is requeued, one runs into its time limit; each goes on from its checkpoint, and the numbers are those of
-a study that nobody disturbed.
+Every training has a GPU of its own, the tests share an allocation without one. One training is killed, one is requeued,
+one runs into its time limit; each goes on from its checkpoint, and the numbers are those of a study left in peace.
 """
 
 from __future__ import annotations
@@ -43,9 +42,9 @@ pytestmark = [
 
 @pytest.fixture
 def place(tmp_path: Path) -> Workplace:
-    """Return a copy of the repository in which everything before the graphs of the target is done."""
+    """Return a copy of the repository in which everything before the trainings is done."""
     place = checkout(tmp_path / "study")
-    done = place.snakemake("data", "--cores", "2", study=STUDY, timeout=TIMEOUT)
+    done = place.snakemake("train", "--until", "fit_reference", "--cores", "2", study=STUDY, timeout=TIMEOUT)
     assert done.returncode == 0, done.stdout
     return place
 
@@ -60,16 +59,16 @@ def undisturbed(place: Workplace, tmp_path: Path) -> Workplace:
     return other
 
 
-def numbers(place: Workplace, size: str) -> tuple[dict, pd.DataFrame, dict, list[dict]]:
-    """Return all numbers of a run: metrics, predictions, weights, history without times."""
+def numbers(place: Workplace, size: str) -> tuple[dict, pd.DataFrame, dict, pd.DataFrame]:
+    """Return all numbers of a run: metrics, predictions, weights, history."""
     folder = place.folder / RUNS / f"n{size}/seed0"
     weights = torch.load(folder / "model.pth.tar", weights_only=False)["model"]["state_dict"]
-    history = pd.read_csv(folder / "history.csv").drop(columns="seconds", errors="ignore")
+    history = pd.read_csv(folder / "history.csv")
     return (
         json.loads((folder / "metrics.json").read_text()),
         pd.read_parquet(folder / "predictions.parquet"),
         {name: tensor.tolist() for name, tensor in weights.items()},
-        history.to_dict("records"),
+        history,
     )
 
 
@@ -157,8 +156,8 @@ def test_a_study_survives_what_a_cluster_does(
         gpu = slurm.facts(job).get("TresPerJob") == "gres:gpu:1"
         assert (asked[job]["Partition"] == "gpu") == gpu == ("train_run" in comment), (comment, asked[job])
     assert sorted(gpus.values()) == ["0", "1", "2"]
-    references = [comment for comment in comments.values() if "fit_reference" in comment]
-    assert len(references) == 1, references  # six fits in one allocation
+    tests = [comment for comment in comments.values() if "evaluate_run" in comment]
+    assert len(tests) == 1, tests  # three in one allocation
 
     # each run ended as was meant, and went on
     states = {size: [job["JobState"] for job in ended if job["JobId"] == jobs[size]] for size in SIZES}
@@ -190,8 +189,6 @@ def test_small_trainings_share_an_allocation_in_turn(
     place: Workplace, slurm: Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", environment()["PATH"])
-    fits = place.snakemake("train", "--until", "fit_reference", "--cores", "2", study=STUDY, timeout=TIMEOUT)
-    assert fits.returncode == 0, fits.stdout
     packed = ("--groups", "train_run=trainings", "--group-components", "trainings=3")
     done = place.snakemake("train", "--until", "train_run", *PROFILE, *packed, study=STUDY, timeout=TIMEOUT)
     assert done.returncode == 0, done.stdout
