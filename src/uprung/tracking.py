@@ -7,10 +7,12 @@ a file as well.
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import math
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +58,7 @@ class Events:
 
 
 def send(tracking: Tracking, history: History, *, results: Path, run: str, options: Mapping[str, Any]) -> None:
-    """Send a finished run to the services of a study. One that fails is told, and ends nothing.
+    """Send a finished run to the services of a study, one run at a time. One that fails is told, and ends nothing.
 
     Args:
         tracking: which services.
@@ -68,19 +70,27 @@ def send(tracking: Tracking, history: History, *, results: Path, run: str, optio
     senders: dict[str, Callable[..., None]] = {"wandb": _to_wandb, "mlflow": _to_mlflow}
     for name in tracking.services:
         try:
-            senders[name](getattr(tracking, name), history, results, run, dict(options))
+            with _alone(results / "tracking"):
+                senders[name](getattr(tracking, name), history, results, run, dict(options))
         except Exception as error:  # whatever a client or a socket may raise: the run itself is finished and kept
             LOG.exception("tracking.%s failed", name)
             told = f"uprung: tracking.{name}: {run} was not sent: {type(error).__name__}: {error}"
             print(redacted(told), file=sys.stderr)
 
 
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Wait for other jobs of the study: two that create MLflow's database at once would leave a broken one."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
 def _to_wandb(service: WandB, history: History, results: Path, run: str, options: dict[str, Any]) -> None:
     from lightning.pytorch.loggers import WandbLogger
 
-    folder = results / "tracking"
-    folder.mkdir(parents=True, exist_ok=True)
-    logger = WandbLogger(run, folder, project=service.project, entity=service.entity, group=results.name)
+    logger = WandbLogger(run, results / "tracking", project=service.project, entity=service.entity, group=results.name)
     logger.log_hyperparams(options)
     _log(logger, history)
     logger.experiment.finish()

@@ -6,6 +6,7 @@ import importlib.util
 import math
 import struct
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -198,6 +199,31 @@ def test_a_service_that_fails_is_told_and_ends_nothing(
     assert KEY not in told
 
 
+def test_jobs_send_one_after_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    inside: list[str] = []
+    course: list[int] = []
+
+    def slow(_service: Any, _history: Any, _results: Path, run: str, _options: Any) -> None:
+        inside.append(run)
+        course.append(len(inside))
+        time.sleep(0.05)
+        inside.remove(run)
+
+    monkeypatch.setattr("uprung.tracking._to_mlflow", slow)
+    tracking = Tracking(mlflow=MLflow(tracking_uri="sqlite:///x.db"))
+    jobs = [
+        threading.Thread(
+            target=send, args=(tracking, HISTORY), kwargs={"results": tmp_path, "run": f"r{k}", "options": {}}
+        )
+        for k in range(4)
+    ]
+    for job in jobs:
+        job.start()
+    for job in jobs:
+        job.join()
+    assert course == [1, 1, 1, 1]
+
+
 @needs("mlflow")
 def test_mlflow_holds_the_history(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     import mlflow
@@ -218,7 +244,6 @@ def test_mlflow_holds_the_history(tmp_path: Path, capfd: pytest.CaptureFixture[s
         for name in HISTORY[1].keys() - {"step"}:
             stored = [(m.step, m.value) for m in client.get_metric_history(run.info.run_id, tag(name))]
             assert stored == [(h["step"], h[name]) for h in HISTORY if math.isfinite(h[name])]
-    assert not (results / "tracking").exists()
 
 
 @needs("wandb")
