@@ -11,6 +11,7 @@ from uprung.logs import logged
 from uprung.potential.arms import new_model
 from uprung.potential.module import Packed
 from uprung.potential.saved import save_potential
+from uprung.run_state import hold
 from uprung.splits import frames_on, subset
 from uprung.step import launch
 from uprung.training import finish_run, run_card, train
@@ -18,6 +19,8 @@ from uprung.training import finish_run, run_card, train
 with logged(snakemake.log[0]):
     params, network = snakemake.params, snakemake.wildcards.network
     options, recipe = Pretraining.model_validate(params.pretraining), Training.model_validate(params.recipe)
+    state = Path(params.state.format(network=network))
+    hold(state)
     fabric = launch(recipe)
     dataset = open_dataset(snakemake.input.graphs)
     split = pd.read_parquet(snakemake.input.split)
@@ -26,7 +29,6 @@ with logged(snakemake.log[0]):
     everything, validation = (Rows(dataset, rows_of(dataset, names)) for names in sides)
     frames = Rows(dataset, rows_of(dataset, chosen["frame_id"]))
     module = Packed(new_model(everything, seed=options.seed), params.targets)
-    state = Path(params.state.format(network=network))
     run = train(
         fabric,
         module,

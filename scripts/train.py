@@ -15,6 +15,7 @@ from uprung.potential.checkpoint import load_chgnet
 from uprung.potential.module import Packed
 from uprung.potential.saved import save_potential
 from uprung.references import Reference
+from uprung.run_state import hold
 from uprung.splits import frames_on, subset
 from uprung.step import launch
 from uprung.training import Replay, finish_run, run_card, train
@@ -23,6 +24,8 @@ with logged(snakemake.log[0]):
     params, wildcards, seed = snakemake.params, snakemake.wildcards, int(snakemake.wildcards.seed)
     arm, budget = Arm.model_validate(params.arm), Budget.model_validate(params.budget)
     recipe = Training.model_validate(params.recipe)
+    state = Path(params.state.format(**wildcards))
+    hold(state)
     fabric = launch(recipe)
     dataset = open_dataset(snakemake.input.graphs)
     split = pd.read_parquet(snakemake.input.split)
@@ -50,7 +53,6 @@ with logged(snakemake.log[0]):
         source, replayed = source_side(arm, model, replayed, pretrained=pretrained, **held)
         replay = Replay(replayed, arm.replay.fraction)
     module = Packed(model, params.targets, source)
-    state = Path(params.state.format(**wildcards))
     run = train(
         fabric,
         module,

@@ -7,40 +7,62 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
 from tqdm import tqdm
 
+from uprung.files import why_not_written
+from uprung.parent import PARENT, bound_to
+
 LINES = 60.0  # seconds between two lines of the log about something that takes long
+
+
+class _LogFile(logging.FileHandler):
+    """A log file that is silent when it cannot be written: of a full disk the job's own writers tell."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
 
 
 @contextmanager
 def logged(path: str | Path) -> Iterator[None]:
-    """Send log lines and warnings to a file; on an error print its message, keep the traceback in the file.
+    """Run a job: log lines and warnings go to a file; of an error one line is printed, the traceback is in the file.
+
+    The job ends when the Snakemake that started it is killed (`uprung.parent`).
 
     Raises:
         SystemExit: with status 1, after any exception.
     """
     rank = int(os.environ.get("LOCAL_RANK", 0))  # of the processes of a run on several devices
+    try:
+        with _log_file(Path(f"{path}.rank{rank}" if rank else path)), bound_to(os.environ.get(PARENT, "")):
+            try:
+                yield
+            except Exception:
+                logging.exception("failed")
+                raise
+    except Exception as error:
+        line = why_not_written(error, Path(path)) or f"{type(error).__name__}: {error}"
+        print(f"uprung: {line}\n        (details in {path})", file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+@contextmanager
+def _log_file(path: Path) -> Iterator[None]:
+    handler = _LogFile(path, mode="w")
     logging.basicConfig(
-        filename=f"{path}.rank{rank}" if rank else path,
-        filemode="w",
-        level=logging.INFO,
-        format="%(asctime)s %(message)s",
-        datefmt="%F %T",
-        force=True,
+        level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%F %T", handlers=[handler], force=True
     )
     logging.captureWarnings(True)
     try:
         yield
-    except Exception as error:
-        logging.exception("failed")
-        print(f"uprung: {type(error).__name__}: {error}\n        (details in {path})", file=sys.stderr)
-        raise SystemExit(1) from None
     finally:
         logging.captureWarnings(False)
+        with suppress(OSError):  # of a full disk
+            handler.close()
 
 
 class Progress:
