@@ -7,11 +7,11 @@ on, and the jobs of the next Snakemake would write the same files at the same ti
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import os
+import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 PARENT = "UPRUNG_SNAKEMAKE"  # environment variable: the process that a job belongs to
@@ -39,22 +39,34 @@ def has_ended(process: str) -> bool:
     return state in "ZX"  # ended, but its own parent has not taken note
 
 
+def _below(pid: int) -> list[int]:
+    """Return the processes that a process has started, and those that they have; pools of any kind."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):  # it has ended meanwhile
+            for child in map(int, task.read_text().split()):
+                found += [child, *_below(child)]
+    return found
+
+
 @contextmanager
 def bound_to(process: str) -> Iterator[None]:
-    """End this process and the pools that it has started as soon as another one has ended."""
+    """End this process and all that it has started as soon as another one has ended."""
     done = threading.Event()
 
-    def watch() -> None:
-        while not has_ended(process):
-            if done.wait(EVERY):
-                return
-        LOG.error(
-            "Snakemake (process %s) was killed; this job ends, too, to be run by the next one", process.split()[0]
-        )
-        for child in multiprocessing.active_children():
-            child.kill()
-        os._exit(1)
+    def look() -> None:
+        if has_ended(process):
+            LOG.error("Snakemake (process %s) was killed; this job ends, too, for the next one", process.split()[0])
+            for pid in _below(os.getpid()):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            os._exit(1)
 
+    def watch() -> None:
+        while not done.wait(EVERY):
+            look()
+
+    look()  # it may have ended while this job was starting
     watcher = threading.Thread(target=watch, name="parent", daemon=True)
     watcher.start()
     try:

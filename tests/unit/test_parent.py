@@ -14,11 +14,11 @@ from uprung.parent import PARENT, has_ended, name_of_process
 pytestmark = pytest.mark.skipif(not Path("/proc/self/ns/pid").is_symlink(), reason="needs /proc")
 
 JOB = """
-import multiprocessing, sys, time
+import subprocess, sys, time
 from uprung.logs import logged
 with logged(sys.argv[1]):
-    multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,)).start()
-    print("running", *[child.pid for child in multiprocessing.active_children()], flush=True)
+    child = subprocess.Popen(["sleep", "60"])  # as the pools of joblib, no child of multiprocessing
+    print("running", child.pid, flush=True)
     time.sleep(float(sys.argv[2]))
 """
 
@@ -41,15 +41,19 @@ def named(process: subprocess.Popen[bytes]) -> str:
     return f"{process.pid} {name_of_process().partition(' ')[2]}"
 
 
+def wait_for_the_end_of(name: str) -> None:
+    end = time.monotonic() + 10
+    while not has_ended(name) and time.monotonic() < end:
+        time.sleep(0.01)
+    assert has_ended(name)
+
+
 def test_a_process_that_has_ended_is_told_from_one_that_runs(parent: subprocess.Popen[bytes]) -> None:
     name = named(parent)
     assert not has_ended(name)
     assert not has_ended(name_of_process())
     parent.send_signal(signal.SIGKILL)
-    end = time.monotonic() + 10
-    while not has_ended(name) and time.monotonic() < end:  # nobody has waited for it
-        time.sleep(0.01)
-    assert has_ended(name)
+    wait_for_the_end_of(name)  # nobody has waited for it
     parent.wait()
     assert has_ended(name)
 
@@ -68,7 +72,7 @@ def test_a_job_and_its_pool_end_with_their_parent(parent: subprocess.Popen[bytes
     parent.kill()
     assert job.wait(20) == 1
     assert f"(process {parent.pid}) was killed; this job ends, too" in (tmp_path / "log").read_text()
-    assert has_ended(f"{child} {name_of_process().partition(' ')[2]}")
+    wait_for_the_end_of(f"{child} {name_of_process().partition(' ')[2]}")
 
 
 def test_a_job_whose_parent_ended_while_it_was_starting_does_nothing(
@@ -87,6 +91,6 @@ def test_a_job_runs_to_its_end_beside_its_parent(name: str, tmp_path: Path) -> N
     job = start(tmp_path / "log", name, 0)
     assert job.stdout is not None
     _, child = job.stdout.readline().split()
-    os.kill(int(child), signal.SIGKILL)  # or Python would wait for it
+    os.kill(int(child), signal.SIGKILL)
     assert job.wait(20) == 0
     assert (tmp_path / "log").read_text() == ""
