@@ -25,6 +25,10 @@ pathvars:
 report: "docs/snakemake-report.rst"
 
 
+onstart:
+    check_results()
+
+
 if POINTS:
 
     include: "rules/points.smk"

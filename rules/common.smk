@@ -15,8 +15,12 @@ os.environ |= {
     "MALLOC_TRIM_THRESHOLD_": "16000000000",
 }
 
+from uprung.files import why_not_writable
+from uprung.parent import PARENT, name_of_process
 from uprung.study_file import StudyError, find_file, load_study, size_token
 from uprung.provenance import code_digest
+
+os.environ[PARENT] = name_of_process()  # a job ends when this process has ended
 
 CONFIG_FILE = (
     workflow.overwrite_configfiles[-1]
@@ -65,3 +69,10 @@ def one_of(names):
 def part(section):
     """Return a section of the study as plain values, for params: a change of it, and of nothing else, reruns."""
     return section.model_dump(mode="json", by_alias=True)
+
+
+def check_results():
+    """Stop before the first job when results cannot be written."""
+    why = why_not_writable(Path("results") / STUDY.study)
+    if why:
+        sys.exit(f"uprung: {why}")

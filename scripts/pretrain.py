@@ -12,6 +12,7 @@ from uprung.logs import logged
 from uprung.potential.arms import new_model
 from uprung.potential.module import Packed
 from uprung.potential.saved import save_potential
+from uprung.run_state import hold
 from uprung.sizes import subset
 from uprung.splits import frames_on
 from uprung.step import launch
@@ -21,6 +22,8 @@ from uprung.training import finish_run, run_card, train
 with logged(snakemake.log[0]):
     params, network = snakemake.params, snakemake.wildcards.network
     options, recipe = Pretraining.model_validate(params.pretraining), Training.model_validate(params.recipe)
+    state = Path(params.state.format(network=network))
+    hold(state)
     fabric = launch(recipe)
     dataset = open_dataset(snakemake.input.graphs)
     split = pd.read_parquet(snakemake.input.split)
@@ -29,8 +32,7 @@ with logged(snakemake.log[0]):
     everything, validation = (Rows(dataset, rows_of(dataset, names)) for names in sides)
     frames = Rows(dataset, rows_of(dataset, chosen["frame_id"]))
     module = Packed(new_model(everything, seed=options.seed), params.targets)
-    state, results = Path(params.state.format(network=network)), Path("results", params.study)
-    name = params.run.format(network=network)
+    results, name = Path("results", params.study), params.run.format(network=network)
     tracking = Tracking.model_validate(snakemake.config.get("tracking", {}))  # no parameter: it decides no number
     run = train(
         fabric,

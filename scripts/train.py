@@ -16,6 +16,7 @@ from uprung.potential.checkpoint import load_chgnet
 from uprung.potential.module import Packed
 from uprung.potential.saved import save_potential
 from uprung.references import Reference
+from uprung.run_state import hold
 from uprung.sizes import subset
 from uprung.splits import frames_on
 from uprung.step import launch
@@ -26,6 +27,8 @@ with logged(snakemake.log[0]):
     params, wildcards, seed = snakemake.params, snakemake.wildcards, int(snakemake.wildcards.seed)
     arm, budget = Arm.model_validate(params.arm), Budget.model_validate(params.budget)
     recipe = Training.model_validate(params.recipe)
+    state = Path(params.state.format(**wildcards))
+    hold(state)
     fabric = launch(recipe)
     dataset = open_dataset(snakemake.input.graphs)
     split = pd.read_parquet(snakemake.input.split)
@@ -53,8 +56,7 @@ with logged(snakemake.log[0]):
         source, replayed = source_side(arm, model, replayed, pretrained=pretrained, **held)
         replay = Replay(replayed, arm.replay.fraction)
     module = Packed(model, params.targets, source)
-    state, results = Path(params.state.format(**wildcards)), Path("results", params.study)
-    name = params.run.format(**wildcards)
+    results, name = Path("results", params.study), params.run.format(**wildcards)
     tracking = Tracking.model_validate(snakemake.config.get("tracking", {}))  # no parameter: it decides no number
     run = train(
         fabric,

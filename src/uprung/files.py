@@ -1,22 +1,57 @@
-"""Files that are complete when they exist, and hashes of what is in files."""
+"""Files that are complete when they exist, hashes of what is in files, and what to do when a file cannot be written."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
+import os
+import re
 from pathlib import Path
 from urllib.parse import quote
 
 LONGEST = 180  # bytes of a file name that is made of a name in data
 
+_FULL = {errno.ENOSPC: "the disk is full", errno.EDQUOT: "the disk quota is used up"}
+_FORBIDDEN = {
+    errno.EROFS: "the file system is read-only",
+    errno.EACCES: "permission denied",
+    errno.EPERM: "not permitted",
+}
+AGAIN = "then start the same command again: what is finished is kept, and runs go on from their last checkpoint"
+
+
+def write_whole(path: str | Path, content: bytes, *, previous: Path | None = None) -> None:
+    """Write a file aside and rename, so that a file that exists is complete, whenever the process is killed.
+
+    Args:
+        path: the file; its folder is made.
+        content: of the file.
+        previous: where the file of that name goes if there is one.
+
+    Raises:
+        OSError: no space, no permission; with the file's name. Nothing is left behind, and the file is as it was.
+    """
+    path = Path(path)
+    aside = path.with_name(path.name + ".tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with aside.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        error.filename = error.filename or str(path)
+        raise
+    if previous is not None and path.exists():
+        path.replace(previous)
+    aside.replace(path)
+
 
 def write_json(path: str | Path, content: object) -> None:
     """Write JSON aside and rename, so that a file that exists is complete."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(path.name + ".tmp")
-    aside.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n")
-    aside.replace(path)
+    write_whole(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
 
 
 def sha256(path: Path) -> str:
@@ -42,3 +77,34 @@ def file_name(name: str) -> str:
         return safe
     digest = hashlib.sha256(name.encode(errors="surrogatepass")).hexdigest()
     return f"{safe[: LONGEST - 33]}-{digest[:32]}"
+
+
+def why_not_written(error: BaseException, near: Path) -> str | None:
+    """Return what a person does about a file that could not be written; None for an error of another kind.
+
+    Args:
+        error: what a writer raised; those of NumPy and Arrow name no file.
+        near: a file in the same place, for errors that name none.
+    """
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, OSError):
+        found = found.__cause__ or found.__context__
+    if found is None:
+        return None
+    where = found.filename or f"a file beside {near}"
+    short = re.fullmatch(r"\d+ requested and \d+ written", str(found))  # numpy.save
+    if short or found.errno in _FULL:
+        return f"{where} cannot be written: {_FULL.get(found.errno or 0, 'the disk is full')}. Free some space, {AGAIN}"
+    if found.errno in _FORBIDDEN:
+        return f"{where} cannot be used: {_FORBIDDEN[found.errno]}. Make it accessible, {AGAIN}"
+    return None
+
+
+def why_not_writable(folder: Path) -> str | None:
+    """Return why nothing can be written below a folder, which need not exist; None if it can."""
+    there = folder
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if os.access(there, os.W_OK | os.X_OK):
+        return None
+    return f"{there} cannot be written (read-only, or of another user); results go to {folder}"

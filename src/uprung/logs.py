@@ -7,11 +7,14 @@ import os
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NoReturn
 
 from tqdm import tqdm
+
+from uprung.files import why_not_written
+from uprung.parent import PARENT, bound_to
 
 #: Environment variables whose values are told to nobody.
 SECRETS = ("MP_API_KEY", "PMG_MAPI_KEY", "WANDB_API_KEY", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
@@ -35,33 +38,50 @@ class _Discreet(logging.Formatter):
         return redacted(super().format(record))
 
 
+class _LogFile(logging.FileHandler):
+    """A log file that is silent when it cannot be written: of a full disk the job's own writers tell."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+
 @contextmanager
 def logged(path: str | Path) -> Iterator[None]:
-    """Send log lines and warnings to a file; on an error print its message, keep the traceback in the file.
+    """Run a job: log lines and warnings go to a file; of an error one line is printed, the traceback is in the file.
 
-    Keys of the environment (`SECRETS`) are in none of it.
+    Keys of the environment (`SECRETS`) are in none of it. The job ends when the Snakemake that started it is killed
+    (`uprung.parent`).
 
     Raises:
         SystemExit: with status 1, after any exception.
     """
     rank = int(os.environ.get("LOCAL_RANK", 0))  # of the processes of a run on several devices
-    logging.basicConfig(
-        filename=f"{path}.rank{rank}" if rank else path,
-        filemode="w",
-        level=logging.INFO,
-        force=True,
-    )
-    for handler in logging.getLogger().handlers:
-        handler.setFormatter(_Discreet("%(asctime)s %(message)s", datefmt="%F %T"))
+    try:
+        with _log_file(Path(f"{path}.rank{rank}" if rank else path)), bound_to(os.environ.get(PARENT, "")):
+            try:
+                yield
+            except Exception:
+                logging.exception("failed")
+                raise
+    except Exception as error:
+        line = why_not_written(error, Path(path)) or f"{type(error).__name__}: {error}"
+        print(redacted(f"uprung: {line}\n        (details in {path})"), file=sys.stderr)
+        raise SystemExit(1) from None
+
+
+@contextmanager
+def _log_file(path: Path) -> Iterator[None]:
+    handler = _LogFile(path, mode="w")
+    handler.setFormatter(_Discreet("%(asctime)s %(message)s", datefmt="%F %T"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     logging.captureWarnings(True)
     try:
         yield
-    except Exception as error:
-        logging.exception("failed")
-        print(redacted(f"uprung: {type(error).__name__}: {error}\n        (details in {path})"), file=sys.stderr)
-        raise SystemExit(1) from None
     finally:
         logging.captureWarnings(False)
+        with suppress(OSError):  # of a full disk
+            handler.close()
 
 
 class Progress:

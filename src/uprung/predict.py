@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import torch
 from chgnet.model import CHGNet
 from numpy.typing import NDArray
 
-from uprung.dataset import Dataset
+from uprung.dataset import CHUNK_COST, Dataset, Rows
+from uprung.memory import CostLimit, Shortage, if_it_fits
 from uprung.potential.module import Packed
 from uprung.potential.packed import PackedBatch, forces_by_element
 
@@ -34,19 +36,37 @@ def predict(
     Returns:
         energy (n,) eV/atom, network (n,) eV/atom without the reference energies, force (atoms, 3) eV/Å, stress
         (n, 3, 3) GPa, magmom (atoms,) |μB|; only what the targets name.
+
+    Raises:
+        OutOfMemoryError: a single structure does not fit into memory; fewer at once are tried first.
     """
     modules = [Packed(model.to(device), targets).eval() for model in potential]
     parts: dict[str, list[NDArray[np.float64]]] = {}
-    for chunk in dataset.chunks(rows):
-        batch = PackedBatch.from_arrays(dataset.graphs.pack(chunk), device)
-        outputs = [
-            {name: value.detach().to("cpu", torch.float64).numpy() for name, value in module(batch).items()}
-            for module in modules
-        ]
-        for name, value in outputs[-1].items():
-            total = value if name == "magmom" else sum((output[name] for output in outputs[:-1]), start=value)
-            parts.setdefault(name, []).append(total)
+    limit, waiting = CostLimit(CHUNK_COST), dataset.chunks(rows)
+    while waiting:
+        found = if_it_fits(partial(_predict_chunk, modules, dataset, waiting[0], device))
+        if isinstance(found, Shortage):
+            limit.lower([Rows(dataset, waiting[0])], found)
+            waiting = dataset.chunks(np.concatenate(waiting), limit.value)
+            continue
+        waiting = waiting[1:]
+        for name, value in found.items():
+            parts.setdefault(name, []).append(value)
     return {name: np.concatenate(values) for name, values in parts.items()}
+
+
+def _predict_chunk(
+    modules: Sequence[Packed], dataset: Dataset, chunk: NDArray[np.int64], device: str
+) -> dict[str, NDArray[np.float64]]:
+    batch = PackedBatch.from_arrays(dataset.graphs.pack(chunk), device)
+    outputs = [
+        {name: value.detach().to("cpu", torch.float64).numpy() for name, value in module(batch).items()}
+        for module in modules
+    ]
+    return {
+        name: value if name == "magmom" else sum((output[name] for output in outputs[:-1]), start=value)
+        for name, value in outputs[-1].items()
+    }
 
 
 def predict_by_element(

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import io
 import json
 import logging
 import math
+import os
+import platform
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +22,10 @@ from torch import Tensor, nn
 
 from uprung.config.training import Training
 from uprung.dataset import Rows
+from uprung.files import write_whole
 
 LOG = logging.getLogger(__name__)
+_HELD: list[io.TextIOWrapper] = []  # locks, until this process ends
 
 
 @dataclass
@@ -62,9 +69,12 @@ def identity_of(module: nn.Module, parts: Sequence[Rows], *, facts: Mapping[str,
 def save_state(
     state: Path, identity: str, run: Run, module: nn.Module, optimiser: torch.optim.Optimizer, window: list[float]
 ) -> None:
-    """Write the resumable state aside and rename; the one before stays as `.previous`."""
-    state.parent.mkdir(parents=True, exist_ok=True)
-    aside = state.with_suffix(".tmp")
+    """Write the resumable state aside and rename; the one before stays as `.previous`.
+
+    Raises:
+        OSError: it cannot be written; the states that are there stay.
+    """
+    content = io.BytesIO()  # PyTorch's own writer of files does not say why it failed
     torch.save(
         {
             "identity": identity,
@@ -73,11 +83,9 @@ def save_state(
             "module": module.state_dict(),
             "optimiser": optimiser.state_dict(),
         },
-        aside,
+        content,
     )
-    if state.exists():
-        state.replace(state.with_suffix(".previous"))
-    aside.replace(state)
+    write_whole(state, content.getvalue(), previous=state.with_suffix(".previous"))
 
 
 def resume_state(
@@ -113,5 +121,38 @@ def resume_state(
 
 def forget(state: Path) -> None:
     """Remove the resumable state of a run whose outputs are written."""
-    for path in (state, state.with_suffix(".previous"), state.with_suffix(".tmp")):
+    for path in (state, state.with_suffix(".previous"), state.with_name(state.name + ".tmp")):
         path.unlink(missing_ok=True)
+
+
+def hold(state: Path) -> None:
+    """Keep a run for this process until it ends; wait while another process has it.
+
+    Two processes at one run happen when Snakemake was killed and a job of it lives on, hangs, or runs on another node.
+    The processes of a run on several devices share the lock of the first one.
+    """
+    if int(os.environ.get("LOCAL_RANK", 0)):
+        return
+    state.parent.mkdir(parents=True, exist_ok=True)
+    stream = state.with_suffix(".lock").open("a+")
+    _HELD.append(stream)
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        stream.seek(0)
+        owner = stream.read().strip() or "another process"
+        line = (
+            f"{state.parent} belongs to {owner}, probably of a Snakemake that was killed; this job waits for it to "
+            "end. End that process to go on from its last checkpoint at once"
+        )
+        LOG.warning(line)
+        print(f"uprung: {line}", file=sys.stderr, flush=True)
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        LOG.info("the other process has ended")
+    except OSError as error:  # a file system without locks
+        LOG.warning("%s cannot be locked (%s); let no other process train this run", stream.name, error)
+        return
+    stream.seek(0)
+    stream.truncate()
+    stream.write(f"process {os.getpid()} on {platform.node()}\n")
+    stream.flush()

@@ -4,6 +4,9 @@ A batch is a stated number of structures, but structures differ a hundredfold in
 dealt to the devices and then to micro-batches by cost. The loss is a mean over the labels of the whole batch; every
 part divides by the counts of the whole, so that the parts' gradients add up to that of the batch in one.
 
+When a part does not fit into memory, its batch is computed again in smaller parts (`uprung.memory`). Every process
+decides that for itself: the parts of all of them meet in one sum at the end of the batch.
+
 On a CPU the threads of a run take whole micro-batches: each stays in the cache of its core, and nobody waits at the end
 of every small operation, as threads do that share operations.
 """
@@ -25,10 +28,12 @@ from uprung.config.training import Training
 from uprung.dataset import Rows
 from uprung.devices import claim
 from uprung.losses import label_counts, loss_sums, pairs_of, total_loss
+from uprung.memory import CostLimit, Shortage, if_it_fits
 from uprung.potential.packed import PackedBatch
 
 _TINY = 1000  # cost below which a micro-batch of its own is not worth the Python around it
 Result = TypeVar("Result")
+Total = TypeVar("Total")
 
 
 def launch(recipe: Training) -> Fabric:
@@ -89,32 +94,66 @@ def micro_batches(costs: NDArray[np.int64], limit: int, workers: int) -> list[ND
     return [part for part in share(costs, max(parts, 1)) if len(part)]
 
 
-def _parts(fabric: Fabric, batch: Sequence[Rows], recipe: Training) -> list[Rows]:
+def _parts(fabric: Fabric, batch: Sequence[Rows], limit: int, workers: int) -> list[Rows]:
     """Return the micro-batches of this process; each holds frames of one fidelity."""
     owned = share(np.concatenate([part.costs for part in batch]), fabric.world_size)[fabric.global_rank]
     found, start = list[Rows](), 0
     for part in batch:
         here = owned[(owned >= start) & (owned < start + len(part.rows))] - start
         mine = part.take(here)
-        found += [mine.take(k) for k in micro_batches(mine.costs, recipe.cost_limit, recipe.workers)]
+        found += [mine.take(k) for k in micro_batches(mine.costs, limit, workers)]
         start += len(part.rows)
     return found
 
 
-def map_parts(
-    fabric: Fabric, batch: Sequence[Rows], recipe: Training, function: Callable[[Rows], Result]
-) -> Iterator[Result]:
-    """Yield what a function returns for the micro-batches of this process, in a fixed order; threads compute them."""
-    parts = _parts(fabric, batch, recipe)
-    if min(len(parts), recipe.workers) == 1:
+def _map(parts: Sequence[Rows], workers: int, function: Callable[[Rows], Result]) -> Iterator[Result]:
+    """Yield what a function returns for some parts, in their order; threads compute them."""
+    if min(len(parts), workers) == 1:
         yield from map(function, parts)
         return
-    with ThreadPoolExecutor(recipe.workers) as pool:
+    with ThreadPoolExecutor(workers) as pool:
         yield from pool.map(function, parts)
 
 
+def fold_parts(
+    fabric: Fabric,
+    batch: Sequence[Rows],
+    recipe: Training,
+    limit: CostLimit,
+    *,
+    function: Callable[[Rows], Result],
+    fold: Callable[[Iterator[Result]], Total],
+) -> Total:
+    """Return one result from the micro-batches of this process, which fit into its memory.
+
+    Args:
+        fabric: the processes; each takes its share of the frames.
+        batch: frames, one entry per fidelity.
+        recipe: how many micro-batches are computed at once.
+        limit: cost of a micro-batch, lowered when memory runs out.
+        function: what is computed for a micro-batch.
+        fold: makes one result of those of the micro-batches, which come in a fixed order. It is called anew, and what
+            it had is dropped, when memory runs out; so it must not change anything outside.
+
+    Raises:
+        OutOfMemoryError: a single structure does not fit.
+    """
+    while True:
+        parts = _parts(fabric, batch, limit.value, recipe.workers)
+        found = if_it_fits(lambda parts=parts: fold(_map(parts, recipe.workers, function)))  # type: ignore[misc]
+        if not isinstance(found, Shortage):
+            return found
+        limit.lower(parts, found)
+
+
 def accumulate_gradient(
-    fabric: Fabric, module: nn.Module, batch: Sequence[Rows], *, targets: Sequence[str], recipe: Training
+    fabric: Fabric,
+    module: nn.Module,
+    batch: Sequence[Rows],
+    *,
+    targets: Sequence[str],
+    recipe: Training,
+    limit: CostLimit | None = None,
 ) -> float:
     """Add the gradient of the loss of an optimiser batch to `.grad` of the parameters, on every process alike.
 
@@ -124,9 +163,13 @@ def accumulate_gradient(
         batch: the whole optimiser batch, the same on every process; one entry per fidelity.
         targets: what is in the loss.
         recipe: loss and cost of a micro-batch.
+        limit: cost of a micro-batch where it may be lower than the recipe's, after memory has run out.
 
     Returns:
         The loss of the whole batch.
+
+    Raises:
+        OutOfMemoryError: a single structure does not fit.
     """
     counts = [label_counts(part.labels, targets) for part in batch]
     count = {target: sum(found[target] for found in counts) for target in targets}
@@ -139,13 +182,26 @@ def accumulate_gradient(
         # Not backward(): threads would add to the same gradients at once, in any order.
         return loss.detach(), torch.autograd.grad(loss, parameters, allow_unused=True)
 
-    total = torch.zeros((), device=fabric.device, dtype=torch.float64)
-    for loss, gradients in map_parts(fabric, batch, recipe, part):
-        total += loss
-        for p, gradient in zip(parameters, gradients, strict=True):
-            if gradient is not None:
-                p.grad = gradient if p.grad is None else p.grad.add_(gradient)
+    def fold(parts: Iterator[tuple[Tensor, tuple[Tensor | None, ...]]]) -> tuple[Tensor, list[Tensor | None]]:
+        total = torch.zeros((), device=fabric.device, dtype=torch.float64)
+        sums: list[Tensor | None] = [None] * len(parameters)
+        for loss, gradients in parts:
+            total += loss
+            sums = [_plus(known, gradient) for known, gradient in zip(sums, gradients, strict=True)]
+        return total, sums
+
+    limit = limit or CostLimit(recipe.cost_limit)
+    total, sums = fold_parts(fabric, batch, recipe, limit, function=part, fold=fold)
+    for p, gradient in zip(parameters, sums, strict=True):
+        p.grad = _plus(p.grad, gradient)
     return _sum_over_processes(fabric, module, total)
+
+
+def _plus(total: Tensor | None, gradient: Tensor | None) -> Tensor | None:
+    """Add a gradient to a sum in place, either of which may be missing."""
+    if total is None or gradient is None:
+        return gradient if total is None else total
+    return total.add_(gradient)
 
 
 def batch_of(module: nn.Module, chunk: Rows) -> PackedBatch:

@@ -28,11 +28,12 @@ from uprung.dataset import Rows
 from uprung.files import sha256
 from uprung.logs import progress
 from uprung.losses import error_sums, label_counts, loss_sums, pairs_of
+from uprung.memory import CostLimit
 from uprung.potential.layers import layer_of
 from uprung.potential.module import Packed
 from uprung.provenance import hardware, versions
 from uprung.run_state import Run, forget, identity_of, resume_state, save_state
-from uprung.step import accumulate_gradient, batch_of, map_parts, sum_over_processes
+from uprung.step import accumulate_gradient, batch_of, fold_parts, sum_over_processes
 
 LOG = logging.getLogger(__name__)
 
@@ -146,19 +147,20 @@ def evaluate_loss(
     *,
     targets: Sequence[str],
     recipe: Training,
+    limit: CostLimit | None = None,
 ) -> dict[str, float]:
     """Return the loss and the mean absolute error of every target over some frames, on every process alike."""
     module.eval()
     count = label_counts(frames.labels, targets)
-    sums = torch.zeros(2, len(targets), dtype=torch.float64, device=fabric.device)
+    nothing = torch.zeros(2, len(targets), dtype=torch.float64, device=fabric.device)
+    limit = limit or CostLimit(recipe.cost_limit)
 
     def part(chunk: Rows) -> Tensor:
         pairs = pairs_of(module(batch_of(module, chunk), chunk.side), chunk.labels, targets)
         lines = (loss_sums(pairs, recipe.huber_delta), error_sums(pairs))
         return torch.stack([torch.stack([line[t].detach().double() for t in targets]) for line in lines])
 
-    for found in map_parts(fabric, [frames], recipe, part):
-        sums += found
+    sums = fold_parts(fabric, [frames], recipe, limit, function=part, fold=lambda found: sum(found, start=nothing))
     huber, absolute = sum_over_processes(fabric, sums).tolist()
     weights = recipe.weights.model_dump()
     result = {f"val_{t}": e / count[t] if count[t] else math.nan for t, e in zip(targets, absolute, strict=True)}
@@ -202,6 +204,7 @@ def train(
 
     Raises:
         TrainingError: no frame to train on or to validate with; a loss that is not finite, with the step.
+        OutOfMemoryError: a single structure does not fit into memory.
     """
     for part, side in ((frames, "training"), (validation, "validation")):
         if not len(part.rows):
@@ -213,6 +216,7 @@ def train(
     steps = batches.plan.steps
     score = "val_energy" if budget.kept == "val-energy" else "val_loss"
     window: list[float] = []  # losses since the last validation
+    limit = CostLimit(recipe.cost_limit)  # a resumed run begins with the recipe's again
     others = {"replay": asdict(batches.replay_plan) if batches.replay_plan else None, "l2_sp": l2_sp}
     identity = identity_of(
         module,
@@ -230,7 +234,7 @@ def train(
         return learning_rate(run.step, steps, recipe.learning_rate, recipe.final_learning_rate)
 
     def validate(norms: dict[str, float]) -> None:
-        values = evaluate_loss(fabric, module, validation, targets=targets, recipe=recipe)
+        values = evaluate_loss(fabric, module, validation, targets=targets, recipe=recipe, limit=limit)
         course = {"step": run.step, "epoch": run.step / batches.plan.steps_per_epoch, "learning_rate": rate()}
         _record(run, module, course, window, values | norms, score)
         if fabric.is_global_zero:
@@ -247,7 +251,9 @@ def train(
         while run.step < steps:
             module.train()
             optimiser.zero_grad(set_to_none=True)
-            loss = accumulate_gradient(fabric, module, batches.at(run.step), targets=targets, recipe=recipe)
+            loss = accumulate_gradient(
+                fabric, module, batches.at(run.step), targets=targets, recipe=recipe, limit=limit
+            )
             if not math.isfinite(loss):
                 raise TrainingError(f"the loss is {loss} at step {run.step}; lower training.learning_rate")
             pull.add_gradient()

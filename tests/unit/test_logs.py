@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import logging
 import warnings
 from pathlib import Path
@@ -37,6 +38,21 @@ def test_secrets_are_neither_printed_nor_logged(
     assert told.count("***") >= 5
     monkeypatch.setenv(name, "a")
     assert redacted("a cat") == "a cat"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+def test_a_full_disk_is_one_clear_line_even_without_a_log(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit), logged("/dev/full"):
+        raise OSError(errno.ENOSPC, "No space left on device", "results/x/curves.csv")
+    printed = capsys.readouterr().err
+    assert printed.startswith("uprung: results/x/curves.csv cannot be written: the disk is full. Free some space, then")
+    assert printed.count("\n") == 2
+
+
+def test_a_log_that_cannot_be_opened_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit), logged(tmp_path / "missing" / "job.log"):
+        raise AssertionError("not reached")
+    assert capsys.readouterr().err.startswith("uprung: FileNotFoundError: ")
 
 
 def test_log_lines_and_warnings_have_a_time(tmp_path: Path) -> None:

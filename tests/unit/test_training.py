@@ -465,7 +465,7 @@ def test_the_card_counts_labels_and_hashes_inputs(dataset: Dataset, tmp_path: Pa
 
 
 def test_forget_removes_every_state_file(tmp_path: Path) -> None:
-    for suffix in (".ckpt", ".previous", ".tmp"):
+    for suffix in (".ckpt", ".previous", ".ckpt.tmp"):
         (tmp_path / f"last{suffix}").touch()
     forget(tmp_path / "last.ckpt")
     forget(tmp_path / "last.ckpt")

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import signal
 import time
 from pathlib import Path
 
 import pytest
+from faults import children, kill
 from workplace import STUDY_TIMEOUT, Workplace, checkout, stop
 
 pytestmark = pytest.mark.slow
@@ -69,17 +67,3 @@ def test_a_killed_study_goes_on_to_the_same_numbers(micro: Workplace, tmp_path: 
     assert metrics(place) == metrics(micro)
     logs = [log.read_text() for log in (place.results / "logs/runs").rglob("train.log")]
     assert sum("resumed at step" in log for log in logs) == len(interrupted)
-
-
-def children(pid: int) -> list[int]:
-    """Return the processes below a process, from /proc."""
-    found = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in map(int, task.read_text().split()):
-            found += [child, *children(child)]
-    return found
-
-
-def kill(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)

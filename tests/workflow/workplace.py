@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import yaml
 
@@ -61,7 +61,9 @@ class Workplace:
             raise
         return subprocess.CompletedProcess(process.args, process.returncode, output)
 
-    def start(self, *arguments: str, study: str = MICRO) -> subprocess.Popen[str]:
+    def start(
+        self, *arguments: str, study: str = MICRO, output: int | IO[str] = subprocess.PIPE
+    ) -> subprocess.Popen[str]:
         """Start Snakemake here, as the leader of a process group of its own."""
         environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "SNAKEMAKE_PROFILE")}
         return subprocess.Popen(
@@ -69,7 +71,7 @@ class Workplace:
             cwd=self.folder,
             env=environment | {"OMP_NUM_THREADS": "1"},
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
+            stdout=output,
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,

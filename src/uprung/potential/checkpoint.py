@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import os
 import pickle
 import re
 from collections.abc import Iterator
@@ -18,6 +17,8 @@ import torch
 from chgnet.model import CHGNet
 from chgnet.model.composition_model import AtomRef
 from numpy.typing import NDArray
+
+from uprung.files import write_whole
 
 N_ELEMENTS = 94
 
@@ -117,15 +118,11 @@ def save_chgnet(model: CHGNet, path: Path | str, *, key: str = "model", beside: 
     Raises ValueError for a model whose arguments are not plain values, or with a composition model other than
     AtomRef (whether its weights are trainable is not part of the file).
     """
-    path = Path(path)
     arguments = _plain(dict(model.model_args), "model_args")
     state = {name: value.detach().to("cpu").clone() for name, value in model.state_dict().items()}
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        torch.save({key: {"state_dict": state, "model_args": arguments}, **(beside or {})}, part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    content = io.BytesIO()  # PyTorch's own writer of files does not say why it failed
+    torch.save({key: {"state_dict": state, "model_args": arguments}, **(beside or {})}, content)
+    write_whole(path, content.getvalue())
 
 
 def atomref(model: CHGNet) -> NDArray[np.float64]:
