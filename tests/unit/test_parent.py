@@ -86,7 +86,7 @@ def test_a_job_whose_parent_ended_while_it_was_starting_does_nothing(
     assert (job.returncode, output) == (1, "")
 
 
-@pytest.mark.parametrize("name", ["", name_of_process()])
+@pytest.mark.parametrize("name", ["", name_of_process()], ids=["unknown", "this process"])
 def test_a_job_runs_to_its_end_beside_its_parent(name: str, tmp_path: Path) -> None:
     job = start(tmp_path / "log", name, 0)
     assert job.stdout is not None

@@ -277,7 +277,7 @@ def written(place: Workplace) -> float:
 
 @pytest.mark.slow
 def test_a_study_that_is_killed_again_and_again_ends_with_the_same_numbers(tmp_path: Path) -> None:
-    """Some ten minutes on two cores: kills at random moments, each followed by unlocking and a new start."""
+    """Over half an hour on two busy cores: kills at random moments, each followed by unlocking and a new start."""
     reference, place = slim(tmp_path / "reference"), slim(tmp_path / "killed")
     complete(reference, "train", after_a_kill=False)
     tally = shoot(place, contents(reference.results), KILLS, random.Random(20))
