@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= all
 
-.PHONY: demo test test-slow gpaw dft-check service check schema clean
+.PHONY: demo test test-slow slurm gpaw dft-check service check schema clean
 
 demo: .venv/.stamp
 	$(BIN)/snakemake --cores $(CORES)
@@ -16,10 +16,14 @@ demo: .venv/.stamp
 	@echo "numbers:  $(CURDIR)/results/demo/scaling/laws.csv and the files beside it"
 
 test: check service
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
+	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 test-slow: .venv/.stamp
 	$(BIN)/python -m pytest -m slow
+
+# five minutes, most of them waiting; needs root and: apt-get install slurmctld slurmd slurm-client munge
+slurm: .venv/.stamp
+	$(BIN)/python -m pytest -m slow tests/service/slurm
 
 check: .venv/.stamp
 	$(BIN)/ruff check .

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import socket
+import stat
 import subprocess
 import tempfile
 import time
@@ -71,6 +72,11 @@ def missing() -> str | None:
         return "starting a SLURM needs root"
     if any((SYSTEM / name).exists() and not (SYSTEM / name).is_symlink() for name in ("slurm.conf", "gres.conf")):
         return f"{SYSTEM} holds the configuration of an installed SLURM, which stays as it is"
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            _make_gpu(Path(folder) / "gpu0")
+    except OSError as error:
+        return f"no device file can be made here, as a container may forbid: {error}"
     return None
 
 
@@ -143,8 +149,8 @@ def _configure(folder: Path, *, cpus: int, gpus: int, memory_mb: int) -> None:
     (folder / "munge/key").chmod(0o400)
     for path in (folder / "munge", folder / "munge/key"):
         shutil.chown(path, "munge", "munge")
-    for number in range(gpus):  # SLURM wants a device file; this is /dev/null under a numbered name
-        os.mknod(folder / f"gpu{number}", 0o666 | 0o020000, os.makedev(1, 3))
+    for number in range(gpus):
+        _make_gpu(folder / f"gpu{number}")
     host = socket.gethostname().split(".")[0]
     port, node_port = _free_ports()
     values = {"host": host, "folder": folder, "port": port, "node_port": node_port}
@@ -155,6 +161,11 @@ def _configure(folder: Path, *, cpus: int, gpus: int, memory_mb: int) -> None:
     for name in ("slurm.conf", "gres.conf"):
         (SYSTEM / name).unlink(missing_ok=True)  # a link that an interrupted test left; `missing` refuses files
         (SYSTEM / name).symlink_to(folder / name)
+
+
+def _make_gpu(path: Path) -> None:
+    """Make what SLURM takes for a GPU: a device file, here /dev/null under a numbered name."""
+    os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 3))
 
 
 def _daemons(folder: Path) -> list[list[str]]:
