@@ -10,12 +10,14 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import socket
 import stat
 import subprocess
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,7 +28,7 @@ PATH = os.pathsep.join([os.environ["PATH"], "/usr/sbin", "/sbin"])
 START_TIMEOUT = 60
 
 CONFIGURATION = """\
-ClusterName=test
+ClusterName={name}
 SlurmctldHost={host}(127.0.0.1)
 SlurmctldPort={port}
 SlurmdPort={node_port}
@@ -108,6 +110,10 @@ class Cluster:
     def stop(self) -> None:
         """End every job, the daemons by their own process ids, and take the links away."""
         subprocess.run(["scancel", "--user=root", "--signal=KILL", "--full"], check=False, env=environment())
+        for process in Path("/proc").glob("[0-9]*"):  # what hung when its time was over may have left its job
+            with suppress(OSError):
+                if f"SLURM_CLUSTER_NAME={self.folder.name}\0".encode() in (process / "environ").read_bytes():
+                    os.kill(int(process.name), signal.SIGKILL)
         for daemon in reversed(self.daemons):
             daemon.terminate()
             try:
@@ -153,7 +159,7 @@ def _configure(folder: Path, *, cpus: int, gpus: int, memory_mb: int) -> None:
         _make_gpu(folder / f"gpu{number}")
     host = socket.gethostname().split(".")[0]
     port, node_port = _free_ports()
-    values = {"host": host, "folder": folder, "port": port, "node_port": node_port}
+    values = {"name": folder.name, "host": host, "folder": folder, "port": port, "node_port": node_port}
     text = CONFIGURATION.format(**values, cpus=cpus, gpus=gpus, memory_mb=memory_mb)
     (folder / "slurm.conf").write_text(text)
     (folder / "gres.conf").write_text(f"NodeName={host} Name=gpu File={folder}/gpu[0-{gpus - 1}]\n")
