@@ -38,6 +38,10 @@ def test_time_is_shared_out_where_epochs_decide(order: str) -> None:
     assert [run_minutes(120, order, size, SIZES, epochs=False) for size in SIZES] == [120] * 4
 
 
+def test_a_size_beyond_the_data_is_left_to_the_run_to_refuse(order: str) -> None:
+    assert structures(order, "10001") == 10_000
+
+
 def test_what_is_not_there_yet_is_said_so_that_it_is_asked_again(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError) as caught:
         run_memory(4000, str(tmp_path / "order.parquet"), "all")

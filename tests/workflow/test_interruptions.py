@@ -112,6 +112,7 @@ def assert_refused(place: Workplace) -> None:
     assert "--unlock" in done.stdout
 
 
+@pytest.mark.slow
 def test_three_kinds_of_kill_leave_the_numbers_as_they_are(finished: Workplace) -> None:
     """The job alone, Snakemake with the job, Snakemake alone: each while a training runs, one after the other.
 
