@@ -86,8 +86,8 @@ def test_a_disk_that_fills_up_in_a_training_leaves_a_state_to_go_on_from(small: 
 WRITERS: dict[str, tuple[str, str]] = {
     "frames": ("frames/pbe", "frames/pbe/manifest.json"),  # Parquet by parts
     "graphs": ("graphs/r2scan", "graphs/r2scan/manifest.json"),  # NumPy
-    "network": (RUN, f"{RUN}/model.pth.tar"),  # PyTorch; the log cannot be written either
-    "evaluation": (f"{RUN}/predictions.parquet", f"{RUN}/metrics.json"),  # Parquet, CSV, JSON
+    "network": (RUN, f"{RUN}/metrics.json"),  # PyTorch; the log cannot be written either
+    "evaluation": (f"{RUN}/metrics.json", f"{RUN}/metrics.json"),  # Parquet, CSV, JSON
     "table": ("scaling/curves.csv", "scaling/curves.csv"),
     "figure": ("figures/learning-curves.svg", "figures/learning-curves.svg"),
 }
