@@ -158,12 +158,12 @@ def correction_table(
         (frames), the columns of `found` as means over the draws; `<name>_low`, `<name>_high` hold 95 % of
         the draws; reason, why there is no number.
     """
-    rows = []
+    rows, nothing, materials = [], found.iloc[:0], frames_of(cloud)
+    drawn_of = dict(iter(found.groupby(["method", "material", "shots"], sort=False)))
     for method in methods:
-        for material, frames in frames_of(cloud).items():
+        for material, frames in materials.items():
             for k in shots:
-                same = (found["method"] == method) & (found["material"] == material) & (found["shots"] == k)
-                own = found[same]
+                own = drawn_of.get((method, material, k), nothing)
                 row = {"method": method, "material": material, "shots": k, "draws": len(own)}
                 row["trajectories"] = len({frame.trajectory for frame in frames})
                 row["at_rest"] = sum(frame.at_rest for frame in frames)

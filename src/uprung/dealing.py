@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -25,7 +26,7 @@ class Frame:
     label: Floats
     predicted: Floats
 
-    @property
+    @cached_property  # asked for in every draw
     def at_rest(self) -> bool:
         """Whether its forces are too small to say anything about a slope."""
         return bool(np.sqrt(np.mean(self.label**2)) < AT_REST)
