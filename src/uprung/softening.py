@@ -220,9 +220,8 @@ def bootstrap(forces: Forces, *, resamples: int, seed: int) -> dict[str, tuple[f
     members = [np.flatnonzero(owner == material) for material in materials]
     for k in range(resamples):
         drawn = rng.integers(len(materials), size=len(materials)) if len(materials) > 1 else [0]
-        for material in drawn:
-            inside = members[material]
-            weights[k] += np.bincount(rng.choice(inside, len(inside)), minlength=len(names))
+        frames = [members[m][rng.integers(len(members[m]), size=len(members[m]))] for m in drawn]
+        weights[k] = np.bincount(np.concatenate(frames), minlength=len(names))
     totals = weights @ sums
     values: dict[str, Floats] = _from_sums(totals[:, :6])
     values["mae"] = totals[:, 6] / totals[:, 0]
