@@ -21,7 +21,7 @@ test: check service
 test-slow: .venv/.stamp
 	$(BIN)/python -m pytest -m slow
 
-# five minutes, most of them waiting; needs root and: apt-get install slurmctld slurmd slurm-client munge
+# six minutes, twelve beside other work, most of them waiting; needs root and: apt-get install slurmctld slurmd slurm-client munge
 slurm: .venv/.stamp
 	$(BIN)/python -m pytest -m slow tests/service/slurm
 

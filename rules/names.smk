@@ -64,6 +64,12 @@ def memory_of_run(wildcards, input, attempt):
     return attempt * run_memory(STUDY.training.memory_mb, input.order, size)
 
 
+def memory_of_pretraining(wildcards, input, attempt):
+    """Return the memory to ask for, MB: more for more structures, and for a retry."""
+    size = STUDY.pretraining[wildcards.network].size
+    return attempt * run_memory(STUDY.training.memory_mb, input.order, size)
+
+
 def minutes_of_run(wildcards, input, attempt):
     """Return the run time to ask for: less for a small size where epochs decide, more for a retry."""
     epochs = STUDY.budgets[wildcards.budget].epochs is not None

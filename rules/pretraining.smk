@@ -46,7 +46,7 @@ rule pretrain:
         "../envs/training.yaml"
     threads: STUDY.training.threads * (1 if DEVICE == "cuda" else STUDY.training.devices)
     resources:
-        mem_mb=lambda w, attempt: STUDY.training.memory_mb * attempt,
+        mem_mb=memory_of_pretraining,
         runtime=lambda w, attempt: STUDY.training.minutes * attempt,
         gpu=STUDY.training.devices if DEVICE == "cuda" else 0,
     params:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
@@ -127,7 +128,7 @@ def design_of(X: Floats) -> Design:
     return Design(U[:, :rank], s[:rank], Vt[:rank], Vt[rank:], seen)
 
 
-class CompositionModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
+class CompositionModel(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     """Base of the reference estimators: energy per atom linear in composition fractions, without an intercept.
 
     A subclass implements `fit(X, y, groups=None, together=None)`: X (n, 94) composition fractions, y (n,) eV/atom,
@@ -165,15 +166,15 @@ class CompositionModel(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     n_features_in_: int = N_ELEMENTS
 
     @property
+    @abstractmethod
     def name(self) -> str:
         """Short name of the estimator, as written into tables and study files."""
-        raise NotImplementedError
 
+    @abstractmethod
     def fit(
         self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None, together: ArrayLike | None = None
     ) -> Self:
         """Fit references to energies per atom."""
-        raise NotImplementedError
 
     def _begin(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None) -> tuple[Floats, Floats, Ints, Design]:
         """Check the input, note what the design says, and return X, y, integer codes of the groups and the design.

@@ -62,7 +62,7 @@ def undisturbed(place: Workplace, tmp_path: Path) -> Workplace:
 def numbers(place: Workplace, size: str) -> tuple[dict, pd.DataFrame, dict, pd.DataFrame]:
     """Return all numbers of a run: metrics, predictions, weights, history."""
     folder = place.folder / RUNS / f"n{size}/seed0"
-    weights = torch.load(folder / "model.pth.tar", weights_only=False)["model"]["state_dict"]
+    weights = torch.load(folder / "model.pth.tar", weights_only=True)["model"]["state_dict"]
     history = pd.read_csv(folder / "history.csv")
     return (
         json.loads((folder / "metrics.json").read_text()),
