@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from uprung.dealing import AXES, Deal, Frame, deals, frames_of, why_none
-from uprung.softening import CONFIDENCE, statistics
+from uprung.softening import CONFIDENCE, cmae, mae, slope
 
 Floats = NDArray[np.float64]
 #: Returns the forces of the judged structures after a correction, in their order, and what is to be known of the fit.
@@ -124,11 +124,16 @@ def components(frames: Sequence[Frame]) -> tuple[Floats, Floats]:
 
 
 def _judged(label: Floats, predicted: Floats, corrected: Floats) -> dict[str, float]:
-    before, after = statistics(label, predicted), statistics(label, corrected)
+    before, after = (_measures(label, forces) for forces in (predicted, corrected))
     found: dict[str, float] = {}
     for name in MEASURES:
         found |= {f"{name}_before": before[name], f"{name}_after": after[name]}
     return found | {"mae_ratio": after["mae"] / before["mae"], "cmae_ratio": before["cmae"] / before["mae"]}
+
+
+def _measures(label: Floats, predicted: Floats) -> dict[str, float]:
+    a = slope(label, predicted)
+    return {"slope": a, "mae": mae(label, predicted), "cmae": cmae(label, predicted, a)}
 
 
 def against_number(found: pd.DataFrame) -> pd.DataFrame:

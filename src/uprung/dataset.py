@@ -21,7 +21,6 @@ from uprung.graphs import GraphStore, open_store, write_store
 
 Floats = NDArray[np.float32]
 Side = Literal["target", "source"]
-CHUNK_COST = 60_000  # edges + angles that are predicted at once
 
 
 class DatasetError(ValueError):
@@ -64,7 +63,7 @@ class Dataset:
         forces[atoms], magmom[atoms] = labels.forces, labels.magmom
         return replace(self, energy=energy, forces=forces, stress=stress, magmom=magmom)
 
-    def chunks(self, rows: NDArray[np.int64], limit: int = CHUNK_COST, most: int = 256) -> list[NDArray[np.int64]]:
+    def chunks(self, rows: NDArray[np.int64], limit: int, most: int = 256) -> list[NDArray[np.int64]]:
         """Cut rows into batches of bounded cost (edges + angles) and count; a costly structure stands alone."""
         costs, chunks, start, total = self.graphs.costs()[rows], [], 0, 0
         for k, cost in enumerate(costs):

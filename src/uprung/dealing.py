@@ -42,18 +42,17 @@ class Deal:
 
 
 def frames_of(cloud: pd.DataFrame) -> dict[str, list[Frame]]:
-    """Return the frames of every material of a table of `uprung.softening.cloud`."""
-    return {
-        str(material): [
-            Frame(str(name), str(part["trajectory"].iloc[0]), _side(part, "label"), _side(part, "predicted"))
-            for name, part in own.groupby("frame_id", sort=False)
-        ]
-        for material, own in cloud.groupby("material", sort=False)
-    }
-
-
-def _side(part: pd.DataFrame, side: str) -> Floats:
-    return part[[f"{side}_{axis}" for axis in AXES]].to_numpy(np.float64).ravel()
+    """Return the frames of every material of a table of `uprung.softening.cloud`, in the order of its rows."""
+    label, predicted = (
+        cloud[[f"{side}_{axis}" for axis in AXES]].to_numpy(np.float64) for side in ("label", "predicted")
+    )
+    names = cloud[["material", "frame_id", "trajectory"]].to_numpy(dtype=str)
+    found: dict[str, list[Frame]] = {}
+    for atoms in cloud.groupby(["material", "frame_id"], sort=False).indices.values():
+        material, name, trajectory = map(str, names[atoms[0]])
+        frame = Frame(name, trajectory, label[atoms].ravel(), predicted[atoms].ravel())
+        found.setdefault(material, []).append(frame)
+    return found
 
 
 def deals(frames: Sequence[Frame], k: int, *, draws: int, seed: int) -> list[Deal]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -56,6 +57,7 @@ def logged(path: str | Path) -> Iterator[None]:
     Raises:
         SystemExit: with status 1, after any exception.
     """
+    gc.freeze()  # imported modules live as long as the job: looking at them again takes a second when it ends
     rank = int(os.environ.get("LOCAL_RANK", 0))  # of the processes of a run on several devices
     try:
         with _log_file(Path(f"{path}.rank{rank}" if rank else path)), bound_to(os.environ.get(PARENT, "")):

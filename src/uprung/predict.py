@@ -10,10 +10,14 @@ import torch
 from chgnet.model import CHGNet
 from numpy.typing import NDArray
 
-from uprung.dataset import CHUNK_COST, Dataset, Rows
+from uprung.dataset import Dataset, Rows
 from uprung.memory import CostLimit, Shortage, if_it_fits
 from uprung.potential.module import Packed
 from uprung.potential.packed import PackedBatch, forces_by_element
+
+#: Edges + angles that are predicted at once. A CPU is fastest while a batch fits into its caches, and touching memory
+#: for the first time costs it more than computing; a GPU needs many.
+AT_ONCE = {"cpu": 6_000, "cuda": 200_000}
 
 
 def predict(
@@ -42,7 +46,8 @@ def predict(
     """
     modules = [Packed(model.to(device), targets).eval() for model in potential]
     parts: dict[str, list[NDArray[np.float64]]] = {}
-    limit, waiting = CostLimit(CHUNK_COST), dataset.chunks(rows)
+    limit = CostLimit(AT_ONCE[torch.device(device).type])
+    waiting = dataset.chunks(rows, limit.value)
     while waiting:
         found = if_it_fits(partial(_predict_chunk, modules, dataset, waiting[0], device))
         if isinstance(found, Shortage):
@@ -85,7 +90,7 @@ def predict_by_element(
     """
     models = [model.to(device) for model in potential]
     found: list[dict[int, NDArray[np.float64]]] = []
-    for chunk in dataset.chunks(rows):
+    for chunk in dataset.chunks(rows, AT_ONCE[torch.device(device).type]):
         batch = PackedBatch.from_arrays(dataset.graphs.pack(chunk), device)
         ends = np.cumsum(dataset.offsets[chunk + 1] - dataset.offsets[chunk])
         parts: list[dict[int, NDArray[np.float64]]] = [{} for _ in chunk]

@@ -118,8 +118,8 @@ def statistics(label: Floats, predicted: Floats) -> dict[str, float]:
     """
     sums = _sums(label, predicted).sum(axis=0)
     found = {name: float(value) for name, value in _from_sums(sums).items()}
-    found["mae"] = float(np.abs(predicted - label).mean()) if len(label) else float("nan")
-    found["cmae"] = _cmae(label, predicted, found["slope"])
+    found["mae"] = mae(label, predicted)
+    found["cmae"] = cmae(label, predicted, found["slope"])
     return {name: found[name] for name in STATISTICS}
 
 
@@ -145,8 +145,22 @@ def _from_sums(sums: Floats) -> dict[str, Floats]:
     return {name: np.where(np.isfinite(value), value, np.nan) for name, value in found.items()}
 
 
-def _cmae(x: Floats, y: Floats, slope: float) -> float:
-    return float(np.abs(y / slope - x).mean()) if len(x) and np.isfinite(slope) and slope != 0 else float("nan")
+def slope(label: Floats, predicted: Floats) -> float:
+    """Return Σxy/Σx² of force components (n,), NaN where undefined."""
+    square = float(label @ label)
+    return float(label @ predicted) / square if square else float("nan")
+
+
+def mae(label: Floats, predicted: Floats) -> float:
+    """Return mean |y − x| of force components (n,), eV/Å, NaN where there are none."""
+    return float(np.abs(predicted - label).mean()) if len(label) else float("nan")
+
+
+def cmae(label: Floats, predicted: Floats, slope: float) -> float:
+    """Return mean |y/slope − x| of force components (n,), eV/Å, NaN where undefined."""
+    if not len(label) or not np.isfinite(slope) or slope == 0:
+        return float("nan")
+    return float(np.abs(predicted / slope - label).mean())
 
 
 def softening_table(forces: Forces, *, resamples: int, seed: int) -> pd.DataFrame:
@@ -187,14 +201,21 @@ def _subsets(forces: Forces) -> Iterator[tuple[str, str, Forces]]:
 def _row(forces: Forces, resamples: int, seed: int) -> dict[str, object]:
     x, y = forces.label.ravel(), forces.predicted.ravel()
     found = statistics(x, y)
-    materials = len(set(forces.material))
-    frames = len(set(zip(forces.material, forces.frame, strict=True)))
-    row: dict[str, object] = {"n_materials": materials, "n_frames": frames, "n_components": len(x)}
+    members, _ = _frames_by_material(forces)
+    row: dict[str, object] = {"n_materials": len(members), "n_frames": sum(map(len, members)), "n_components": len(x)}
     intervals = bootstrap(forces, resamples=resamples, seed=seed)
     for name in STATISTICS:
         low, high = intervals[name]
         row |= {name: found[name], f"{name}_low": low, f"{name}_high": high}
     return row | {"softened": bool(found["slope"] < 1), "reading": reading(found, intervals)}
+
+
+def _frames_by_material(forces: Forces) -> tuple[list[NDArray[np.intp]], NDArray[np.intp]]:
+    """Return the frames of each material, numbered through, and the number of every atom's frame, (A,)."""
+    material = pd.factorize(forces.material, sort=True)[0]
+    codes, frame = np.unique(material * (forces.frame.max() + 1) + forces.frame, return_inverse=True)
+    owner = codes // (forces.frame.max() + 1)
+    return [np.flatnonzero(owner == m) for m in range(material.max() + 1)], frame
 
 
 def bootstrap(forces: Forces, *, resamples: int, seed: int) -> dict[str, tuple[float, float]]:
@@ -203,40 +224,66 @@ def bootstrap(forces: Forces, *, resamples: int, seed: int) -> dict[str, tuple[f
     Frames are drawn with replacement; with several materials, materials first and then frames of each drawn one, so
     that the interval is that of another set of materials. NaN with fewer than three units to draw from.
     """
-    names, unit = np.unique(
-        np.array([f"{m}\0{f}" for m, f in zip(forces.material, forces.frame, strict=True)]), return_inverse=True
-    )
-    owner = np.array([name.split("\0")[0] for name in names])
-    materials = np.unique(owner)
+    members, unit = _frames_by_material(forces)
     nothing = dict.fromkeys(STATISTICS, (float("nan"), float("nan")))
-    if (len(materials) if len(materials) > 1 else len(names)) < 3:
+    frames = sum(map(len, members))
+    if (len(members) if len(members) > 1 else frames) < 3:
         return nothing
     component = np.repeat(unit, 3)
     x, y = forces.label.ravel(), forces.predicted.ravel()
-    sums = np.zeros((len(names), 7))
+    sums = np.zeros((frames, 7))
     np.add.at(sums, component, np.hstack([_sums(x, y), np.abs(y - x)[:, None]]))
-    rng = np.random.default_rng(seed)
-    weights = np.zeros((resamples, len(names)))
-    members = [np.flatnonzero(owner == material) for material in materials]
-    for k in range(resamples):
-        drawn = rng.integers(len(materials), size=len(materials)) if len(materials) > 1 else [0]
-        frames = [members[m][rng.integers(len(members[m]), size=len(members[m]))] for m in drawn]
-        weights[k] = np.bincount(np.concatenate(frames), minlength=len(names))
+    weights = _drawn_frames(members, resamples, np.random.default_rng(seed))
     totals = weights @ sums
     values: dict[str, Floats] = _from_sums(totals[:, :6])
     values["mae"] = totals[:, 6] / totals[:, 0]
-    values["cmae"] = np.array(
-        [
-            np.bincount(component, np.abs(y / slope - x), len(names)) @ weight / total
-            for slope, weight, total in zip(values["slope"], weights, totals[:, 0], strict=True)
-        ]
-    )
+    values["cmae"] = _cmae_of_resamples(x, y, component, weights, values["slope"])
     tail = 50 * (1 - CONFIDENCE)
     ends = {
         name: np.nanpercentile(value, [tail, 100 - tail]) if np.isfinite(value).any() else (np.nan, np.nan)
         for name, value in values.items()
     }
     return {name: (float(low), float(high)) for name, (low, high) in ends.items()}
+
+
+def _drawn_frames(members: Sequence[NDArray[np.intp]], resamples: int, rng: np.random.Generator) -> Floats:
+    """Return how often every frame is drawn in every resample, (resamples, frames).
+
+    Args:
+        members: numbers of the frames of each material. Materials are drawn, then as many frames of each as it has,
+            anew for every time it is drawn; with one material frames alone.
+        resamples: how many.
+        rng: source of the draws.
+    """
+    n = len(members)
+    times = rng.multinomial(n, np.full(n, 1 / n), size=resamples)
+    weights = np.zeros((resamples, sum(map(len, members))))
+    for drawn, own in zip(times.T, members, strict=True):
+        weights[:, own] = rng.multinomial(drawn * len(own), np.full(len(own), 1 / len(own)))
+    return weights
+
+
+def _cmae_of_resamples(
+    x: Floats, y: Floats, component: NDArray[np.intp], weights: Floats, slopes: Floats, at_once: int = 1_000_000
+) -> Floats:
+    """Return mean |y/slope − x| of every resample, whose slope is its own, (resamples,).
+
+    Args:
+        x: (n,) labelled components.
+        y: (n,) predicted components.
+        component: (n,) frame of each.
+        weights: (resamples, frames) how often each frame is drawn.
+        slopes: (resamples,).
+        at_once: numbers that are held in memory.
+    """
+    found = np.empty(len(slopes))
+    step = max(1, at_once // len(x))
+    for k in range(0, len(slopes), step):
+        part = slice(k, k + step)
+        own = weights[part][:, component]
+        error = np.abs(y / slopes[part, None] - x)
+        found[part] = np.einsum("rn,rn->r", own, error) / own.sum(axis=1)
+    return found
 
 
 def reading(found: Mapping[str, float], intervals: Mapping[str, tuple[float, float]]) -> str:

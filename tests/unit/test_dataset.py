@@ -73,7 +73,7 @@ def test_chunks_hold_every_row_in_order(dataset: Dataset, limit: int, most: int)
     for chunk in chunks:
         assert 1 <= len(chunk) <= most
         assert len(chunk) == 1 or dataset.graphs.costs()[chunk].sum() <= limit
-    assert dataset.chunks(rows[:0]) == []
+    assert dataset.chunks(rows[:0], limit=limit) == []
 
 
 def test_composition(dataset: Dataset, frames: Frames) -> None:

@@ -68,7 +68,7 @@ def test_predictions_do_not_depend_on_their_batch(model, dataset, found, monkeyp
         "stress": (4, 3, 3),
         "magmom": (atoms.sum(),),
     }
-    monkeypatch.setattr(Dataset, "chunks", lambda _, rows: [rows[:1], rows[1:2], rows[2:]])
+    monkeypatch.setattr(Dataset, "chunks", lambda _, rows, limit: [rows[:1], rows[1:2], rows[2:]])
     for name, values in predict([model], dataset, ROWS, targets=TARGETS).items():
         np.testing.assert_allclose(values, found[name], atol=2e-5, err_msg=name)
 

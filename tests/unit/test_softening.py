@@ -100,6 +100,39 @@ def test_intervals_cover_the_slope_of_other_frames() -> None:
     assert 0.88 <= inside / 120 <= 0.99
 
 
+def literally(forces: Forces, resamples: int, seed: int) -> dict[str, np.ndarray]:
+    """Slope and cMAE of resamples that are put together material by material, frame by frame."""
+    rng = np.random.default_rng(seed)
+    materials = list(dict.fromkeys(forces.material))
+    atoms = {
+        m: [
+            np.flatnonzero((forces.material == m) & (forces.frame == f))
+            for f in np.unique(forces.frame[forces.material == m])
+        ]
+        for m in materials
+    }
+    found: dict[str, list[float]] = {"slope": [], "cmae": []}
+    for _ in range(resamples):
+        drawn = [materials[k] for k in rng.integers(len(materials), size=len(materials))]
+        picked = [atoms[m][k] for m in drawn for k in rng.integers(len(atoms[m]), size=len(atoms[m]))]
+        rows = np.concatenate(picked)
+        values = statistics(forces.label[rows].ravel(), forces.predicted[rows].ravel())
+        for name, own in found.items():
+            own.append(values[name])
+    return {name: np.array(own) for name, own in found.items()}
+
+
+@pytest.mark.parametrize("scales", [[0.8], [0.6, 0.7, 0.9, 1.0, 1.1]])
+def test_intervals_are_those_of_literal_resamples(scales: list[float]) -> None:
+    forces = several(np.random.default_rng(4), scales)
+    uneven = forces.take((forces.material != "m1") | (forces.frame < 3))  # materials need not have as many frames
+    draws = literally(uneven, 4000, seed=5)
+    found = bootstrap(uneven, resamples=4000, seed=6)
+    for name, values in draws.items():
+        wanted = np.percentile(values, [2.5, 97.5])
+        np.testing.assert_allclose(found[name], wanted, atol=0.06 * np.ptp(wanted))
+
+
 def several(rng: np.random.Generator, scales: list[float]) -> Forces:
     parts = [cloud(rng, scale, 0.05, frames=8) for scale in scales]
     material = np.repeat([f"m{k}" for k in range(len(parts))], [len(part.label) for part in parts]).astype(object)
