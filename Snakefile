@@ -39,6 +39,7 @@ if POINTS:
 else:
 
     include: "rules/names.smk"
+    include: "rules/states.smk"
     include: "rules/data.smk"
     include: "rules/dft.smk"
     include: "rules/analysis.smk"
@@ -51,7 +52,6 @@ else:
     include: "rules/errors.smk"
     include: "rules/forgetting.smk"
     include: "rules/softening.smk"
-    include: "rules/states.smk"
     include: "rules/page.smk"
     include: "rules/report.smk"
 

@@ -4,6 +4,7 @@
 TRAINED = [STUDY.high, *([STUDY.low] if STUDY.pretraining else [])]
 PULLED = [name for name, fidelity in STUDY.fidelities.items() if fidelity.pulled]
 COMPUTED = [name for name, fidelity in STUDY.fidelities.items() if fidelity.computed]
+LABELLED = [name for name, evalset in STUDY.evalsets.items() if evalset.labelled_here]
 
 
 rule pull:

@@ -1,9 +1,13 @@
-"""Labels of one's own: structures -> chunks of PBE or r²SCAN labels, by GPAW -> frames. Nothing without `own_dft`."""
+"""Labels of one's own: structures or states -> chunks of PBE or r²SCAN labels, by GPAW -> frames. Nothing without `own_dft`."""
 
 from uprung.config.dft import OwnDFT
 
-OWN_DFT = STUDY.own_dft or OwnDFT(structures="none")
+OWN_DFT = STUDY.own_dft or OwnDFT()
 STRUCTURES, CHUNKS = [], []
+LABEL_CHUNKS = {  # evaluation set -> chunks; the last ones are empty where runs of states were given up
+    name: range(-(-STATE_COUNTS[STUDY.evalsets[name].states] // OWN_DFT.chunk_size))
+    for name in LABELLED
+}
 
 if COMPUTED:
     from uprung.dft.structures import StructuresError, number_of_chunks
@@ -39,12 +43,33 @@ rule label_structures:
     params:
         scheme=lambda w: OWN_DFT.scheme(STUDY.fidelities[w.fidelity].functional),
         chunk_size=OWN_DFT.chunk_size,
-        state=f"results/{STUDY.study}/state/own_dft/{{fidelity}}",
+        state=lambda w: f"results/{STUDY.study}/state/own_dft/{w.fidelity}",
         code=code_digest("uprung.dft.gpaw"),
     message:
         "Labelling structures: {wildcards.fidelity}, chunk {wildcards.chunk}"
     script:
         "../scripts/label_structures.py"
+
+
+use rule label_structures as label_states with:
+    input:
+        lambda w: f"<results>/states/{STUDY.evalsets[w.evalset].states}/states.extxyz",
+    output:
+        "<results>/softening/{evalset}/labels/chunk{chunk}.jsonl",
+    log:
+        "<results>/logs/softening/{evalset}/labels/chunk{chunk}.log",
+    benchmark:
+        "<results>/benchmarks/softening/{evalset}/labels/chunk{chunk}.tsv"
+    wildcard_constraints:
+        evalset=one_of(LABELLED),
+        chunk=one_of(range(max(map(len, LABEL_CHUNKS.values()), default=0))),
+    params:
+        scheme=lambda w: OWN_DFT.scheme(STUDY.evalsets[w.evalset].functional),
+        chunk_size=OWN_DFT.chunk_size,
+        state=lambda w: f"results/{STUDY.study}/state/softening/{w.evalset}/labels",
+        code=code_digest("uprung.dft.gpaw"),
+    message:
+        "Labelling the states of {wildcards.evalset}, chunk {wildcards.chunk}"
 
 
 rule computed_frames:
@@ -77,6 +102,31 @@ rule computed_frames:
         "../scripts/collect_labels.py"
 
 
+use rule computed_frames as labelled_states with:
+    input:
+        lambda w: expand(
+            "<results>/softening/{evalset}/labels/chunk{chunk}.jsonl",
+            evalset=w.evalset,
+            chunk=LABEL_CHUNKS[w.evalset],
+        ),
+    output:
+        "<results>/softening/{evalset}/frames/manifest.json",
+    log:
+        "<results>/logs/softening/{evalset}/frames.log",
+    benchmark:
+        "<results>/benchmarks/softening/{evalset}/frames.tsv"
+    wildcard_constraints:
+        evalset=one_of(LABELLED),
+    params:
+        functional=lambda w: STUDY.evalsets[w.evalset].functional,
+        energy=lambda w: STUDY.evalsets[w.evalset].energy,
+        net_force=OWN_DFT.net_force,
+        needed=["force"],
+        code=code_digest("uprung.sources"),
+    message:
+        "Reading evaluation set {wildcards.evalset}: computed labels into the frames table"
+
+
 rule dft:
     """Labels of one's own, if the study computes any."""
     input:
@@ -85,3 +135,8 @@ rule dft:
             fidelity=COMPUTED,
             chunk=CHUNKS,
         ),
+        [
+            f"<results>/softening/{evalset}/labels/chunk{chunk}.jsonl"
+            for evalset, chunks in LABEL_CHUNKS.items()
+            for chunk in chunks
+        ],

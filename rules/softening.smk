@@ -23,6 +23,8 @@ rule evalset_frames:
         "<results>/logs/softening/{evalset}/frames.log",
     benchmark:
         "<results>/benchmarks/softening/{evalset}/frames.tsv"
+    wildcard_constraints:
+        evalset=one_of(set(STUDY.evalsets) - {*LABELLED}),
     conda:
         "../envs/analysis.yaml"
     resources:

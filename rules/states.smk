@@ -1,9 +1,13 @@
 """High-energy states of given crystals: molecular dynamics with a potential -> frames ready to be labelled."""
 
-STATES, STATE_CHUNKS = {}, {}
+STATES, STATE_COUNTS, STATE_CHUNKS = {}, {}, {}
 
 if STUDY.states:
-    from uprung.dft.structures import StructuresError, number_of_chunks
+    from uprung.dft.structures import (
+        StructuresError,
+        count_structures,
+        number_of_chunks,
+    )
 
     try:
         STATES = {
@@ -13,6 +17,11 @@ if STUDY.states:
                 key=f"{CONFIG_FILE}: states.{name}.structures",
             )
             for name, states in STUDY.states.items()
+        }
+        # where no run is given up
+        STATE_COUNTS = {
+            name: count_structures(Path(file)) * STUDY.states[name].frames
+            for name, file in STATES.items()
         }
         STATE_CHUNKS = {
             name: number_of_chunks(Path(file), STUDY.states[name].chunk_size)

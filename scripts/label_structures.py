@@ -11,5 +11,5 @@ with logged(snakemake.log[0]):
     engine, scheme = gpaw_engine(), Scheme(**snakemake.params.scheme)
     number = int(snakemake.wildcards.chunk)
     structures = chunk(read_structures(Path(snakemake.input[0]), scheme.k_density), snakemake.params.chunk_size, number)
-    state = State(Path(snakemake.params.state.format(fidelity=snakemake.wildcards.fidelity)), f"chunk{number}")
+    state = State(Path(snakemake.params.state), f"chunk{number}")
     write_labels(labelled(structures, scheme, engine, state), Path(snakemake.output[0]))

@@ -18,13 +18,15 @@ import ase
 import numpy as np
 from ase import units
 from ase.calculators.calculator import Calculator
+from ase.constraints import FixCom
 from ase.md.langevin import Langevin
 from ase.md.velocitydistribution import MaxwellBoltzmannDistribution, Stationary
 from ase.neighborlist import neighbor_list
 from numpy.random import RandomState
 
 from uprung.dft.structures import Structure
-from uprung.files import file_name
+from uprung.files import file_name, write_json
+from uprung.sources.vasprun import STATE_FILE, STATE_NAMES
 
 #: A run is over when an atom feels more than this (eV/Å) or comes nearer to another than this (Å).
 LARGEST_FORCE = 100.0
@@ -86,11 +88,13 @@ def sample_states(atoms: ase.Atoms, calculator: Calculator, protocol: Protocol, 
     # twice the kinetic energy: half of it goes into the potential energy of a crystal that starts at its minimum
     MaxwellBoltzmannDistribution(moving, temperature_K=2 * protocol.temperature, rng=random)
     Stationary(moving)
+    moving.set_constraint(FixCom())  # Langevin's own way is no NVT ensemble, which shows in small cells
     run = Langevin(
         moving,
         timestep=protocol.timestep * units.fs,
         temperature_K=protocol.temperature,
         friction=FRICTION,
+        fixcm=False,
         rng=random,
     )
     strains = strain_of_frames(protocol, seed)
@@ -162,10 +166,12 @@ def _frame_of(entry: dict[str, Any]) -> ase.Atoms:
 def write_vasp_inputs(frames: Iterable[ase.Atoms], folder: Path, functional: str) -> None:
     """Write inputs of a static calculation for every frame, in a folder of its name (POTCAR.spec stands for POTCAR).
 
-    They are those of the Materials Project: `MPStaticSet` for PBE (with U), `MPScanStaticSet` for r2SCAN.
+    They are those of the Materials Project: `MPStaticSet` for PBE (with U), `MPScanStaticSet` for r2SCAN. Beside them
+    `state.json` says of which crystal and which run it is; the reader of VASP runs takes these names from it.
 
     Args:
-        frames: with `frame_id` in their info, a name that a folder cannot have is spelt with %XX.
+        frames: with `frame_id`, `material_id` and `trajectory` in their info; a frame_id that a folder cannot have is
+            spelt with %XX.
         folder: where the folders are made.
         functional: `PBE` or `r2SCAN`.
     """
@@ -176,7 +182,9 @@ def write_vasp_inputs(frames: Iterable[ase.Atoms], folder: Path, functional: str
     for frame in frames:
         bare = ase.Atoms(frame.numbers, positions=frame.positions, cell=frame.cell, pbc=True)
         structure = AseAtomsAdaptor.get_structure(bare)
-        make(structure).write_input(str(folder / file_name(str(frame.info["frame_id"]))), potcar_spec=True)
+        own = folder / file_name(str(frame.info["frame_id"]))
+        make(structure).write_input(str(own), potcar_spec=True)
+        write_json(own / STATE_FILE, {name: str(frame.info[name]) for name in STATE_NAMES})
 
 
 def strain_of_frames(protocol: Protocol, seed: int) -> list[float]:

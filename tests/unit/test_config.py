@@ -202,7 +202,18 @@ def test_checkpoint_kept_follows_the_kind_of_budget(study: dict[str, Any]) -> No
         ("fidelities.pbe.sources.0.exclude_elements", ["95-"], ["exclude_elements: '95-'", "1-94"]),
         ("fidelities.pbe.sources", [], ["fidelities.pbe", "one of `sources`, `pulled: true` and `comp"]),
         ("fidelities.pbe.computed", True, ["fidelities.pbe", "one of `sources`, `pulled: true` and `comp"]),
-        ("own_dft", {"structures": "x.cif"}, ["own_dft: no fidelity has `computed: true`"]),
+        ("own_dft", {"structures": "x.cif"}, ["own_dft: no fidelity has `computed: true` and no evalset `states`"]),
+        ("evalsets.hot", {"functional": "PBE"}, ["evalsets.hot: give one of `sources` and `states`"]),
+        (
+            "evalsets.hot",
+            {"functional": "PBE", "computed": True},
+            ["give `sources` or `states`; only fidelities can be"],
+        ),
+        (
+            "evalsets.hot",
+            {"functional": "SCAN", "states": "hot"},
+            ["labels are computed for PBE or r2SCAN, not 'SCAN'"],
+        ),
     ],
 )
 def test_a_mistake_is_told_with_file_key_and_choices(
@@ -292,6 +303,35 @@ def test_computed_labels_need_their_section(study: dict[str, Any]) -> None:
     content = computed(study)
     del content["own_dft"]
     assert refused(content) == ["fidelities.pbe: `computed: true` needs the section `own_dft`"]
+
+
+def hot(study: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    states = {"states": {"hot": {"structures": "crystals.extxyz"}}, "own_dft": {}}
+    return study | states | {"evalsets": {"hot-pbe": {"functional": "PBE", "states": "hot"}}} | changes
+
+
+def test_a_study_may_label_states_that_it_samples(study: dict[str, Any]) -> None:
+    assert load_study(hot(study)).evalsets["hot-pbe"].labelled_here
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"own_dft": None}, "evalsets.hot-pbe: `states` need the section `own_dft`, which may be empty: `own_dft: {}`"),
+        ({"own_dft": {"structures": "x.cif"}}, "own_dft.structures: goes with `computed: true` of a fidelity"),
+        ({"states": {}}, "evalsets.hot-pbe.states: no sampled states named 'hot'"),
+    ],
+)
+def test_states_to_be_labelled_need_what_they_are_made_of(
+    study: dict[str, Any], changes: dict[str, Any], message: str
+) -> None:
+    (line,) = refused(hot(study, **changes))
+    assert line.startswith(message)
+
+
+def test_computed_labels_need_structures(study: dict[str, Any]) -> None:
+    content = computed(study) | {"own_dft": {}}
+    assert refused(content) == ["own_dft.structures: goes with `computed: true` of a fidelity; give both, or neither"]
 
 
 def test_every_wrong_name_is_told_at_once(study: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -60,17 +61,21 @@ def test_the_seed_decides() -> None:
     assert np.abs(first.positions - other.positions).max() > 0.01
 
 
-def test_the_run_is_as_hot_as_asked() -> None:
-    # half of the initial kinetic energy becomes potential; equipartition gives 3/2 kT per atom to each in a crystal
-    protocol = Protocol(temperature=600, length=1.0, timestep=5, frames=20, strained=0)
-    atoms = copper()
-    atoms.calc = EMT()
-    rest = atoms.get_potential_energy()
+@pytest.mark.parametrize(
+    ("atoms", "length", "tolerance"), [(copper(), 1.0, 0.25), (bulk("Cu", cubic=True), 20.0, 0.12)]
+)
+def test_the_run_is_as_hot_as_asked(atoms: ase.Atoms, length: float, tolerance: float) -> None:
+    # half of the initial kinetic energy becomes potential; equipartition gives 1/2 kT to each degree of freedom in a
+    # crystal, and its centre of mass has none: in four atoms that is a quarter
+    protocol = Protocol(temperature=600, length=length, timestep=5, frames=round(20 * length), strained=0)
+    at_rest = atoms.copy()
+    at_rest.calc = EMT()
+    rest = at_rest.get_potential_energy()
     energies = []
-    for frame in list(sample_states(copper(), EMT(), protocol, seed=3))[5:]:
+    for frame in list(sample_states(atoms, EMT(), protocol, seed=3))[5:]:
         frame.calc = EMT()
-        energies.append((frame.get_potential_energy() - rest) / len(frame))
-    assert np.mean(energies) == pytest.approx(1.5 * 8.617e-5 * 600, rel=0.25)
+        energies.append(frame.get_potential_energy() - rest)
+    assert np.mean(energies) == pytest.approx(1.5 * (len(atoms) - 1) * 8.617e-5 * 600, rel=tolerance)
 
 
 def test_strains_are_half_up_half_down() -> None:
@@ -132,7 +137,7 @@ def test_finished_runs_are_kept_and_those_given_up_say_when(tmp_path: Path) -> N
 
 def test_vasp_inputs_are_static_calculations_of_the_frames(tmp_path: Path) -> None:
     frame = copper()
-    frame.info["frame_id"] = "Cu-00"
+    frame.info |= {"frame_id": "Cu-00", "material_id": "copper", "trajectory": "Cu"}
     for functional in ("PBE", "r2SCAN"):
         write_vasp_inputs([frame], tmp_path / functional, functional)
         folder = tmp_path / functional / "Cu-00"
@@ -141,6 +146,7 @@ def test_vasp_inputs_are_static_calculations_of_the_frames(tmp_path: Path) -> No
         assert (incar.get("METAGGA", "").lower() == "r2scan") is (functional == "r2SCAN")
         np.testing.assert_allclose(Poscar.from_file(folder / "POSCAR").structure.lattice.abc, frame.cell.lengths())
         assert (folder / "POTCAR.spec").read_text().startswith("Cu")
+        assert json.loads((folder / "state.json").read_text()) == {"material_id": "copper", "trajectory": "Cu"}
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 
 import ase.io
 import numpy as np
+import pandas as pd
 import pytest
 from ase.build import bulk
 from workplace import Workplace
@@ -100,6 +101,52 @@ def test_labels_become_pairs_and_survive_a_rerun(own: Workplace) -> None:
     assert grown == ["chunk2.jsonl"]
     assert energies(own).items() > labels.items()
     assert len(energies(own)) == 2 * COUNT + 1
+
+
+@pytest.fixture
+def hot(fresh: Workplace) -> Workplace:
+    """Return the micro study with states of LiH: two runs of one material, labelled in chunks of three."""
+    crystals = [bulk("LiH", "rocksalt", a=4.08) for _ in range(2)]
+    for n, atoms in enumerate(crystals):
+        atoms.info = {"frame_id": f"run{n}", "material_id": "LiH"}
+    ase.io.write(fresh.folder / "crystals.extxyz", crystals)
+    states = {"structures": "crystals.extxyz", "length": 0.05, "frames": 2, "strained": 1, "timestep": 1.0}
+
+    def change(study: dict[str, Any]) -> None:
+        study["states"] = {"hot": states}
+        study["own_dft"] = {"cutoff": 200, "k_density": 0.8, "chunk_size": 3}
+        study["evalsets"] = {
+            "hot-pbe": {"functional": "PBE", "states": "hot"},
+            "hot-r2scan": {"functional": "r2SCAN", "states": "hot"},
+        }
+        study["softening"] = {"models": ["chgnet-0.3.0"], "runs": "none", "correction": {"shots": [1]}}
+
+    fresh.configure(change)
+    return fresh
+
+
+def test_states_are_labelled_and_judged_at_both_fidelities(hot: Workplace) -> None:
+    wanted = {"sample_states": 1, "collect_states": 1, "label_states": 2 * 2, "labelled_states": 2, "soften_model": 2}
+    assert wanted.items() <= hot.planned("softening").items()
+    assert "evalset_frames" not in hot.planned("softening")
+    assert hot.planned("dft") == {name: wanted[name] for name in ("sample_states", "collect_states", "label_states")}
+
+
+@pytest.mark.gpaw
+@pytest.mark.skipif(importlib.util.find_spec("gpaw") is None, reason="GPAW is not installed: make gpaw")
+def test_labelled_states_keep_crystal_and_simulation(hot: Workplace) -> None:
+    done = hot.snakemake("softening", "--cores", "2", timeout=900)
+    assert done.returncode == 0, done.stdout
+    for name in ("hot-pbe", "hot-r2scan"):
+        frames = pd.read_parquet(hot.results / f"softening/{name}/models/chgnet-0.3.0.parquet")
+        told = frames.groupby("frame_id")[["material", "trajectory"]].first()
+        assert told.index.tolist() == ["run0-00", "run0-01", "run1-00", "run1-01"]
+        assert told["material"].tolist() == ["LiH"] * 4
+        assert told["trajectory"].tolist() == ["run0", "run0", "run1", "run1"]
+        correction = pd.read_csv(hot.results / f"softening/{name}/correction.csv")
+        assert correction["trajectories"].tolist() == [2]
+        assert (correction["draws"] > 0).all()
+    assert hot.planned("softening") == {}
 
 
 def energies(own: Workplace) -> dict[tuple[str, str], float]:

@@ -102,6 +102,31 @@ class Fidelity(Section):
         return self
 
 
+class EvalSet(Fidelity):
+    """Frames far from equilibrium whose forces potentials are held against."""
+
+    states: Name | None = Field(
+        default=None,
+        description="Sampled states (`states`) that the study labels itself with GPAW, as the section `own_dft` says, "
+        "in place of `sources`.",
+    )
+
+    @property
+    def labelled_here(self) -> bool:
+        """Whether the study computes the labels."""
+        return self.states is not None
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if self.pulled or self.computed:
+            raise ValueError("give `sources` or `states`; only fidelities can be pulled or computed")
+        if [self.labelled_here, bool(self.sources)].count(True) != 1:
+            raise ValueError("give one of `sources` and `states`")
+        if self.labelled_here and self.functional not in ("PBE", "r2SCAN"):
+            raise ValueError(f"functional: labels are computed for PBE or r2SCAN, not {self.functional!r}")
+        return self
+
+
 class Tolerance(Section):
     """How alike two frames of a material are to count as one."""
 

@@ -12,9 +12,10 @@ from uprung.config.base import Section
 class OwnDFT(Section):
     """Labels computed with GPAW: plane waves, PAW set-ups of PBE for every functional, spin-paired, no U."""
 
-    structures: str = Field(
-        description="File of structures (extended XYZ, CIF, POSCAR, ...), a Parquet file of the frames "
-        "table, or a folder of them; relative to the folder in which Snakemake runs."
+    structures: str | None = Field(
+        default=None,
+        description="File of structures (extended XYZ, CIF, POSCAR, ...), a Parquet file of the frames table, or a "
+        "folder of them, for fidelities with `computed: true`; relative to the folder in which Snakemake runs.",
     )
     cutoff: float = Field(default=450.0, gt=0, description="Kinetic energy of the plane waves, eV.")
     k_density: float = Field(

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from uprung.config.arms import Arm, Reference
 from uprung.config.base import Name, Section, Seed, Size, Target, suggest, unique
-from uprung.config.data import Fidelity, MaterialsProject, Pair, Select, Split
+from uprung.config.data import EvalSet, Fidelity, MaterialsProject, Pair, Select, Split
 from uprung.config.dft import OwnDFT
 from uprung.config.laws import Laws
 from uprung.config.states import States
@@ -165,9 +165,10 @@ class Study(Section):
         default_factory=Tracking, description="Services that finished runs are sent to, beside TensorBoard's files."
     )
     analysis: Analysis = Field(default_factory=Analysis, description="Energy shift and correlation.")
-    evalsets: dict[Name, Fidelity] = Field(
+    evalsets: dict[Name, EvalSet] = Field(
         default={},
-        description="Frames far from equilibrium with forces, by name: functional and sources, as a fidelity.",
+        description="Frames far from equilibrium with forces, by name: functional, and sources (as of a fidelity) or "
+        "states.",
     )
     softening: Softening = Field(
         default_factory=Softening, description="Which models are held against the forces of `evalsets`."
@@ -208,6 +209,11 @@ class Study(Section):
             ),
             (self.scaling.baseline, "scaling.baseline", self.references, "reference"),
             *(
+                (evalset.states, f"evalsets.{name}.states", self.states, "sampled states")
+                for name, evalset in self.evalsets.items()
+                if evalset.states is not None
+            ),
+            *(
                 (reference.elements, f"references.{name}.elements", self.fidelities, "fidelity")
                 for name, reference in self.references.items()
                 if reference.elements is not None
@@ -234,11 +240,13 @@ class Study(Section):
         computed = [name for name, fidelity in self.fidelities.items() if fidelity.computed]
         if computed and self.own_dft is None:
             yield f"fidelities.{computed[0]}: `computed: true` needs the section `own_dft`"
-        if self.own_dft is not None and not computed:
-            yield "own_dft: no fidelity has `computed: true`; give one, or take this section out"
-        for name, evalset in self.evalsets.items():
-            if evalset.pulled or evalset.computed:
-                yield f"evalsets.{name}: give `sources`; only fidelities can be pulled or computed"
+        labelled = [name for name, evalset in self.evalsets.items() if evalset.labelled_here]
+        if labelled and self.own_dft is None:
+            yield f"evalsets.{labelled[0]}: `states` need the section `own_dft`, which may be empty: `own_dft: {{}}`"
+        if self.own_dft is not None and not computed and not labelled:
+            yield "own_dft: no fidelity has `computed: true` and no evalset `states`; give one, or drop this section"
+        elif self.own_dft is not None and bool(computed) != (self.own_dft.structures is not None):
+            yield "own_dft.structures: goes with `computed: true` of a fidelity; give both, or neither"
         residual = {name for name, reference in self.references.items() if reference.labels == "residual"}
         for name, arm in self.arms.items():
             if arm.atomref.fit in residual and arm.init == "random" and not arm.delta:

@@ -19,7 +19,7 @@ from uprung.frames.schema import Floats
 
 #: Functional -> GPAW's name; r²SCAN: Furness et al., J. Phys. Chem. Lett. 11, 8208 (2020), from libxc.
 XC = {"PBE": "PBE", "r2SCAN": "MGGA_X_R2SCAN+MGGA_C_R2SCAN"}
-MISSING = """GPAW is missing, which computes the labels of fidelities with `computed: true`. Ways to get it:
+MISSING = """GPAW is missing, which computes the labels that `own_dft` asks for. Ways to get it:
   snakemake --sdm conda ...                                  # an environment for this job alone
   apt-get install libxc-dev libopenblas-dev libfftw3-dev     # Debian, Ubuntu: what it is built with; then
   make gpaw                                                  # into .venv, or by hand:

@@ -78,7 +78,7 @@ def compute(structure: Structure, scheme: Scheme, engine: Engine) -> Record:
         Exception: whatever the code raises for another reason than the structure.
     """
     atoms, start = structure.atoms.copy(), time.time()
-    head: Record = {"id": structure.name, "material": structure.material, "xc": scheme.functional}
+    head: Record = {**_names(structure), "xc": scheme.functional}
     labels: Record
     try:
         atoms.calc = engine.calculator(scheme, structure.kpts)
@@ -160,8 +160,12 @@ def labelled(structures: Iterable[Structure], scheme: Scheme, engine: Engine, st
                 ) from error
             done = state.known[key]
             log.info("%s: %s", structure.name, done.get("unusable", f"labelled in {done['seconds']} s"))
-        # name and material are free to change; the label stays
-        yield {**state.known[key], "id": structure.name, "material": structure.material}
+        # names are free to change; the label stays
+        yield {**state.known[key], **_names(structure)}
+
+
+def _names(structure: Structure) -> Record:
+    return {"id": structure.name, "material": structure.material, "trajectory": structure.trajectory}
 
 
 def write_labels(records: Iterable[Record], path: Path) -> int:

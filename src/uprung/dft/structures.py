@@ -34,12 +34,16 @@ class StructuresError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Structure:
-    """A periodic structure, its name, the material that it is a state of, and the Monkhorst-Pack size for it."""
+    """A periodic structure, its name, the material that it is a state of, and the Monkhorst-Pack size for it.
+
+    `trajectory` names the simulation that it shares with others; None for one that stands alone.
+    """
 
     name: str
     material: str
     atoms: ase.Atoms
     kpts: Grid
+    trajectory: str | None = None
 
 
 def grid(atoms: ase.Atoms, density: float) -> Grid:
@@ -57,9 +61,9 @@ def read_structures(path: Path, density: float) -> list[Structure]:
     """Read the structures of a file, or of all files in a folder in the order of their names.
 
     A structure is named by `frame_id` or `sid` of its info, else by file and number; its material by `material_id` or
-    `mp_id`, else by its formula. All structures of a material with the same number of atoms share one k grid, so that
-    energies along a distortion do not jump with its size: `kpts` of the info where it is given, else along each
-    vector the largest that the density asks for in any of them.
+    `mp_id`, else by its formula; the simulation that it is from by `trajectory`. All structures of a material with the
+    same number of atoms share one k grid, so that energies along a distortion do not jump with its size: `kpts` of the
+    info where it is given, else along each vector the largest that the density asks for in any of them.
 
     Args:
         path: file or folder.
@@ -92,6 +96,7 @@ def read_structures(path: Path, density: float) -> list[Structure]:
             # numbers, cell, positions and nothing else: moments would make the calculation spin-polarised
             ase.Atoms(atoms.numbers, cell=atoms.cell, positions=atoms.positions, pbc=True),
             grids[material, len(atoms)],
+            str(atoms.info["trajectory"]) if "trajectory" in atoms.info else None,
         )
         for name, material, atoms, _ in found
     ]
@@ -148,15 +153,17 @@ def _format(file: Path) -> str:
 
 
 def _rows(file: Path) -> Iterator[ase.Atoms]:
-    columns = ["frame_id", "material_id", "Z", "lattice", "frac"]
-    for batch in pq.ParquetFile(file).iter_batches(columns=columns):
+    table = pq.ParquetFile(file)
+    named = ["frame_id", "material_id", "trajectory"]
+    columns = [name for name in (*named, "Z", "lattice", "frac") if name in table.schema_arrow.names]
+    for batch in table.iter_batches(columns=columns):
         for row in batch.to_pylist():
             yield ase.Atoms(
                 row["Z"],
                 cell=np.reshape(row["lattice"], (3, 3)),
                 scaled_positions=np.reshape(row["frac"], (-1, 3)),
                 pbc=True,
-                info={"frame_id": row["frame_id"], "material_id": row["material_id"]},
+                info={name: row[name] for name in named if row.get(name) is not None},
             )
 
 

@@ -126,6 +126,7 @@ def to_frame(record: Record, functional: str, *, source: str, run_type: str, lab
         forces=rows(record["forces"], "forces"),
         stress_gpa=stress(record["stress"], "stress") / GPa,
         provenance=f"{record['id']}/{functional}",
+        trajectory=None if record.get("trajectory") is None else str(record["trajectory"]),
     )
 
 

@@ -4,10 +4,14 @@ Every ionic step becomes a frame. `energy_free` is e_fr_energy, of which the for
 (σ→0). VASP 5 writes a wrong e_0_energy for ionic steps, so E0 is e_fr plus the difference e_0 − e_fr of the last
 electronic step, and the provenance says where that changed it. Stress is kbar, compression positive, in the file.
 vasprun.xml holds no site moments.
+
+Which crystal a run is of, and which simulation its structure is from, stands in `state.json` beside it where uprung
+wrote the inputs. Else its material is its formula and all its steps are one trajectory.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
@@ -35,8 +39,24 @@ _FOREIGN = {
 }
 
 
+#: Beside a vasprun.xml, a JSON object of these names.
+STATE_FILE = "state.json"
+STATE_NAMES = ("material_id", "trajectory")
+
+
 def files(path: Path) -> list[Path]:
-    """Return the files of a source, in the order in which they are read.
+    """Return the files of a source: the runs, and what stands beside them.
+
+    Raises:
+        FramesError: there is no run in the folder.
+    """
+    found = runs(path)
+    beside = [folder / STATE_FILE for folder in dict.fromkeys(file.parent for file in found)]
+    return [*found, *(file for file in beside if path.is_dir() and file.is_file())]
+
+
+def runs(path: Path) -> list[Path]:
+    """Return the files vasprun.xml of a source, in the order in which they are read.
 
     Raises:
         FramesError: there is none in the folder.
@@ -61,7 +81,7 @@ def read(path: Path, functional: str, label_scale: str, *, advance: Advance = un
         FramesError: no such file in the folder, or a single file that is no vasprun.xml.
     """
     settings: dict[str, str] = {}
-    for file in files(path):
+    for file in runs(path):
         run = _Run(file, _name(file, path), functional, label_scale, settings, advance)
         try:
             expect(file, "a vasprun.xml", "a vasprun.xml of VASP, plain or compressed")
@@ -91,6 +111,7 @@ class _Run:
     vectors: dict[str, list[str]] = field(default_factory=dict)
     symbols: list[str] = field(default_factory=list)
     types: list[tuple[str, str]] = field(default_factory=list)  # element, title of the potential
+    stated: dict[str, str] = field(default_factory=dict)  # of STATE_FILE
 
     def steps(self) -> Iterator[Frame | Rejected]:
         """Yield the complete ionic steps; a run that breaks off is listed after them."""
@@ -140,6 +161,7 @@ class _Run:
         found = self._found_functional()
         if not same_functional(found, self.functional):
             raise UnusableError(f"functional is {found}, but this fidelity is {self.functional!r}")
+        self.stated = _stated(self.file.with_name(STATE_FILE))
         unknown = [symbol for symbol in self.symbols if symbol not in NUMBERS]
         if unknown or not self.symbols:
             raise UnusableError(f"element {unknown[0]!r} is not one of H to Pu" if unknown else "no atoms are named")
@@ -191,7 +213,7 @@ class _Run:
         stress = _array(step, "varray[@name='stress']")
         return Frame(
             frame_id=name,
-            material_id=formula_of(Z),
+            material_id=self.stated.get("material_id") or formula_of(Z),
             source="vasprun",
             functional=self.functional,
             run_type=f"{self.functional}{'+U' if self._on('LDAU') else ''}",
@@ -204,6 +226,7 @@ class _Run:
             forces=_array(step, "varray[@name='forces']"),
             stress_gpa=None if stress is None else KBAR_TO_GPA * stress,
             provenance=f"{self.name} ionic step {number}{'; E0 from the last electronic step' if repaired else ''}",
+            trajectory=self.stated.get("trajectory") or self.name,
         )
 
     def _energies(self, step: ET.Element, electronic: list[ET.Element]) -> tuple[float, float, bool]:
@@ -218,6 +241,19 @@ class _Run:
         derived = free + (last["e_0_energy"] - last["e_fr_energy"])
         wrong = abs(derived - given) > E0_TOLERANCE
         return (derived if wrong else given), free, wrong
+
+
+def _stated(file: Path) -> dict[str, str]:
+    """Return the names that stand beside a run, none where there is no such file."""
+    if not file.is_file():
+        return {}
+    try:
+        found = json.loads(file.read_text())
+    except ValueError as error:
+        raise UnusableError(f"{file.name} beside the run is no JSON: {error}") from None
+    if not isinstance(found, dict) or not all(isinstance(found.get(name), str) for name in STATE_NAMES):
+        raise UnusableError(f"{file.name} beside the run does not give {', '.join(STATE_NAMES)} as text")
+    return {name: found[name] for name in STATE_NAMES}
 
 
 def _elements(stream: Any) -> Iterator[ET.Element]:

@@ -150,9 +150,9 @@ def test_labels_of_another_chunk_are_found(tmp_path: Path) -> None:
 
 def test_a_renamed_structure_keeps_its_label(tmp_path: Path) -> None:
     run(tmp_path, Counting(), count=1)
-    renamed = [replace(structures(1)[0], name="mine", material="copper")]
+    renamed = [replace(structures(1)[0], name="mine", material="copper", trajectory="hot")]
     (record,) = labelled(renamed, PBE, engine(Counting()), State(tmp_path, "chunk0"))
-    assert (record["id"], record["material"]) == ("mine", "copper")
+    assert (record["id"], record["material"], record["trajectory"]) == ("mine", "copper", "hot")
 
 
 def test_other_settings_are_computed_anew_beside_the_old(tmp_path: Path) -> None:

@@ -98,9 +98,10 @@ def test_two_stated_grids_of_a_material_are_refused(tmp_path: Path) -> None:
 
 
 def test_names_and_materials_come_from_the_info_or_else_from_file_and_formula(tmp_path: Path) -> None:
-    named = silicon(frame_id="mine", material_id="mp-149")
+    named = silicon(frame_id="mine", material_id="mp-149", trajectory="hot-1")
     found = read_structures(written(tmp_path, named, bulk("MgO", "rocksalt", a=4.2).repeat((2, 1, 1))), 1.5)
-    assert [(s.name, s.material) for s in found] == [("mine", "mp-149"), ("some-1", "MgO")]
+    told = [(s.name, s.material, s.trajectory) for s in found]
+    assert told == [("mine", "mp-149", "hot-1"), ("some-1", "MgO", None)]
 
 
 def test_a_name_that_occurs_twice_is_refused(tmp_path: Path) -> None:
@@ -148,13 +149,15 @@ def test_a_frames_table_is_read(tmp_path: Path) -> None:
             lattice=a.cell.array,
             frac=a.get_scaled_positions(),
             energy=-1.0,
+            trajectory="hot-1" if n else None,
         )
         for n, a in enumerate(atoms)
     ]
     write_frames([(frames, frozenset())], tmp_path / "pbe", functional="PBE")
     for path in (tmp_path / "pbe", tmp_path / "pbe" / "part-00000.parquet"):
         found = read_structures(path, 1.5)
-        assert [(s.name, s.material) for s in found] == [("f0", "mp-149"), ("f1", "mp-149")]
+        told = [(s.name, s.material, s.trajectory) for s in found]
+        assert told == [("f0", "mp-149", None), ("f1", "mp-149", "hot-1")]
         np.testing.assert_allclose(found[1].atoms.positions, atoms[1].positions, atol=1e-12)
         assert count_structures(path) == 2
 

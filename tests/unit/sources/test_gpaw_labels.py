@@ -66,6 +66,10 @@ def test_a_label_becomes_a_frame_in_the_units_of_the_table(tmp_path: Path) -> No
     np.testing.assert_allclose(np.diag(frame.stress_gpa), [1.602177, 3.204353, 4.806530], rtol=1e-6)
     np.testing.assert_array_equal(frame.forces, LABEL["forces"])
     assert frame.magmom is None
+    assert frame.trajectory is None
+    other = one(tmp_path, label(trajectory="hot-1"))
+    assert isinstance(other, Frame)
+    assert other.trajectory == "hot-1"
 
 
 def test_the_label_scale_names_all_that_energies_hang_on(tmp_path: Path) -> None:

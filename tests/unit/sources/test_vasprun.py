@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import re
 import tempfile
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from layouts import SCALE, assert_row_is, crystal, imported, survives, vasprun_text
 
 from uprung.frames.schema import FramesError, Rejected
-from uprung.sources import READERS
+from uprung.sources import FILES, READERS
 
 REAL = Path(ase.__file__).parent / "test" / "testdata" / "vasp"
 NaCl = {"symbols": ["Na", "Na", "Cl"]}
@@ -72,6 +73,29 @@ def test_a_folder_of_runs_names_frames_by_their_places(tmp_path: Path) -> None:
     assert rejected == {
         "b": "expected a vasprun.xml of VASP, plain or compressed, but the file is an HTML page, so the download failed"
     }
+
+
+def test_steps_of_a_run_are_one_trajectory(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "vasprun.xml").write_text(vasprun_text([run(0), run(1)]))
+    rows, _ = rows_of(tmp_path)
+    assert [row["trajectory"] for row in rows.values()] == ["a", "a", "b", "b"]
+
+
+def test_a_run_is_of_the_crystal_and_simulation_that_stand_beside_it(tmp_path: Path) -> None:
+    stated = {"material_id": "mp-22862", "trajectory": "salt-1"}
+    for name, text in {"a": json.dumps(stated), "b": "{", "c": '{"material_id": 3}'}.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "vasprun.xml").write_text(vasprun_text([run()]))
+        (tmp_path / name / "state.json").write_text(text)
+    rows, rejected = rows_of(tmp_path)
+    (row,) = rows.values()
+    assert (row["frame_id"], row["material_id"], row["trajectory"]) == ("a-0", "mp-22862", "salt-1")
+    assert rejected.keys() == {"b", "c"}
+    assert "state.json beside the run is no JSON" in rejected["b"]
+    assert "does not give material_id, trajectory as text" in rejected["c"]
+    assert tmp_path / "a" / "state.json" in FILES["vasprun"](tmp_path)  # its hash is in the manifest
 
 
 def test_wrong_e0_of_old_versions_is_repaired_and_said(tmp_path: Path) -> None:
