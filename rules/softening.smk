@@ -31,7 +31,9 @@ rule evalset_frames:
         mem_mb=2000,
         runtime=30,
     params:
-        fidelity=lambda w: part(STUDY.evalsets[w.evalset]),
+        fidelity=lambda w: {
+            k: v for k, v in part(STUDY.evalsets[w.evalset]).items() if k != "states"
+        },
         needed=["force"],
         code=code_digest("uprung.sources"),
     message:
@@ -211,7 +213,8 @@ rule fine_tune_softening:
         machine={k: v for k, v in RECIPE.items() if k not in part(CORRECTION.training)},
         shots=CORRECTION.shots,
         draws=CORRECTION.draws,
-        code=code_digest("uprung.correction", "uprung.fine_tuning"),
+        state=f"results/{STUDY.study}/state/softening/{{evalset}}/training/{{model}}",
+        code=code_digest("uprung.correction", "uprung.fine_tuning", "uprung.draw_state"),
     message:
         "Training {wildcards.model} on few structures of {wildcards.evalset}"
     script:

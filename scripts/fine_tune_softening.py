@@ -1,12 +1,18 @@
 """Train a checkpoint on few structures of an evaluation set, draw by draw, and judge its forces on others."""
 
+from pathlib import Path
+
+import numpy as np
 import pandas as pd
 
 from uprung.config.training import FineTuning, Training
 from uprung.correction import TRAINING, drawn
-from uprung.dataset import open_dataset
+from uprung.dataset import Rows, open_dataset
+from uprung.draw_state import KeptDraws
 from uprung.fine_tuning import FineTuned
 from uprung.logs import logged
+from uprung.potential.checkpoint import load_chgnet
+from uprung.run_state import identity_of
 from uprung.step import launch
 
 with logged(snakemake.log[0]):
@@ -16,7 +22,12 @@ with logged(snakemake.log[0]):
     dataset = open_dataset(snakemake.input.graphs)
     checkpoint = snakemake.wildcards.model.removeprefix("chgnet-")
     method = FineTuned(launch(recipe), checkpoint, dataset, recipe, options.epochs)
+    everything = Rows(dataset, np.arange(len(dataset.energy)))
+    facts = {"epochs": options.epochs, "code": params.code}
+    identity = identity_of(load_chgnet(checkpoint), [everything], facts=facts, recipe=recipe)
+    kept = KeptDraws(method, Path(params.state.format(**snakemake.wildcards)), identity)
     cloud = pd.read_parquet(snakemake.input.forces)
     dealt = {"shots": params.shots, "draws": params.draws, "seed": 0}
-    found = drawn(cloud, method, name=TRAINING, **dealt, first=options.draws)
+    found = drawn(cloud, kept, name=TRAINING, **dealt, first=options.draws)
     found.to_csv(snakemake.output[0], index=False)
+    kept.forget()

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+import numpy as np
+import pandas as pd
 import pytest
 from faults import children, contents, differing, interrupted, jobs_in, kill, script_of, wait_for
 from workplace import STUDY_TIMEOUT, Workplace, checkout
@@ -189,6 +191,33 @@ def test_a_truncated_checkpoint_falls_back_to_the_one_before(finished: Workplace
     assert "trying the checkpoint before it" in log
     assert re.search(r"resumed at step (10|20)\b", log)
     assert differing(of_runs(finished), wanted) == []
+
+
+def test_a_killed_correction_keeps_the_draws_that_it_has_trained(fresh: Workplace) -> None:
+    training = {"draws": 3, "epochs": 2}
+    lithium = {"functional": "PBE", "sources": [{"format": "mlearn", "file": "data/mlearn/Li_test.json.gz"}]}
+    correction = {"methods": ["number", "per-element", "training"], "shots": [1], "draws": 10, "training": training}
+    wanted = {"models": ["chgnet-0.3.0"], "runs": "none", "correction": correction}
+    fresh.configure(lambda study: study.update(evalsets={"li": lithium}, softening=wanted))
+    state = fresh.results / "state/softening/li/training/chgnet-0.3.0"
+    session = Session(fresh, "softening")
+    begun = lambda: list(state.glob("*.json")) or session.process.poll() is not None  # noqa: E731
+    wait_for(begun, PATIENCE, "no draw is finished")
+    assert session.process.poll() is None, session.output
+    session.kill(with_jobs=True)
+    kept = len(list(state.glob("*.json")))
+    complete(fresh, "softening")
+    log = (fresh.results / "logs/softening/li/training/chgnet-0.3.0.log").read_text()
+    assert log.count("was finished before") == kept
+    assert not state.exists()
+    table = pd.read_csv(fresh.results / "softening/li/correction.csv")
+    assert list(zip(table["method"], table["draws"], strict=True)) == [
+        ("number", 10),
+        ("per-element", 10),
+        ("training", 3),
+    ]
+    assert np.isfinite(table[["mae_after", "slope_after", "mae_to_number"]]).all(axis=None)
+    assert fresh.planned("softening") == {}
 
 
 # ------------------------------------------------------------------------------------------------------ in minutes
