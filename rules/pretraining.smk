@@ -61,9 +61,8 @@ rule pretrain:
             "uprung.sizes",
             "uprung.splits",
         ),
-        state=f"results/{STUDY.study}/state/pretraining/{{network}}/last.ckpt",
-        study=STUDY.study,
-        run="pretraining/{network}",
+        results=f"results/{STUDY.study}",
+        run=lambda w: f"pretraining/{w.network}",
     message:
         "Pretraining {wildcards.network} on {params.low}"
     script:

@@ -213,7 +213,7 @@ rule fine_tune_softening:
         machine={k: v for k, v in RECIPE.items() if k not in part(CORRECTION.training)},
         shots=CORRECTION.shots,
         draws=CORRECTION.draws,
-        state=f"results/{STUDY.study}/state/softening/{{evalset}}/training/{{model}}",
+        state=lambda w: f"results/{STUDY.study}/state/softening/{w.evalset}/training/{w.model}",
         code=code_digest("uprung.correction", "uprung.fine_tuning", "uprung.draw_state"),
     message:
         "Training {wildcards.model} on few structures of {wildcards.evalset}"

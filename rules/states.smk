@@ -60,7 +60,7 @@ rule sample_states:
         chunk_size=lambda w: STUDY.states[w.states].chunk_size,
         device=DEVICE,
         threads=STUDY.training.threads,
-        state=f"results/{STUDY.study}/state/states/{{states}}",
+        state=lambda w: f"results/{STUDY.study}/state/states/{w.states}",
         code=code_digest("uprung.states", "uprung.potential.calculator"),
     message:
         "Sampling states {wildcards.states}, chunk {wildcards.chunk}"

@@ -48,15 +48,13 @@ rule train_run:
         pretrained=STUDY.transfer.pretrained,
         targets=STUDY.transfer.targets,
         code=code_digest(
-            "uprung.training",
-            "uprung.potential.arms",
+            "uprung.arm_run",
             "uprung.potential.saved",
             "uprung.sizes",
             "uprung.splits",
         ),
-        state=f"results/{STUDY.study}/state/runs/{RUN}/last.ckpt",
-        study=STUDY.study,
-        run=f"runs/{RUN}",
+        results=f"results/{STUDY.study}",
+        run=lambda w: f"runs/{RUN}".format(**w),
     message:
         "Training {wildcards.arm} on n = {wildcards.size}, seed {wildcards.seed}, {wildcards.budget}"
     script:

@@ -25,7 +25,7 @@ with logged(snakemake.log[0]):
     everything = Rows(dataset, np.arange(len(dataset.energy)))
     facts = {"epochs": options.epochs, "code": params.code}
     identity = identity_of(load_chgnet(checkpoint), [everything], facts=facts, recipe=recipe)
-    kept = KeptDraws(method, Path(params.state.format(**snakemake.wildcards)), identity)
+    kept = KeptDraws(method, Path(params.state), identity)
     cloud = pd.read_parquet(snakemake.input.forces)
     dealt = {"shots": params.shots, "draws": params.draws, "seed": 0}
     found = drawn(cloud, kept, name=TRAINING, **dealt, first=options.draws)

@@ -22,7 +22,8 @@ from uprung.training import finish_run, run_card, train
 with logged(snakemake.log[0]):
     params, network = snakemake.params, snakemake.wildcards.network
     options, recipe = Pretraining.model_validate(params.pretraining), Training.model_validate(params.recipe)
-    state = Path(params.state.format(network=network))
+    results = Path(params.results)
+    state = results / "state" / params.run / "last.ckpt"
     hold(state)
     fabric = launch(recipe)
     dataset = open_dataset(snakemake.input.graphs)
@@ -32,8 +33,6 @@ with logged(snakemake.log[0]):
     everything, validation = (Rows(dataset, rows_of(dataset, names)) for names in sides)
     frames = Rows(dataset, rows_of(dataset, chosen["frame_id"]))
     module = Packed(new_model(everything, seed=options.seed), params.targets)
-    results, name = Path("results", params.study), params.run.format(network=network)
-    tracking = Tracking.model_validate(snakemake.config.get("tracking", {}))  # no parameter: it decides no number
     run = train(
         fabric,
         module,
@@ -45,7 +44,7 @@ with logged(snakemake.log[0]):
         seed=options.seed,
         state=state,
         what=f"pretraining {network}",
-        watch=Events(results / "tensorboard" / name),
+        watch=Events(results / "tensorboard" / params.run),
     )
     if fabric.is_global_zero:
         save = partial(save_potential, target=params.low, source=params.low, corrects=None)
@@ -61,4 +60,5 @@ with logged(snakemake.log[0]):
             inputs=list(snakemake.input),
         )
         finish_run(run, module, options, save, card, outputs=dict(snakemake.output.items()), state=state)
-        send(tracking, run.history, results=results, run=name, options=card["options"])
+        tracking = Tracking.model_validate(snakemake.config.get("tracking", {}))  # no parameter: it decides no number
+        send(tracking, run.history, results=results, run=params.run, options=card["options"])

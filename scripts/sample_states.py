@@ -20,7 +20,7 @@ with logged(snakemake.log[0]):
     # the k density plays no part here
     structures = chunk(read_structures(Path(snakemake.input[0]), 1.0), params.chunk_size, number)
     potential = calculator(params.model.removeprefix("chgnet-"), device=device)
-    state = Path(params.state.format(states=snakemake.wildcards.states))
+    state = Path(params.state)
     frames, facts = [], []
     with progress(len(structures), f"states of {snakemake.wildcards.states}", "crystal") as bar:
         for structure, found, reason in sample_all(
