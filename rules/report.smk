@@ -58,6 +58,13 @@ rule write_report:
         curves="<results>/scaling/curves.csv",
         forgetting="<results>/forgetting/forgetting.csv",
         errors="<results>/errors/errors.csv",
+        evalsets=expand(
+            "<results>/softening/{evalset}/frames/manifest.json",
+            evalset=STUDY.evalsets,
+        ),
+        evalsets_left_out=expand(
+            "<results>/softening/{evalset}/left_out.json", evalset=STUDY.evalsets
+        ),
         softening=expand(
             "<results>/softening/{evalset}/softening.csv", evalset=STUDY.evalsets
         ),

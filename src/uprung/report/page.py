@@ -132,7 +132,11 @@ def _softening(study: Study, results: Results, labels: Mapping[str, str], name: 
     methods = list(dict.fromkeys(results.corrections[name]["method"]))
     return {
         "name": name,
-        "findings": [*softening_tables.findings(table), *softening_tables.corrections(results.corrections[name])],
+        "findings": [
+            *softening_tables.not_judged(results.evalsets[name], results.evalsets_left_out[name]),
+            *softening_tables.findings(table),
+            *softening_tables.corrections(results.corrections[name]),
+        ],
         "table": softening_tables.softening_table(table, labels, budget=budget, title=f"evaluation set {name}"),
         "figures": [
             figure_of(results, f"softening-{name}{kind}", captions.softening(kind, name, methods))

@@ -49,6 +49,8 @@ class Results(LawResults):
     reference_errors: pd.DataFrame
     forgetting: pd.DataFrame
     errors: pd.DataFrame
+    evalsets: Mapping[str, dict[str, Any]]
+    evalsets_left_out: Mapping[str, dict[str, Any]]
     softening: Mapping[str, pd.DataFrame]
     corrections: Mapping[str, pd.DataFrame]
     cards: Sequence[dict[str, Any]]
@@ -59,7 +61,8 @@ def read_results(files: Mapping[str, Any]) -> Results:
 
     Args:
         files: name -> path or paths: frames, pairs, summaries, correlations, shifts (one per fidelity or pair, in a
-            folder of its name), softening and corrections (one per evaluation set, likewise), split, sizes, references,
+            folder of its name), evalsets (manifests of frames, below it), evalsets_left_out, softening and corrections
+            (one per evaluation set, likewise), split, sizes, references,
             reference_errors, forgetting, errors, cards, and those of `read_law_results`.
     """
     return Results(
@@ -70,6 +73,8 @@ def read_results(files: Mapping[str, Any]) -> Results:
         analyses=_by_folder(files["summaries"], _json),
         correlations=_by_folder(files["correlations"], _csv),
         shifts=_by_folder(files["shifts"], _csv),
+        evalsets={Path(file).parents[1].name: _json(file) for file in files["evalsets"]},
+        evalsets_left_out=_by_folder(files["evalsets_left_out"], _json),
         softening=_by_folder(files["softening"], _csv),
         corrections=_by_folder(files["corrections"], _csv),
         references=_csv(files["references"]),

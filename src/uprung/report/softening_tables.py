@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 
 from uprung.correction import NUMBER, PER_ELEMENT, TRAINING
-from uprung.report.format import NONE, amount, error, fixed, plural
-from uprung.report.tables import Cell, Table
+from uprung.report.format import NONE, amount, count, error, fixed, plural
+from uprung.report.tables import Cell, Table, left_out_words, reason_words
 from uprung.softening import POOLED, TOO_FEW, fraction_softened
 
 RESAMPLES = 1000
@@ -63,6 +64,21 @@ def softening_table(table: pd.DataFrame, labels: Mapping[str, str], *, budget: s
         rows,
         last_text=True,
     )
+
+
+def not_judged(facts: Mapping[str, Any], left_out: Mapping[str, Any]) -> list[str]:
+    """Return which structures of an evaluation set are not judged and why, nothing when all are.
+
+    Args:
+        facts: manifest of its frames.
+        left_out: frames without a graph, as `left_out.json` lists them.
+    """
+    without = [record["reason"] for record in left_out["left_out"]]
+    lost = int(facts["read"] - facts["written"]) + len(without)
+    if not lost:
+        return []
+    words = [*left_out_words(facts), *reason_words(without, "left out")]
+    return [f"{count(lost)} of {plural(int(facts['read']), 'structure')} are not judged: {'; '.join(words)}."]
 
 
 def findings(table: pd.DataFrame) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -75,10 +75,21 @@ def left_out_words(facts: Mapping[str, Any]) -> list[str]:
     if elements:
         total = sum(elements.values())
         words.insert(0, f"{plural(total, 'structure')} of excluded elements ({', '.join(elements)})")
-    reasons = Counter(record["reason"] for record in facts["rejected"])
-    words += [f"{plural(n, 'structure')} rejected: {reason}" for reason, n in reasons.most_common(5)]
-    if len(reasons) > 5:
-        words.append(f"{plural(len(reasons) - 5, 'further reason')} in the manifest")
+    return words + reason_words([record["reason"] for record in facts["rejected"]], "rejected")
+
+
+def reason_words(reasons: Sequence[str], what: str) -> list[str]:
+    """Return the most frequent reasons with counts; those that differ in numbers alone are one, with an example."""
+    kinds: dict[str, list[str]] = {}
+    for reason in reasons:
+        kinds.setdefault(re.sub(r"\d+(\.\d+)?(e[-+]?\d+)?", "#", reason), []).append(reason)
+    most = sorted(kinds.values(), key=len, reverse=True)
+    words = [
+        f"{plural(len(alike), 'structure')} {what}{', for example' if len(set(alike)) > 1 else ''}: {alike[0]}"
+        for alike in most[:5]
+    ]
+    if len(most) > 5:
+        words.append(f"{plural(len(most) - 5, 'further reason')} in the manifest")
     return words
 
 

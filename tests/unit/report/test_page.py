@@ -211,6 +211,13 @@ def write_files(folder: Path) -> dict[str, Any]:
     jsons = {
         "frames/lo/manifest": manifest,
         "frames/hi/manifest": manifest,
+        "softening/far/frames/manifest": manifest | {"left_out": {}, "read": 43},
+        "softening/far/left_out": {
+            "frames": 40,
+            "left_out": [{"frame_id": "y", "reason": "an atom without neighbours"}],
+        },
+        "softening/far-hi/frames/manifest": manifest | {"left_out": {}, "read": 40, "rejected": []},
+        "softening/far-hi/left_out": {"frames": 40, "left_out": []},
         "pairs/dimers/manifest": {"match": "geometry", "pairs": 38, "unpaired_low": ["a"], "unpaired_high": []},
         "split/manifest": {
             "counts": [*counts, {"fidelity": "hi", "split": "excluded", "frames": 1, "groups": 1}],
@@ -252,6 +259,8 @@ def write_files(folder: Path) -> dict[str, Any]:
         "reference_errors": f"{at}/atomref/summary.csv",
         **{name: f"{at}/scaling/{name}.csv" for name in LAW_TABLES},
         "errors": f"{at}/errors/errors.csv",
+        "evalsets": [f"{at}/softening/{name}/frames/manifest.json" for name in ("far", "far-hi")],
+        "evalsets_left_out": [f"{at}/softening/{name}/left_out.json" for name in ("far", "far-hi")],
         "softening": [f"{at}/softening/{name}/softening.csv" for name in ("far", "far-hi")],
         "corrections": [f"{at}/softening/{name}/correction.csv" for name in ("far", "far-hi")],
         "forgetting": f"{at}/forgetting/forgetting.csv",
@@ -455,6 +464,15 @@ def test_softening_is_told_with_what_it_does_not_prove(results: Results) -> None
     # the slope of all forces stands with its interval
     assert re.search(r"100 % 100–100 % 0\.69\d 0\.69\d to 0\.70\d", text)
     assert "arms at n = 800, mean over 2 seeds" in text
+
+
+def test_frames_that_are_not_judged_are_told(results: Results) -> None:
+    text = " ".join(Reader(render(results)).text.split())
+    told = (
+        "4 of 43 structures are not judged: 3 structures rejected: energy is NaN; 1 structure left out: an atom without"
+    )
+    assert told in text
+    assert text.count("are not judged") == 1  # all of far-hi are
 
 
 def test_every_method_of_correction_is_told_with_its_draws(results: Results) -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from uprung.report.tables import validation_words
+from uprung.report.tables import reason_words, validation_words
 
 FOUND = {
     "by": "pymatgen-io-validation 0.1.4",
@@ -22,3 +22,17 @@ def test_a_validator_is_quoted_where_one_has_looked() -> None:
         "part",
     ]
     assert validation_words({}) == validation_words({"readers": readers[:2]}) == []
+
+
+def test_reasons_that_differ_in_numbers_alone_are_told_once() -> None:
+    net = [f"net force {value} eV/Å in a component, above 0.02 eV/Å" for value in ("0.24", "0.0774", "1e-1")]
+    words = reason_words([*net, "not converged", "energy is NaN", "energy is NaN"], "rejected")
+    assert words == [
+        f"3 structures rejected, for example: {net[0]}",
+        "2 structures rejected: energy is NaN",
+        "1 structure rejected: not converged",
+    ]
+    assert (
+        reason_words([f"reason {letter}" for letter in "abcdefg"], "left out")[-1]
+        == "2 further reasons in the manifest"
+    )
