@@ -61,7 +61,7 @@ rule pretrain:
             "uprung.sizes",
             "uprung.splits",
         ),
-        results=lambda w: f"results/{STUDY.study}",
+        results=lambda w: f"results/{STUDY.study}",  # a function, or the linter takes it for a prefix of files
         run=lambda w: f"pretraining/{w.network}",
     message:
         "Pretraining {wildcards.network} on {params.low}"

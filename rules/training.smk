@@ -53,7 +53,7 @@ rule train_run:
             "uprung.sizes",
             "uprung.splits",
         ),
-        results=lambda w: f"results/{STUDY.study}",
+        results=lambda w: f"results/{STUDY.study}",  # a function, or the linter takes it for a prefix of files
         run=lambda w: f"runs/{RUN}".format(**w),
     message:
         "Training {wildcards.arm} on n = {wildcards.size}, seed {wildcards.seed}, {wildcards.budget}"

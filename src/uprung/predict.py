@@ -16,7 +16,7 @@ from uprung.potential.module import Packed
 from uprung.potential.packed import PackedBatch, forces_by_element
 
 #: Edges + angles that are predicted at once. A CPU is fastest while a batch fits into its caches, and touching memory
-#: for the first time costs it more than computing; a GPU needs many.
+#: for the first time costs it more than computing; a GPU needs many (that number was not measured).
 AT_ONCE = {"cpu": 6_000, "cuda": 200_000}
 
 

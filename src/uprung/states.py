@@ -167,7 +167,7 @@ def write_vasp_inputs(frames: Iterable[ase.Atoms], folder: Path, functional: str
     """Write inputs of a static calculation for every frame, in a folder of its name (POTCAR.spec stands for POTCAR).
 
     They are those of the Materials Project: `MPStaticSet` for PBE (with U), `MPScanStaticSet` for r2SCAN. Beside them
-    `state.json` says of which crystal and which run it is; the reader of VASP runs takes these names from it.
+    `uprung-state.json` says of which crystal and which run it is; the reader of VASP runs takes these names from it.
 
     Args:
         frames: with `frame_id`, `material_id` and `trajectory` in their info; a frame_id that a folder cannot have is

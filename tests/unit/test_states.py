@@ -146,7 +146,7 @@ def test_vasp_inputs_are_static_calculations_of_the_frames(tmp_path: Path) -> No
         assert (incar.get("METAGGA", "").lower() == "r2scan") is (functional == "r2SCAN")
         np.testing.assert_allclose(Poscar.from_file(folder / "POSCAR").structure.lattice.abc, frame.cell.lengths())
         assert (folder / "POTCAR.spec").read_text().startswith("Cu")
-        assert json.loads((folder / "state.json").read_text()) == {"material_id": "copper", "trajectory": "Cu"}
+        assert json.loads((folder / "uprung-state.json").read_text()) == {"material_id": "copper", "trajectory": "Cu"}
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ Every ionic step becomes a frame. `energy_free` is e_fr_energy, of which the for
 electronic step, and the provenance says where that changed it. Stress is kbar, compression positive, in the file.
 vasprun.xml holds no site moments.
 
-Which crystal a run is of, and which simulation its structure is from, stands in `state.json` beside it where uprung
-wrote the inputs. Else its material is its formula and all its steps are one trajectory.
+Which crystal a run is of, and which simulation its structure is from, stands in `uprung-state.json` beside it where
+uprung wrote the inputs. Else its material is its formula and all its steps are one trajectory.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ _FOREIGN = {
 }
 
 
-#: Beside a vasprun.xml, a JSON object of these names.
-STATE_FILE = "state.json"
+#: Beside a vasprun.xml, a JSON object of these names; other programs have a `state.json` of their own.
+STATE_FILE = "uprung-state.json"
 STATE_NAMES = ("material_id", "trajectory")
 
 
@@ -52,7 +52,7 @@ def files(path: Path) -> list[Path]:
     """
     found = runs(path)
     beside = [folder / STATE_FILE for folder in dict.fromkeys(file.parent for file in found)]
-    return [*found, *(file for file in beside if path.is_dir() and file.is_file())]
+    return [*found, *(file for file in beside if file.is_file())]
 
 
 def runs(path: Path) -> list[Path]:

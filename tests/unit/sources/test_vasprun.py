@@ -88,14 +88,14 @@ def test_a_run_is_of_the_crystal_and_simulation_that_stand_beside_it(tmp_path: P
     for name, text in {"a": json.dumps(stated), "b": "{", "c": '{"material_id": 3}'}.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / "vasprun.xml").write_text(vasprun_text([run()]))
-        (tmp_path / name / "state.json").write_text(text)
+        (tmp_path / name / "uprung-state.json").write_text(text)
     rows, rejected = rows_of(tmp_path)
     (row,) = rows.values()
     assert (row["frame_id"], row["material_id"], row["trajectory"]) == ("a-0", "mp-22862", "salt-1")
     assert rejected.keys() == {"b", "c"}
-    assert "state.json beside the run is no JSON" in rejected["b"]
+    assert "uprung-state.json beside the run is no JSON" in rejected["b"]
     assert "does not give material_id, trajectory as text" in rejected["c"]
-    assert tmp_path / "a" / "state.json" in FILES["vasprun"](tmp_path)  # its hash is in the manifest
+    assert tmp_path / "a" / "uprung-state.json" in FILES["vasprun"](tmp_path)  # its hash is in the manifest
 
 
 def test_wrong_e0_of_old_versions_is_repaired_and_said(tmp_path: Path) -> None:
