@@ -34,7 +34,7 @@ check: .venv/.stamp
 
 # the study file's models are the source; schema and key list are generated and tested to be up to date
 schema: .venv/.stamp
-	$(BIN)/python -m uprung.config_docs config
+	$(BIN)/python -m uprung.config.docs config
 
 .venv/.stamp: requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "uprung needs Python 3.11 or newer")'

@@ -144,7 +144,7 @@ def _warm_stock(set_name: str, first: int | None) -> int:
 
 
 class Uprung(Builder):
-    """`uprung.graphs.write_store`, from pymatgen structures to the store on disk."""
+    """`uprung.models.chgnet.graphs.write_store`, from pymatgen structures to the store on disk."""
 
     def warm_up(self) -> Callable[[], int]:
         return _warm_uprung
@@ -159,7 +159,7 @@ class Uprung(Builder):
 
 def build_store(structures: Sequence[Structure], folder: str | Path, processes: int) -> Count:
     """Write a graph store of pymatgen structures."""
-    from uprung.graphs import write_store
+    from uprung.models.chgnet.graphs import write_store
 
     manifest = write_store(
         folder,
@@ -256,7 +256,7 @@ class UprungStore(Reader):
     """The graph store: mapped, and packed into batches."""
 
     def prepare(self) -> None:
-        from uprung.graphs import open_store
+        from uprung.models.chgnet.graphs import open_store
 
         self.open_store = open_store
 

@@ -1,4 +1,4 @@
-"""Time of building, opening and reading neighbour graphs: chgnet's `CrystalGraphConverter` against `uprung.graphs`.
+"""Time of building, opening and reading neighbour graphs: chgnet's `CrystalGraphConverter` against ours.
 
 Both sides get the same pymatgen structures, the same number of processes (workers of joblib, warmed up) and one
 thread each; see README.md in this folder. `python benchmarks/graphs.py --sets solids --repeats 1` is a short run.
@@ -30,7 +30,7 @@ from record import (
 from sets import SETS
 from sides import Child, highest, in_turn
 
-from uprung.logs import progress
+from uprung.job.logs import progress
 
 BUILD = {"convert": ("Stock", "convert"), "save": ("Stock", "save"), "uprung": ("Uprung", "store")}
 READ = {"stock": ("StockFiles", "read"), "uprung": ("UprungStore", "read")}

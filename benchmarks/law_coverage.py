@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from joblib import Parallel, delayed
 
-from uprung import provenance
+from uprung.job import provenance
 from uprung.laws import (
     LAWS,
     TITLES,

@@ -24,11 +24,11 @@ from sides import Child, memory
 from throughput_sides import TARGETS, frames_of
 
 from uprung.config.training import Budget, Training
-from uprung.dataset import Rows, open_dataset, write_dataset
-from uprung.logs import progress
-from uprung.potential.module import Packed
-from uprung.step import launch
-from uprung.training import train
+from uprung.datasets.store import Rows, open_dataset, write_dataset
+from uprung.job.logs import progress
+from uprung.models.chgnet.module import Packed
+from uprung.training.gradient import launch
+from uprung.training.loop import train
 
 STEPS, BATCH, VALIDATION = 30, 16, 64
 INTERVAL = 0.02  # seconds between two looks at the memory

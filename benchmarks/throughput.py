@@ -31,7 +31,7 @@ from record import (
 from sets import SETS
 from sides import Child, ChildError, highest, in_turn
 
-from uprung.logs import progress
+from uprung.job.logs import progress
 
 SIDES = {"stock": "Stock", "uprung": "Uprung"}
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "4000000000", "MALLOC_TRIM_THRESHOLD_": "16000000000"}  # as in rules/common.smk

@@ -20,11 +20,11 @@ from sets import SEED, SETS, BenchmarkSet
 from sides import memory, reset_peak
 
 from uprung.config.training import Training
-from uprung.dataset import Rows, open_dataset, write_dataset
+from uprung.datasets.store import Rows, open_dataset, write_dataset
 from uprung.frames.schema import SCHEMA, Frame
 from uprung.frames.table import Frames
-from uprung.potential.module import Packed
-from uprung.step import accumulate_gradient, launch
+from uprung.models.chgnet.module import Packed
+from uprung.training.gradient import accumulate_gradient, launch
 
 TARGETS = ("energy", "force", "stress", "magmom")
 RATE = 1e-6  # so small that the model, and with it the time of a step, stays what it is

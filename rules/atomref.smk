@@ -23,7 +23,7 @@ rule predict_pretrained:
         targets=STUDY.transfer.targets,
         device=DEVICE,
         threads=STUDY.training.threads,
-        code=code_digest("uprung.predict", "uprung.potential.checkpoint"),
+        code=code_digest("uprung.models.predict", "uprung.models.chgnet.checkpoint"),
     message:
         "Predicting all frames with network {wildcards.pretrained} as it is"
     script:
@@ -60,7 +60,7 @@ rule fit_reference:
         high=STUDY.high,
         label_low=STUDY.fidelities[STUDY.low].energy,
         label_high=STUDY.fidelities[STUDY.high].energy,
-        code=code_digest("uprung.reference_fits", "uprung.sizes"),
+        code=code_digest("uprung.atomref.fit", "uprung.datasets.sizes"),
     message:
         "Fitting reference {wildcards.reference} on n = {wildcards.size}, seed {wildcards.seed}"
     script:
@@ -149,7 +149,7 @@ rule compare_references:
         label_high=STUDY.fidelities[STUDY.high].energy,
         baseline=STUDY.scaling.baseline,
         resamples=STUDY.scaling.bootstrap,
-        code=code_digest("uprung.reference_comparison"),
+        code=code_digest("uprung.atomref.compare"),
     message:
         "Comparing reference fits on held-out frames"
     script:

@@ -15,10 +15,10 @@ os.environ |= {
     "MALLOC_TRIM_THRESHOLD_": "16000000000",
 }
 
-from uprung.files import why_not_writable
-from uprung.parent import PARENT, name_of_process
-from uprung.study_file import StudyError, find_file, load_study, size_token
-from uprung.provenance import code_digest
+from uprung.job.files import why_not_writable
+from uprung.job.parent import PARENT, name_of_process
+from uprung.config.load import StudyError, find_file, load_study, size_token
+from uprung.job.provenance import code_digest
 
 os.environ[PARENT] = name_of_process()  # a job ends when this process has ended
 

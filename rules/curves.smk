@@ -46,7 +46,7 @@ rule collect_curves:
         targets=STUDY.transfer.targets,
         falling=STUDY.scaling.falling,
         bootstrap=STUDY.scaling.bootstrap,
-        code=code_digest("uprung.curves"),
+        code=code_digest("uprung.scaling.curves"),
     message:
         "Collecting the learning curves of {params.n_runs} runs"
     script:

@@ -23,7 +23,7 @@ rule pull:
     params:
         release=STUDY.materials_project.release,
         state=f"results/{STUDY.study}/state/pull",
-        code=code_digest("uprung.sources.materials_project.pull"),
+        code=code_digest("uprung.sources.materials_project.download"),
     message:
         "Pulling the Materials Project; an interrupted pull goes on where it was"
     script:
@@ -114,7 +114,7 @@ rule pairs:
     params:
         match=lambda w: STUDY.pairs[w.pair].match,
         tolerance=lambda w: STUDY.pairs[w.pair].tolerance,
-        code=code_digest("uprung.pairing"),
+        code=code_digest("uprung.structures.pairs"),
     message:
         "Pairing the structures of {wildcards.pair}"
     script:
@@ -146,7 +146,7 @@ rule split:
         label_high=STUDY.fidelities[STUDY.high].energy,
         split={k: v for k, v in part(STUDY.split).items() if k != "sampling"},
         select=part(STUDY.transfer.select),
-        code=code_digest("uprung.splits"),
+        code=code_digest("uprung.datasets.splits"),
     message:
         "Splitting into train, validation and test"
     script:
@@ -179,7 +179,9 @@ rule order:
         sampling=STUDY.split.sampling,
         key=STUDY.split.key,
         code=code_digest(
-            "uprung.splits" if STUDY.split.sampling == "random" else "uprung.sampling"
+            "uprung.datasets.splits"
+            if STUDY.split.sampling == "random"
+            else "uprung.datasets.sampling"
         ),
     message:
         "Ordering the training frames for seed {wildcards.seed}: every size is a prefix"
@@ -205,7 +207,7 @@ rule sizes:
     params:
         seeds=STUDY.seeds,
         sizes=STUDY.sizes,
-        code=code_digest("uprung.sizes", "uprung.splits"),
+        code=code_digest("uprung.datasets.sizes", "uprung.datasets.splits"),
     message:
         "Resolving the training-set sizes"
     script:

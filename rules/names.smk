@@ -1,6 +1,6 @@
 """Names of a study that trains: sizes, references, wildcards, and what a run asks of a scheduler."""
 
-from uprung.planning import run_memory, run_minutes
+from uprung.training.planning import run_memory, run_minutes
 
 SIZES = {
     size_token(size): size for size in STUDY.sizes

@@ -22,7 +22,9 @@ use rule order as order_source with:
         sampling=STUDY.split.sampling,
         key=STUDY.split.key,
         code=code_digest(
-            "uprung.splits" if STUDY.split.sampling == "random" else "uprung.sampling"
+            "uprung.datasets.splits"
+            if STUDY.split.sampling == "random"
+            else "uprung.datasets.sampling"
         ),
     message:
         "Ordering the training frames of the source for {wildcards.network}"
@@ -55,11 +57,11 @@ rule pretrain:
         recipe=RECIPE,
         targets=STUDY.transfer.targets,
         code=code_digest(
-            "uprung.training",
-            "uprung.potential.arms",
-            "uprung.potential.saved",
-            "uprung.sizes",
-            "uprung.splits",
+            "uprung.training.loop",
+            "uprung.training.arms",
+            "uprung.models.chgnet.saved",
+            "uprung.datasets.sizes",
+            "uprung.datasets.splits",
         ),
         results=lambda w: f"results/{STUDY.study}",  # a function, or the linter takes it for a prefix of files
         run=lambda w: f"pretraining/{w.network}",

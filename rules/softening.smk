@@ -59,7 +59,7 @@ rule evalset_graphs:
         mem_mb=8000,
         runtime=240,
     params:
-        code=code_digest("uprung.dataset", "uprung.splits"),
+        code=code_digest("uprung.datasets.store", "uprung.datasets.splits"),
     message:
         "Building the neighbour graphs of {wildcards.evalset}"
     script:
@@ -97,7 +97,11 @@ rule soften_model:
         parts=PARTS,
         device=DEVICE,
         threads=STUDY.training.threads,
-        code=code_digest("uprung.softening", "uprung.predict", "uprung.potential.saved"),
+        code=code_digest(
+            "uprung.softening.slopes",
+            "uprung.models.predict",
+            "uprung.models.chgnet.saved",
+        ),
     message:
         "Forces of {wildcards.model} on {wildcards.evalset}"
     script:
@@ -128,7 +132,11 @@ use rule soften_model as soften_run with:
         parts=PARTS,
         device=DEVICE,
         threads=STUDY.training.threads,
-        code=code_digest("uprung.softening", "uprung.predict", "uprung.potential.saved"),
+        code=code_digest(
+            "uprung.softening.slopes",
+            "uprung.models.predict",
+            "uprung.models.chgnet.saved",
+        ),
     message:
         "Forces of {wildcards.arm} at n = {wildcards.size}, seed {wildcards.seed}, on {wildcards.evalset}"
 
@@ -214,7 +222,11 @@ rule fine_tune_softening:
         shots=CORRECTION.shots,
         draws=CORRECTION.draws,
         state=lambda w: f"results/{STUDY.study}/state/softening/{w.evalset}/training/{w.model}",
-        code=code_digest("uprung.correction", "uprung.fine_tuning", "uprung.draw_state"),
+        code=code_digest(
+            "uprung.softening.force_correction",
+            "uprung.softening.fine_tuning",
+            "uprung.softening.saved_draws",
+        ),
     message:
         "Training {wildcards.model} on few structures of {wildcards.evalset}"
     script:
@@ -257,7 +269,9 @@ rule correct_softening:
         draws=CORRECTION.draws,
         arm_labels=ARM_LABELS,
         budget=next(iter(STUDY.budgets)),
-        code=code_digest("uprung.correction", "uprung.figures.correction"),
+        code=code_digest(
+            "uprung.softening.force_correction", "uprung.figures.correction"
+        ),
     message:
         "Correcting the forces on {wildcards.evalset}"
     script:

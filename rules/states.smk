@@ -61,7 +61,7 @@ rule sample_states:
         device=DEVICE,
         threads=STUDY.training.threads,
         state=lambda w: f"results/{STUDY.study}/state/states/{w.states}",
-        code=code_digest("uprung.states", "uprung.potential.calculator"),
+        code=code_digest("uprung.softening.snapshots", "uprung.models.calculator"),
     message:
         "Sampling states {wildcards.states}, chunk {wildcards.chunk}"
     script:
@@ -97,7 +97,7 @@ rule collect_states:
         runtime=60,
     params:
         states=lambda w: part(STUDY.states[w.states]),
-        code=code_digest("uprung.states"),
+        code=code_digest("uprung.softening.snapshots"),
     message:
         "Collecting states {wildcards.states}"
     script:

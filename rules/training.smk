@@ -48,10 +48,10 @@ rule train_run:
         pretrained=STUDY.transfer.pretrained,
         targets=STUDY.transfer.targets,
         code=code_digest(
-            "uprung.arm_run",
-            "uprung.potential.saved",
-            "uprung.sizes",
-            "uprung.splits",
+            "uprung.training.arm_run",
+            "uprung.models.chgnet.saved",
+            "uprung.datasets.sizes",
+            "uprung.datasets.splits",
         ),
         results=lambda w: f"results/{STUDY.study}",  # a function, or the linter takes it for a prefix of files
         run=lambda w: f"runs/{RUN}".format(**w),
@@ -97,7 +97,11 @@ rule evaluate_run:
         targets=STUDY.transfer.targets,
         device=DEVICE,
         threads=STUDY.training.threads,
-        code=code_digest("uprung.evaluate", "uprung.sizes", "uprung.splits"),
+        code=code_digest(
+            "uprung.evaluation.errors",
+            "uprung.datasets.sizes",
+            "uprung.datasets.splits",
+        ),
     message:
         "Testing {wildcards.arm} on n = {wildcards.size}, seed {wildcards.seed}, {wildcards.budget}"
     script:
@@ -122,7 +126,7 @@ rule index_models:
         runtime=15,
     params:
         targets=STUDY.transfer.targets,
-        code=code_digest("uprung.model_index"),
+        code=code_digest("uprung.evaluation.index"),
     message:
         "Listing the trained networks"
     script:

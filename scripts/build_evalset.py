@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from uprung.dataset import write_dataset
-from uprung.files import write_json
+from uprung.datasets.splits import exclusions
+from uprung.datasets.store import write_dataset
 from uprung.frames.table import read_frames
-from uprung.logs import logged, progress
-from uprung.splits import exclusions
+from uprung.job.files import write_json
+from uprung.job.logs import logged, progress
 
 with logged(snakemake.log[0]):
     frames = read_frames(snakemake.input[0])

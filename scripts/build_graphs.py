@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from uprung.dataset import write_dataset
+from uprung.datasets.splits import sample
+from uprung.datasets.store import write_dataset
 from uprung.frames.table import read_frames
-from uprung.logs import logged, progress
-from uprung.splits import sample
+from uprung.job.logs import logged, progress
 
 with logged(snakemake.log[0]):
     params = snakemake.params

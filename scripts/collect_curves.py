@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from uprung.curves import RunFiles, error_resamples, learning_curves
-from uprung.logs import logged
+from uprung.job.logs import logged
+from uprung.scaling.curves import RunFiles, error_resamples, learning_curves
 
 with logged(snakemake.log[0]):
     params, files = snakemake.params, snakemake.input

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from uprung.error_tables import mean_errors_by
+from uprung.evaluation.error_tables import mean_errors_by
 from uprung.figures.errors import errors_by_force, parity
 from uprung.figures.style import save
-from uprung.logs import logged
+from uprung.job.logs import logged
 
 with logged(snakemake.log[0]):
     params, tables, shown, largest = snakemake.params, [], {}, (0, "")

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from uprung.files import sha256
 from uprung.frames.intake import write_frames
-from uprung.logs import logged
+from uprung.job.files import sha256
+from uprung.job.logs import logged
 from uprung.sources.gpaw import read_all
-from uprung.sources.work import WorkTest, tested
+from uprung.sources.work_consistency import WorkTest, tested
 
 with logged(snakemake.log[0]):
     files, target, work = [Path(file) for file in snakemake.input], Path(snakemake.output[0]), WorkTest()

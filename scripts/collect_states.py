@@ -5,9 +5,9 @@ from pathlib import Path
 
 import ase.io
 
-from uprung.files import write_json
-from uprung.logs import logged
-from uprung.states import write_vasp_inputs
+from uprung.job.files import write_json
+from uprung.job.logs import logged
+from uprung.softening.snapshots import write_vasp_inputs
 
 with logged(snakemake.log[0]):
     states = snakemake.params.states

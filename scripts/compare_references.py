@@ -3,11 +3,11 @@
 import numpy as np
 import pandas as pd
 
-from uprung.config.arms import Reference
+from uprung.atomref.compare import ComparedFit, Held, compare_references
+from uprung.atomref.fit import Estimator, Labelled, energies_of_elements
+from uprung.config.arms import ReferenceFit
 from uprung.frames.table import read_frames
-from uprung.logs import logged
-from uprung.reference_comparison import Candidate, Held, compare_references
-from uprung.reference_fits import Estimator, Labelled, energies_of_elements
+from uprung.job.logs import logged
 
 with logged(snakemake.log[0]):
     params, files = snakemake.params, snakemake.input
@@ -20,7 +20,7 @@ with logged(snakemake.log[0]):
     X_low, X_high = low.composition(), high.composition()
     candidates = []
     for name, values in params.references.items():
-        options = Reference.model_validate(values)
+        options = ReferenceFit.model_validate(values)
         elements = options.elements and energies_of_elements(
             tables[options.elements],
             options.estimator,
@@ -34,7 +34,7 @@ with logged(snakemake.log[0]):
             threshold=options.threshold or 1.345,
             elements=elements,
         )
-        candidates.append(Candidate(name, options.labels, estimator, options.scope, options.unseen))
+        candidates.append(ComparedFit(name, options.labels, estimator, options.scope, options.unseen))
     held = Held(
         frames=Labelled(
             X_high,

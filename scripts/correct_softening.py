@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from uprung.correction import (
+from uprung.figures.correction import correction
+from uprung.figures.style import save
+from uprung.job.logs import logged
+from uprung.softening.force_correction import (
     NUMBER,
     PER_ELEMENT,
     TRAINING,
@@ -14,10 +17,7 @@ from uprung.correction import (
     correction_table,
     drawn,
 )
-from uprung.figures.correction import correction
-from uprung.figures.style import save
-from uprung.logs import logged
-from uprung.softening import model_of
+from uprung.softening.slopes import model_of
 
 with logged(snakemake.log[0]):
     params, tables, draws = snakemake.params, [], []

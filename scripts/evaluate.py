@@ -6,15 +6,15 @@ import pandas as pd
 import torch
 import yaml
 
-from uprung.dataset import open_dataset, rows_of
-from uprung.devices import claim
-from uprung.evaluate import evaluate_run, source_errors
-from uprung.files import write_json
-from uprung.logs import logged
-from uprung.potential.saved import load_potential
-from uprung.references import Reference
-from uprung.sizes import subset
-from uprung.splits import sample
+from uprung.atomref.references import ReferenceEnergies
+from uprung.datasets.sizes import subset
+from uprung.datasets.splits import sample
+from uprung.datasets.store import open_dataset, rows_of
+from uprung.evaluation.errors import evaluate_run, source_errors
+from uprung.job.devices import claim
+from uprung.job.files import write_json
+from uprung.job.logs import logged
+from uprung.models.chgnet.saved import load_potential
 
 with logged(snakemake.log[0]):
     params, inputs = snakemake.params, snakemake.input
@@ -34,7 +34,7 @@ with logged(snakemake.log[0]):
         test=rows_of(dataset, test["frame_id"]),
         train=rows_of(dataset, chosen["frame_id"]),
         groups=test["group"].to_numpy(),
-        baseline=Reference.from_frame(pd.read_csv(inputs.baseline)),
+        baseline=ReferenceEnergies.from_frame(pd.read_csv(inputs.baseline)),
         targets=params.targets,
         device=device,
     )

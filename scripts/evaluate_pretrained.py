@@ -3,13 +3,13 @@
 import pandas as pd
 import torch
 
-from uprung.dataset import open_dataset, rows_of
-from uprung.devices import claim
-from uprung.evaluate import source_errors
-from uprung.files import write_json
-from uprung.logs import logged
-from uprung.potential.checkpoint import load_chgnet
-from uprung.splits import sample
+from uprung.datasets.splits import sample
+from uprung.datasets.store import open_dataset, rows_of
+from uprung.evaluation.errors import source_errors
+from uprung.job.devices import claim
+from uprung.job.files import write_json
+from uprung.job.logs import logged
+from uprung.models.chgnet.checkpoint import load_chgnet
 
 with logged(snakemake.log[0]):
     params = snakemake.params

@@ -6,14 +6,14 @@ import numpy as np
 import pandas as pd
 
 from uprung.config.training import FineTuning, Training
-from uprung.correction import TRAINING, drawn
-from uprung.dataset import Rows, open_dataset
-from uprung.draw_state import KeptDraws
-from uprung.fine_tuning import FineTuned
-from uprung.logs import logged
-from uprung.potential.checkpoint import load_chgnet
-from uprung.run_state import identity_of
-from uprung.step import launch
+from uprung.datasets.store import Rows, open_dataset
+from uprung.job.logs import logged
+from uprung.models.chgnet.checkpoint import load_chgnet
+from uprung.softening.fine_tuning import FineTuned
+from uprung.softening.force_correction import TRAINING, drawn
+from uprung.softening.saved_draws import KeptDraws
+from uprung.training.gradient import launch
+from uprung.training.resume import identity_of
 
 with logged(snakemake.log[0]):
     params = snakemake.params

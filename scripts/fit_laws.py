@@ -3,8 +3,8 @@
 import pandas as pd
 
 from uprung import scaling
-from uprung.logs import logged
-from uprung.resamples import Resamples
+from uprung.job.logs import logged
+from uprung.scaling.resamples import Resamples
 
 with logged(snakemake.log[0]):
     params, files, output = snakemake.params, snakemake.input, snakemake.output

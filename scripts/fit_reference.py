@@ -3,14 +3,14 @@
 import numpy as np
 import pandas as pd
 
-from uprung.config.arms import Reference
+from uprung.atomref.fit import Estimator, Labelled, energies_of_elements, fit_reference
+from uprung.config.arms import ReferenceFit
+from uprung.datasets.sizes import subset
 from uprung.frames.table import read_frames
-from uprung.logs import logged
-from uprung.reference_fits import Estimator, Labelled, energies_of_elements, fit_reference
-from uprung.sizes import subset
+from uprung.job.logs import logged
 
 with logged(snakemake.log[0]):
-    options, params = Reference.model_validate(snakemake.params.reference), snakemake.params
+    options, params = ReferenceFit.model_validate(snakemake.params.reference), snakemake.params
     split = pd.read_parquet(snakemake.input.split)
     order = pd.read_parquet(snakemake.input.order)
     low, high = read_frames(snakemake.input.low), read_frames(snakemake.input.high)

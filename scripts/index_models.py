@@ -5,8 +5,8 @@ from pathlib import Path
 
 import yaml
 
-from uprung.logs import logged
-from uprung.model_index import TrainedModel, model_index
+from uprung.evaluation.index import TrainedModel, model_index
+from uprung.job.logs import logged
 
 with logged(snakemake.log[0]):
     models = []

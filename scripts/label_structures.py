@@ -5,7 +5,7 @@ from pathlib import Path
 from uprung.dft.gpaw import gpaw_engine
 from uprung.dft.labels import Scheme, State, labelled, write_labels
 from uprung.dft.structures import chunk, read_structures
-from uprung.logs import logged
+from uprung.job.logs import logged
 
 with logged(snakemake.log[0]):
     engine, scheme = gpaw_engine(), Scheme(**snakemake.params.scheme)

@@ -2,10 +2,10 @@
 
 import pandas as pd
 
+from uprung.datasets.sampling import places_of
+from uprung.datasets.splits import training_order
 from uprung.frames.table import read_frames
-from uprung.logs import logged
-from uprung.sampling import places_of
-from uprung.splits import training_order
+from uprung.job.logs import logged
 
 with logged(snakemake.log[0]):
     params, seed = snakemake.params, snakemake.params.seed

@@ -1,9 +1,9 @@
 """Pair the frames of two fidelities."""
 
-from uprung.files import write_json
 from uprung.frames.table import read_frames
-from uprung.logs import logged
-from uprung.pairing import match_frames
+from uprung.job.files import write_json
+from uprung.job.logs import logged
+from uprung.structures.pairs import match_frames
 
 with logged(snakemake.log[0]):
     table, counts = match_frames(

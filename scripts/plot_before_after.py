@@ -4,7 +4,7 @@ import pandas as pd
 
 from uprung.figures.before_after import before_after, before_after_table
 from uprung.figures.style import save
-from uprung.logs import logged
+from uprung.job.logs import logged
 
 with logged(snakemake.log[0]):
     params = snakemake.params

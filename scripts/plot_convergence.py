@@ -4,7 +4,7 @@ import pandas as pd
 
 from uprung.figures.convergence import convergence
 from uprung.figures.style import save
-from uprung.logs import logged
+from uprung.job.logs import logged
 
 with logged(snakemake.log[0]):
     history = pd.read_csv(snakemake.input[0], dtype={"size": str})

@@ -6,7 +6,7 @@ import pandas as pd
 
 from uprung.figures.atomref import reference_values
 from uprung.figures.style import save
-from uprung.logs import logged
+from uprung.job.logs import logged
 
 with logged(snakemake.log[0]):
     names = list(itertools.product(snakemake.params.references, snakemake.params.sizes))

@@ -8,7 +8,7 @@ from uprung.figures.budgets import budget_curves
 from uprung.figures.laws import data_multipliers, law_comparison
 from uprung.figures.scaling import learning_curves
 from uprung.figures.style import save
-from uprung.logs import logged
+from uprung.job.logs import logged
 from uprung.scaling import published_points, read_curves
 
 with logged(snakemake.log[0]):

@@ -5,9 +5,9 @@ import pandas as pd
 from uprung.figures import shift as figures
 from uprung.figures.style import save, text_figure
 from uprung.frames.table import read_frames
-from uprung.logs import logged
-from uprung.paired import align
-from uprung.shift import referenced
+from uprung.job.logs import logged
+from uprung.labels.aligned import align
+from uprung.labels.energy_shift import referenced
 
 NO_IMPORTANCE = "Every structure holds a single element:\nthere is no formation energy to explain."
 

@@ -6,8 +6,8 @@ import pandas as pd
 
 from uprung.figures.softening import force_clouds, slopes_by_material, slopes_by_size
 from uprung.figures.style import save
-from uprung.logs import logged
-from uprung.softening import model_of
+from uprung.job.logs import logged
+from uprung.softening.slopes import model_of
 
 with logged(snakemake.log[0]):
     params, files = snakemake.params, snakemake.input

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
+from uprung.evaluation.forgetting import forgetting_table
 from uprung.figures.style import save
 from uprung.figures.training import dynamics, forgetting
-from uprung.forgetting import forgetting_table
-from uprung.logs import logged
+from uprung.job.logs import logged
 
 with logged(snakemake.log[0]):
     params, runs = snakemake.params, []

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import torch
 
-from uprung.dataset import open_dataset
-from uprung.devices import claim
-from uprung.logs import logged
-from uprung.potential.checkpoint import atomref, load_chgnet
-from uprung.predict import predict
+from uprung.datasets.store import open_dataset
+from uprung.job.devices import claim
+from uprung.job.logs import logged
+from uprung.models.chgnet.checkpoint import atomref, load_chgnet
+from uprung.models.predict import predict
 
 with logged(snakemake.log[0]):
     torch.set_num_threads(snakemake.params.threads)

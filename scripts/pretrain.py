@@ -7,17 +7,17 @@ import pandas as pd
 
 from uprung.config.tracking import Tracking
 from uprung.config.training import Pretraining, Training
-from uprung.dataset import Rows, open_dataset, rows_of
-from uprung.logs import logged
-from uprung.potential.arms import new_model
-from uprung.potential.module import Packed
-from uprung.potential.saved import save_potential
-from uprung.run_state import hold
-from uprung.sizes import subset
-from uprung.splits import frames_on
-from uprung.step import launch
-from uprung.tracking import Events, send
-from uprung.training import finish_run, run_card, train
+from uprung.datasets.sizes import subset
+from uprung.datasets.splits import frames_on
+from uprung.datasets.store import Rows, open_dataset, rows_of
+from uprung.job.logs import logged
+from uprung.models.chgnet.module import Packed
+from uprung.models.chgnet.saved import save_potential
+from uprung.training.arms import new_model
+from uprung.training.gradient import launch
+from uprung.training.loop import finish_run, run_card, train
+from uprung.training.resume import hold
+from uprung.training.tracking import Events, send
 
 with logged(snakemake.log[0]):
     params, network = snakemake.params, snakemake.wildcards.network

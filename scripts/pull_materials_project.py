@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from uprung.logs import logged
-from uprung.sources.materials_project.pull import pull
+from uprung.job.logs import logged
+from uprung.sources.materials_project.download import pull
 
 with logged(snakemake.log[0]):
     pull(Path(snakemake.params.state), Path(snakemake.output[0]), db_version=snakemake.params.release)

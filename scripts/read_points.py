@@ -1,7 +1,7 @@
 """Read a table of given points into learning curves."""
 
-from uprung.logs import logged
-from uprung.points import read_points
+from uprung.job.logs import logged
+from uprung.scaling.points import read_points
 
 with logged(snakemake.log[0]):
     found = read_points(snakemake.input[0], smallest=snakemake.params.smallest)

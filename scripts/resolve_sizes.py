@@ -2,10 +2,10 @@
 
 import pandas as pd
 
+from uprung.datasets.sizes import resolve_sizes
+from uprung.datasets.splits import elements_of
 from uprung.frames.table import read_frames
-from uprung.logs import logged
-from uprung.sizes import resolve_sizes
-from uprung.splits import elements_of
+from uprung.job.logs import logged
 
 with logged(snakemake.log[0]):
     frames = read_frames(snakemake.input.frames)

@@ -5,12 +5,12 @@ from pathlib import Path
 import ase.io
 import torch
 
-from uprung.devices import claim
 from uprung.dft.structures import chunk, read_structures
-from uprung.files import write_json
-from uprung.logs import logged, progress
-from uprung.potential.calculator import calculator
-from uprung.states import Protocol, sample_all
+from uprung.job.devices import claim
+from uprung.job.files import write_json
+from uprung.job.logs import logged, progress
+from uprung.models.calculator import calculator
+from uprung.softening.snapshots import Protocol, sample_all
 
 with logged(snakemake.log[0]):
     params = snakemake.params

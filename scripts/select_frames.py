@@ -5,15 +5,15 @@ from pathlib import Path
 
 from uprung.config.base import parse_elements
 from uprung.config.data import Fidelity, MaterialsProject
-from uprung.files import sha256
 from uprung.frames.intake import write_frames
-from uprung.logs import logged
+from uprung.job.files import sha256
+from uprung.job.logs import logged
 from uprung.sources.materials_project import validation
 from uprung.sources.materials_project.corrections import mp2020
 from uprung.sources.materials_project.filters import Filters, Tolerance
 from uprung.sources.materials_project.materials import Options
 from uprung.sources.materials_project.select import Selection
-from uprung.sources.work import WorkTest, checked
+from uprung.sources.work_consistency import WorkTest, checked
 
 with logged(snakemake.log[0]):
     fidelity = Fidelity.model_validate(snakemake.params.fidelity)

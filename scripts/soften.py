@@ -4,14 +4,14 @@ import numpy as np
 import pandas as pd
 import torch
 
-from uprung.dataset import open_dataset
-from uprung.devices import claim
+from uprung.datasets.store import open_dataset
 from uprung.frames.table import read_frames
-from uprung.logs import logged
-from uprung.potential.checkpoint import load_chgnet
-from uprung.potential.saved import load_potential
-from uprung.predict import predict, predict_by_element
-from uprung.softening import cloud, forces_of, parts_table, softening_table
+from uprung.job.devices import claim
+from uprung.job.logs import logged
+from uprung.models.chgnet.checkpoint import load_chgnet
+from uprung.models.chgnet.saved import load_potential
+from uprung.models.predict import predict, predict_by_element
+from uprung.softening.slopes import cloud, forces_of, parts_table, softening_table
 
 with logged(snakemake.log[0]):
     params = snakemake.params

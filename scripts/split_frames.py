@@ -5,12 +5,9 @@ from pathlib import Path
 import pandas as pd
 
 from uprung.config.data import Split
-from uprung.files import write_json
-from uprung.frames.table import read_frames
-from uprung.logs import logged
-from uprung.sizes import resolve_sizes
-from uprung.splits import (
-    Side,
+from uprung.datasets.sizes import resolve_sizes
+from uprung.datasets.splits import (
+    FidelityFrames,
     group_names,
     pretraining_share,
     require_sides,
@@ -18,13 +15,16 @@ from uprung.splits import (
     split_fidelities,
     training_order,
 )
+from uprung.frames.table import read_frames
+from uprung.job.files import write_json
+from uprung.job.logs import logged
 
 with logged(snakemake.log[0]):
     split, params = Split.model_validate(snakemake.params.split), snakemake.params
     pairs = pd.read_parquet(snakemake.input.pairs)
     same_geometry = dict(zip(pairs["frame_id_low"], pairs["frame_id_high"], strict=True))
     sides = [
-        Side(name, frames, frames.label(label), group_names(frames, split.group, same_as))
+        FidelityFrames(name, frames, frames.label(label), group_names(frames, split.group, same_as))
         for name, frames, label, same_as in (
             (params.low, read_frames(snakemake.input.low), params.label_low, same_geometry),
             (params.high, read_frames(snakemake.input.high), params.label_high, {}),

@@ -5,20 +5,20 @@ from pathlib import Path
 
 import pandas as pd
 
-from uprung.arm_run import begin
+from uprung.atomref.references import ReferenceEnergies
 from uprung.config.arms import Arm
 from uprung.config.tracking import Tracking
 from uprung.config.training import Budget, Training
-from uprung.dataset import Rows, open_dataset, rows_of
-from uprung.logs import logged
-from uprung.potential.saved import save_potential
-from uprung.references import Reference
-from uprung.run_state import hold
-from uprung.sizes import subset
-from uprung.splits import frames_on
-from uprung.step import launch
-from uprung.tracking import Events, send
-from uprung.training import finish_run, run_card, train
+from uprung.datasets.sizes import subset
+from uprung.datasets.splits import frames_on
+from uprung.datasets.store import Rows, open_dataset, rows_of
+from uprung.job.logs import logged
+from uprung.models.chgnet.saved import save_potential
+from uprung.training.arm_run import begin
+from uprung.training.gradient import launch
+from uprung.training.loop import finish_run, run_card, train
+from uprung.training.resume import hold
+from uprung.training.tracking import Events, send
 
 with logged(snakemake.log[0]):
     params, wildcards, files = snakemake.params, snakemake.wildcards, snakemake.input
@@ -38,7 +38,7 @@ with logged(snakemake.log[0]):
         # a network that the study pretrained itself, or the checkpoint of `transfer`
         pretrained=next(iter(files.initial), params.pretrained),
         corrected=params.pretrained,
-        references=next((Reference.from_frame(pd.read_csv(file)).values for file in files.reference), None),
+        references=next((ReferenceEnergies.from_frame(pd.read_csv(file)).values for file in files.reference), None),
         targets=params.targets,
         seed=int(wildcards.seed),
         device=str(fabric.device),

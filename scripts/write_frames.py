@@ -5,7 +5,7 @@ from pathlib import Path
 from uprung.config.base import parse_elements
 from uprung.config.data import Fidelity
 from uprung.frames.intake import write_frames
-from uprung.logs import logged
+from uprung.job.logs import logged
 from uprung.sources import digests, open_source
 
 with logged(snakemake.log[0]):

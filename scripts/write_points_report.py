@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from uprung.files import sha256
-from uprung.logs import logged
+from uprung.job.files import sha256
+from uprung.job.logs import logged
 from uprung.report.points_page import render_points
 from uprung.report.results import read_law_results
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from uprung.logs import logged
+from uprung.job.logs import logged
 from uprung.report.page import render
 from uprung.report.results import read_results
 from uprung.report.study import Study

@@ -13,11 +13,11 @@ from world import FREE_MINUS_E0, Calculation, World
 
 from uprung.frames.intake import write_frames
 from uprung.frames.table import Frames, read_frames
+from uprung.sources.materials_project.download import pull
 from uprung.sources.materials_project.materials import Options
-from uprung.sources.materials_project.pull import pull
 from uprung.sources.materials_project.select import Selection
 from uprung.sources.materials_project.service import Patience
-from uprung.sources.work import WorkTest, checked
+from uprung.sources.work_consistency import WorkTest, checked
 
 QUICK = Patience(attempts=5, first=0.02, longest=0.05, deadline=5.0)
 RUN_TYPES = {"PBE": ("GGA", "GGA+U"), "r2SCAN": ("r2SCAN",)}

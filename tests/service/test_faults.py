@@ -164,7 +164,7 @@ def test_another_release_in_the_same_folder_is_refused(service: Service, tmp_pat
 PULL = """
 import sys
 from pathlib import Path
-from uprung.sources.materials_project.pull import pull
+from uprung.sources.materials_project.download import pull
 pull(Path(sys.argv[1]) / "state", Path(sys.argv[1]) / "manifest.json")
 """
 

@@ -14,12 +14,12 @@ import pytest
 from monty.serialization import dumpfn
 from pymatgen.core import Lattice, Structure
 
-from uprung.dataset import open_dataset, write_dataset
+from uprung.datasets.store import open_dataset, write_dataset
 from uprung.frames.intake import write_frames
 from uprung.frames.table import read_frames
-from uprung.potential.checkpoint import load_chgnet
-from uprung.predict import predict
-from uprung.softening import statistics
+from uprung.models.chgnet.checkpoint import load_chgnet
+from uprung.models.predict import predict
+from uprung.softening.slopes import statistics
 from uprung.sources import open_source
 
 ROOT = Path(__file__).parents[2]

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from uprung.provenance import closure
+from uprung.job.provenance import closure
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))

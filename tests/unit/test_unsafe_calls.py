@@ -38,7 +38,7 @@ NEEDED = {
 FORBIDDEN = {"allow_pickle", "shell", "pickle_module"}
 
 EXCEPTIONS = {
-    ("src/uprung/potential/checkpoint.py", "pickle"): "for `pickle.UnpicklingError`, which torch raises",
+    ("src/uprung/models/chgnet/checkpoint.py", "pickle"): "for `pickle.UnpicklingError`, which torch raises",
     ("src/uprung/sources/vasprun.py", "xml"): "entities need a document type, and a file that begins with one is no "
     "vasprun.xml (tests/unit/sources/test_hostile_files.py)",
 }
@@ -102,13 +102,13 @@ def test_no_file_runs_what_it_reads(path: Path) -> None:
 def test_exceptions_are_still_needed() -> None:
     for name, item in EXCEPTIONS:
         assert item in unsafe((ROOT / name).read_text()), (name, item)
-    text = (ROOT / "src/uprung/potential/checkpoint.py").read_text()
+    text = (ROOT / "src/uprung/models/chgnet/checkpoint.py").read_text()
     assert text.count("pickle.") == text.count("pickle.UnpicklingError") > 0
 
 
 def test_networks_are_read_in_two_places() -> None:
     there = [path.relative_to(ROOT).as_posix() for path in FILES if "torch.load(" in path.read_text()]
-    assert there == ["src/uprung/potential/checkpoint.py", "src/uprung/run_state.py"]
+    assert there == ["src/uprung/models/chgnet/checkpoint.py", "src/uprung/training/resume.py"]
 
 
 @pytest.mark.parametrize(

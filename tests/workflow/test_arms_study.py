@@ -14,12 +14,12 @@ import yaml
 from chgnet.model import CHGNet
 from workplace import STUDY_TIMEOUT, Workplace, checkout
 
-from uprung.dataset import open_dataset, rows_of
-from uprung.files import sha256
-from uprung.potential.checkpoint import load_chgnet
-from uprung.potential.layers import layer_of
-from uprung.potential.saved import load_potential
-from uprung.predict import predict
+from uprung.datasets.store import open_dataset, rows_of
+from uprung.job.files import sha256
+from uprung.models.chgnet.checkpoint import load_chgnet
+from uprung.models.chgnet.layers import layer_of
+from uprung.models.chgnet.saved import load_potential
+from uprung.models.predict import predict
 
 STUDY = "tests/workflow/arms.yaml"
 ARMS = ("readout", "pulled", "replay", "joint", "delta", "own")

@@ -17,8 +17,8 @@ from chgnet.model import CHGNet
 from pymatgen.core import Lattice, Structure
 from workplace import MICRO, TARGETS, Workplace
 
-from uprung.files import sha256
 from uprung.frames.table import Frames, read_frames
+from uprung.job.files import sha256
 
 ARMS, SIZES = ("scratch", "checkpoint-ref", "residual-ref"), (60, 120, 240)
 RUNS = [f"runs/steps30/{arm}/n{size}/seed0" for arm in ARMS for size in SIZES]

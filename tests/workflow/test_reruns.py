@@ -26,7 +26,7 @@ REFERENCED = {
 SPLIT = {"split": 1, "order": 1, "sizes": 1, "build_graphs": 2, **REFERENCED}
 FULL = {"frames": 2, "pairs": 1, "analyse_shift": 1, "plot_shift": 1, **SPLIT}
 
-TRAINING = "src/uprung/training.py"
+TRAINING = "src/uprung/training/loop.py"
 DATA = "data/diatomics/diatomics-dft.json.gz"
 
 
@@ -83,19 +83,22 @@ CHANGES: dict[str, tuple[Change, dict[str, int]]] = {
     "a touched data file": (touch(DATA), {}),
     # code
     "code of the training": (code(TRAINING), TRAINED),
-    "code of the evaluation": (code("src/uprung/evaluate.py"), {"evaluate_run": 9, "evaluate_pretrained": 1, **TESTED}),
-    "code of the curves": (code("src/uprung/curves.py"), CURVES),
+    "code of the evaluation": (
+        code("src/uprung/evaluation/errors.py"),
+        {"evaluate_run": 9, "evaluate_pretrained": 1, **TESTED},
+    ),
+    "code of the curves": (code("src/uprung/scaling/curves.py"), CURVES),
     "code of the laws": (code("src/uprung/laws/power.py"), LAWS),
     "code of a figure": (code("src/uprung/figures/scaling.py"), DRAWN),
     "code of the network": (
-        code("src/uprung/potential/packed.py"),
+        code("src/uprung/models/chgnet/packed.py"),
         {"predict_pretrained": 1, "evaluate_pretrained": 1, "fit_reference": 3, "plot_references": 1, **TRAINED},
     ),
     "code of the reference fits": (
-        code("src/uprung/references.py"),  # one of three arms keeps the checkpoint's references
+        code("src/uprung/atomref/references.py"),  # one of three arms keeps the checkpoint's references
         {"evaluate_pretrained": 1, "fit_reference": 6, "plot_references": 1, **COMPARED, **TRAINED, "train_run": 6},
     ),
-    "code of the comparison of references": (code("src/uprung/reference_comparison.py"), {**COMPARED, **REPORT}),
+    "code of the comparison of references": (code("src/uprung/atomref/compare.py"), {**COMPARED, **REPORT}),
     "code of an estimator": (
         code("src/uprung/atomref/huber.py"),  # no run is tested with an estimator: only its table of references is read
         {"fit_reference": 6, "plot_references": 1, **COMPARED, **TRAINED, "train_run": 6},

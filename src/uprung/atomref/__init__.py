@@ -3,7 +3,7 @@
 The model is E/atom = X · e with X (n, 94) the composition fractions (column Z − 1) and e (94,) the references in
 eV/atom, without an intercept: Eq. 2 of Huang et al., npj Comput. Mater. 11, 313 (2025). Estimators follow
 scikit-learn's conventions (`fit`, `predict`, `clone`) and tell where the data say something about e;
-`uprung.references.complete` decides explicitly, element by element, what stands where they do not.
+`uprung.atomref.references.complete` decides explicitly, element by element, what stands where they do not.
 """
 
 from uprung.atomref.base import CompositionModel, UnseenElementError

@@ -17,7 +17,7 @@ from uprung.atomref.base import (
     check_values,
 )
 
-Kind = Literal["elemental-solid", "isolated-atom"]
+ElementKind = Literal["elemental-solid", "isolated-atom"]
 
 
 class ElementEnergies(CompositionModel):
@@ -30,7 +30,7 @@ class ElementEnergies(CompositionModel):
 
     origin = "elements"
 
-    def __init__(self, values: ArrayLike, kind: Kind) -> None:
+    def __init__(self, values: ArrayLike, kind: ElementKind) -> None:
         """Take the energies and what they are of."""
         self.values = values
         self.kind = kind
@@ -53,7 +53,7 @@ class ElementEnergies(CompositionModel):
         return self
 
 
-def element_energies(X: ArrayLike, y: ArrayLike, isolated: ArrayLike, kind: Kind) -> Floats:
+def element_energies(X: ArrayLike, y: ArrayLike, isolated: ArrayLike, kind: ElementKind) -> Floats:
     """Return the energy of every element (94,), eV/atom, nan where there is none, from structures of one element.
 
     The lowest energy counts where there are several. `elemental-solid` takes structures with neighbours,

@@ -16,7 +16,7 @@ def _as_replay(value: Any) -> Any:
     return {"fraction": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
 
 
-class Reference(Section):
+class ReferenceFit(Section):
     """How elemental reference energies are fitted."""
 
     labels: Literal["target", "source", "residual"] = Field(

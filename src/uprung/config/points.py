@@ -6,7 +6,7 @@ from pydantic import Field
 
 from uprung.config.base import Name, Section
 from uprung.config.laws import Laws, Positive
-from uprung.config.words import Report
+from uprung.config.report import Report
 
 
 class PointsStudy(Section):

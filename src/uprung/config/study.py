@@ -7,15 +7,15 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from uprung.config.arms import Arm, Reference
+from uprung.config.arms import Arm, ReferenceFit
 from uprung.config.base import Name, Section, Seed, Size, Target, suggest, unique
 from uprung.config.data import EvalSet, Fidelity, MaterialsProject, Pair, Select, Split
 from uprung.config.dft import OwnDFT
 from uprung.config.laws import Laws
-from uprung.config.states import States
+from uprung.config.report import Report
+from uprung.config.snapshots import States
 from uprung.config.tracking import Tracking
 from uprung.config.training import Budget, FineTuning, Pretraining, Training
-from uprung.config.words import Report
 
 #: Arms that the figures tell apart by colour and marker.
 MOST_ARMS = 16
@@ -27,7 +27,7 @@ DEFAULT_REFERENCES: dict[str, dict[str, str]] = {
 
 
 Checkpoint = Literal["chgnet-0.3.0", "chgnet-r2scan"]
-Method = Literal["number", "per-element", "training"]
+CorrectionName = Literal["number", "per-element", "training"]
 
 
 class Transfer(Section):
@@ -61,10 +61,10 @@ class Forgetting(Section):
     )
 
 
-class Correction(Section):
+class ForceCorrection(Section):
     """Correction of softness, fitted to k labelled structures of a set and judged on those of other trajectories."""
 
-    methods: Annotated[list[Method], AfterValidator(unique)] = Field(
+    methods: Annotated[list[CorrectionName], AfterValidator(unique)] = Field(
         default=["number"],
         min_length=1,
         description="`number`: one number multiplies the forces. `per-element`: one number per element multiplies the "
@@ -97,8 +97,8 @@ class Softening(Section):
         default="largest", description="Trained networks of the study: none, those of the last of `sizes`, all."
     )
     bootstrap: int = Field(default=500, ge=100, description="Resamples over frames and materials.")
-    correction: Correction = Field(
-        default_factory=Correction, description="Correction of softness with few labelled structures."
+    correction: ForceCorrection = Field(
+        default_factory=ForceCorrection, description="Correction of softness with few labelled structures."
     )
 
     @model_validator(mode="after")
@@ -145,8 +145,8 @@ class Study(Section):
     pairs: dict[Name, Pair] = Field(min_length=1, description="Compared fidelities by name.")
     transfer: Transfer = Field(description="What is trained.")
     split: Split = Field(default_factory=Split, description="Train, validation, test; subsets.")
-    references: dict[Name, Reference] = Field(
-        default={name: Reference.model_validate(entry) for name, entry in DEFAULT_REFERENCES.items()},
+    references: dict[Name, ReferenceFit] = Field(
+        default={name: ReferenceFit.model_validate(entry) for name, entry in DEFAULT_REFERENCES.items()},
         description="Reference fits by name; `target`, `source` and `residual` are always there.",
     )
     arms: dict[Name, Arm] = Field(min_length=1, description="Strategies by name.")
@@ -286,7 +286,7 @@ class Study(Section):
             if budget.kept == "val-energy" and "energy" not in self.transfer.targets:
                 yield f"{where}.keep: val-energy needs energy in transfer.targets (allowed: last, val-loss)"
 
-    def _unlike_elements(self, name: str, reference: Reference) -> Iterator[str]:
+    def _unlike_elements(self, name: str, reference: ReferenceFit) -> Iterator[str]:
         """Yield a message when energies of elements are of another kind than the target's; scales show in the data."""
         if reference.elements not in self.fidelities or self.transfer.pair not in self.pairs:
             return

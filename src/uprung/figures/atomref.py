@@ -21,7 +21,7 @@ FILLED_UP = ("prior", "source")
 def reference_values(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """Return reference energies against the atomic number, and differences from the first table.
 
-    tables: name -> columns Z, value, stderr, origin, as from `uprung.references.Reference.to_frame`. Filled
+    tables: name -> columns Z, value, stderr, origin, as from `ReferenceEnergies.to_frame`. Filled
     markers are fitted (or energies of elements), hollow ones come from the prior or the source; error bars are
     1.96 standard errors. The second panel appears with two tables or more. Raises ValueError without tables or on more
     than there are markers.

@@ -24,7 +24,7 @@ def correction(table: pd.DataFrame, *, labels: Mapping[str, str]) -> Figure:
     """Draw the slope before and after the correction, and the error after over before, against k.
 
     Args:
-        table: of `uprung.correction.correction_table` with the column model; a mark is the median over materials, a bar
+        table: of `correction_table` with the column model; a mark is the median over materials, a bar
             holds the materials between the quartiles. Every method of a model is a series.
         labels: model -> name, in the order drawn.
     """

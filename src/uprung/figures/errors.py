@@ -23,7 +23,7 @@ def errors_by_force(table: pd.DataFrame, *, arm_labels: Mapping[str, str]) -> Fi
     """Draw the force error, and the slope of predicted on labelled forces, against the size of the force.
 
     Args:
-        table: of `uprung.error_tables.mean_errors_by`, rows with `by` = force of one size, mean over seeds; columns
+        table: of `evaluation.error_tables.mean_errors_by`, rows with `by` = force of one size, mean over seeds; columns
             arm, key (lower end of the range, eV/Å), n, mae, slope.
         arm_labels: names of the arms and their order.
     """

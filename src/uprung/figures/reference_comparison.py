@@ -30,7 +30,7 @@ def reference_errors(summary: pd.DataFrame, *, baseline: str) -> Figure:
     """Draw the error of reference energies alone against training size, and its change against the baseline.
 
     summary: columns reference, size, n_frames, population, mae, mae_min, mae_max, ratio, ratio_low, ratio_high, as
-    from `uprung.reference_comparison.compare_references`. The first panel has all test structures, the second
+    from `uprung.atomref.compare.compare_references`. The first panel has all test structures, the second
     those with elements seen at the smallest size (all, if there is none); bars are the range over seeds and the paired
     95 % interval. Of more references than can be told apart the first are drawn, the baseline among them, and the
     others are named. Raises ValueError on an unknown baseline.

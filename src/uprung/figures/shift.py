@@ -55,7 +55,7 @@ def element_axis(ax: Axes, Z: ArrayLike) -> None:
 
 
 def _statistics(low: Floats, high: Floats) -> dict[str, float]:
-    """Return r, slope and MAE as `uprung.shift.correlation` defines them; nan without spread."""
+    """Return r, slope and MAE as `uprung.labels.energy_shift.correlation` defines them; nan without spread."""
     if len(low) < 3 or min(np.ptp(low), np.ptp(high)) < 1e-9:
         return {"r": np.nan, "slope": np.nan, "mae": float(np.abs(high - low).mean()) if len(low) else np.nan}
     centred = low - low.mean()
@@ -136,7 +136,7 @@ def shift_by_element(
 ) -> Figure:
     """Return the energy shift high − low against the atomic number.
 
-    table: as from `uprung.shift.element_shift`. Error bars are 1.96 standard errors, clustered by group where
+    table: as from `labels.energy_shift.element_shift`. Error bars are 1.96 standard errors, clustered by group where
     they exist and of independent structures elsewhere. published: columns Z and shift (eV/atom), drawn as
     crosses behind, with a second panel of the differences from it; rows with nan are left out, and rows more
     than two elements outside the range of table are not shown.
@@ -318,7 +318,7 @@ def _readable(face: tuple[float, float, float, float]) -> str:
 def importance(table: pd.DataFrame, *, most: int = 30) -> Figure:
     """Return the importance of elements for the difference of formation energies, largest first.
 
-    table: as from `uprung.shift.formation_importance`; one without rows gives a figure that states why. At
+    table: as from `labels.energy_shift.formation_importance`; one without rows gives a figure that states why. At
     most `most` elements are drawn, and the title says how many there are.
     """
     if table.empty:

@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from uprung.figures import style
-from uprung.softening import POOLED, statistics
+from uprung.softening.slopes import POOLED, statistics
 
 GREY = "#777777"
 FEW = 12  # materials that are drawn by name; of more, the distribution is
@@ -40,7 +40,7 @@ def slopes_by_material(table: pd.DataFrame, *, arm_labels: Mapping[str, str], bu
     """Draw the slope of every material with its interval (few materials), or their distribution (many).
 
     Args:
-        table: of `uprung.softening.softening_table` with the columns model, budget, arm, n_frames_trained.
+        table: of `uprung.softening.slopes.softening_table` with the columns model, budget, arm, n_frames_trained.
         arm_labels: names of the arms and their order.
         budget: whose runs are drawn, at the largest size.
     """
@@ -138,7 +138,7 @@ def force_clouds(clouds: Mapping[str, pd.DataFrame]) -> Figure:
     """Draw predicted against labelled force components, a panel per model.
 
     Args:
-        clouds: model -> table of `uprung.softening.cloud`.
+        clouds: model -> table of `uprung.softening.slopes.cloud`.
     """
     columns = min(4, len(clouds))
     rows = -(-len(clouds) // columns)

@@ -21,7 +21,7 @@ def forgetting(table: pd.DataFrame, pretrained: Mapping[str, float], *, arm_labe
     """Draw the target's test error against the source's, a line per arm from its smallest to its largest size.
 
     Args:
-        table: of `uprung.forgetting.forgetting_table`, one budget; energies re-referenced.
+        table: of `uprung.evaluation.forgetting.forgetting_table`, one budget; energies re-referenced.
         pretrained: target -> source error of the checkpoint as it is, drawn as a dashed line.
         arm_labels: names of the arms and their order.
     """
@@ -76,7 +76,7 @@ def dynamics(history: pd.DataFrame, *, arm_labels: Mapping[str, str]) -> Figure:
 
     Args:
         history: of the runs of one budget and size: arm, seed, step and the columns `grad_<layer>` of
-            `uprung.training.gradient_norms`; a layer that an arm does not train is not drawn for it.
+            `uprung.training.loop.gradient_norms`; a layer that an arm does not train is not drawn for it.
         arm_labels: names of the arms and their order.
     """
     layers = [layer for layer in LAYERS if f"grad_{layer}" in history and history[f"grad_{layer}"].notna().any()]

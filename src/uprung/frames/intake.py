@@ -12,9 +12,9 @@ from typing import Any, TypeGuard
 import numpy as np
 from ase.data import chemical_symbols
 
-from uprung.files import write_json
 from uprung.frames.parts import write_parts
 from uprung.frames.schema import Frame, FramesError, Rejected, problem
+from uprung.job.files import write_json
 
 #: Target that a network learns -> column of its label.
 LABEL_COLUMNS = {"energy": "energy", "force": "forces", "stress": "stress_gpa", "magmom": "magmom"}

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from uprung.files import sha256
 from uprung.frames.schema import SCHEMA, Frame
+from uprung.job.files import sha256
 
 ROWS_PER_PART = 100_000
 ROWS_PER_GROUP = 2_000

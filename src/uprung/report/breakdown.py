@@ -19,7 +19,7 @@ def breakdown_table(
     """Return mean errors of one target, a kind of compound or an element per row and an arm per column.
 
     Args:
-        errors: of `uprung.error_tables.mean_errors_by`, one budget.
+        errors: of `uprung.evaluation.error_tables.mean_errors_by`, one budget.
         labels: arm -> name as printed.
         target: which error.
         by: `kind` or `element`.

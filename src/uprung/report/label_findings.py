@@ -12,7 +12,7 @@ def label_agreement(correlation: pd.DataFrame, *, low: str, high: str) -> list[s
     """Say how well the labels of two fidelities agree, before and after referencing.
 
     Args:
-        correlation: as from `uprung.shift.correlation`; the last subset is described.
+        correlation: as from `uprung.labels.energy_shift.correlation`; the last subset is described.
         low: functional of the cheap labels, as printed.
         high: functional of the better labels.
     """
@@ -79,7 +79,7 @@ def shift_by_element(shift: pd.DataFrame, *, low: str, high: str) -> list[str]:
     """Say how the shift high − low varies over the elements.
 
     Args:
-        shift: as from `uprung.shift.element_shift`.
+        shift: as from `uprung.labels.energy_shift.element_shift`.
         low: functional of the cheap labels, as printed.
         high: functional of the better labels.
     """

@@ -11,7 +11,7 @@ def reference_errors(summary: pd.DataFrame, baseline: str) -> list[str]:
     """Say which references alone are better or worse than the baseline beyond their intervals, at either end.
 
     Args:
-        summary: rows over the seeds, as from `uprung.reference_comparison.compare_references`.
+        summary: rows over the seeds, as from `uprung.atomref.compare.compare_references`.
         baseline: reference that the others are compared with.
     """
     everyone = summary[(summary["population"] == "all") & summary["mae"].notna()]

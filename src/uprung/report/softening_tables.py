@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from uprung.correction import NUMBER, PER_ELEMENT, TRAINING
 from uprung.report.format import NONE, amount, count, error, fixed, plural
 from uprung.report.tables import Cell, Table, left_out_words, reason_words
-from uprung.softening import POOLED, TOO_FEW, fraction_softened
+from uprung.softening.force_correction import NUMBER, PER_ELEMENT, TRAINING
+from uprung.softening.slopes import POOLED, TOO_FEW, fraction_softened
 
 RESAMPLES = 1000
 #: Method of correction -> its name in a sentence.
@@ -23,7 +23,7 @@ def softening_table(table: pd.DataFrame, labels: Mapping[str, str], *, budget: s
     """Return the softening of every checkpoint, and of every arm at its largest size as a mean over seeds.
 
     Args:
-        table: of `uprung.softening.softening_table` with the columns model, budget, arm, seed, n_frames_trained.
+        table: of `uprung.softening.slopes.softening_table` with the columns model, budget, arm, seed, n_frames_trained.
         labels: arm -> name as printed.
         budget: whose runs are shown.
         title: of the evaluation set.
@@ -116,7 +116,7 @@ def corrections(table: pd.DataFrame) -> list[str]:
     """Return what few labelled structures do to the checkpoints' forces, by method, at the largest k that was possible.
 
     Args:
-        table: of `uprung.correction.correction_table` with the column model.
+        table: of `uprung.softening.force_correction.correction_table` with the column model.
     """
     known = table[(table["model"] != "run") & (table["reason"] == "")]
     said = []

@@ -14,7 +14,7 @@ def forgetting_table(forgetting: pd.DataFrame, labels: Mapping[str, str], *, tar
     """Return errors on held-out source frames, an arm per row and a size per column; None where none were tested.
 
     Args:
-        forgetting: of `uprung.forgetting.forgetting_table`, one budget.
+        forgetting: of `uprung.evaluation.forgetting.forgetting_table`, one budget.
         labels: arm -> name as printed.
         target: which error.
         low: name of the source fidelity.

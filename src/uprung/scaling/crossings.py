@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from uprung.laws import Crossover, crossover
-from uprung.resamples import Resamples
 from uprung.scaling.fits import FittedCurve, joint_covariance
 from uprung.scaling.observed import observed_crossing
+from uprung.scaling.resamples import Resamples
 from uprung.scaling.tables import CURVE_KEYS, PAIR_KEYS, check_curves, pairs
 
 CROSSOVER_COLUMNS = (

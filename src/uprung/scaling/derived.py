@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 
 from uprung.laws import TITLES, equal_error_size, size_for_error
-from uprung.resamples import Resamples
 from uprung.scaling.crossings import fitted_pairs
 from uprung.scaling.fits import FittedCurve, joint_covariance
+from uprung.scaling.resamples import Resamples
 from uprung.scaling.tables import CURVE_KEYS, PAIR_KEYS
 
 BAND_COLUMNS = ("law", "chosen", "n", "mae", "low", "high")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from uprung.laws import LAWS, TITLES, FloatArray, Law, LawRefused, LogPoints, Score, choose, fit_law, log_points, score
-from uprung.resamples import Resamples
+from uprung.scaling.resamples import Resamples
 from uprung.scaling.tables import CURVE_KEYS, LAW_POPULATION, check_curves, groups
 
 LAW_COLUMNS = (

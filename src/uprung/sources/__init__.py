@@ -13,11 +13,11 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
-from uprung.files import sha256
 from uprung.frames.schema import Frame, FramesError, Rejected
-from uprung.logs import LINES, progress
+from uprung.job.files import sha256
+from uprung.job.logs import LINES, progress
 from uprung.sources import ase_files, diatomics, elements, gpaw, mlearn, mp_json, solids, table, vasprun
-from uprung.sources.work import WorkTest, checked, tested
+from uprung.sources.work_consistency import WorkTest, checked, tested
 
 Records = Iterator[Frame | Rejected]
 
@@ -57,7 +57,7 @@ TELLING = {"frames", *PUBLISHED, *OWN}
 
 
 @dataclass
-class Source:
+class OpenSource:
     """One source of a fidelity while it is read."""
 
     format: str
@@ -130,7 +130,7 @@ class Source:
         }
 
 
-def digests(sources: Sequence[Source]) -> dict[str, str]:
+def digests(sources: Sequence[OpenSource]) -> dict[str, str]:
     """Return name -> digest of every source; the name has as many parts of the path as tell the sources apart."""
     paths, parts = {source.path.absolute() for source in sources}, 1
     while len({path.parts[-parts:] for path in paths}) < len(paths):
@@ -141,7 +141,7 @@ def digests(sources: Sequence[Source]) -> dict[str, str]:
     }
 
 
-def open_source(format: str, path: Path, functional: str, label_scale: str | None = None) -> Source:
+def open_source(format: str, path: Path, functional: str, label_scale: str | None = None) -> OpenSource:
     """Return a source that is ready to be read.
 
     Args:
@@ -160,4 +160,4 @@ def open_source(format: str, path: Path, functional: str, label_scale: str | Non
         raise ValueError(f"{path}: format {format!r} needs a label_scale: its files do not say code, potentials and U")
     if format in FIXED and label_scale:
         raise ValueError(f"{path}: format {format!r} has a label scale of its own; take label_scale out")
-    return Source(format, path, functional, label_scale)
+    return OpenSource(format, path, functional, label_scale)

@@ -5,9 +5,9 @@ import pytest
 from compositions import DATA, fractions
 
 from uprung.atomref import ElementEnergies, UnseenElementError, element_energies, require_same_scale
+from uprung.atomref.fit import energies_of_elements
+from uprung.atomref.references import complete
 from uprung.frames.intake import write_frames
-from uprung.reference_fits import energies_of_elements
-from uprung.references import complete
 from uprung.sources import open_source
 
 FILE = DATA / "elements" / "MatPES-r2SCAN-Element-Refs.json.gz"

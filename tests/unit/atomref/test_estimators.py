@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.base import clone
 
 from uprung.atomref import ElementEnergies, Huber, LeastSquares, PriorRidge, Ridge, UnseenElementError
-from uprung.references import complete
+from uprung.atomref.references import complete
 
 SOURCE = -2.0 - 0.5 * np.arange(1, 95)
 FITS = [LeastSquares(), Huber(), Ridge(), Ridge(0.3), PriorRidge(SOURCE), PriorRidge(SOURCE, 0.3)]

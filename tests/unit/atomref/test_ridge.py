@@ -8,8 +8,8 @@ from sklearn.model_selection import LeaveOneGroupOut
 
 from uprung.atomref import LeastSquares, PriorRidge, Ridge
 from uprung.atomref.left_out import left_out_residuals
+from uprung.atomref.references import complete
 from uprung.atomref.ridge import STRENGTHS
-from uprung.references import complete
 
 
 def posterior(X, y, source, degree, strength):

@@ -9,7 +9,7 @@ from memory import Run, repeat
 from sets import SETS
 from throughput_sides import frames_of
 
-from uprung.dataset import open_dataset, write_dataset
+from uprung.datasets.store import open_dataset, write_dataset
 
 
 @pytest.fixture(scope="module")

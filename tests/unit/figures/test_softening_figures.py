@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from uprung.figures.softening import force_clouds, slopes_by_material, slopes_by_size
-from uprung.softening import POOLED
+from uprung.softening.slopes import POOLED
 
 LABELS = {"scratch": "from scratch", "swap": "references"}
 

@@ -14,14 +14,14 @@ import pandas as pd
 import pytest
 
 from uprung import scaling
+from uprung.evaluation.forgetting import forgetting_table
 from uprung.figures.style import new_figure, save
-from uprung.forgetting import forgetting_table
+from uprung.labels.energy_shift import FidelityLabels, correlation, element_shift
 from uprung.report import page, svg
 from uprung.report.results import LAW_TABLES, Results, read_results
 from uprung.report.study import Study
 from uprung.scaling import crossovers, data_multiplier, fit_curves, laws_table
-from uprung.shift import Labels, correlation, element_shift
-from uprung.softening import Forces, softening_table
+from uprung.softening.slopes import Forces, softening_table
 
 LOOK = Path(page.__file__).parent
 FIGURES = ["energy", "labels", "shift", "elements", "importance"]
@@ -141,7 +141,13 @@ def write_files(folder: Path) -> dict[str, Any]:
     forces = rng.normal(size=(2 * n, 3))
     offsets = 2 * np.arange(n + 1)
     agreement = correlation(
-        X, offsets, Labels(low, forces), Labels(high, forces + 0.01), groups, n_bootstrap=100, limit=10.0
+        X,
+        offsets,
+        FidelityLabels(low, forces),
+        FidelityLabels(high, forces + 0.01),
+        groups,
+        n_bootstrap=100,
+        limit=10.0,
     )
     curves = curves_table()
     fits = fit_curves(curves)

@@ -11,9 +11,9 @@ import pytest
 
 from uprung import scaling
 from uprung.figures.style import new_figure, save
-from uprung.points import read_points
 from uprung.report import points_page
 from uprung.report.results import LawResults
+from uprung.scaling.points import read_points
 
 LOOK = Path(points_page.__file__).parent
 STUDY = {

@@ -6,7 +6,6 @@ import copy
 import json
 import math
 import sqlite3
-import sys
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -16,8 +15,6 @@ from typing import Any
 import lmdb
 import numpy as np
 from hypothesis import strategies as st
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from uprung.frames.intake import write_frames
 from uprung.frames.schema import FramesError

@@ -16,7 +16,7 @@ from uprung.frames.intake import write_frames
 from uprung.frames.schema import Frame, FramesError, Rejected
 from uprung.sources import open_source
 from uprung.sources.gpaw import read, read_all
-from uprung.sources.work import WorkTest, checked
+from uprung.sources.work_consistency import WorkTest, checked
 
 SETTINGS = {
     "code": "GPAW 26.7.0",

@@ -34,8 +34,8 @@ from layouts import (
 )
 
 from uprung.dft.structures import FORMATS, StructuresError, read_structures
-from uprung.files import LONGEST, file_name
 from uprung.frames.schema import FramesError, Rejected
+from uprung.job.files import LONGEST, file_name
 from uprung.sources import OWN, READERS, open_source
 
 #: Suffixes that formats usually have.

@@ -13,11 +13,10 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from factories import make_frame, table_of
 from layouts import SCALE, ase_row, crystal, json_record, json_text, vasprun_text, write_aselmdb, write_sqlite, xyz_text
 
-from factories import make_frame, table_of  # isort: skip
-
-from uprung.sources import OWN, READERS, Source, digests, open_source
+from uprung.sources import OWN, READERS, OpenSource, digests, open_source
 from uprung.sources.files import open_bytes
 
 ROWS = [ase_row(crystal(k), f"row-{k}") for k in range(7)]
@@ -57,13 +56,13 @@ SOURCES: dict[str, tuple[str, Callable[[Path], object]]] = {
 
 
 @pytest.fixture(params=SOURCES)
-def source(request: pytest.FixtureRequest, tmp_path: Path) -> Source:
+def source(request: pytest.FixtureRequest, tmp_path: Path) -> OpenSource:
     name, write = SOURCES[request.param]
     write(tmp_path / "x")
     return open_source(name, tmp_path / "x", "PBE", SCALE if name in OWN else None)
 
 
-def test_a_reader_tells_of_every_byte_as_it_goes(source: Source) -> None:
+def test_a_reader_tells_of_every_byte_as_it_goes(source: OpenSource) -> None:
     told: list[int] = []
     scale = (SCALE,) if source.format in OWN else ()
     after = []
@@ -77,7 +76,7 @@ def test_a_reader_tells_of_every_byte_as_it_goes(source: Source) -> None:
 
 
 def test_lines_of_the_log_tell_how_far_it_is(
-    source: Source, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    source: OpenSource, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("uprung.sources.LINES", 0.0)
     with caplog.at_level(logging.INFO):
@@ -99,7 +98,7 @@ def test_bytes_are_counted_as_they_lie_on_disk(pack: Callable[[bytes], bytes], t
     assert sum(told) == (tmp_path / "x").stat().st_size
 
 
-def test_every_file_that_is_read_has_its_hash(source: Source) -> None:
+def test_every_file_that_is_read_has_its_hash(source: OpenSource) -> None:
     hashes = source.facts()["files"]
     assert hashes == {
         (file.relative_to(source.path).as_posix() if source.path.is_dir() else "x"): hashlib.sha256(
@@ -114,14 +113,14 @@ def test_every_file_that_is_read_has_its_hash(source: Source) -> None:
 
 def test_digest_of_a_folder_is_that_of_what_sha256sum_prints(tmp_path: Path) -> None:
     folder_of_runs(tmp_path / "x")
-    source = Source("vasprun", tmp_path / "x", "PBE", SCALE)
+    source = OpenSource("vasprun", tmp_path / "x", "PBE", SCALE)
     command = "find . -name 'vasprun*.xml*' -printf '%P\\n' | LC_ALL=C sort | xargs sha256sum | sha256sum"
     printed = subprocess.run(["sh", "-c", command], cwd=tmp_path / "x", capture_output=True, text=True, check=True)
     assert source.digest == printed.stdout.split()[0]
     (tmp_path / "x" / "c" / "OUTCAR").write_text("another text")
-    assert Source("vasprun", tmp_path / "x", "PBE", SCALE).digest == source.digest
+    assert OpenSource("vasprun", tmp_path / "x", "PBE", SCALE).digest == source.digest
     (tmp_path / "x" / "c").rename(tmp_path / "x" / "d")
-    assert Source("vasprun", tmp_path / "x", "PBE", SCALE).digest != source.digest
+    assert OpenSource("vasprun", tmp_path / "x", "PBE", SCALE).digest != source.digest
 
 
 def test_sources_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
@@ -129,7 +128,7 @@ def test_sources_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir()
         json_file(tmp_path / name)
     folder_of_runs(tmp_path / "runs")
-    first, second, runs = (Source("mptrj", tmp_path / name, "PBE") for name in ("a/x", "b/x", "runs"))
+    first, second, runs = (OpenSource("mptrj", tmp_path / name, "PBE") for name in ("a/x", "b/x", "runs"))
     runs.format = "vasprun"
     assert digests([first]) == {"x": first.digest}
     assert digests([first, runs]) == {"x": first.digest, "runs/": runs.digest}

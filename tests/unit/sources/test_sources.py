@@ -2,15 +2,12 @@ from __future__ import annotations
 
 import gzip
 import json
-import sys
 from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
 from factories import DATA, make_frame, table_of
 
 from uprung.frames.intake import write_frames

@@ -49,14 +49,14 @@ class Buckets:
 
 
 @dataclass
-class Rows:
+class BucketRows:
     """Rows of a table, by task number."""
 
     table: pa.Table | None
     places: dict[int, list[int]]
 
     @classmethod
-    def read(cls, folder: Path, name: str, bucket: int, key: str) -> Rows:
+    def read(cls, folder: Path, name: str, bucket: int, key: str) -> BucketRows:
         """Return the rows of a bucket, none where nothing was distributed to it; its file is removed."""
         path = folder / f"{name}-{bucket:03d}.parquet"
         if not path.exists():
@@ -68,7 +68,7 @@ class Rows:
             places[number_of(identifier) or 0].append(place)
         return cls(table, dict(places))
 
-    def part(self, numbers: Iterable[int]) -> Rows:
+    def part(self, numbers: Iterable[int]) -> BucketRows:
         """Return a copy of the rows of some tasks only, small enough to be sent to another process."""
         places, taken = dict[int, list[int]](), list[int]()
         for number in numbers:
@@ -76,7 +76,7 @@ class Rows:
             if own:
                 places[number] = list(range(len(taken), len(taken) + len(own)))
                 taken += own
-        return Rows(self.table.take(taken) if self.table is not None and taken else None, places)
+        return BucketRows(self.table.take(taken) if self.table is not None and taken else None, places)
 
     def rows(self, number: int) -> list[dict[str, Any]]:
         """Return the rows of a task as dictionaries."""

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from uprung.sources.materials_project.buckets import Rows
+from uprung.sources.materials_project.buckets import BucketRows
 from uprung.sources.materials_project.materials import MaterialData, Options, Result, read_material
 
 #: Materials per chunk: enough that sending them costs little, few enough that no process waits long for another.
@@ -19,8 +19,8 @@ class Chunk:
     """Some materials and what was pulled of them."""
 
     materials: Sequence[MaterialData]
-    tasks: Rows
-    trajectories: Rows
+    tasks: BucketRows
+    trajectories: BucketRows
 
     def read(self, options: Options) -> list[Result]:
         """Return the result of every material, in their order."""
@@ -32,7 +32,7 @@ class Chunk:
         return replace(material, tasks=tasks, trajectories=trajectories)
 
 
-def cut(materials: Sequence[MaterialData], tasks: Rows, trajectories: Rows) -> Iterator[Chunk]:
+def cut(materials: Sequence[MaterialData], tasks: BucketRows, trajectories: BucketRows) -> Iterator[Chunk]:
     """Yield materials in chunks with their own rows."""
     for start in range(0, len(materials), CHUNK):
         own = materials[start : start + CHUNK]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["invalid", "warning", "not checked"]
+FindingKind = Literal["invalid", "warning", "not checked"]
 #: Kinds that the frames of a calculation carry.
 FLAGGED = ("invalid", "not checked")
 
@@ -16,7 +16,7 @@ FLAGGED = ("invalid", "not checked")
 class Finding:
     """One remark on a calculation."""
 
-    kind: Kind
+    kind: FindingKind
     what: str  # few words, the same for all calculations with this finding
     text: str
 

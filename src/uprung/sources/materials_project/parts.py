@@ -17,8 +17,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from uprung.files import sha256
 from uprung.frames.schema import FramesError
+from uprung.job.files import sha256
 
 JOURNAL = "journal.jsonl"
 

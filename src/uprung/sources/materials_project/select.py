@@ -18,11 +18,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from uprung.files import sha256
 from uprung.frames.schema import Frame, FramesError, Rejected
-from uprung.logs import LINES, progress
+from uprung.job.files import sha256
+from uprung.job.logs import LINES, progress
 from uprung.sources.materials_project import entries
-from uprung.sources.materials_project.buckets import Buckets, Rows
+from uprung.sources.materials_project.buckets import BucketRows, Buckets
 from uprung.sources.materials_project.chunks import cut, reader
 from uprung.sources.materials_project.findings import Counts
 from uprung.sources.materials_project.ids import parse, spell
@@ -246,7 +246,7 @@ class Selection:
         with reader(self.processes) as read, progress(len(materials), what, "material", every=LINES) as bar:
             for bucket in range(n_buckets):
                 own = [material for material in materials if material.number % n_buckets == bucket]
-                rows = [Rows.read(self.scratch, name, bucket, key) for name, key in _IDS.items()]
+                rows = [BucketRows.read(self.scratch, name, bucket, key) for name, key in _IDS.items()]
                 for results in read(cut(own, *rows), self.options):
                     yield from results
                     bar.update(len(results))

@@ -21,7 +21,7 @@ from mp_api.client.core.exceptions import MPRestError
 from mp_api.client.core.settings import MAPI_CLIENT_SETTINGS
 from mp_api.client.routes.materials.materials import MaterialsRester
 
-from uprung.logs import redacted
+from uprung.job.logs import redacted
 from uprung.sources.materials_project.ids import parse, spell
 from uprung.sources.materials_project.parts import PullError
 

@@ -30,7 +30,7 @@ from pymatgen.io.validation.common import (
 from pymatgen.io.validation.validation import DEFAULT_CHECKS
 from pymatgen.io.vasp.inputs import Incar, Kpoints
 
-from uprung.sources.materials_project.findings import Finding, Kind
+from uprung.sources.materials_project.findings import Finding, FindingKind
 from uprung.sources.materials_project.records import Steps, Task
 
 NAME = f"pymatgen-io-validation {importlib.metadata.version('pymatgen-io-validation')}"
@@ -222,7 +222,7 @@ def _made(check: BaseValidator, files: VaspFiles, missing: dict[str, str]) -> It
         yield from (_told("warning", None, text) for text in warnings)
 
 
-def _told(kind: Kind, what: str | None, text: str) -> Finding:
+def _told(kind: FindingKind, what: str | None, text: str) -> Finding:
     """Return what the package says as a finding; its few words are the tag or the topic that it begins with."""
     text = " ".join(text.split())
     topic, arrow, rest = text.partition(" --> ")

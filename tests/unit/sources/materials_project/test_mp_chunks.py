@@ -9,14 +9,14 @@ import pytest
 from pulled_rows import TASK, material, task_row, trajectory_row
 
 from uprung.sources.materials_project import chunks
-from uprung.sources.materials_project.buckets import Buckets, Rows
+from uprung.sources.materials_project.buckets import BucketRows, Buckets
 from uprung.sources.materials_project.corrections import mp2020
 from uprung.sources.materials_project.materials import MaterialData, Options, Result
 
 OPTIONS = Options("PBE", correction=mp2020)
 
 
-def world(n: int) -> tuple[list[MaterialData], Rows, Rows]:
+def world(n: int) -> tuple[list[MaterialData], BucketRows, BucketRows]:
     """Return materials with one calculation each: every third one's last frame twice, every fifth without a task."""
     materials, tasks, trajectories = [], [], []
     for k in range(n):
@@ -32,11 +32,11 @@ def world(n: int) -> tuple[list[MaterialData], Rows, Rows]:
     return materials, rows_of(tasks, places), rows_of(trajectories, places)
 
 
-def rows_of(rows: list[dict[str, Any]], places: dict[int, list[int]]) -> Rows:
+def rows_of(rows: list[dict[str, Any]], places: dict[int, list[int]]) -> BucketRows:
     for row in rows:
         if "input" in row:
             row["input"] = {**row["input"], "hubbards": None}
-    return Rows(pa.Table.from_pylist(rows), places)
+    return BucketRows(pa.Table.from_pylist(rows), places)
 
 
 def read(processes: int, n: int) -> list[Result]:
@@ -65,7 +65,7 @@ def test_several_processes_read_what_one_reads(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_part_of_the_rows_is_those_rows() -> None:
-    rows = Rows(pa.table({"a": [0, 1, 2, 3, 4]}), {7: [0, 3], 8: [1], 9: [2, 4]})
+    rows = BucketRows(pa.table({"a": [0, 1, 2, 3, 4]}), {7: [0, 3], 8: [1], 9: [2, 4]})
     part = rows.part([9, 5, 7])
     assert part.table.num_rows == 4
     assert (part.rows(9), part.rows(7)) == ([{"a": 2}, {"a": 4}], [{"a": 0}, {"a": 3}])
@@ -81,7 +81,7 @@ def test_files_that_lack_columns_of_later_ones_share_a_bucket_with_them(tmp_path
     for table in tables:
         buckets.add(0, table)
     buckets.close()
-    rows = Rows.read(tmp_path, "tasks", 0, "task_id")
+    rows = BucketRows.read(tmp_path, "tasks", 0, "task_id")
     assert rows.rows(7) == [{**older, "batch_id": None, "input": {"incar": "{}", "kpoints": None}}]
     assert rows.rows(8) == [newer]
-    assert Rows.read(tmp_path, "tasks", 0, "task_id").rows(7) == []  # it is read once
+    assert BucketRows.read(tmp_path, "tasks", 0, "task_id").rows(7) == []  # it is read once

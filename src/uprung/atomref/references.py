@@ -1,0 +1,199 @@
+"""The reference energies of a run: what a fit determines, and what fills its gaps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from ase.data import chemical_symbols
+from numpy.typing import ArrayLike, NDArray
+
+from uprung.atomref.base import (
+    N_ELEMENTS,
+    UNIT_TOLERANCE,
+    Bools,
+    CompositionModel,
+    Floats,
+    check_composition,
+    check_elements,
+    reference_energy,
+    symbols,
+)
+from uprung.atomref.prior import smooth_shift
+
+Policy = Literal["prior", "source", "error"]
+#: Where the value of an element may come from.
+ORIGINS = ("fit", "elements", "prior", "source")
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceEnergies:
+    """Elemental reference energies as used in training.
+
+    values, stderr (94,) eV/atom, nan where there is none; n_structures (94,); origin (94,) is 'fit' where the
+    data determine the value, 'elements' where it is an energy of the element itself, 'prior' where the prior decides
+    it, 'source' where the source reference stands as it is, '' where there is no value; estimator is the fit's name.
+    """
+
+    values: Floats
+    stderr: Floats
+    n_structures: NDArray[np.int64]
+    origin: NDArray[np.str_]
+    estimator: str
+
+    def __post_init__(self) -> None:
+        """Raise ValueError on arrays that contradict each other."""
+        for name in ("values", "stderr", "n_structures", "origin"):
+            if getattr(self, name).shape != (N_ELEMENTS,):
+                raise ValueError(f"reference {name}: shape {getattr(self, name).shape}, expected (94,)")
+        if not np.array_equal(np.isfinite(self.values), self.origin != ""):
+            raise ValueError(f"reference: every value needs an origin ({', '.join(ORIGINS)}) and every origin a value")
+        if not set(self.origin) <= {*ORIGINS, ""}:
+            raise ValueError(f"reference origin: {sorted(set(self.origin))}, allowed are {', '.join(ORIGINS)}")
+
+    def predict(self, X: ArrayLike) -> Floats:
+        """Return the reference energy per atom (n,), eV/atom; raises UnseenElementError."""
+        return reference_energy(check_composition(X), self.values, "the reference")
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return one row per element with a value: Z, element, value, stderr, n_structures, origin, estimator."""
+        Z = np.flatnonzero(self.origin != "") + 1
+        at = Z - 1
+        return pd.DataFrame(
+            {
+                "Z": Z,
+                "element": [chemical_symbols[z] for z in Z],
+                "value": self.values[at],
+                "stderr": self.stderr[at],
+                "n_structures": self.n_structures[at],
+                "origin": self.origin[at],
+                "estimator": self.estimator,
+            }
+        )
+
+    @classmethod
+    def from_frame(cls, table: pd.DataFrame) -> ReferenceEnergies:
+        """Return the reference written by `to_frame`; raises ValueError naming what the table lacks."""
+        columns = ["Z", "value", "stderr", "n_structures", "origin", "estimator"]
+        lacking = [name for name in columns if name not in table]
+        if lacking:
+            raise ValueError(f"reference table: no column {', '.join(lacking)}; expected {', '.join(columns)}")
+        Z = table["Z"].to_numpy(dtype=np.int64)
+        if len(Z) == 0 or len(set(Z)) < len(Z) or Z.min() < 1 or Z.max() > N_ELEMENTS:
+            raise ValueError("reference table: Z must hold at least one number in 1..94, each at most once")
+        estimators = sorted({str(name) for name in table["estimator"]})
+        if len(estimators) > 1:
+            raise ValueError(f"reference table: one estimator expected, got {', '.join(estimators)}")
+
+        n_structures = np.zeros(N_ELEMENTS, dtype=np.int64)
+        n_structures[Z - 1] = table["n_structures"]
+        origin = np.full(N_ELEMENTS, "", dtype="<U8")
+        origin[Z - 1] = table["origin"].astype(str)
+        values, stderr = np.full((2, N_ELEMENTS), np.nan)
+        values[Z - 1], stderr[Z - 1] = table["value"], table["stderr"]
+        return cls(values, stderr, n_structures, origin, estimators[0])
+
+
+def complete(
+    fit: CompositionModel,
+    *,
+    policy: Policy,
+    source: ArrayLike | None,
+    needed: ArrayLike,
+) -> ReferenceEnergies:
+    """Return the references of a fit with an explicit value, or an error, for what it does not determine.
+
+    policy 'prior': an element not seen gets source[Z] + shift(Z), where the shift is a polynomial in Z
+    fitted to (fit − source) over the elements that the fit determines; its standard error is the
+    leave-one-out root-mean-square error of that polynomial. Elements seen only in fixed proportion to others
+    keep every energy the data do determine, and the prior decides the rest (origin 'prior'). A fit that has a
+    prior of its own (`PriorRidge`) uses that one.
+    policy 'source': the same without a shift; the standard error is the root mean square of (fit − source).
+    policy 'error': refuse if an element that is needed is not determined.
+
+    source (94,) eV/atom, nan where there is none: references of the low side on the label scale of the
+    pretrained model. needed (94,) whether an element must have a value. Elements neither needed nor fitted stay
+    nan. Raises ValueError naming the elements and what can be done.
+    """
+    needed = np.asarray(needed, dtype=bool)
+    if needed.shape != (N_ELEMENTS,):
+        raise ValueError(f"needed: shape {needed.shape}, expected ({N_ELEMENTS},)")
+    if policy not in ("prior", "source", "error"):
+        raise ValueError(f"reference policy {policy!r}: allowed are 'prior', 'source' and 'error'")
+    fitted = fit.determined_
+    missing = needed & ~fitted
+    if policy == "error" and missing.any():
+        raise ValueError(
+            f"reference fit: {symbols(np.flatnonzero(missing) + 1)} occur in the study, but the structures "
+            "fitted do not determine them and the policy is 'error'; fit on more structures, or set the "
+            "policy to 'prior'"
+        )
+    values = np.where(fitted, fit.coef_, np.nan)
+    stderr = np.where(fitted, fit.stderr_, np.nan)
+    if policy != "error" and not fitted.all():
+        prior, error = _prior(fit, source, missing, policy)
+        null = fit.null_space_
+        at_hand = np.where(fit.seen_, np.nan_to_num(prior - fit.coef_), 0.0)
+        adjusted = np.where(fit.seen_, fit.coef_ + null @ (null.T @ at_hand), prior)
+        # A seen element without a prior has nothing to lean on: no value, rather than the minimum-norm one.
+        adjusted[_touching(null, fit.seen_ & np.isnan(prior))] = np.nan
+        adjusted[~(fit.seen_ | needed)] = np.nan  # nothing in the study asks for these
+        values = np.where(fitted, values, adjusted)
+        stderr = np.where(fitted, stderr, np.where(np.isnan(adjusted), np.nan, error))
+        _require(needed & np.isnan(values))
+    origin = np.where(np.isnan(values), "", np.where(fitted, fit.origin, policy)).astype("<U8")
+    return ReferenceEnergies(values, stderr, fit.n_structures_.copy(), origin, fit.name)
+
+
+def _touching(null: Floats, elements: Bools) -> Bools:
+    """Return the elements whose undetermined part is tied to the undetermined part of `elements`."""
+    projector = np.abs(null @ null.T) > UNIT_TOLERANCE
+    tied = elements & projector.any(axis=1)
+    while not np.array_equal(tied, reached := tied | projector[tied].any(axis=0)):
+        tied = reached
+    return tied
+
+
+def _no_prior(elements: Bools) -> str:
+    return (
+        f"reference fit: no value for {symbols(np.flatnonzero(elements) + 1)}: the structures fitted do not "
+        "determine it and the source references have none either; fit on structures that contain it, or give "
+        "source references that do"
+    )
+
+
+def _prior(
+    fit: CompositionModel, source: ArrayLike | None, missing: Bools, policy: Policy
+) -> tuple[Floats, Floats | float]:
+    """Return the prior (94,), nan where the source has no value, and its error, eV/atom."""
+    if policy == "prior" and fit.prior_ is not None and fit.prior_stderr_ is not None:
+        _require(missing & ~np.isfinite(fit.prior_))
+        return fit.prior_, fit.prior_stderr_
+    if source is None:
+        _require(missing)
+        return np.full(N_ELEMENTS, np.nan), np.nan
+    source = check_elements(source, "source references")
+    _require(missing & ~np.isfinite(source))
+    anchors = fit.determined_ & np.isfinite(source)
+    if policy == "source":
+        apart = (fit.coef_ - source)[anchors]
+        return source, float(np.sqrt((apart**2).mean())) if len(apart) else np.nan
+    if not anchors.any():
+        if missing.any():
+            raise ValueError(
+                f"reference fit: no prior for {symbols(np.flatnonzero(missing) + 1)}: no element is both "
+                "determined by the fit and in the source references, so the shift between them is unknown; fit on "
+                "more structures, give source references of the elements fitted, or use the estimator prior-ridge"
+            )
+        return np.full(N_ELEMENTS, np.nan), np.nan
+    Z = np.flatnonzero(anchors) + 1
+    shift, error = smooth_shift(Z, (fit.coef_ - source)[anchors])
+    return np.where(np.isfinite(source), source + shift, np.nan), error
+
+
+def _require(lost: Bools) -> None:
+    """Raise ValueError naming elements for which there is neither a fit nor a prior."""
+    if lost.any():
+        raise ValueError(_no_prior(lost))

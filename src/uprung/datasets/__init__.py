@@ -1,0 +1,1 @@
+"""Splits, nested subsets, sampling, sizes, and the store that training reads."""

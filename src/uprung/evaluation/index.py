@@ -1,0 +1,52 @@
+"""The list of a study's trained networks, for a person or a program that looks for one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from uprung.job.files import sha256
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """One run's scored checkpoint with what is known about it."""
+
+    names: Mapping[str, str | int]  # budget, arm, size, seed
+    file: Path
+    card: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+
+
+def model_index(models: Sequence[TrainedModel], *, root: Path, targets: Sequence[str]) -> pd.DataFrame:
+    """Return one row per network.
+
+    Args:
+        models: the scored checkpoints.
+        root: folder that the column `file` is relative to.
+        targets: errors to list.
+
+    Returns:
+        Columns budget, arm, size, seed, file, sha256, kept, steps, n_train, n_materials, label_scale,
+        loads_in_chgnet (whether `CHGNet.from_file` reads it), n_test and `<target>_mae` on all test frames (eV/atom,
+        eV/Å, GPa, μB; empty where there is no label).
+    """
+    rows = []
+    for model in models:
+        errors = model.metrics[model.metrics["kept"]]["all"]
+        rows.append(
+            {
+                **model.names,
+                "file": model.file.relative_to(root).as_posix(),
+                "sha256": sha256(model.file),
+                **{key: model.card[key] for key in ("kept", "steps", "n_train", "n_materials", "label_scale")},
+                "loads_in_chgnet": model.card["loads_in_chgnet"],
+                "n_test": model.metrics["n_test"],
+                **{f"{t}_mae": errors.get(t, {}).get("mae") for t in targets},
+            }
+        )
+    return pd.DataFrame(rows)

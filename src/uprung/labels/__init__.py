@@ -1,0 +1,1 @@
+"""Labels of two fidelities compared: energy shift and correlation."""

@@ -1,0 +1,1 @@
+"""CHGNet: checkpoints, neighbour graphs with angles, and an exact packed forward pass."""

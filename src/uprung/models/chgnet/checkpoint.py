@@ -1,0 +1,218 @@
+"""Load, create and save CHGNet models, and read or replace their elemental reference energies."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import pickle
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import chgnet
+import numpy as np
+import torch
+from chgnet.model import CHGNet
+from chgnet.model.composition_model import AtomRef
+from numpy.typing import NDArray
+
+from uprung.job.files import write_whole
+
+N_ELEMENTS = 94
+
+# File inside the chgnet package and its sha256, for the checkpoints whose architecture is supported.
+SHIPPED = {
+    "0.3.0": (
+        "pretrained/0.3.0/chgnet_0.3.0_e29f68s314m37.pth.tar",
+        "d14ab7c0f093efe64b60a7bcd540bca10e74fb7f46c86108a079af60524659d1",
+    ),
+    "r2scan": (
+        "pretrained/r2scan/chgnet_r2scan_transfer_learning_e15f36s161m23.pth.tar",
+        "8eba3db0f35a2788bb3ae22885ad340591e27996f213c6643af522a633b50dad",
+    ),
+}
+
+# Architecture of the 0.3.0 checkpoint (Deng et al., Nat. Mach. Intell. 5, 1031 (2023); chgnet 0.3.0 release).
+_ARCHITECTURE: dict[str, Any] = {
+    "composition_model": "MPtrj",
+    "atom_fea_dim": 64,
+    "bond_fea_dim": 64,
+    "angle_fea_dim": 64,
+    "num_radial": 31,
+    "num_angular": 31,
+    "n_conv": 4,
+    "atom_conv_hidden_dim": 64,
+    "bond_conv_hidden_dim": 64,
+    "angle_layer_hidden_dim": 0,
+    "update_bond": True,
+    "update_angle": True,
+    "conv_dropout": 0,
+    "mlp_dropout": 0,
+    "mlp_hidden_dims": [64, 64, 64],
+    "read_out": "ave",
+    "mlp_first": True,
+    "is_intensive": True,
+    "non_linearity": "silu",
+    "atom_graph_cutoff": 6,
+    "bond_graph_cutoff": 3,
+    "graph_converter_algorithm": "fast",
+    "cutoff_coeff": 8,
+    "learnable_rbf": True,
+    "gMLP_norm": "layer",
+    "readout_norm": "layer",
+    "mlp_out_bias": False,
+}
+
+
+def load_chgnet(name_or_path: str | Path) -> CHGNet:
+    """A CHGNet on the CPU, from a checkpoint shipped with chgnet or from a file.
+
+    ``name_or_path`` is ``"0.3.0"`` (MPtrj, GGA/GGA+U) or ``"r2scan"`` (transferred to MP-r2SCAN), whose files are
+    checked against a known sha256, or the path of a file written by `save_chgnet` or by chgnet. Files are read
+    without running code that they contain. Prints nothing.
+
+    Raises
+    ------
+    ValueError
+        Unknown name or missing file, a shipped file with another checksum, or a file that is no plain CHGNet
+        checkpoint.
+    """
+    name = str(name_or_path)
+    if name in SHIPPED:
+        relative, expected = SHIPPED[name]
+        path = Path(chgnet.__file__).parent / relative
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+        if found != expected:
+            raise ValueError(f"the {name} checkpoint in the chgnet package has sha256 {found}, expected {expected}")
+        return from_content(read_content(path), path, version=name)
+    path = Path(name_or_path)
+    if not path.is_file():
+        raise ValueError(f"no checkpoint {name!r}: give a file or one of {', '.join(SHIPPED)}")
+    content = read_content(path)
+    if "fidelities" in content:
+        names = ", ".join(content["fidelities"])
+        raise ValueError(f"{path} is a network for several fidelities ({names}): use load_potential and choose one")
+    if "correction" in content:
+        raise ValueError(f"{path} is a correction to {content['corrects']}, which has to be added: use load_potential")
+    return from_content(content, path)
+
+
+def new_chgnet(seed: int) -> CHGNet:
+    """A randomly initialised CHGNet with the architecture of 0.3.0 and its reference energies, on the CPU.
+
+    ``seed`` alone fixes the weights; the global random state is left as it was.
+    """
+    with torch.random.fork_rng(devices=[]), _quiet():
+        torch.default_generator.manual_seed(seed)
+        return CHGNet(**_ARCHITECTURE)
+
+
+def save_chgnet(model: CHGNet, path: Path | str, *, key: str = "model", beside: dict[str, Any] | None = None) -> None:
+    """Write ``model`` to ``path`` for `load_chgnet` and ``CHGNet.from_file``; the file appears complete or not at all.
+
+    ``key`` other than "model" hides it from both, for networks that mean nothing alone; ``beside`` are further entries
+    of the file, of tensors and plain values.
+
+    Raises ValueError for a model whose arguments are not plain values, or with a composition model other than
+    AtomRef (whether its weights are trainable is not part of the file).
+    """
+    arguments = _plain(dict(model.model_args), "model_args")
+    state = {name: value.detach().to("cpu").clone() for name, value in model.state_dict().items()}
+    content = io.BytesIO()  # PyTorch's own writer of files does not say why it failed
+    torch.save({key: {"state_dict": state, "model_args": arguments}, **(beside or {})}, content)
+    write_whole(path, content.getvalue())
+
+
+def atomref(model: CHGNet) -> NDArray[np.float64]:
+    """Elemental reference energies of ``model``, (94,) in eV/atom, index Z - 1."""
+    weight: torch.Tensor = _reference(model).fc.weight
+    return weight.detach().to("cpu", torch.float64).reshape(-1).numpy().copy()
+
+
+def set_atomref(model: CHGNet, values: NDArray[np.float64], trainable: bool) -> None:
+    """Replace the elemental reference energies of ``model`` in place.
+
+    ``values`` is (94,) in eV/atom, index Z - 1; ``trainable`` says whether an optimiser may move them. Raises
+    ValueError for another shape or values that are not finite.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    if values.shape != (N_ELEMENTS,):
+        raise ValueError(f"reference energies must have shape ({N_ELEMENTS},), not {values.shape}")
+    if not np.isfinite(values).all():
+        unknown = (np.flatnonzero(~np.isfinite(values)) + 1).tolist()
+        raise ValueError(f"reference energies must be finite; they are not for Z = {unknown}")
+    reference = _reference(model)
+    weight: torch.nn.Parameter = reference.fc.weight
+    with torch.no_grad():
+        weight.copy_(torch.from_numpy(values).reshape(1, -1))
+    weight.requires_grad_(trainable)
+    reference.fitted = True
+
+
+def _reference(model: CHGNet) -> AtomRef:
+    reference = model.composition_model
+    if not isinstance(reference, AtomRef) or reference.max_num_elements != N_ELEMENTS:
+        raise ValueError(f"the model needs an AtomRef of {N_ELEMENTS} elements, it has {type(reference).__name__}")
+    return reference
+
+
+def read_content(path: Path) -> dict[str, Any]:
+    """Read a checkpoint file without running code that it contains; ValueError if it holds more than plain values."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged file raises whatever its first broken byte asks for
+        reason = _reason(error)
+        raise ValueError(f"{path} is not a checkpoint of plain tensors and values: {reason}") from error
+    return content if isinstance(content, dict) else {}
+
+
+def _reason(error: Exception) -> str:
+    """Return in a line what is wrong with a file; torch's own words go on to say how the code in it could be run."""
+    text = " ".join(str(error).split())
+    if wanted := re.search(r"GLOBAL (\S+)", text):
+        return f"it asks for {wanted[1]}, which is code"
+    if "TorchScript" in text:
+        return "it is a TorchScript archive, which is code"
+    if isinstance(error, pickle.UnpicklingError) or not text or isinstance(error, LookupError):
+        return "it is pickled in another way, or no file of torch"
+    return text.partition(". ")[0]
+
+
+def from_content(content: dict[str, Any], path: Path, *, key: str = "model", version: str | None = None) -> CHGNet:
+    """Build the network that an entry of a checkpoint file holds; ValueError if there is none or it does not fit."""
+    saved = content.get(key)
+    if not isinstance(saved, dict) or not {"state_dict", "model_args"} <= saved.keys():
+        raise ValueError(f"{path} is not a CHGNet checkpoint: it lacks {key} / state_dict, model_args")
+    try:
+        arguments = dict(saved["model_args"])
+        if version is not None:
+            arguments["version"] = version
+        with torch.random.fork_rng(devices=[]), _quiet():
+            model = CHGNet(**arguments)
+        model.load_state_dict(saved["state_dict"])
+    except (RuntimeError, TypeError, ValueError, AttributeError) as error:
+        raise ValueError(f"{path} does not fit the installed chgnet: {error}") from error
+    return model
+
+
+def _plain(value: Any, where: str) -> Any:
+    """``value`` with tuples as lists and AtomRef as its name; ValueError for what is not a plain type."""
+    if isinstance(value, AtomRef):
+        return "MPtrj"  # only creates the module: its weights are in the state dictionary
+    if isinstance(value, dict):
+        return {str(key): _plain(item, f"{where}.{key}") for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, where) for item in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    raise ValueError(f"cannot save {where} of type {type(value).__name__}")
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield

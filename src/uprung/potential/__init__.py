@@ -1,1 +1,0 @@
-"""The CHGNet adapter: exact packed forward, and the arms built on it."""

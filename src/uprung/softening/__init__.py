@@ -1,0 +1,1 @@
+"""Softening: slopes of predicted against labelled forces, and what corrects them."""

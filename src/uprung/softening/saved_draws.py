@@ -1,0 +1,50 @@
+"""What a killed job had of a correction: the result of every draw is kept until the table is written."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import shutil
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from uprung.job.files import write_json
+from uprung.softening.draws import Draw
+from uprung.softening.force_correction import CorrectionMethod
+
+LOG = logging.getLogger(__name__)
+
+
+class KeptDraws:
+    """A method of `uprung.softening.force_correction.drawn` that computes no draw twice."""
+
+    def __init__(self, method: CorrectionMethod, folder: Path, identity: str) -> None:
+        """Keep the results of a method.
+
+        Args:
+            method: the correction.
+            folder: where its results are kept, a file for each draw.
+            identity: of all that decides a result beside the draw: model, recipe, data, code.
+        """
+        self.method, self.folder, self.identity = method, folder, identity
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def __call__(self, material: str, deal: Draw) -> tuple[NDArray[np.float64], dict[str, float]]:
+        """Return what the method returns, from its file where there is one."""
+        names = [[frame.name for frame in side] for side in (deal.fitted, deal.judged)]
+        decides = json.dumps([self.identity, material, deal.draw, *names])
+        file = self.folder / f"{hashlib.sha256(decides.encode()).hexdigest()[:24]}.json"
+        if file.exists():
+            kept = json.loads(file.read_text())  # written whole, or not there
+            LOG.info("%s k=%d draw %d was finished before", material, len(deal.fitted), deal.draw)
+            return np.array(kept["forces"], dtype=np.float64), kept["about"]
+        forces, about = self.method(material, deal)
+        write_json(file, {"forces": forces.tolist(), "about": about})
+        return forces, about
+
+    def forget(self) -> None:
+        """Drop what only a job that goes on needs."""
+        shutil.rmtree(self.folder)

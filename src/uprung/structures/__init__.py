@@ -1,0 +1,1 @@
+"""Identity of a geometry: pairs of structures across fidelities."""

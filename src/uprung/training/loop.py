@@ -1,0 +1,367 @@
+"""Training of one run: the published recipe, in optimiser steps, resumable to the same numbers.
+
+Recipe and schedule follow Huang et al., npj Comput. Mater. 11, 313 (2025). Every choice of the data order
+is a function of seed and step alone, so that a run that was interrupted continues as if it had not been.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import yaml
+from lightning.fabric import Fabric
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from uprung.config.base import SYMBOLS
+from uprung.config.training import Budget, Training
+from uprung.datasets.store import Rows
+from uprung.job.files import sha256
+from uprung.job.logs import progress
+from uprung.job.provenance import hardware, versions
+from uprung.models.chgnet.layers import layer_of
+from uprung.models.chgnet.module import Packed
+from uprung.models.memory import CostLimit
+from uprung.training.gradient import accumulate_gradient, batch_of, fold_parts, sum_over_processes
+from uprung.training.losses import error_sums, label_counts, loss_sums, pairs_of
+from uprung.training.resume import Run, forget, identity_of, resume_state, save_state
+
+LOG = logging.getLogger(__name__)
+
+
+class TrainingError(RuntimeError):
+    """A run cannot go on; the message says at which step and why."""
+
+
+@dataclass(frozen=True)
+class ReplayedFrames:
+    """Source frames that take a share of every optimiser batch."""
+
+    frames: Rows
+    fraction: float
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Length of a run in optimiser steps, and what happens at each of them."""
+
+    n_train: int
+    batch_size: int
+    steps: int
+    seed: int
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps in one pass; the last batch of a pass may be smaller."""
+        return math.ceil(self.n_train / self.batch_size)
+
+    def batch(self, step: int) -> NDArray[np.int64]:
+        """Return which training frames step `step` (from 0) sees: a permutation per pass, cut into batches."""
+        epoch, k = divmod(step, self.steps_per_epoch)
+        order = np.random.default_rng([self.seed, epoch]).permutation(self.n_train)
+        return order[k * self.batch_size : (k + 1) * self.batch_size]
+
+    def validation_steps(self, count: int) -> set[int]:
+        """Return the numbers of finished steps after which the validation set is scored; the last is one of them."""
+        return {max(1, round(self.steps * (k + 1) / count)) for k in range(count)}
+
+
+def schedule(budget: Budget, n_train: int, batch_size: int, seed: int) -> Schedule:
+    """Turn a budget in epochs or steps into a schedule for a subset of `n_train` frames."""
+    steps = budget.steps or (budget.epochs or 0) * math.ceil(n_train / batch_size)
+    return Schedule(n_train, batch_size, steps, seed)
+
+
+class Batches:
+    """The optimiser batches of a run, a function of the step alone."""
+
+    def __init__(
+        self, frames: Rows, batch_size: int, budget: Budget, seed: int, replay: ReplayedFrames | None = None
+    ) -> None:
+        """Plan the run; `batch_size` counts the frames of both fidelities, an epoch those of the target alone."""
+        self.frames, self.replay = frames, replay
+        count = min(max(round(batch_size * replay.fraction), 1), batch_size - 1) if replay else 0
+        self.plan = schedule(budget, len(frames.rows), batch_size - count, seed)
+        # Another stream of random numbers than the target's, which therefore is that of a run without replay.
+        self.replay_plan = (
+            Schedule(len(replay.frames.rows), count, self.plan.steps, seed + 2**32) if replay is not None else None
+        )
+
+    def at(self, step: int) -> list[Rows]:
+        """Return the batch of step `step` (from 0), one entry per fidelity."""
+        batch = [self.frames.take(self.plan.batch(step))]
+        if self.replay is not None and self.replay_plan is not None:
+            batch.append(self.replay.frames.take(self.replay_plan.batch(step)))
+        return batch
+
+
+class L2SP:
+    """L2-SP: a quadratic pull of the network's trainable weights towards where they began."""
+
+    def __init__(self, module: Packed, strength: float | None) -> None:
+        """Remember the weights as they are; None pulls nothing."""
+        references = module.chgnet.composition_model.fc.weight
+        network = [p for p in module.chgnet.parameters() if p.requires_grad and p is not references]
+        self.strength = strength
+        self.pairs = [(p, p.detach().clone()) for p in network] if strength is not None else []
+
+    def add_gradient(self) -> None:
+        """Add α·(w − w₀) to the gradients; a weight without one gets it."""
+        for p, start in self.pairs:
+            gap = (p.detach() - start) * self.strength
+            p.grad = gap if p.grad is None else p.grad.add_(gap)
+
+
+def gradient_norms(module: Packed) -> dict[str, float]:
+    """Return the norm of the gradient in every layer of the network, NaN where it has none.
+
+    Embeddings, convolutions by block, readout, as in figure 3 of Huang et al., npj Comput. Mater. 11, 313 (2025).
+    """
+    squares: dict[str, list[Tensor]] = {}
+    for name, p in module.chgnet.named_parameters():
+        squares.setdefault(layer_of(name), [])
+        if p.grad is not None:
+            squares[layer_of(name)].append(p.grad.detach().double().square().sum())
+    return {
+        f"grad_{layer}": math.sqrt(float(torch.stack(found).sum())) if found else math.nan
+        for layer, found in squares.items()
+    }
+
+
+def learning_rate(step: int, steps: int, first: float, last: float) -> float:
+    """Cosine from `first` to `last` over the optimiser steps of a run, whatever the size of its data."""
+    return last + (first - last) * 0.5 * (1 + math.cos(math.pi * min(step / max(steps - 1, 1), 1.0)))
+
+
+def evaluate_loss(
+    fabric: Fabric,
+    module: nn.Module,
+    frames: Rows,
+    *,
+    targets: Sequence[str],
+    recipe: Training,
+    limit: CostLimit | None = None,
+) -> dict[str, float]:
+    """Return the loss and the mean absolute error of every target over some frames, on every process alike."""
+    module.eval()
+    count = label_counts(frames.labels, targets)
+    nothing = torch.zeros(2, len(targets), dtype=torch.float64, device=fabric.device)
+    limit = limit or CostLimit(recipe.cost_limit)
+
+    def part(chunk: Rows) -> Tensor:
+        pairs = pairs_of(module(batch_of(module, chunk), chunk.side), chunk.labels, targets)
+        lines = (loss_sums(pairs, recipe.huber_delta), error_sums(pairs))
+        return torch.stack([torch.stack([line[t].detach().double() for t in targets]) for line in lines])
+
+    sums = fold_parts(fabric, [frames], recipe, limit, function=part, fold=lambda found: sum(found, start=nothing))
+    huber, absolute = sum_over_processes(fabric, sums).tolist()
+    weights = recipe.weights.model_dump()
+    result = {f"val_{t}": e / count[t] if count[t] else math.nan for t, e in zip(targets, absolute, strict=True)}
+    result["val_loss"] = sum(weights[t] * h / count[t] for t, h in zip(targets, huber, strict=True) if count[t])
+    return result
+
+
+def train(
+    fabric: Fabric,
+    module: Packed,
+    frames: Rows,
+    validation: Rows,
+    *,
+    targets: Sequence[str],
+    recipe: Training,
+    budget: Budget,
+    seed: int,
+    state: Path,
+    replay: ReplayedFrames | None = None,
+    l2_sp: float | None = None,
+    what: str = "training",
+    watch: Callable[[Sequence[Mapping[str, float]]], None] = lambda history: None,
+) -> Run:
+    """Train a network in place; it ends with the weights of the last step, `Run.best` holds the best ones.
+
+    Args:
+        fabric: the processes that share each optimiser batch; all of them call this with the same arguments.
+        module: initialised network; parameters that do not require a gradient stay as they are.
+        frames: the training subset.
+        validation: the validation split.
+        targets: what is in the loss.
+        recipe: batch size, learning rates, loss.
+        budget: length and which checkpoint counts as best.
+        seed: of the data order.
+        state: file of the resumable checkpoint; removed by the caller when the outputs are written.
+        replay: source frames that take a share of every optimiser batch.
+        l2_sp: strength α of the pull α/2·|w − w₀|² towards the initial weights of the network (Li et al., ICML 2018,
+            L2-SP); reference energies are not pulled.
+        what: name of the run on the progress bar.
+        watch: gets the whole history after every validation, and when a run goes on; on the first process alone.
+
+    Raises:
+        TrainingError: no frame to train on or to validate with; a loss that is not finite, with the step.
+        OutOfMemoryError: a single structure does not fit into memory.
+    """
+    for part, side in ((frames, "training"), (validation, "validation")):
+        if not len(part.rows):
+            raise TrainingError(f"no {side} frame; give `split` other shares or another key, or use more data")
+    fabric.to_device(module)
+    trainable = [p for p in module.parameters() if p.requires_grad]
+    optimiser: Any = torch.optim.Adam(trainable, lr=recipe.learning_rate, fused=True)
+    batches = Batches(frames, recipe.batch_size, budget, seed, replay)
+    steps = batches.plan.steps
+    score = "val_energy" if budget.kept == "val-energy" else "val_loss"
+    window: list[float] = []  # losses since the last validation
+    limit = CostLimit(recipe.cost_limit)  # a resumed run begins with the recipe's again
+    others = {"replay": asdict(batches.replay_plan) if batches.replay_plan else None, "l2_sp": l2_sp}
+    identity = identity_of(
+        module,
+        [frames, validation, *([replay.frames] if replay else [])],
+        facts={"plan": asdict(batches.plan), **others, "targets": list(targets), "score": score},
+        recipe=recipe,
+    )
+    pull = L2SP(module, l2_sp)
+    run = resume_state(state, identity, module, optimiser, window, fabric.device) or Run()
+    validate_at = batches.plan.validation_steps(recipe.validations)
+    begin = saved = time.monotonic()
+    before = run.seconds
+
+    def rate() -> float:
+        return learning_rate(run.step, steps, recipe.learning_rate, recipe.final_learning_rate)
+
+    def validate(norms: dict[str, float]) -> None:
+        values = evaluate_loss(fabric, module, validation, targets=targets, recipe=recipe, limit=limit)
+        course = {"step": run.step, "epoch": run.step / batches.plan.steps_per_epoch, "learning_rate": rate()}
+        _record(run, module, course, window, values | norms, score)
+        if fabric.is_global_zero:
+            watch(run.history)
+        maes = "  ".join(f"{t} {values[f'val_{t}']:.4g}" for t in targets)
+        train_loss = run.history[-1]["train_loss"]
+        LOG.info("step %d of %d  loss %.4g  validation MAE: %s", run.step, steps, train_loss, maes)
+
+    if not run.history:
+        validate(gradient_norms(module))
+    elif fabric.is_global_zero:
+        watch(run.history)
+    with progress(steps, what, "step", start=run.step, show=fabric.is_global_zero) as bar:
+        while run.step < steps:
+            module.train()
+            optimiser.zero_grad(set_to_none=True)
+            loss = accumulate_gradient(
+                fabric, module, batches.at(run.step), targets=targets, recipe=recipe, limit=limit
+            )
+            if not math.isfinite(loss):
+                raise TrainingError(f"the loss is {loss} at step {run.step}; lower training.learning_rate")
+            pull.add_gradient()
+            scored = run.step + 1 in validate_at
+            norms = gradient_norms(module) if scored else {}
+            for group in optimiser.param_groups:
+                group["lr"] = rate()
+            if recipe.clip_norm is not None:
+                nn.utils.clip_grad_norm_(trainable, recipe.clip_norm)
+            optimiser.step()
+            run.step += 1
+            window.append(loss)
+            bar.update()
+            if scored:
+                validate(norms)
+            now = time.monotonic()
+            if scored or now - saved > 60 * recipe.checkpoint_minutes:
+                run.seconds, saved = before + now - begin, now
+                if fabric.is_global_zero:
+                    save_state(state, identity, run, module, optimiser, window)
+    run.seconds = before + time.monotonic() - begin
+    return run
+
+
+def _record(
+    run: Run, module: Packed, course: dict[str, float], window: list[float], values: dict[str, float], score: str
+) -> None:
+    """Add a line to the history, empty the window of losses, keep the weights if they are the best so far."""
+    train_loss = float(np.mean(window)) if window else math.nan
+    window.clear()
+    run.history.append({**course, "train_loss": train_loss, **values})
+    if values[score] < run.best_score:
+        run.best_score, run.best_step = values[score], run.step
+        run.best = {name: value.detach().cpu().clone() for name, value in module.state_dict().items()}
+
+
+def save_run(
+    run: Run, module: Packed, budget: Budget, save: Callable[[Packed, str], None], *, model_file: str, other_file: str
+) -> None:
+    """Write the scored checkpoint and the other one: last and best by validation, whichever the budget keeps.
+
+    The network is left with the weights of the best checkpoint.
+    """
+    last_file, best_file = (model_file, other_file) if budget.kept == "last" else (other_file, model_file)
+    save(module, last_file)
+    module.load_state_dict(run.best)
+    save(module, best_file)
+
+
+def finish_run(
+    run: Run,
+    module: Packed,
+    budget: Budget,
+    save: Callable[[Packed, str], None],
+    card: Mapping[str, Any],
+    *,
+    outputs: Mapping[str, str],
+    state: Path,
+) -> None:
+    """Write what a finished run leaves behind, and drop what only a resumed one needs.
+
+    Args:
+        run: finished.
+        module: its network; left with the weights of the best checkpoint.
+        budget: which checkpoint counts.
+        save: writes a network to a file.
+        card: of `run_card`.
+        outputs: files by name: model, other, history, card.
+        state: file of the resumable checkpoint.
+    """
+    save_run(run, module, budget, save, model_file=outputs["model"], other_file=outputs["other"])
+    pd.DataFrame(run.history).to_csv(outputs["history"], index=False)
+    Path(outputs["card"]).write_text(yaml.safe_dump(dict(card), sort_keys=False, allow_unicode=True))
+    forget(state)
+
+
+def run_card(
+    run: Run,
+    frames: Rows,
+    subset: pd.DataFrame,
+    *,
+    budget: Budget,
+    n_val: int,
+    n_replay: int,
+    options: Mapping[str, Any],
+    loads_in_chgnet: bool,
+    inputs: Sequence[str],
+) -> dict[str, Any]:
+    """Return what a reader needs to trust or repeat a run: data, options, versions, hardware, time."""
+    seen = frames.dataset.composition(frames.rows).any(axis=0)
+    return {
+        "kept": budget.kept,
+        "other": "val-loss" if budget.kept == "last" else "last",
+        "n_train": len(subset),
+        "n_materials": int(subset["material_id"].nunique()),
+        "n_val": n_val,
+        "n_replay": n_replay,
+        "elements": [SYMBOLS[k] for k in np.flatnonzero(seen)],
+        "steps": run.step,
+        "best_step": run.best_step,
+        "wall_seconds": round(run.seconds, 1),
+        "resumed": run.resumed,
+        "loads_in_chgnet": loads_in_chgnet,
+        "label_scale": frames.dataset.manifest["label_scale"],
+        "inputs": {str(file): sha256(Path(file)) for file in inputs},
+        "options": dict(options),
+        "versions": versions(),
+        "hardware": hardware(),
+    }

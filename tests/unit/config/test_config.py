@@ -1,0 +1,398 @@
+from __future__ import annotations
+
+import copy
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from uprung.config.base import parse_elements
+from uprung.config.load import StudyError, find_file, load_study, size_token
+from uprung.config.points import PointsStudy
+from uprung.config.study import Study
+from uprung.dft.labels import Scheme
+from uprung.figures.style import COLOURS
+
+ROOT = Path(__file__).parents[3]
+STUDIES = [p for p in sorted((ROOT / "config").glob("*.yaml")) if "study" in yaml.safe_load(p.read_text())]
+
+
+@pytest.fixture
+def study() -> dict[str, Any]:
+    source = {"format": "diatomics", "file": "data/diatomics/diatomics-dft.json.gz"}
+    return {
+        "study": "small",
+        "fidelities": {
+            "pbe": {"functional": "PBE", "sources": [source.copy()]},
+            "r2scan": {"functional": "r2SCAN", "sources": [source]},
+        },
+        "pairs": {"dimers": {"low": "pbe", "high": "r2scan"}},
+        "transfer": {"pair": "dimers"},
+        "arms": {
+            "scratch": {"init": "random", "atomref": {"fit": "target"}},
+            "residual-ref": {"init": "pretrained", "atomref": {"fit": "residual"}},
+        },
+        "sizes": [100, "all"],
+        "seeds": [0, 1],
+        "budgets": {"short": {"steps": 10}},
+    }
+
+
+def refused(data: dict[str, Any]) -> list[str]:
+    """Return the lines of the message with which a study file is refused."""
+    with pytest.raises(StudyError) as caught:
+        load_study(data, where="config/small.yaml")
+    lines = str(caught.value).splitlines()
+    assert all(line.startswith("config/small.yaml: ") for line in lines)
+    return [line.removeprefix("config/small.yaml: ") for line in lines]
+
+
+def put(data: dict[str, Any], key: str, value: object) -> dict[str, Any]:
+    """Return the study with one dotted key changed."""
+    data = copy.deepcopy(data)
+    node: Any = data
+    *path, last = key.split(".")
+    for part in path:
+        node = node[int(part)] if isinstance(node, list) else node.setdefault(part, {})
+    node[last] = value
+    return data
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_study_files_of_the_repository_load_and_their_data_exist(path: Path) -> None:
+    study = load_study(yaml.safe_load(path.read_text()), where=path.name)
+    if isinstance(study, PointsStudy):
+        assert find_file(study.points, [ROOT], key="x") == study.points
+        return
+    for fidelity in study.fidelities.values():
+        for source in fidelity.sources:
+            assert find_file(source.file, [ROOT], key="x") == source.file
+
+
+def test_a_study_of_given_points_has_its_own_keys() -> None:
+    assert isinstance(load_study({"study": "mine", "points": "my.csv"}), PointsStudy)
+    with pytest.raises(StudyError, match="fidelities: unknown key"):
+        load_study({"study": "mine", "points": "my.csv", "fidelities": {}})
+    with pytest.raises(StudyError, match=r"laws.law: 'cubic' is not allowed.*power"):
+        load_study({"study": "mine", "points": "my.csv", "laws": {"law": "cubic"}})
+
+
+def test_there_is_a_default_study() -> None:
+    assert "demo" in [path.stem for path in STUDIES]
+
+
+def test_defaults_are_the_published_recipe(study: dict[str, Any]) -> None:
+    loaded = load_study(study)
+    recipe = loaded.training
+    assert (recipe.batch_size, recipe.learning_rate, recipe.final_learning_rate) == (64, 1e-3, 1e-5)
+    assert recipe.huber_delta == 0.1
+    assert recipe.weights.model_dump() == {"energy": 3.0, "force": 1.0, "stress": 0.1, "magmom": 1.0}
+    assert (loaded.low, loaded.high) == ("pbe", "r2scan")
+    assert loaded.sizes == ["100", "all"]
+    assert set(loaded.references) == {"target", "source", "residual"}
+
+
+def test_own_reference_keeps_the_three_default_ones(study: dict[str, Any]) -> None:
+    loaded = load_study(put(study, "references", {"whole": {"labels": "target", "scope": "train"}}))
+    assert set(loaded.references) == {"target", "source", "residual", "whole"}
+
+
+def test_checkpoint_kept_follows_the_kind_of_budget(study: dict[str, Any]) -> None:
+    budgets = {"s": {"steps": 5}, "e": {"epochs": 5}, "k": {"epochs": 5, "keep": "last"}}
+    kept = {name: budget.kept for name, budget in load_study(put(study, "budgets", budgets)).budgets.items()}
+    assert kept == {"s": "last", "e": "val-energy", "k": "last"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "parts"),
+    [
+        ("sises", [1], ["sises: unknown key", "did you mean 'sizes'?", "budgets"]),
+        ("training.learnin_rate", 0.1, ["training.learnin_rate: unknown key", "did you mean 'learning_rate'?"]),
+        ("training.weights.forces", 1.0, ["training.weights.forces", "'force'", "energy, force, stress, magmom"]),
+        ("fidelities.pbe.sources.0.fil", "x", ["fidelities.pbe.sources.0.fil: unknown key", "'file'"]),
+        (
+            "arms.scratch.freeze",
+            True,
+            ["arms.scratch.freeze: unknown key", "(allowed: init, atomref, trainable, l2_sp,"],
+        ),
+        (
+            "arms.scratch.init",
+            "randm",
+            ["arms.scratch.init: no initial weights named 'randm'", "(allowed: random, pretrained)"],
+        ),
+        ("arms.scratch.atomref.form", "x", ["arms.scratch.atomref.form: unknown key", "'from'", "fit, from"]),
+        ("arms.scratch.atomref", {"from": "file"}, ["arms.scratch.atomref.from: 'file' is not allowed", "checkpoint"]),
+        ("arms.scratch.atomref", {"trainable": True}, ["arms.scratch.atomref: give exactly one of `fit"]),
+        ("arms.scratch.atomref", {"from": "checkpoint"}, ["arms.scratch: `init: random` has no checkpoint", "fit"]),
+        ("arms.scratch.atomref", {"fit": "residual"}, ["arms.scratch: a residual", "`init: pretrained`"]),
+        ("arms.scratch.atomref", {"fit": "taget"}, ["arms.scratch.atomref.fit", "'taget'", "did you mean 'target'?"]),
+        ("pairs.dimers.low", "pbesol", ["pairs.dimers.low: no fidelity named 'pbesol'", "(allowed: pbe, r2scan)"]),
+        ("pairs.dimers.match", "cell", ["pairs.dimers.match: 'cell'", "(allowed: geometry, material)"]),
+        ("transfer.pair", "dimer", ["transfer.pair: no pair named 'dimer'", "did you mean 'dimers'?"]),
+        ("transfer.targets", ["energy", "dipole"], ["transfer.targets.1: 'dipole'", "energy, force, stress, magmom"]),
+        ("transfer.targets", ["energy", "energy"], ["transfer.targets: energy given more than once"]),
+        ("scaling.baseline", "residual", ["scaling.baseline", "predicts nothing by itself"]),
+        (
+            "references",
+            {"r": {"labels": "target", "strength": 1.0}},
+            ["references.r: `strength` means nothing to `estimator: least-squares`"],
+        ),
+        (
+            "references",
+            {"r": {"labels": "target", "estimator": "elemental-solid"}},
+            ["references.r: `estimator: elemental-solid` needs `elements: <fidelity>`"],
+        ),
+        (
+            "references",
+            {"r": {"labels": "residual", "estimator": "isolated-atom", "elements": "r2scan"}},
+            ["references.r: `estimator: isolated-atom` gives energies of the target"],
+        ),
+        (
+            "references",
+            {"r": {"labels": "source", "estimator": "prior-ridge"}},
+            ["references.r: `estimator: prior-ridge` leans on source references"],
+        ),
+        (
+            "references",
+            {"r": {"labels": "target", "estimator": "isolated-atom", "elements": "atoms"}},
+            ["references.r.elements: no fidelity named 'atoms'", "(allowed: pbe, r2scan)"],
+        ),
+        (
+            "references",
+            {"r": {"labels": "target", "estimator": "isolated-atom", "elements": "pbe"}},
+            ["references.r.elements: pbe has functional 'PBE'", "r2scan has 'r2SCAN'"],
+        ),
+        ("references", {"r": {"labels": "target", "estimator": "lasso"}}, ["references.r.estimator: 'lasso'", "huber"]),
+        ("references", {"r": {"labels": "target", "unseen": "zero"}}, ["references.r.unseen: 'zero'", "source, error"]),
+        ("scaling.baseline", "mean", ["scaling.baseline: no reference named 'mean'", "target, source, residual"]),
+        (
+            "fidelities.pbe.energy",
+            "total",
+            ["fidelities.pbe.energy: 'total'", "energy, energy_free, energy+correction"],
+        ),
+        ("seeds", [0, 1, 0], ["seeds: 0 given more than once"]),
+        ("sizes", [100, "100"], ["sizes: 100 given more than once"]),
+        ("seeds", "0", ["seeds: '0'", "list"]),
+        ("seeds", [-1], ["seeds.0: -1", "greater than or equal to 0"]),
+        ("training.batch_size", "many", ["training.batch_size: 'many'", "integer"]),
+        ("training.learning_rate", 0, ["training.learning_rate: 0", "greater than 0"]),
+        ("budgets.short", {"steps": 5, "epochs": 5}, ["budgets.short: give exactly one of `epochs` and `steps`"]),
+        ("budgets.short", {}, ["budgets.short: give exactly one of `epochs` and `steps`"]),
+        ("arms.scratch.trainable", "readout", ["arms.scratch", "would freeze random weights"]),
+        ("arms.residual-ref.trainable", "some", ["arms.residual-ref.trainable", "all-but-embeddings"]),
+        ("arms.scratch.l2_sp", 0.1, ["arms.scratch", "`l2_sp` would pull towards random weights"]),
+        ("arms.scratch.fidelities", "joint", ["arms.scratch", "give `replay: 0.5`"]),
+        ("arms.scratch.replay", 1.5, ["arms.scratch.replay.fraction", "less than 1"]),
+        ("arms.scratch.replay", True, ["arms.scratch.replay"]),
+        ("arms.scratch.delta", True, ["arms.scratch", "needs a residual reference (residual)"]),
+        ("arms.residual-ref.delta", True, ["arms.residual-ref", "`delta: true` needs `init: random`"]),
+        ("arms.residual-ref.init", "pretraind", ["arms.residual-ref.init: no initial weights named", "'pretrained'"]),
+        ("references.r", {"labels": "target", "model": "x"}, ["references.r", "`model` means nothing"]),
+        ("references.r", {"labels": "residual", "model": "x"}, ["references.r.model: no pretrained network named 'x'"]),
+        ("pretraining.random", {"steps": 5}, ["pretraining.random: the name has a meaning of its own"]),
+        ("pretraining.own", {"steps": 5, "epochs": 2}, ["pretraining.own: give exactly one of `epochs` and `steps`"]),
+        ("split", {"group": "frame"}, ["split: `group: frame`", "needs `draw: frame`"]),
+        ("study", "my study", ["study: 'my study' is not a usable name", "letters and digits"]),
+        ("study", "a--b", ["'a--b' is not a usable name"]),
+        ("study", "../up", ["'../up' is not a usable name"]),
+        ("fidelities.pbe.sources.0.exclude_elements", ["Xx"], ["exclude_elements: 'Xx'", "element symbol"]),
+        ("fidelities.pbe.sources.0.exclude_elements", ["71-58"], ["exclude_elements: '71-58'", "1-94"]),
+        ("fidelities.pbe.sources.0.exclude_elements", ["95-"], ["exclude_elements: '95-'", "1-94"]),
+        ("fidelities.pbe.sources", [], ["fidelities.pbe", "one of `sources`, `pulled: true` and `comp"]),
+        ("fidelities.pbe.computed", True, ["fidelities.pbe", "one of `sources`, `pulled: true` and `comp"]),
+        ("own_dft", {"structures": "x.cif"}, ["own_dft: no fidelity has `computed: true` and no evalset `states`"]),
+        ("evalsets.hot", {"functional": "PBE"}, ["evalsets.hot: give one of `sources` and `states`"]),
+        (
+            "evalsets.hot",
+            {"functional": "PBE", "computed": True},
+            ["give `sources` or `states`; only fidelities can be"],
+        ),
+        (
+            "evalsets.hot",
+            {"functional": "SCAN", "states": "hot"},
+            ["labels are computed for PBE or r2SCAN, not 'SCAN'"],
+        ),
+    ],
+)
+def test_a_mistake_is_told_with_file_key_and_choices(
+    study: dict[str, Any], key: str, value: object, parts: list[str]
+) -> None:
+    (line,) = refused(put(study, key, value))
+    for part in parts:
+        assert part in line
+
+
+def test_bad_name_of_an_arm(study: dict[str, Any]) -> None:
+    (line,) = refused(put(study, "arms", {"my_arm": study["arms"]["scratch"]}))
+    assert line.startswith("arms.my_arm: 'my_arm' is not a usable name")
+
+
+@pytest.mark.parametrize("size", [0, -5, "0", "ten", "1.5", "0%", "0.0%", "101%", "-1%", True, "all "])
+def test_bad_sizes(study: dict[str, Any], size: object) -> None:
+    (line,) = refused(put(study, "sizes", [50, size]))
+    assert line.startswith(f"sizes.1: {size!r} is not a size: give a number of frames (400), a share")
+
+
+def test_shares_need_materials_to_draw_from(study: dict[str, Any]) -> None:
+    shares = put(study, "sizes", ["0.1%", "100%"])
+    assert load_study(shares).sizes == ["0.1%", "100%"]
+    (line,) = refused(put(shares, "split", {"group": "frame", "draw": "frame"}))
+    assert line.startswith("sizes: a share of the training materials needs `split: {draw: material}`")
+
+
+def test_the_best_energy_cannot_be_kept_when_no_energy_is_learnt(study: dict[str, Any]) -> None:
+    forces = put(study, "transfer.targets", ["force"])
+    load_study(forces)
+    (line,) = refused(put(forces, "budgets.long", {"epochs": 3}))
+    assert line.startswith("budgets.long.keep: val-energy needs energy in transfer.targets")
+
+
+def test_missing_keys(study: dict[str, Any]) -> None:
+    del study["arms"], study["transfer"]["pair"], study["fidelities"]["pbe"]["functional"]
+    assert sorted(refused(study)) == [
+        "arms: this key is required",
+        "fidelities.pbe.functional: this key is required",
+        "transfer.pair: this key is required",
+    ]
+
+
+def test_every_problem_of_a_file_is_told_at_once(study: dict[str, Any]) -> None:
+    study["colour"] = "blue"
+    study["seeds"] = [1, 1]
+    study["sizes"] = [100, "many"]
+    study["arms"]["scratch"]["trainable"] = "some"
+    study["training"] = {"batch_size": 0}
+    study["split"] = {"group": "frame"}
+    lines = refused(study)
+    keys = {line.split(":")[0] for line in lines}
+    assert keys == {"colour", "seeds", "sizes.1", "arms.scratch.trainable", "training.batch_size", "split"}
+    assert len(lines) == 6
+
+
+def computed(study: dict[str, Any], **changes: object) -> dict[str, Any]:
+    """Return the study with computed labels."""
+    fidelities = {
+        "pbe": {"functional": "PBE", "computed": True},
+        "r2scan": {"functional": "r2SCAN", "computed": True} | changes,
+    }
+    return study | {"fidelities": fidelities, "own_dft": {"structures": "mine.extxyz"}}
+
+
+def test_a_study_may_compute_its_labels(study: dict[str, Any]) -> None:
+    loaded = load_study(computed(study))
+    assert loaded.own_dft is not None
+    fields = asdict(Scheme(**loaded.own_dft.scheme("r2SCAN")))
+    assert fields == asdict(Scheme("r2SCAN"))  # the defaults of both are those of the embedded solids
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"functional": "SCAN"}, "functional: labels are computed for PBE or r2SCAN, not 'SCAN'"),
+        ({"energy": "energy+correction"}, "energy: computed labels have no correction (allowed: energy, energy_free)"),
+        ({"pulled": True}, "give one of `sources`, `pulled: true` and `computed: true`"),
+    ],
+)
+def test_what_cannot_be_computed_is_told(study: dict[str, Any], changes: dict[str, object], message: str) -> None:
+    assert refused(computed(study, **changes)) == [f"fidelities.r2scan: {message}"]
+
+
+def test_computed_labels_need_their_section(study: dict[str, Any]) -> None:
+    content = computed(study)
+    del content["own_dft"]
+    assert refused(content) == ["fidelities.pbe: `computed: true` needs the section `own_dft`"]
+
+
+def hot(study: dict[str, Any], **changes: Any) -> dict[str, Any]:
+    states = {"states": {"hot": {"structures": "crystals.extxyz"}}, "own_dft": {}}
+    return study | states | {"evalsets": {"hot-pbe": {"functional": "PBE", "states": "hot"}}} | changes
+
+
+def test_a_study_may_label_states_that_it_samples(study: dict[str, Any]) -> None:
+    assert load_study(hot(study)).evalsets["hot-pbe"].labelled_here
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"own_dft": None}, "evalsets.hot-pbe: `states` need the section `own_dft`, which may be empty: `own_dft: {}`"),
+        ({"own_dft": {"structures": "x.cif"}}, "own_dft.structures: goes with `computed: true` of a fidelity"),
+        ({"states": {}}, "evalsets.hot-pbe.states: no sampled states named 'hot'"),
+    ],
+)
+def test_states_to_be_labelled_need_what_they_are_made_of(
+    study: dict[str, Any], changes: dict[str, Any], message: str
+) -> None:
+    (line,) = refused(hot(study, **changes))
+    assert line.startswith(message)
+
+
+def test_computed_labels_need_structures(study: dict[str, Any]) -> None:
+    content = computed(study) | {"own_dft": {}}
+    assert refused(content) == ["own_dft.structures: goes with `computed: true` of a fidelity; give both, or neither"]
+
+
+def test_every_wrong_name_is_told_at_once(study: dict[str, Any]) -> None:
+    study["pairs"]["dimers"] = {"low": "pbx", "high": "scan"}
+    study["arms"]["scratch"]["atomref"] = {"fit": "residual"}
+    study["transfer"]["pair"] = "solids"
+    keys = [line.split(":")[0] for line in refused(study)]
+    assert keys == ["pairs.dimers.low", "pairs.dimers.high", "transfer.pair", "arms.scratch"]
+
+
+def test_find_file_looks_in_every_folder_and_says_where(tmp_path: Path) -> None:
+    here, there = tmp_path / "run", tmp_path / "repository"
+    here.mkdir()
+    there.mkdir()
+    (there / "x.gz").touch()
+    assert find_file("x.gz", [here, there], key="k") == str(there / "x.gz")
+    (here / "x.gz").touch()
+    assert find_file("x.gz", [here, there], key="k") == "x.gz"
+    with pytest.raises(StudyError, match=r"demo\.yaml: fidelities\.pbe: file 'y\.gz' does not exist") as caught:
+        find_file("y.gz", [here, there], key="demo.yaml: fidelities.pbe")
+    assert str(here) in str(caught.value)
+    assert str(there) in str(caught.value)
+
+
+def test_parse_elements() -> None:
+    assert parse_elements(["Yb", "58-60", "92-", "1"]) == {70, 58, 59, 60, 92, 93, 94, 1}
+    assert parse_elements([]) == frozenset()
+
+
+def test_size_token() -> None:
+    assert [size_token(s) for s in ("0.1%", "100", "all")] == ["0.1pct", "100", "all"]
+
+
+def test_schema_names_every_section_and_describes_every_key() -> None:
+    schema = Study.model_json_schema(by_alias=True)
+    assert set(schema["required"]) == {"study", "fidelities", "pairs", "transfer", "arms", "sizes", "seeds", "budgets"}
+    assert "from" in schema["$defs"]["AtomRef"]["properties"]
+    for section in [schema, *schema["$defs"].values()]:
+        assert section["additionalProperties"] is False
+        for name, entry in section["properties"].items():
+            described = schema["$defs"].get(entry.get("$ref", "").rsplit("/", 1)[-1], entry)
+            assert entry.get("description") or described.get("description"), name
+
+
+def test_sections_survive_a_dump_and_reload(study: dict[str, Any]) -> None:
+    loaded = load_study(study)
+    assert load_study(loaded.model_dump(mode="json", by_alias=True)) == loaded
+
+
+def test_a_residual_reference_belongs_to_the_network_that_the_arm_starts_from(study: dict[str, Any]) -> None:
+    study["pretraining"] = {"own": {"steps": 5}}
+    study["arms"]["residual-ref"]["init"] = "own"
+    (line,) = refused(study)
+    assert "fitted to what pretrained leaves over, but the arm starts from own" in line
+    study["references"] = {"beyond": {"labels": "residual", "model": "own"}}
+    study["arms"]["residual-ref"]["atomref"] = {"fit": "beyond"}
+    assert load_study(study).pretraining["own"].size == "all"
+
+
+def test_more_arms_than_a_figure_tells_apart_are_refused_before_they_are_trained(study: dict[str, Any]) -> None:
+    study["arms"] = {f"a{k}": copy.deepcopy(study["arms"]["scratch"]) for k in range(len(COLOURS))}
+    load_study(study)
+    study["arms"]["one-more"] = study["arms"]["a0"]
+    assert refused(study) == ["arms: 17 of them; more than 16 cannot be told apart in a figure"]

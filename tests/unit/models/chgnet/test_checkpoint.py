@@ -1,0 +1,145 @@
+from __future__ import annotations
+
+import os
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from chgnet.model import CHGNet
+
+from uprung.models.chgnet import checkpoint
+from uprung.models.chgnet.checkpoint import atomref, load_chgnet, new_chgnet, save_chgnet, set_atomref
+
+
+def _same_weights(a: CHGNet, b: CHGNet) -> bool:
+    first, second = a.state_dict(), b.state_dict()
+    return first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
+
+
+@pytest.mark.parametrize("name", ["0.3.0", "r2scan"])
+def test_shipped_checkpoints_load_quietly_and_as_chgnet_does(name, capfd):
+    before = torch.random.get_rng_state()
+    model = load_chgnet(name)
+    assert capfd.readouterr().out == ""
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert model.version == name
+    assert _same_weights(model, CHGNet.load(model_name=name, use_device="cpu", verbose=False))
+    assert not any(p.requires_grad for p in model.composition_model.parameters())
+
+
+def test_shipped_checkpoint_with_another_checksum_is_refused(monkeypatch):
+    relative, _ = checkpoint.SHIPPED["0.3.0"]
+    monkeypatch.setitem(checkpoint.SHIPPED, "0.3.0", (relative, "0" * 64))
+    with pytest.raises(ValueError, match="has sha256 d14ab7c0"):
+        load_chgnet("0.3.0")
+
+
+def test_new_model_depends_on_its_seed_only(capfd):
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    a, b, c = new_chgnet(0), new_chgnet(0), new_chgnet(1)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    assert capfd.readouterr().out == ""
+    assert _same_weights(a, b)
+    assert not torch.equal(a.bond_embedding.weight, c.bond_embedding.weight)
+    shipped = load_chgnet("0.3.0")
+    assert {k: v.shape for k, v in a.state_dict().items()} == {k: v.shape for k, v in shipped.state_dict().items()}
+    missing = object()
+    differing = {k for k, v in shipped.model_args.items() if a.model_args.get(k, missing) != v}
+    assert differing == {"version"}
+
+
+def test_saved_model_loads_here_and_in_chgnet(tmp_path):
+    model = new_chgnet(3)
+    set_atomref(model, np.linspace(-9, 1, 94), trainable=True)
+    path = tmp_path / "model.pth.tar"
+    save_chgnet(model, path)
+    assert list(tmp_path.iterdir()) == [path]
+    for loaded in (load_chgnet(path), CHGNet.from_file(str(path))):
+        assert _same_weights(model, loaded)
+        assert loaded.composition_model.fitted
+    save_chgnet(load_chgnet("r2scan"), path)
+    again = load_chgnet(path)
+    assert again.version == "r2scan"
+    assert _same_weights(again, load_chgnet("r2scan"))
+
+
+def test_failed_save_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
+    path = tmp_path / "model.pth.tar"
+    path.write_bytes(b"old")
+
+    def fail(content: object, file: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr(torch, "save", fail)
+    with pytest.raises(OSError, match="disk full"):
+        save_chgnet(new_chgnet(0), path)
+    assert path.read_bytes() == b"old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_model_args_are_saved_as_plain_types(tmp_path):
+    model = new_chgnet(0)
+    model.model_args["composition_model"] = model.composition_model
+    model.model_args["mlp_hidden_dims"] = (np.int64(64), 64, 64)
+    save_chgnet(model, tmp_path / "a")
+    assert load_chgnet(tmp_path / "a").model_args["mlp_hidden_dims"] == [64, 64, 64]
+    model.model_args["extra"] = torch.zeros(1)
+    with pytest.raises(ValueError, match=r"model_args\.extra of type Tensor"):
+        save_chgnet(model, tmp_path / "b")
+
+
+class _Code:
+    def __reduce__(self) -> tuple:
+        return (os.mkdir, ("/nowhere/at/all",))
+
+
+def test_bad_files_are_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"no checkpoint '0\.4'.*0\.3\.0, r2scan"):
+        load_chgnet("0.4")
+    code, text, other = tmp_path / "code", tmp_path / "text", tmp_path / "other"
+    torch.save({"model": {"state_dict": {}, "model_args": _Code()}}, code)
+    text.write_text("not a checkpoint")
+    torch.save({"weights": torch.zeros(2)}, other)
+    for path, message in ((code, "plain tensors"), (text, "plain tensors"), (other, "not a CHGNet checkpoint")):
+        with pytest.raises(ValueError, match=message):
+            load_chgnet(path)
+    torch.save({"model": {"state_dict": {}, "model_args": {}}}, other)
+    with pytest.raises(ValueError, match="does not fit"):
+        load_chgnet(other)
+    (tmp_path / "empty").write_bytes(b"")
+    with pytest.raises(ValueError, match="plain tensors"):
+        load_chgnet(tmp_path / "empty")
+    (tmp_path / "pickle").write_bytes(pickle.dumps({"model": 1}, protocol=2))
+    with pytest.raises(ValueError, match="checkpoint"):
+        load_chgnet(tmp_path / "pickle")
+
+
+def test_atomref_is_read_and_replaced():
+    model = load_chgnet("0.3.0")
+    values = atomref(model)
+    assert values.shape == (94,)
+    assert values.dtype == np.float64
+    np.testing.assert_allclose(values[[0, 25]], [-3.4431, -8.0228], atol=1e-6)
+    new = np.random.default_rng(0).normal(size=94)
+    set_atomref(model, new, trainable=True)
+    np.testing.assert_allclose(atomref(model), new, atol=1e-7)
+    assert model.composition_model.fc.weight.requires_grad
+    set_atomref(model, new, trainable=False)
+    assert not model.composition_model.fc.weight.requires_grad
+    values[:] = 0  # a copy
+    assert np.abs(atomref(model)).max() > 0
+
+
+def test_bad_reference_energies_are_refused():
+    model = new_chgnet(0)
+    with pytest.raises(ValueError, match=r"shape \(94,\), not \(93,\)"):
+        set_atomref(model, np.zeros(93), trainable=False)
+    values = np.zeros(94)
+    values[[69, 83]] = np.nan
+    with pytest.raises(ValueError, match=r"Z = \[70, 84\]"):
+        set_atomref(model, values, trainable=False)
+    model.composition_model = None
+    with pytest.raises(ValueError, match="NoneType"):
+        atomref(model)
