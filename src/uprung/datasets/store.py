@@ -170,6 +170,4 @@ def rows_of(dataset: Dataset, frame_ids: Sequence[str]) -> NDArray[np.int64]:
     try:
         return np.fromiter((known[name] for name in frame_ids), dtype=np.int64)
     except KeyError as error:
-        raise DatasetError(
-            f"frame {error.args[0]} is named by the split or an order, but not in the data"
-        ) from None
+        raise DatasetError(f"frame {error.args[0]} is named by the split or an order, but not in the data") from None

@@ -177,6 +177,7 @@ def one_crystal_however_it_is_written(potential: Potential, _: Path) -> None:
         skewed = ase.Atoms(
             atoms.numbers, atoms.positions, cell=[[1, 0, 0], [1, 1, 0], [0, 0, 1]] @ atoms.cell, pbc=True
         )
+        same(evaluate(potential, [skewed]), known, 1e-7)
         left = ase.Atoms(atoms.numbers, atoms.positions, cell=atoms.cell.array[[1, 0, 2]], pbc=True)
         assert np.linalg.det(left.cell.array) * np.linalg.det(atoms.cell.array) < 0
         same(evaluate(potential, [left]), known, 1e-9)
