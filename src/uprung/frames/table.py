@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from uprung.frames.flat import composition_fractions
 from uprung.frames.schema import SCHEMA, Floats, FramesError
+from uprung.job.files import DamagedError, sha256
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,7 @@ def read_frames(manifest: str | Path, *, columns: list[str] | None = None) -> Fr
     Raises:
         FramesError: a part is missing, is no complete Parquet file, or has another number of rows than the manifest
             says.
+        DamagedError: a part is not what it was when it was written.
     """
     manifest = Path(manifest)
     facts = json.loads(manifest.read_text())
@@ -96,6 +98,9 @@ def read_frames(manifest: str | Path, *, columns: list[str] | None = None) -> Fr
         path = manifest.parent / part["file"]
         if not path.exists():
             raise FramesError(f"{manifest}: part {part['file']} is missing; rerun the frames of this fidelity")
+        if sha256(path) != part["sha256"]:
+            remedy = f"Delete {manifest} and start the same command again: the frames are read anew"
+            raise DamagedError(path, "is damaged", remedy)
         try:
             table = pq.read_table(path, columns=columns, schema=SCHEMA if columns is None else None)
         except (pa.ArrowInvalid, OSError) as error:

@@ -21,6 +21,14 @@ _FORBIDDEN = {
 AGAIN = "then start the same command again: what is finished is kept, and runs go on from their last checkpoint"
 
 
+class DamagedError(ValueError):
+    """A file that uprung wrote is not what it was then; the message says which one and what to do."""
+
+    def __init__(self, path: str | Path, what: str, remedy: str) -> None:
+        """Name the file, what is wrong with it, and what a person does about it."""
+        super().__init__(f"{path} {what}: it is not what it was when it was written. {remedy}")
+
+
 def write_whole(path: str | Path, content: bytes, *, previous: Path | None = None) -> None:
     """Write a file aside and rename, so that a file that exists is complete, whenever the process is killed.
 

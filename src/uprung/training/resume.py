@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from uprung.config.training import Training
 from uprung.datasets.store import Rows
-from uprung.job.files import write_whole
+from uprung.models.torch_files import read_tensors, write_tensors
 
 LOG = logging.getLogger(__name__)
 _HELD: list[io.TextIOWrapper] = []  # locks, until this process ends
@@ -74,18 +74,14 @@ def save_state(
     Raises:
         OSError: it cannot be written; the states that are there stay.
     """
-    content = io.BytesIO()  # PyTorch's own writer of files does not say why it failed
-    torch.save(
-        {
-            "identity": identity,
-            "run": {f: getattr(run, f) for f in run.__dataclass_fields__},
-            "window": window,
-            "module": module.state_dict(),
-            "optimiser": optimiser.state_dict(),
-        },
-        content,
-    )
-    write_whole(state, content.getvalue(), previous=state.with_suffix(".previous"))
+    content = {
+        "identity": identity,
+        "run": {f: getattr(run, f) for f in run.__dataclass_fields__},
+        "window": window,
+        "module": module.state_dict(),
+        "optimiser": optimiser.state_dict(),
+    }
+    write_tensors(state, content, previous=state.with_suffix(".previous"))
 
 
 def resume_state(
@@ -101,9 +97,9 @@ def resume_state(
         if not path.exists():
             continue
         try:
-            stored = torch.load(path, map_location=device, weights_only=True)
-        except Exception as error:  # a truncated file raises whatever its first broken byte asks for
-            LOG.warning("%s cannot be read (%s); trying the checkpoint before it", path, type(error).__name__)
+            stored = read_tensors(path, device)
+        except ValueError as error:
+            LOG.warning("%s; trying the resume state before it", error)
             path.unlink(missing_ok=True)  # or the next save would keep it as the good one
             continue
         if stored.get("identity") != identity:

@@ -11,10 +11,11 @@ import torch
 from uprung.datasets.store import Inputs
 from uprung.models.cards import ArchitectureCard
 from uprung.models.chgnet.card import CARD
-from uprung.models.chgnet.checkpoint import from_content, new_chgnet, read_content, shipped_chgnet
+from uprung.models.chgnet.checkpoint import from_content, new_chgnet, shipped_chgnet
 from uprung.models.chgnet.potential import CHGNetPotential
 from uprung.models.chgnet.store import graphs_of, open_store, write_store
 from uprung.models.interface import Architecture, Geometry, Potential
+from uprung.models.torch_files import read_tensors
 from uprung.models.total import SumPotential
 
 
@@ -31,7 +32,7 @@ class _CHGNetArchitecture:
             _refuse(fidelity, name_or_path)
             return CHGNetPotential(shipped_chgnet(str(name_or_path)))
         path = Path(name_or_path)
-        content = read_content(path)
+        content = read_tensors(path)
         if "correction" in content:
             _refuse(fidelity, path)
             corrects = str(content.get("corrects"))
@@ -54,7 +55,7 @@ class _CHGNetArchitecture:
 
     def reads(self, path: Path) -> bool:
         try:
-            content = read_content(path)
+            content = read_tensors(path)
         except ValueError:
             return False
         return bool(content.keys() & {"model", "correction"})
