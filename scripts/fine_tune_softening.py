@@ -24,8 +24,8 @@ with logged(snakemake.log[0]):
     checkpoint = snakemake.wildcards.model
     method = FineTuned(launch(recipe), checkpoint, dataset, recipe, options.epochs)
     everything = Rows(dataset, np.arange(len(dataset.energy)))
-    facts = {"epochs": options.epochs, "code": params.code}
-    identity = identity_of(load(checkpoint), [everything], facts=facts, recipe=recipe)
+    facts = {"epochs": options.epochs}
+    identity = identity_of(load(checkpoint), [everything], facts=facts, recipe=recipe, code=params.code)
     kept = SavedDraws(method, Path(params.state), identity)
     cloud = pd.read_parquet(snakemake.input.forces)
     options = {"shots": params.shots, "draws": params.draws, "seed": 0}

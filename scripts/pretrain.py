@@ -33,6 +33,7 @@ with logged(snakemake.log[0]):
         source=params.low,
         options={key: params[key] for key in ("pretraining", "recipe", "targets")},
         tracking=Tracking.model_validate(snakemake.config.get("tracking", {})),  # no parameter: it decides no number
+        code=params.code,
     )
     rows = (everything, *sides(dataset, split, chosen, params.low))
     beginning = partial(begin_pretraining, *rows, seed=options.seed)

@@ -36,6 +36,7 @@ with logged(snakemake.log[0]):
         source=params.low,
         options={key: params[key] for key in ("arm", "budget", "size", "recipe", "pretrained", "targets")},
         tracking=Tracking.model_validate(snakemake.config.get("tracking", {})),  # no parameter: it decides no number
+        code=params.code,
         l2_sp=arm.l2_sp,
         corrects=pretrained if arm.delta else None,
     )

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from uprung.config.training import Training
 from uprung.datasets.store import Rows
+from uprung.job.provenance import versions
 from uprung.models.torch_files import read_tensors, write_tensors
 
 LOG = logging.getLogger(__name__)
@@ -41,33 +42,49 @@ class Run:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
-def identity_of(module: nn.Module, parts: Sequence[Rows], *, facts: Mapping[str, Any], recipe: Training) -> str:
-    """Return a digest of all that decides a run's numbers, so that no run continues the state of another.
+#: What decides a run's numbers: digests by kind, so that a state which is not continued can say why.
+Identity = Mapping[str, str]
+
+
+def identity_of(
+    module: nn.Module, parts: Sequence[Rows], *, facts: Mapping[str, Any], recipe: Training, code: str
+) -> Identity:
+    """Return digests of all that decides a run's numbers, so that no run continues the state of another.
 
     Args:
         module: the network as it begins.
         parts: training, validation and replayed frames.
         facts: what else decides the numbers, in plain values.
         recipe: of the run; what does not change its numbers is left out.
+        code: fingerprint of the job's code.
     """
-    known = {
+    options = {
         **facts,
         "recipe": recipe.model_dump(mode="json", exclude={"checkpoint_minutes", "minutes", "memory_mb"}),
-        "data": [part.dataset.manifest for part in parts],
-        "trainable": [name for name, p in module.named_parameters() if p.requires_grad],
     }
-    digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode())
+    data = hashlib.sha256(_json([part.dataset.manifest for part in parts]))
     for part in parts:
         labels = part.labels
         for values in (part.rows, labels.energy, labels.forces, labels.stress, labels.magmom):
-            digest.update(np.ascontiguousarray(values).tobytes())
-    for weights in module.state_dict().values():
-        digest.update(weights.detach().cpu().numpy().tobytes())
-    return digest.hexdigest()
+            data.update(np.ascontiguousarray(values).tobytes())
+    weights = hashlib.sha256(_json([name for name, p in module.named_parameters() if p.requires_grad]))
+    for value in module.state_dict().values():
+        weights.update(value.detach().cpu().numpy().tobytes())
+    return {
+        "code": code,
+        "versions of packages": hashlib.sha256(_json(versions())).hexdigest(),
+        "options": hashlib.sha256(_json(options)).hexdigest(),
+        "data": data.hexdigest(),
+        "initial weights": weights.hexdigest(),
+    }
+
+
+def _json(content: object) -> bytes:
+    return json.dumps(content, sort_keys=True).encode()
 
 
 def save_state(
-    state: Path, identity: str, run: Run, module: nn.Module, optimiser: torch.optim.Optimizer, window: list[float]
+    state: Path, identity: Identity, run: Run, module: nn.Module, optimiser: torch.optim.Optimizer, window: list[float]
 ) -> None:
     """Write the resumable state aside and rename; the one before stays as `.previous`.
 
@@ -75,7 +92,7 @@ def save_state(
         OSError: it cannot be written; the states that are there stay.
     """
     content = {
-        "identity": identity,
+        "identity": dict(identity),
         "run": {f: getattr(run, f) for f in run.__dataclass_fields__},
         "window": window,
         "module": module.state_dict(),
@@ -86,7 +103,7 @@ def save_state(
 
 def resume_state(
     state: Path,
-    identity: str,
+    identity: Identity,
     module: nn.Module,
     optimiser: torch.optim.Optimizer,
     window: list[float],
@@ -102,8 +119,10 @@ def resume_state(
             LOG.warning("%s; trying the resume state before it", error)
             path.unlink(missing_ok=True)  # or the next save would keep it as the good one
             continue
-        if stored.get("identity") != identity:
-            LOG.warning("%s was written under other data, options or initial weights; not continued", path)
+        known = stored.get("identity")
+        other = [kind for kind in identity if not isinstance(known, dict) or known.get(kind) != identity[kind]]
+        if other:
+            LOG.warning("%s was written under other %s: not continued, the run starts anew", path, ", ".join(other))
             continue
         module.load_state_dict(stored["module"])
         optimiser.load_state_dict(stored["optimiser"])

@@ -43,6 +43,7 @@ class Job:
         corrects: shipped checkpoint that a Δ-learning network is added to; None for any other.
         options: what the card says was asked for.
         tracking: services that the finished run is sent to.
+        code: fingerprint of the code; a resume state of another one is not continued.
     """
 
     name: str
@@ -56,6 +57,7 @@ class Job:
     source: str
     options: Mapping[str, Any]
     tracking: Tracking
+    code: str
     l2_sp: float | None = None
     corrects: str | None = None
 
@@ -96,6 +98,7 @@ def run_job(
         state=state,
         replay=own.replay,
         l2_sp=job.l2_sp,
+        code=job.code,
         what=job.what,
         watch=Events(job.results / "tensorboard" / job.name),
     )
