@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
 from uprung.figures.shift import functional
@@ -38,6 +39,11 @@ def pearson(value: float) -> str:
         return NONE
     digits = 3 if abs(value) < 0.9995 else 4 if abs(value) < 0.99995 else 5
     return fixed(value, digits)
+
+
+def minus(text: str) -> str:
+    """Return a text whose negative numbers have a proper minus sign."""
+    return re.sub(r"(?<![\w.])-(?=\d)", "−", text)
 
 
 def count(value: float) -> str:

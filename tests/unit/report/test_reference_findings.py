@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from uprung.report.reference_findings import reference_errors
-from uprung.report.tables import Cell, reference_errors_table
+from uprung.report.blocks import Cell
+from uprung.report.sections.references import reference_errors, reference_errors_table
 
 
 @pytest.fixture

@@ -1,22 +1,43 @@
-"""What a study does not show, found from its tables; each limit is a sentence, and goes when its cause goes."""
+"""Limits, found from the tables: each is a sentence, and goes when its cause goes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from uprung.report.format import TARGETS, listing, plural
-from uprung.report.study import Arm
+from uprung.config.study import Study
+from uprung.laws.selection import EVIDENCE
+from uprung.report.arms import arm_labels, reference_of
+from uprung.report.blocks import Block, Sentences
+from uprung.report.checkpoints import ARCHITECTURE, checkpoint_card
+from uprung.report.format import TARGETS, listing, plural, sentence
+from uprung.report.results import LawResults, StudyResults, is_true, where
+from uprung.report.sections.curves import budget_words
 from uprung.scaling import LAW_POPULATION
 
-#: What the energies are that a checkpoint was pretrained on.
-PRETRAINING = {
-    "chgnet-0.3.0": "VASP GGA and GGA+U energies with Materials Project mixing corrections (MPtrj)",
-    "chgnet-r2scan": "VASP r²SCAN energies (MP-r2SCAN)",
-}
-GROUPS = {"material": "materials", "formula": "formulae", "chemical_system": "chemical systems"}
+
+def section(found: Sequence[str], own: Sequence[str]) -> Iterator[Block]:
+    """Yield the section: what was found, and what the study file adds."""
+    yield Sentences([sentence(text) for text in (*found, *own)])
+
+
+def study_limits(study: Study, results: StudyResults) -> list[str]:
+    """Return what a study that trains does not show."""
+    curves = results.curves
+    return [
+        *split_limits(study.split.group, int(where(curves, population="all")["n_test"].max())),
+        *pretraining_limits(results.split["pretraining"], study),
+        *seed_limits(curves["seed"].nunique()),
+        *exclusion_limits(results.split, study.high),
+        *convergence_limits(curves),
+        *law_limits(results.laws, results.crossover, results.comparison),
+        *coverage_limits(curves, results.references),
+        *reference_limits(study),
+        *target_limits(study.transfer.targets, results.frames[study.high]["labels"]),
+        *budget_limits(study, str(results.frames[study.low]["label_scale"])),
+    ]
 
 
 def seed_limits(n_seeds: int) -> list[str]:
@@ -46,9 +67,10 @@ def split_limits(group: str, n_test: int) -> list[str]:
     return limits
 
 
-def pretraining_limits(pretraining: Mapping[str, Any], pretrained: str, arms: Mapping[str, Arm]) -> list[str]:
+def pretraining_limits(pretraining: Mapping[str, Any], study: Study) -> list[str]:
     """Say whether the pretrained network has seen the test materials at its own fidelity."""
-    if all(arm.init == "random" for arm in arms.values()):
+    pretrained = study.transfer.pretrained
+    if all(arm.init == "random" for arm in study.arms.values()):
         return []
     total, inside = pretraining["test_materials"], pretraining["in_pretraining"]
     if inside is None:
@@ -111,9 +133,10 @@ def coverage_limits(curves: pd.DataFrame, references: pd.DataFrame) -> list[str]
     return limits
 
 
-def reference_limits(arms: Mapping[str, Arm]) -> list[str]:
+def reference_limits(study: Study) -> list[str]:
     """Say which arms use more labels than their size says."""
-    more = [arm.label for arm in arms.values() if arm.scope == "train"]
+    fits = {label: reference_of(study, name) for name, label in arm_labels(study).items()}
+    more = [label for label, fit in fits.items() if fit and fit.scope == "train"]
     if not more:
         return []
     verb = "uses" if len(more) == 1 else "use"
@@ -142,18 +165,67 @@ def target_limits(targets: Sequence[str], labels: Mapping[str, int]) -> list[str
     return limits
 
 
-def budget_limits(budgets: Mapping[str, str], pretrained: str, low_scale: str, arms: Mapping[str, Arm]) -> list[str]:
+def budget_limits(study: Study, low_scale: str) -> list[str]:
     """Say what one kind of budget, one network and one checkpoint cannot show."""
     limits = []
-    if len(budgets) == 1:
-        limits.append(
-            f"There is one training budget ({next(iter(budgets.values())).split(';')[0]}); longer training may "
-            "change the order of the arms."
-        )
-    text = "One architecture (CHGNet) and one recipe for all arms, not tuned for any of them."
-    if any(arm.init == "pretrained" for arm in arms.values()) and pretrained in PRETRAINING:
+    if len(study.budgets) == 1:
+        length = budget_words(next(iter(study.budgets.values()))).split(";")[0]
+        limits.append(f"There is one training budget ({length}); longer training may change the order of the arms.")
+    text = f"One architecture ({ARCHITECTURE}) and one recipe for all arms, not tuned for any of them."
+    if any(arm.init == "pretrained" for arm in study.arms.values()):
+        card = checkpoint_card(study.transfer.pretrained)
         text += (
-            f" The checkpoint {pretrained} learnt {PRETRAINING[pretrained]}; the low fidelity of this study is on the "
-            f"scale “{low_scale}”, so that the checkpoint is not a model of it."
+            f" The checkpoint {study.transfer.pretrained} learnt {card.label_scale} ({card.training_set}); the low "
+            f"fidelity of this study is on the scale “{low_scale}”, so that the checkpoint is not a model of it."
         )
     return [*limits, text]
+
+
+def law_limits(laws: pd.DataFrame, crossover: pd.DataFrame, comparison: pd.DataFrame | None = None) -> list[str]:
+    """Say how many laws were refused, how thin the fitted ones are, and that extrapolations are no measurements."""
+    fitted = laws["fitted"].map(is_true)
+    limits = []
+    if not fitted.all():
+        limits.append(f"{int((~fitted).sum())} of {len(laws)} scaling laws are refused for want of converged sizes.")
+    thin = laws[fitted & (laws["n_sizes"] < 5)]
+    if len(thin):
+        limits.append(
+            f"{plural(len(thin), 'law rests', 'laws rest')} on fewer than five sizes; a straight line in log–log "
+            "through so few cannot tell a power law from another form."
+        )
+    elif (fitted & (laws["law"] == "power")).any():
+        limits.append("A power law is assumed, not shown: the sizes span too little to tell it from other forms.")
+    if comparison is not None:
+        limits += curvature_limits(comparison)
+    if (crossover["kind"] == "extrapolated").any():
+        limits.append("Crossings outside the measured sizes are extrapolations of fitted laws.")
+    return limits
+
+
+def curvature_limits(comparison: pd.DataFrame) -> list[str]:
+    """Say where the seeds refute a power law that is kept all the same, since the sizes cannot tell what holds."""
+    keys = ["budget", "arm", "target"]
+    refuted = comparison[comparison["p_line"] < EVIDENCE].groupby(keys).size().index
+    kept = comparison[(comparison["law"] == "power") & comparison["chosen"].map(is_true)].set_index(keys).index
+    count = len(refuted.intersection(kept))
+    if not count:
+        return []
+    return [
+        f"{plural(count, 'curve bends', 'curves bend')} more than seed scatter explains (p < {EVIDENCE:g}), but the "
+        "sizes cannot say which other law holds: the power law is kept, and its interval contains the misfit."
+    ]
+
+
+def points_limits(results: LawResults) -> list[str]:
+    """Say what given points cannot show."""
+    limits = [
+        "No predictions are known, so that no interval contains the choice of the test materials: in simulated studies "
+        "such intervals hold the truth less often than the 95 % that they claim (docs/laws.md).",
+        "Whether the runs behind the points had converged is not known.",
+    ]
+    if len(set(results.curves["seed"])) == 1:
+        limits.append(
+            "There is one seed: nothing is known about the spread over subsets and initial weights, and intervals come "
+            "from the scatter of the sizes about the laws."
+        )
+    return [*limits, *law_limits(results.laws, results.crossover, results.comparison)]

@@ -1,22 +1,56 @@
-"""How soft the forces are: table and sentences of one evaluation set."""
+"""Softening: size of the predicted forces on every evaluation set, and its correction."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
 
+from uprung.config.study import Study
+from uprung.report.arms import arm_labels, functional_of
+from uprung.report.blocks import Block, Cell, Heading, Row, Sentences, Table, Text, picture
+from uprung.report.checkpoints import PUBLISHED_TRANSFER, checkpoint_card
 from uprung.report.format import NONE, amount, count, error, fixed, plural
-from uprung.report.tables import Cell, Table, left_out_words, reason_words
+from uprung.report.results import StudyResults, where
+from uprung.report.sections.data import left_out_words, reason_words
 from uprung.softening.force_correction import NUMBER, PER_ELEMENT, TRAINING
 from uprung.softening.slopes import POOLED, TOO_FEW, fraction_softened
 
 RESAMPLES = 1000
 #: Method of correction -> its name in a sentence.
 METHODS = {NUMBER: "one number", PER_ELEMENT: "one number per element", TRAINING: "fine-tuning"}
-#: Checkpoint -> functional of the labels it was trained on.
-CHECKPOINTS = {"chgnet-0.3.0": "PBE", "chgnet-r2scan": "r²SCAN"}
+#: Method of correction -> what it does to the forces, in a caption.
+EFFECTS = {
+    NUMBER: "one number multiplies the forces",
+    PER_ELEMENT: "one number per element multiplies the energies of its atoms",
+    TRAINING: "the whole network is trained on the labelled structures (energies after a shift of the reference "
+    "energies; fewer draws, and no networks of the study)",
+}
+
+
+def section(study: Study, results: StudyResults) -> Iterator[Block]:
+    """Yield the section."""
+    yield Text(
+        "A slope below 1 alone is no proof: a predictor that minimises the squared error shrinks what it cannot know. "
+        "Forces are called too soft where larger ones would fit better, that is, where c* is above 1 by its interval."
+    )
+    yield Sentences(comparison(results.softening, {name: functional_of(study, name) for name in study.evalsets}))
+    labels, budget = arm_labels(study), next(iter(study.budgets))
+    for name, table in results.softening.items():
+        yield Heading(name, f"softening-{name}")
+        yield Sentences(
+            [
+                *not_judged(results.evalsets[name], results.evalsets_left_out[name]),
+                *findings(table),
+                *corrections(results.corrections[name]),
+            ]
+        )
+        yield softening_table(table, labels, budget=budget, title=f"evaluation set {name}")
+        effects = "; ".join(EFFECTS[method] for method in dict.fromkeys(results.corrections[name]["method"]))
+        several = len(set(where(table, model="run")["size"])) > 1
+        for kind in ("", "-parity", "-correction", *(["-sizes"] if several else [])):
+            yield picture(results.figures, f"softening-{{evalset}}{kind}", evalset=name, methods=effects)
 
 
 def softening_table(table: pd.DataFrame, labels: Mapping[str, str], *, budget: str, title: str) -> Table:
@@ -28,7 +62,7 @@ def softening_table(table: pd.DataFrame, labels: Mapping[str, str], *, budget: s
         budget: whose runs are shown.
         title: of the evaluation set.
     """
-    rows: list[list[str | Cell]] = []
+    rows: list[Row] = []
     for name, models in _models(table, labels, budget).items():
         medians, shares, pooled = [], [], []
         for _, part in models.groupby("seed", sort=False):
@@ -146,17 +180,19 @@ def comparison(tables: Mapping[str, pd.DataFrame], functionals: Mapping[str, str
         functionals: evaluation set -> functional of its labels as printed.
     """
     slopes = {name: _checkpoint_slopes(table) for name, table in tables.items()}
-    slopes = {name: table for name, table in slopes.items() if set(CHECKPOINTS) <= set(table)}
+    old, new = PUBLISHED_TRANSFER
+    slopes = {name: table for name, table in slopes.items() if {old, new} <= set(table)}
     said, softer = [], False
     for name, table in slopes.items():
         words = f"On {name} ({functionals[name]} labels) the r²SCAN checkpoint is softer than 0.3.0 in"
-        lower, text = _softer(table["chgnet-0.3.0"], table["chgnet-r2scan"])
+        lower, text = _softer(table[old], table[new])
         softer |= lower
         said.append(f"{words} {text}.")
-    pairs = [(a, b) for a in slopes for b in slopes if (functionals[a], functionals[b]) == tuple(CHECKPOINTS.values())]
+    learnt = (checkpoint_card(old).functional, checkpoint_card(new).functional)
+    pairs = [(a, b) for a in slopes for b in slopes if (functionals[a], functionals[b]) == learnt]
     for a, b in pairs:
         if set(slopes[a].index) == set(slopes[b].index):
-            _, text = _softer(slopes[a]["chgnet-0.3.0"], slopes[b]["chgnet-r2scan"])
+            _, text = _softer(slopes[a][old], slopes[b][new])
             said.append(
                 f"Each judged by labels of its own functional (0.3.0 on {a}, the r²SCAN checkpoint on {b}), the latter "
                 f"is softer in {text}."

@@ -1,11 +1,71 @@
-"""Sentences about how the labels of two fidelities differ, each made from the tables."""
+"""Energy shift: how the labels of two fidelities differ."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pandas as pd
 
-from uprung.report.findings import is_true
-from uprung.report.format import error, fixed, listing, pearson, plural
+from uprung.config.study import Study
+from uprung.report.arms import functional_of
+from uprung.report.blocks import Block, Cell, Heading, Sentences, Table, Text, picture
+from uprung.report.format import NONE, count, error, fixed, listing, pearson, plural
+from uprung.report.results import StudyResults, is_true
+
+
+def section(study: Study, results: StudyResults) -> Iterator[Block]:
+    """Yield the section: the pair that is trained on comes first."""
+    for name in sorted(study.pairs, key=lambda name: name != study.transfer.pair):
+        low, high = (functional_of(study, side) for side in (study.pairs[name].low, study.pairs[name].high))
+        trained = ", trained on" if name == study.transfer.pair else ""
+        yield Heading(f"{name}: {low} and {high}{trained}", f"pair-{name}")
+        yield Sentences(pair_findings(study, results, name))
+        yield correlation_table(results.correlations[name], low=low, high=high)
+        remark = str(results.analyses[name]["importance"])
+        for kind in ("energy", "labels", "shift", "elements", *(() if remark else ("importance",))):
+            yield picture(results.figures, f"{{pair}}-{kind}", pair=name, low=low, high=high)
+        if remark:
+            yield Text(f"No importance of elements for formation energies: {remark}.")
+
+
+def pair_findings(study: Study, results: StudyResults, name: str) -> list[str]:
+    """Return how the labels of a pair of fidelities differ, in sentences."""
+    low, high = (functional_of(study, side) for side in (study.pairs[name].low, study.pairs[name].high))
+    return [
+        *label_agreement(results.correlations[name], low=low, high=high),
+        *shift_by_element(results.shifts[name], low=low, high=high),
+    ]
+
+
+def correlation_table(correlation: pd.DataFrame, *, low: str, high: str) -> Table:
+    """Return the agreement of two fidelities' labels, quantity by quantity."""
+    scales = {"eV/atom": ("energy", "meV/atom"), "eV/Å": ("force", "meV/Å"), "GPa": ("stress", "GPa")}
+    rows = []
+    for _, row in correlation[correlation["n_values"] > 0].iterrows():
+        target, shown = scales.get(row["unit"], ("magmom", "μB"))
+        subset = str(row["subset"]).replace("F_low", f"F({low})")
+        interval = f"{pearson(row['pearson_low'])} to {pearson(row['pearson_high'])}"
+        rows.append(
+            (
+                Cell(str(row["quantity"]), subset),
+                count(row["n_structures"]),
+                count(row["n_values"]),
+                Cell(pearson(row["pearson"]), interval if NONE not in interval else ""),
+                pearson(row["spearman"]),
+                Cell(error(row["mae"], target, units=False), shown),
+                Cell(error(row["rmsd"], target, units=False), shown),
+                fixed(row["slope"], 3),
+            )
+        )
+    absent = correlation.loc[correlation["n_values"] == 0, "quantity"].drop_duplicates().tolist()
+    return Table(
+        f"Agreement of {low} and {high} labels of the same structures. Under Pearson r its 95 % bootstrap interval "
+        f"over materials. MAE and RMSD of {high} − {low}; slope of {high} on {low}. “Referenced” is each side minus "
+        f"its own least-squares elemental references; |F({low})| is the largest force on an atom of a structure."
+        + (f" Not labelled on both sides: {listing(absent)}." if absent else ""),
+        ["quantity", "structures", "values", "Pearson r", "Spearman ρ", "MAE", "RMSD", "slope"],
+        rows,
+    )
 
 
 def label_agreement(correlation: pd.DataFrame, *, low: str, high: str) -> list[str]:
