@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,22 +22,32 @@ def size_token(size: str) -> str:
     return size.replace("%", "pct")
 
 
-def load_study(data: dict[str, Any], *, where: str = "study file") -> Study | PointsStudy:
+def load_study(
+    data: dict[str, Any],
+    *,
+    where: str = "study file",
+    contradictions: Callable[[Study], Iterable[str]] = lambda study: (),
+) -> Study | PointsStudy:
     """Validate a study file's content; one with the key `points` is a study of given points.
 
     Args:
         data: parsed YAML.
         where: file name for the message.
+        contradictions: messages about wishes that cannot be fulfilled, of `uprung.models.registry` for one.
 
     Raises:
         StudyError: one message with every problem, each naming file, key and what is allowed.
     """
     kind: type[Study] | type[PointsStudy] = PointsStudy if "points" in data else Study
     try:
-        return kind.model_validate(data)
+        study = kind.model_validate(data)
     except ValidationError as error:
         lines = [f"{where}: {line}" for problem in error.errors() for line in _explain(problem, kind).splitlines()]
         raise StudyError("\n".join(lines)) from None
+    found = [f"{where}: {line}" for line in (contradictions(study) if isinstance(study, Study) else ())]
+    if found:
+        raise StudyError("\n".join(found))
+    return study
 
 
 def find_file(file: str, folders: Sequence[Path], *, key: str) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from uprung.config.arms import Arm, ReferenceFit
-from uprung.config.base import Name, Section, Seed, Size, Target, suggest, unique
+from uprung.config.base import Checkpoint, Name, Section, Seed, Size, Target, suggest, unique
 from uprung.config.data import EvalSet, Fidelity, MaterialsProject, Pair, Select, Split
 from uprung.config.dft import OwnDFT
 from uprung.config.laws import Laws
@@ -26,7 +26,6 @@ DEFAULT_REFERENCES: dict[str, dict[str, str]] = {
 }
 
 
-Checkpoint = Literal["chgnet-0.3.0", "chgnet-r2scan"]
 CorrectionName = Literal["number", "per-element", "training"]
 
 
@@ -35,7 +34,8 @@ class Transfer(Section):
 
     pair: Name = Field(description="Pair of fidelities: `low` is the source, `high` the target.")
     pretrained: Checkpoint = Field(
-        default="chgnet-0.3.0", description="Checkpoint of the pretrained arms, shipped in the chgnet package."
+        default="chgnet-0.3.0",
+        description="Checkpoint of the pretrained arms: `chgnet-0.3.0` or `chgnet-r2scan`.",
     )
     pretraining_materials: str | None = Field(
         default=None,
@@ -91,7 +91,7 @@ class Softening(Section):
     """Which models are held against the forces of `evalsets`."""
 
     models: Annotated[list[Checkpoint], AfterValidator(unique)] = Field(
-        default=["chgnet-0.3.0", "chgnet-r2scan"], description="Checkpoints shipped in the chgnet package."
+        default=["chgnet-0.3.0", "chgnet-r2scan"], description="Shipped checkpoints."
     )
     runs: Literal["none", "largest", "all"] = Field(
         default="largest", description="Trained networks of the study: none, those of the last of `sizes`, all."

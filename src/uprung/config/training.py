@@ -86,7 +86,7 @@ class Training(Optimisation):
         ge=1,
         description="Edges + angles that are computed at once, about; a batch with more is cut into parts whose "
         "gradients are added. It decides memory (some 40 kB each, for every thread) and speed, not the mathematics. "
-        "Default: 12000 on a CPU, 200000 on a GPU.",
+        "Default: what suits the architecture (CHGNet: 12000 on a CPU, 200000 on a GPU).",
     )
     minutes: int = Field(
         default=120,
@@ -99,16 +99,6 @@ class Training(Optimisation):
         ge=500,
         description="Memory to ask a scheduler for, first attempt; 2 kB per training structure are added.",
     )
-
-    @property
-    def cost_limit(self) -> int:
-        """Edges + angles that are computed at once."""
-        return self.micro_batch_cost or {"cpu": 12_000, "cuda": 200_000}[self.device]
-
-    @property
-    def workers(self) -> int:
-        """Micro-batches that are computed at once by a device."""
-        return self.threads if self.device == "cpu" else 1
 
 
 class ForceWeights(Weights):

@@ -21,7 +21,7 @@ from uprung.datasets.store import Dataset, Rows, open_dataset, write_dataset
 from uprung.models.chgnet.checkpoint import atomref, load_chgnet, new_chgnet
 from uprung.models.chgnet.layers import layer_of
 from uprung.models.chgnet.module import Packed, SourceSide
-from uprung.models.chgnet.packed import PackedBatch
+from uprung.models.chgnet.batch import PackedBatch
 from uprung.models.chgnet.saved import load_potential, references_of, save_potential
 from uprung.models.predict import predict
 from uprung.sources import READERS
