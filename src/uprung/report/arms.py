@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from uprung.config.arms import Arm, ReferenceFit
 from uprung.config.study import Study
+from uprung.report.catalogue import evalsets_of
 from uprung.report.format import functional
 
 
@@ -16,7 +17,12 @@ def arm_labels(study: Study) -> dict[str, str]:
 
 def functional_of(study: Study, name: str) -> str:
     """Return the functional of a fidelity or evaluation set as printed."""
-    return functional({**study.fidelities, **study.evalsets}[name].functional)
+    return functional({**study.fidelities, **evalsets_of(study)}[name].functional)
+
+
+def pretrained_of(study: Study) -> str:
+    """Return the checkpoint that pretrained arms start from."""
+    return study.transfer.pretrained
 
 
 def reference_of(study: Study, arm: str) -> ReferenceFit | None:

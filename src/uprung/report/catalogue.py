@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from uprung.config.load import size_token
 
 if TYPE_CHECKING:
+    from uprung.config.data import EvalSet
     from uprung.config.study import Study
 
 
@@ -140,12 +141,17 @@ FOLDERS = {
 }
 
 
+def evalsets_of(study: Study) -> dict[str, EvalSet]:
+    """Return the evaluation sets of a study by name."""
+    return study.evalsets
+
+
 def wildcards(pattern: str, study: Study) -> list[dict[str, str]]:
     """Return the values that the wildcards of a pattern take in a study, one mapping per file."""
     choices: Mapping[str, list[str]] = {
         "fidelity": list(study.fidelities),
         "pair": list(study.pairs),
-        "evalset": list(study.evalsets),
+        "evalset": list(evalsets_of(study)),
         "budget": list(study.budgets),
         "arm": list(study.arms),
         "size": [size_token(size) for size in study.sizes],

@@ -449,8 +449,8 @@ def test_large_svg_goes_in_as_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_softening_is_told_with_what_it_does_not_prove(results: StudyResults) -> None:
     text = " ".join(Reader(render(results)).text.split())
-    assert "On far (PBE labels) the r²SCAN checkpoint is softer than 0.3.0 in 4 of 4 materials" in text
-    assert "0.3.0 on far, the r²SCAN checkpoint on far-hi" in text
+    assert "On far (PBE labels) chgnet-r2scan is softer than chgnet-0.3.0 in 4 of 4 materials" in text
+    assert "chgnet-0.3.0 on far, chgnet-r2scan on far-hi" in text
     assert "chgnet-r2scan: over 4 materials the median slope is 0.7" in text
     assert "Hypotheses that this table does not decide between" in text
     # the slope of all forces stands with its interval
@@ -481,7 +481,7 @@ def test_every_method_of_correction_is_told_with_its_draws(results: StudyResults
 def test_stiff_checkpoints_have_no_hypotheses_about_softness(results: StudyResults) -> None:
     table = softening_of(0.7, 0.9)
     text = render(replace(results, softening={"far": table, "far-hi": table}))
-    assert "softer than 0.3.0 in 0 of 4 materials" in text
+    assert "softer than chgnet-0.3.0 in 0 of 4 materials" in text
     assert "Hypotheses" not in text
 
 

@@ -9,9 +9,9 @@ import pandas as pd
 
 from uprung.config.study import Study
 from uprung.laws.selection import EVIDENCE
-from uprung.report.arms import arm_labels, reference_of
+from uprung.models.registry import card_of
+from uprung.report.arms import arm_labels, pretrained_of, reference_of
 from uprung.report.blocks import Block, Sentences
-from uprung.report.checkpoints import ARCHITECTURE, checkpoint_card
 from uprung.report.format import TARGETS, listing, plural, sentence
 from uprung.report.results import LawResults, StudyResults, is_true, where
 from uprung.report.sections.curves import budget_words
@@ -69,7 +69,7 @@ def split_limits(group: str, n_test: int) -> list[str]:
 
 def pretraining_limits(pretraining: Mapping[str, Any], study: Study) -> list[str]:
     """Say whether the pretrained network has seen the test materials at its own fidelity."""
-    pretrained = study.transfer.pretrained
+    pretrained = pretrained_of(study)
     if all(arm.init == "random" for arm in study.arms.values()):
         return []
     total, inside = pretraining["test_materials"], pretraining["in_pretraining"]
@@ -171,12 +171,13 @@ def budget_limits(study: Study, low_scale: str) -> list[str]:
     if len(study.budgets) == 1:
         length = budget_words(next(iter(study.budgets.values()))).split(";")[0]
         limits.append(f"There is one training budget ({length}); longer training may change the order of the arms.")
-    text = f"One architecture ({ARCHITECTURE}) and one recipe for all arms, not tuned for any of them."
+    pretrained = pretrained_of(study)
+    card = card_of(pretrained)
+    text = f"One architecture ({card.title}) and one recipe for all arms, not tuned for any of them."
     if any(arm.init == "pretrained" for arm in study.arms.values()):
-        card = checkpoint_card(study.transfer.pretrained)
         text += (
-            f" The checkpoint {study.transfer.pretrained} learnt {card.label_scale} ({card.training_set}); the low "
-            f"fidelity of this study is on the scale “{low_scale}”, so that the checkpoint is not a model of it."
+            f" The checkpoint {pretrained} learnt {card.checkpoints[pretrained].label_scale}; the low fidelity of this "
+            f"study is on the scale “{low_scale}”, so that the checkpoint is not a model of it."
         )
     return [*limits, text]
 

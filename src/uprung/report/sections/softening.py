@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from itertools import product
 from typing import Any
 
 import pandas as pd
 
 from uprung.config.study import Study
+from uprung.models.registry import CARDS
 from uprung.report.arms import arm_labels, functional_of
 from uprung.report.blocks import Block, Cell, Heading, Row, Sentences, Table, Text, picture
-from uprung.report.checkpoints import PUBLISHED_TRANSFER, checkpoint_card
-from uprung.report.format import NONE, amount, count, error, fixed, plural
+from uprung.report.catalogue import evalsets_of
+from uprung.report.format import NONE, amount, count, error, fixed, functional, plural
 from uprung.report.results import StudyResults, where
 from uprung.report.sections.data import left_out_words, reason_words
 from uprung.softening.force_correction import NUMBER, PER_ELEMENT, TRAINING
@@ -35,7 +37,7 @@ def section(study: Study, results: StudyResults) -> Iterator[Block]:
         "A slope below 1 alone is no proof: a predictor that minimises the squared error shrinks what it cannot know. "
         "Forces are called too soft where larger ones would fit better, that is, where c* is above 1 by its interval."
     )
-    yield Sentences(comparison(results.softening, {name: functional_of(study, name) for name in study.evalsets}))
+    yield Sentences(comparison(results.softening, {name: functional_of(study, name) for name in evalsets_of(study)}))
     labels, budget = arm_labels(study), next(iter(study.budgets))
     for name, table in results.softening.items():
         yield Heading(name, f"softening-{name}")
@@ -173,30 +175,30 @@ def corrections(table: pd.DataFrame) -> list[str]:
 
 
 def comparison(tables: Mapping[str, pd.DataFrame], functionals: Mapping[str, str]) -> list[str]:
-    """Return how the shipped checkpoints compare on every evaluation set, with candidate causes as hypotheses.
+    """Return how shipped checkpoints compare with those that they were transferred from, with candidate causes.
 
     Args:
         tables: evaluation set -> table, see `softening_table`.
         functionals: evaluation set -> functional of its labels as printed.
     """
     slopes = {name: _checkpoint_slopes(table) for name, table in tables.items()}
-    old, new = PUBLISHED_TRANSFER
-    slopes = {name: table for name, table in slopes.items() if {old, new} <= set(table)}
+    checkpoints = {name: found for card in CARDS.values() for name, found in card.checkpoints.items()}
     said, softer = [], False
-    for name, table in slopes.items():
-        words = f"On {name} ({functionals[name]} labels) the r²SCAN checkpoint is softer than 0.3.0 in"
-        lower, text = _softer(table[old], table[new])
-        softer |= lower
-        said.append(f"{words} {text}.")
-    learnt = (checkpoint_card(old).functional, checkpoint_card(new).functional)
-    pairs = [(a, b) for a in slopes for b in slopes if (functionals[a], functionals[b]) == learnt]
-    for a, b in pairs:
-        if set(slopes[a].index) == set(slopes[b].index):
-            _, text = _softer(slopes[a][old], slopes[b][new])
-            said.append(
-                f"Each judged by labels of its own functional (0.3.0 on {a}, the r²SCAN checkpoint on {b}), the latter "
-                f"is softer in {text}."
-            )
+    for new, found in checkpoints.items():
+        old = found.transferred_from
+        both = {name: table for name, table in slopes.items() if {old, new} <= set(table)}
+        for name, table in both.items():
+            lower, text = _softer(table[old], table[new])
+            softer |= lower
+            said.append(f"On {name} ({functionals[name]} labels) {new} is softer than {old} in {text}.")
+        for a, b in product(both, both):
+            own = [functional(checkpoints[name].functional) for name in (old, new)]
+            if [functionals[a], functionals[b]] == own and set(both[a].index) == set(both[b].index):
+                _, text = _softer(both[a][old], both[b][new])
+                said.append(
+                    f"Each judged by labels of its own functional ({old} on {a}, {new} on {b}), the latter is softer "
+                    f"in {text}."
+                )
     if softer:
         said.append(
             "Why the published transfer made the forces softer is not known. Hypotheses that this table does not "
