@@ -85,11 +85,7 @@ rule plot_references:
         ),
     output:
         table="<results>/references/references.csv",
-        svg=report(
-            "<results>/figures/references.svg",
-            category="References",
-            labels={"figure": "reference energies"},
-        ),
+        svg=figure("references"),
         png="<results>/figures/references.png",
     log:
         "<results>/logs/references/figure.log",
@@ -160,11 +156,7 @@ rule plot_comparison:
     input:
         "<results>/atomref/summary.csv",
     output:
-        svg=report(
-            "<results>/figures/reference-errors.svg",
-            category="References",
-            labels={"figure": "errors of reference energies alone"},
-        ),
+        svg=figure("reference-errors"),
         png="<results>/figures/reference-errors.png",
     log:
         "<results>/logs/atomref/figure.log",

@@ -19,6 +19,9 @@ from uprung.job.files import why_not_writable
 from uprung.job.parent import PARENT, name_of_process
 from uprung.config.load import StudyError, find_file, load_study, size_token
 from uprung.job.provenance import code_digest
+from uprung.report.captions import FIGURES, LAW_FIGURES, figures_of
+from uprung.report.catalogue import FILES, LAWS as LAW_FILES, POINTS as POINTS_FILES
+from uprung.report.catalogue import expanded, fields_of
 from uprung.models.registry import card_of, contradictions
 
 os.environ[PARENT] = name_of_process()  # a job ends when this process has ended
@@ -72,6 +75,14 @@ def one_of(names):
 def part(section):
     """Return a section of the study as plain values, for params: a change of it, and of nothing else, reruns."""
     return section.model_dump(mode="json", by_alias=True)
+
+
+def figure(name):
+    """Return a figure of the catalogue as an output, with its place in Snakemake's own report."""
+    entry, names = FIGURES[name], {key: f"{{{key}}}" for key in fields_of(name)}
+    labels = {**names, "figure": entry.about}
+    svg = f"<results>/figures/{name}.svg"
+    return report(svg, category=entry.category, labels=labels)
 
 
 def check_results():

@@ -57,11 +57,7 @@ rule plot_convergence:
     input:
         "<results>/scaling/history.csv",
     output:
-        svg=report(
-            "<results>/figures/convergence.svg",
-            category="Scaling",
-            labels={"figure": "convergence"},
-        ),
+        svg=figure("convergence"),
         png="<results>/figures/convergence.png",
     log:
         "<results>/logs/scaling/convergence.log",
@@ -92,11 +88,7 @@ rule plot_before_after:
         "<results>/scaling/history.csv",
     output:
         table="<results>/scaling/before_after.csv",
-        svg=report(
-            "<results>/figures/before-after.svg",
-            category="Scaling",
-            labels={"figure": "error after and before training"},
-        ),
+        svg=figure("before-after"),
         png="<results>/figures/before-after.png",
     log:
         "<results>/logs/scaling/before_after.log",

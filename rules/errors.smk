@@ -8,16 +8,8 @@ rule collect_errors:
         predictions=expand("{run}/predictions.parquet", run=RUNS),
     output:
         table="<results>/errors/errors.csv",
-        force=report(
-            "<results>/figures/errors-force.svg",
-            category="Errors",
-            labels={"figure": "against the size of the force"},
-        ),
-        parity=report(
-            "<results>/figures/parity.svg",
-            category="Errors",
-            labels={"figure": "predicted against labelled energies"},
-        ),
+        force=figure("errors-force"),
+        parity=figure("parity"),
         png=expand("<results>/figures/{figure}.png", figure=["errors-force", "parity"]),
     log:
         "<results>/logs/errors.log",

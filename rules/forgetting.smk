@@ -41,16 +41,8 @@ rule plot_training:
         ),
     output:
         table="<results>/forgetting/forgetting.csv",
-        forgetting=report(
-            "<results>/figures/forgetting.svg",
-            category="Training",
-            labels={"figure": "error at the source and at the target"},
-        ),
-        dynamics=report(
-            "<results>/figures/dynamics.svg",
-            category="Training",
-            labels={"figure": "gradients by layer"},
-        ),
+        forgetting=figure("forgetting"),
+        dynamics=figure("dynamics"),
         png=expand("<results>/figures/{figure}.png", figure=["forgetting", "dynamics"]),
     log:
         "<results>/logs/forgetting/figures.log",

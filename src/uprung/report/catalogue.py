@@ -146,6 +146,11 @@ def evalsets_of(study: Study) -> dict[str, EvalSet]:
     return study.evalsets
 
 
+def fields_of(pattern: str) -> list[str]:
+    """Return the names of the wildcards of a pattern."""
+    return [name for _, name, _, _ in Formatter().parse(pattern) if name]
+
+
 def wildcards(pattern: str, study: Study) -> list[dict[str, str]]:
     """Return the values that the wildcards of a pattern take in a study, one mapping per file."""
     choices: Mapping[str, list[str]] = {
@@ -157,7 +162,7 @@ def wildcards(pattern: str, study: Study) -> list[dict[str, str]]:
         "size": [size_token(size) for size in study.sizes],
         "seed": [str(seed) for seed in study.seeds],
     }
-    names = [name for _, name, _, _ in Formatter().parse(pattern) if name]
+    names = fields_of(pattern)
     return [dict(zip(names, values, strict=True)) for values in product(*(choices[name] for name in names))]
 
 
