@@ -228,6 +228,8 @@ rule fine_tune_softening:
 
 rule correct_softening:
     input:
+        # of the checkpoints, then of runs, like the clouds
+        tables=[*rules.plot_softening.input.models, *rules.plot_softening.input.runs],
         clouds=rules.plot_softening.input.clouds,
         parts=[
             cloud.replace(".parquet", "-parts.parquet")

@@ -28,14 +28,14 @@ BELOW = {
 BELOW["scaling"] = {"config", "laws", "frames"}
 BELOW["evaluation"] = {*BELOW["training"], "training"}
 BELOW["softening"] = {*BELOW["training"], "training", "sources", "dft"}
-BELOW["figures"] = {"config", "laws", "scaling", "labels", "evaluation", "softening"}
+BELOW["figures"] = {"config", "frames", "laws", "scaling", "labels", "evaluation", "softening"}
 BELOW["report"] = {*BELOW["figures"], "figures", "models"}
 #: Architecture's folder -> packages that nothing else may import.
 PACKAGES = {"chgnet": {"chgnet"}, "matgl": {"matgl"}, "sevennet": {"sevenn"}, "mace": {"mace"}}
 
 
 def imported(path: Path, *, types: bool = True) -> Iterator[str]:
-    """Yield the dotted names of all modules that a file imports, also inside functions, and for types alone if asked."""
+    """Yield the dotted names of all modules that a file imports, also inside functions, and for types if asked."""
     tree = ast.parse(path.read_text())
     if not types:
         tree.body = [node for node in tree.body if not isinstance(node, ast.If)]  # `if TYPE_CHECKING:`

@@ -12,6 +12,7 @@ import pandas as pd
 import yaml
 
 from uprung.config.study import Study
+from uprung.frames.csv import read_table
 from uprung.report.captions import LAW_FIGURES, figures_of
 from uprung.report.catalogue import FILES, POINTS, ResultFile, wildcards
 
@@ -109,17 +110,3 @@ def _content(path: Path, entry: ResultFile) -> Any:
     if path.suffix == ".csv":
         return read_table(path, entry.text)
     return (yaml.safe_load if path.suffix == ".yaml" else json.loads)(path.read_text())
-
-
-def read_table(path: Path, text: Sequence[str]) -> pd.DataFrame:
-    """Read a CSV file.
-
-    Args:
-        path: of the file.
-        text: columns of names and sentences. There an empty cell is an empty text, and an arm or size named 'nan' stays
-            a name; in all others it is a missing number.
-    """
-    columns = pd.read_csv(path, nrows=0).columns
-    missing = {name: ["", "nan"] for name in columns if name not in text}
-    table = pd.read_csv(path, keep_default_na=False, dtype=dict.fromkeys(text, str), na_values=missing)
-    return table.assign(**{name: table[name].fillna("") for name in text if name in table})

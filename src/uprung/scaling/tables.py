@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from uprung.frames.csv import read_table
 from uprung.laws import CONFIDENCE, student_t
 
 CURVE_COLUMNS = (
@@ -42,9 +43,7 @@ UNIT_FACTORS = {
 
 def read_curves(path: str | Path) -> pd.DataFrame:
     """Read a curves table from CSV: names stay text, and an empty number is missing."""
-    numbers = ("n_frames", "n_materials", "n_test", "mae", "baseline")
-    missing = {name: ["", "nan"] for name in numbers}
-    return pd.read_csv(path, keep_default_na=False, dtype={"size": str, "arm": str, "budget": str}, na_values=missing)
+    return read_table(path, (*CURVE_KEYS, "size", "reason"))
 
 
 def check_curves(curves: pd.DataFrame) -> pd.DataFrame:

@@ -90,7 +90,7 @@ def errors_of(curves: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts)
 
 
-def metrics_of(curves: pd.DataFrame) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+def metrics_of(curves: pd.DataFrame) -> list[dict[str, Any]]:
     """Return metrics of runs that go with a table of curves."""
     found = []
     for keys, run in curves.groupby(["budget", "arm", "size", "seed"]):
@@ -98,7 +98,7 @@ def metrics_of(curves: pd.DataFrame) -> list[tuple[dict[str, Any], dict[str, Any
         source = {"frames": 30, "raw": {"energy": {"mae": 2.0, "frames": 30}, "force": {"mae": 0.1, "frames": 30}}}
         source |= {"rereferenced": {"energy": {"mae": 0.0123}}, "unseen": 2}
         metrics = {"kept": "last", "n_train": int(keys[2]), "last": {"all": errors}, "source": source}
-        found.append((dict(zip(("budget", "arm", "size", "seed"), keys, strict=True)), metrics))
+        found.append(metrics | {"run": dict(zip(("budget", "arm", "size", "seed"), keys, strict=True))})
     return found
 
 
