@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
 from uprung.figures import style
-from uprung.figures.axes import legend_columns, subdivisions
+from uprung.figures.axes import GRID, legend_of_arms, plain_numbers, subdivisions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -45,20 +44,15 @@ def convergence(history: pd.DataFrame, *, arm_labels: Mapping[str, str], x_label
             axis.xaxis.set_major_locator(MaxNLocator(3))
             axis.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}"))
             axis.yaxis.set_major_locator(LogLocator(subs=subdivisions(values.max() / values.min())))
-            axis.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.6g}"))
-            axis.yaxis.set_minor_formatter(NullFormatter())
+            plain_numbers(axis.yaxis)
             axis.tick_params(labelleft=k % len(sizes) == 0, labelbottom=k // len(sizes) == len(targets) - 1)
-            axis.grid(visible=True, color="#e6e6e6", lw=0.5)
+            axis.grid(**GRID)  # type: ignore[arg-type]
             if k < len(sizes):
                 axis.set_title(f"n = {int(size):,}" if size.isdigit() else f"n = {size}")
             if k % len(sizes) == 0:
                 axis.set_ylabel(f"validation MAE,\n{style.TARGETS[target][0]} ({style.TARGETS[target][1]})")
         figure.supxlabel(x_label, fontsize=8)
-        handles = [
-            Line2D([], [], color=style.COLOURS[i], marker=style.MARKERS[i], ms=3.5, lw=1, label=label)
-            for i, label in enumerate(arm_labels.values())
-        ]
-        figure.legend(handles=handles, loc="outside upper center", ncols=legend_columns(figure, arm_labels))
+        legend_of_arms(figure, arm_labels, ms=3.5, lw=1)
     return figure
 
 

@@ -14,8 +14,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from uprung.figures import style
+from uprung.figures.axes import GREY, GRID
 
-GREY = "#777777"
 #: Method -> how it is called, and its line.
 METHODS = {"number": ("one number", "-"), "per-element": ("per element", "-."), "training": ("fine-tuned", "--")}
 
@@ -49,7 +49,7 @@ def correction(table: pd.DataFrame, *, labels: Mapping[str, str]) -> Figure:
             axis.axhline(1, color=GREY, ls="--", lw=0.9)
             axis.set_xticks(list(place.values()), ["none", *map(str, shots)])
             axis.set_xlabel("labelled structures of a material")
-            axis.grid(visible=True, axis="y", color="#e6e6e6", lw=0.5)
+            axis.grid(axis="y", **GRID)  # type: ignore[arg-type]
         for place_of_series, (n, method) in enumerate(series):
             own = known[(known["model"] == models[n]) & (known["method"] == method)]
             aside = (place_of_series - (len(series) - 1) / 2) * 0.5 / len(series)

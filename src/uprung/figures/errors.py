@@ -10,12 +10,11 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from uprung.figures import style
+from uprung.figures.axes import GREY, GRID, arm_handles, panels
 
-GREY = "#777777"
 SLOPES_FROM = 0.1  # eV/Å; the slope on smaller forces is that of the error
 
 
@@ -46,7 +45,7 @@ def errors_by_force(table: pd.DataFrame, *, arm_labels: Mapping[str, str]) -> Fi
         for axis in axes:
             axis.set_xticks(range(len(lower)), names, rotation=30, ha="right")
             axis.set_xlabel("size of the labelled force (eV/Å)")
-            axis.grid(visible=True, color="#e6e6e6", lw=0.5)
+            axis.grid(**GRID)  # type: ignore[arg-type]
         axes[0].set(yscale="log", title="Error of a component", ylabel="MAE (meV/Å)")
         axes[0].yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.6g}"))
         axes[1].axhline(1, color=GREY, ls="--", lw=0.9)
@@ -57,10 +56,7 @@ def errors_by_force(table: pd.DataFrame, *, arm_labels: Mapping[str, str]) -> Fi
         few = [str(value) for value in counts.index[counts < 30]]
         if few:
             figure.supxlabel(f"fewer than 30 components: from {', '.join(few)} eV/Å", fontsize=7, color=GREY)
-        handles = [
-            Line2D([], [], color=style.COLOURS[k], marker=style.MARKERS[k], ms=4, lw=1, label=label)
-            for k, label in enumerate(arm_labels.values())
-        ]
+        handles = arm_handles(arm_labels, ms=4, lw=1)
         figure.legend(handles=handles, loc="outside upper center", ncols=min(3, len(handles)))
     return figure
 
@@ -73,15 +69,13 @@ def parity(predictions: Mapping[str, pd.DataFrame], *, arm_labels: Mapping[str, 
         arm_labels: names of the arms and their order.
     """
     arms = [arm for arm in arm_labels if arm in predictions]
-    columns = min(3, len(arms))
-    rows = -(-len(arms) // columns)
-    figure, axes = style.new_figure(rows, columns, width=style.PAGE, height=2.4 * rows)
+    figure, axes, columns = panels(len(arms), most=3, width=style.PAGE, height=2.4)
     values = pd.concat([predictions[arm][["energy_label", "energy"]] for arm in arms])
     label = values["energy_label"].dropna()
     span = float(label.max() - label.min()) or 1.0
     ends = (float(label.min()) - 0.05 * span, float(label.max()) + 0.05 * span)
     with mpl.rc_context(style.RC):
-        for k, (axis, arm) in enumerate(zip(axes, arms, strict=False)):
+        for k, (axis, arm) in enumerate(zip(axes, arms, strict=True)):
             here = predictions[arm].dropna(subset=["energy_label"])
             gap = (here["energy"] - here["energy_label"]) * 1e3
             outside = int(((here["energy"] < ends[0]) | (here["energy"] > ends[1])).sum())
@@ -97,6 +91,4 @@ def parity(predictions: Mapping[str, pd.DataFrame], *, arm_labels: Mapping[str, 
                 axis.set_ylabel("predicted (eV/atom)")
             if k >= len(arms) - columns:
                 axis.set_xlabel("labelled (eV/atom)")
-        for axis in axes[len(arms) :]:
-            axis.set_visible(False)
     return figure

@@ -14,9 +14,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from uprung.figures import style
+from uprung.figures.axes import GREY, GRID, arm_handles, panels
 from uprung.softening.slopes import POOLED, statistics
 
-GREY = "#777777"
 FEW = 12  # materials that are drawn by name; of more, the distribution is
 SLOPE = "slope of predicted on labelled forces"
 
@@ -77,7 +77,7 @@ def _by_name(axis: Axes, series: Mapping[str, pd.DataFrame]) -> None:
         axis.errorbar(x, rows["slope"], yerr=np.nan_to_num(gaps), elinewidth=0.8, **look)
         axis.set_xticks(range(len(rows)), list(rows.index))
     axis.set(ylabel=SLOPE, xlabel="material")
-    axis.grid(visible=True, axis="y", color="#e6e6e6", lw=0.5)
+    axis.grid(axis="y", **GRID)  # type: ignore[arg-type]
 
 
 def _distribution(axis: Axes, series: Mapping[str, pd.DataFrame]) -> None:
@@ -91,7 +91,7 @@ def _distribution(axis: Axes, series: Mapping[str, pd.DataFrame]) -> None:
         low, high = np.percentile(everything, [1, 99])
         axis.set_xlim(low - 0.05, max(high, 1) + 0.05)
     axis.set(xlabel=SLOPE, ylabel="materials below (%)", ylim=(0, 100))
-    axis.grid(visible=True, color="#e6e6e6", lw=0.5)
+    axis.grid(**GRID)  # type: ignore[arg-type]
 
 
 def slopes_by_size(table: pd.DataFrame, *, arm_labels: Mapping[str, str], budget: str) -> Figure:
@@ -124,11 +124,8 @@ def slopes_by_size(table: pd.DataFrame, *, arm_labels: Mapping[str, str], budget
         axis.set_xticks(sizes)
         axis.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}"))
         axis.xaxis.set_minor_locator(NullLocator())
-        axis.grid(visible=True, color="#e6e6e6", lw=0.5)
-        handles = [
-            Line2D([], [], color=style.colour(k), marker=style.marker(k), ms=4, lw=1, label=arm_labels[arm])
-            for k, arm in enumerate(arms)
-        ]
+        axis.grid(**GRID)  # type: ignore[arg-type]
+        handles = arm_handles({arm: arm_labels[arm] for arm in arms}, ms=4, lw=1)
         handles += [line for line in axis.lines if not str(line.get_label()).startswith("_")]
         figure.legend(handles=handles, loc="outside upper center", ncols=min(3, len(handles)))
     return figure
@@ -140,9 +137,8 @@ def force_clouds(clouds: Mapping[str, pd.DataFrame]) -> Figure:
     Args:
         clouds: model -> table of `uprung.softening.slopes.cloud`.
     """
-    columns = min(4, len(clouds))
-    rows = -(-len(clouds) // columns)
-    figure, axes = style.new_figure(rows, columns, width=min(style.PAGE, 2.4 * columns), height=2.3 * rows)
+    width = min(style.PAGE, 2.4 * len(clouds))
+    figure, axes, columns = panels(len(clouds), most=4, width=width, height=2.3)
     pairs = {
         name: tuple(table[[f"{side}_{a}" for a in "xyz"]].to_numpy(float).ravel() for side in ("label", "predicted"))
         for name, table in clouds.items()
@@ -150,7 +146,7 @@ def force_clouds(clouds: Mapping[str, pd.DataFrame]) -> Figure:
     # one atom with a huge force must not shrink the cloud to a dot: the rest is counted in the panel
     end = 1.05 * float(max(np.percentile(np.abs(x), 99.5) for x, _ in pairs.values()))
     with mpl.rc_context(style.RC):
-        for k, (axis, (name, (x, y))) in enumerate(zip(axes, pairs.items(), strict=False)):
+        for k, (axis, (name, (x, y))) in enumerate(zip(axes, pairs.items(), strict=True)):
             found = statistics(x, y)
             outside = int(((np.abs(x) > end) | (np.abs(y) > end)).sum())
             axis.hexbin(
@@ -166,6 +162,4 @@ def force_clouds(clouds: Mapping[str, pd.DataFrame]) -> Figure:
                 axis.set_ylabel("predicted (eV/Å)")
             if k >= len(pairs) - columns:
                 axis.set_xlabel("labelled (eV/Å)")
-        for axis in axes[len(pairs) :]:
-            axis.set_visible(False)
     return figure

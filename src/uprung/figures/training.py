@@ -12,8 +12,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from uprung.figures import style
+from uprung.figures.axes import GREY, GRID, arm_handles, panels
 
-GREY = "#777777"
 LAYERS = ("embeddings", "block1", "block2", "block3", "block4", "readout")
 
 
@@ -47,11 +47,8 @@ def forgetting(table: pd.DataFrame, pretrained: Mapping[str, float], *, arm_labe
                 one.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low > 5 else (1, 1.5, 2, 3, 4, 5, 6, 8)))
                 one.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.6g}"))
                 one.set_minor_locator(NullLocator())
-            axis.grid(visible=True, color="#e6e6e6", lw=0.5)
-        handles = [
-            Line2D([], [], color=style.COLOURS[k], marker=style.MARKERS[k], ms=4, lw=1, label=label)
-            for k, label in enumerate(arm_labels.values())
-        ]
+            axis.grid(**GRID)  # type: ignore[arg-type]
+        handles = arm_handles(arm_labels, ms=4, lw=1)
         handles.append(Line2D([], [], color=GREY, ls="--", lw=0.9, label="checkpoint before the transfer"))
         figure.legend(handles=handles, loc="outside upper center", ncols=min(3, len(handles)))
     return figure
@@ -82,11 +79,9 @@ def dynamics(history: pd.DataFrame, *, arm_labels: Mapping[str, str]) -> Figure:
     layers = [layer for layer in LAYERS if f"grad_{layer}" in history and history[f"grad_{layer}"].notna().any()]
     if not layers:
         return style.text_figure("no gradient was recorded")
-    columns = min(3, len(layers))
-    rows = -(-len(layers) // columns)
-    figure, axes = style.new_figure(rows, columns, height=1.9 * rows + 0.5)
+    figure, axes, columns = panels(len(layers), most=3, width=style.PAGE, height=1.9, extra=0.5)
     with mpl.rc_context(style.RC):
-        for k, (axis, layer) in enumerate(zip(axes, layers, strict=False)):
+        for k, (axis, layer) in enumerate(zip(axes, layers, strict=True)):
             for i, arm in enumerate(arm_labels):
                 runs = history[history["arm"] == arm].dropna(subset=[f"grad_{layer}"])
                 means = runs.groupby("step")[f"grad_{layer}"].mean()
@@ -96,15 +91,10 @@ def dynamics(history: pd.DataFrame, *, arm_labels: Mapping[str, str]) -> Figure:
             axis.set(yscale="log", title=layer.replace("block", "block "))
             axis.xaxis.set_major_locator(MaxNLocator(4))
             axis.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}"))
-            axis.grid(visible=True, color="#e6e6e6", lw=0.5)
+            axis.grid(**GRID)  # type: ignore[arg-type]
             if k % columns == 0:
                 axis.set_ylabel("norm of the gradient")
-        for axis in axes[len(layers) :]:
-            axis.set_visible(False)
         figure.supxlabel("optimiser step", fontsize=8)
-        handles = [
-            Line2D([], [], color=style.COLOURS[i], marker=style.MARKERS[i], ms=3.5, lw=1, label=label)
-            for i, label in enumerate(arm_labels.values())
-        ]
+        handles = arm_handles(arm_labels, ms=3.5, lw=1)
         figure.legend(handles=handles, loc="outside upper center", ncols=min(3, len(handles)))
     return figure

@@ -6,8 +6,7 @@ import math
 import re
 from collections.abc import Sequence
 
-from uprung.figures.shift import functional
-from uprung.figures.style import TARGETS
+from uprung.figures.style import TARGETS, functional
 
 __all__ = ["TARGETS", "amount", "count", "error", "fixed", "functional", "listing", "span", "times", "unit"]
 

@@ -7,9 +7,8 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
 from uprung.figures.atomref import reference_values
+from uprung.figures.elements import by_element, element_axis
 from uprung.figures.shift import (
-    by_element,
-    element_axis,
     energy_parity,
     importance,
     label_parity,
