@@ -1,4 +1,4 @@
-"""Collect where the networks err, by element, kind of compound and size of the force, and draw it."""
+"""Collect and draw errors by element, kind of compound and size of the force."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Draw what training makes of networks that were pretrained differently."""
+"""Draw errors after training against errors before it."""
 
 from uprung.figures.before_after import before_after, before_after_table
 from uprung.figures.style import save

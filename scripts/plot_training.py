@@ -1,4 +1,4 @@
-"""Collect what the runs forgot, and draw it beside the gradients of their layers."""
+"""Collect and draw forgetting; draw gradients by layer."""
 
 import json
 from pathlib import Path

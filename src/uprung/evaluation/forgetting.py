@@ -1,4 +1,4 @@
-"""What a transfer costs at the fidelity that it comes from: errors there beside those at the target."""
+"""Forgetting: errors at the source fidelity beside those at the target."""
 
 from __future__ import annotations
 

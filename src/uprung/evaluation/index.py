@@ -1,4 +1,4 @@
-"""The list of a study's trained networks, for a person or a program that looks for one."""
+"""Index of a study's trained networks."""
 
 from __future__ import annotations
 

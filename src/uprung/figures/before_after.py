@@ -1,4 +1,4 @@
-"""Figure of what fine-tuning makes of pretrained networks: error after training against the error before it."""
+"""Figure of errors after training against errors before it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figure of several training budgets: what more data and what more optimiser steps do, told apart."""
+"""Figure of learning curves under several training budgets."""
 
 from __future__ import annotations
 

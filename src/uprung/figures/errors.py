@@ -1,4 +1,4 @@
-"""Figures of where the networks err: against the size of the force, and structure by structure."""
+"""Figures of errors: against the size of the force, and predicted against labelled energies."""
 
 from __future__ import annotations
 

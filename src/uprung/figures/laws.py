@@ -1,4 +1,4 @@
-"""Figures of what laws say: data multipliers as a function of size, and how the laws compare."""
+"""Figures of fitted laws: data multipliers against size, and all laws compared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Figure of what reference energies alone predict, estimator by estimator."""
+"""Figure of the errors of reference energies alone, by estimator."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ from uprung.scaling import LAW_POPULATION
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-#: What the predictor is that learns nothing about geometry.
+#: Names of the geometry-free baseline.
 BASELINE_NAMES = {"energy": "reference\nonly", "force": "F = 0", "stress": "σ = 0", "magmom": "no\ngeometry"}
 NOTE_WIDTH = 56  # characters that fit above a panel
 NOTE_LINE = 8.6  # points
@@ -125,7 +125,7 @@ def _panel(axis: Axes, points: pd.DataFrame, lines: pd.DataFrame | None, target:
 
 
 def _baseline(axis: Axes, points: pd.DataFrame, target: str, factor: float) -> None:
-    """Draw the error of learning nothing as a dashed line per distinct baseline, named at its right end."""
+    """Draw a dashed line per distinct baseline, named at its right end."""
     with_baseline = points.dropna(subset=["baseline"])
     ends: list[float] = []
     drawn: list[pd.Series] = []
@@ -205,7 +205,7 @@ def _rings(axis: Axes, crossings: pd.DataFrame, factor: float) -> None:
 
 
 def _notes(crossings: pd.DataFrame, arm_labels: Mapping[str, str]) -> list[str]:
-    """Say which arms change places and where: by the fitted laws, else by the order of the means."""
+    """State which arms change places and where: by the fitted laws, else by the order of the means."""
     found: dict[tuple[str, str, bool], dict[str, list[str]]] = {}
     for _, row in crossings.iterrows():
         scratch, transfer = str(row["scratch"]), str(row["transfer"])
@@ -273,13 +273,13 @@ def _legend(
         Line2D([], [], ls="", marker="o", color=dark, mfc="white"),
         Line2D([], [], ls=":", color=dark, lw=0.9),
     ]
-    names = ["run, converged", "run kept out of fits", "mean over seeds"]
+    names = ["run, converged", "run, excluded from laws", "mean over seeds"]
     if laws["fitted"].astype(bool).any():
         marks.append((Patch(color=dark, alpha=0.15, lw=0), Line2D([], [], color=dark, lw=1.4)))
         names.append("fitted law with 95 % band")
     if baseline:
         marks.append(Line2D([], [], ls="--", color=GREY, lw=1.1))
-        names.append("learns nothing about geometry")
+        names.append("geometry-free baseline")
     if marked:
         marks.append(Line2D([], [], ls="-", lw=0.9, marker="o", color="black", mfc="none", ms=8))
         names.append("fitted lines cross, with 95 % interval")

@@ -1,4 +1,4 @@
-"""Figures of what training does to the networks: what they forget, and which layers move."""
+"""Figures of forgetting and of gradients by layer."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ FIGURES: dict[str, FigureFile] = {
     "{pair}-importance": FigureFile(
         "importance of elements",
         "Energy shift",
-        "Elements that decide where the formation energies of {high} and {low} differ ({pair}). Impurity importance in "
+        "Elements that explain how the formation energies of {high} and {low} differ ({pair}). Impurity importance in "
         "a regression tree on composition, divided by the number of atoms of the element and rescaled to sum 1.",
     ),
     "references": FigureFile(
@@ -68,10 +68,10 @@ FIGURES: dict[str, FigureFile] = {
     "reference-errors": FigureFile(
         "errors of reference energies alone",
         "References",
-        "What reference energies alone predict on held-out structures, against the size of the subset that they are "
-        "fitted to: means over seeds. Left, mean absolute error; bars are the range over seeds. Right, its change "
+        "Errors of reference energies alone on held-out structures, against the size of the subset they are fitted "
+        "to: means over seeds. Left, mean absolute error; bars are the range over seeds. Right, its change "
         "against the baseline on structures whose elements every seed saw at the smallest size; bars are the 95 % "
-        "interval of a bootstrap over test groups that all fits share. Marks of one size are set apart sideways.",
+        "interval of a bootstrap over test groups that all fits share. Marks of one size are offset.",
     ),
     "learning-curves": FigureFile(
         "learning curves",
@@ -79,7 +79,7 @@ FIGURES: dict[str, FigureFile] = {
         "Learning curves: test error against the number of labelled training structures, both logarithmic, on the test "
         "frames whose elements every seed saw at the smallest size. Each mark is a run, filled where converged and "
         "hollow where not; dotted lines join the means over seeds, full lines with a band are fitted laws with their "
-        "95 % band, the dashed grey line is the predictor that learns nothing about geometry.",
+        "95 % band, the dashed grey line is the geometry-free baseline.",
     ),
     "budgets": FigureFile(
         "training budgets",
@@ -112,7 +112,7 @@ FIGURES: dict[str, FigureFile] = {
         "Training",
         "Error at the target fidelity ({high}) against the error on held-out frames of the source ({low}); lower left "
         "is better at both. Small marks are runs, a line joins the means of an arm and its marks grow with the "
-        "training-set size. Energies of the source are compared after what is linear in composition was taken away. "
+        "training-set size. Source energies are compared minus a fit linear in composition. "
         "The dashed line is the pretrained checkpoint before any transfer.",
     ),
     "dynamics": FigureFile(
@@ -133,7 +133,7 @@ FIGURES: dict[str, FigureFile] = {
         "slopes by material",
         "Softening",
         "Slope of predicted on labelled forces by material on {evalset}, checkpoints and arms at the largest size "
-        "(means over seeds). Below the dashed 1 forces are too small. Bars are 95 % bootstrap intervals over frames; "
+        "(means over seeds). Below 1 (dashed) forces are too small. Bars are 95 % bootstrap intervals over frames; "
         "of more than twelve materials the share below each slope is drawn, without the outermost slopes.",
     ),
     "softening-{evalset}-parity": FigureFile(
@@ -145,10 +145,10 @@ FIGURES: dict[str, FigureFile] = {
     "softening-{evalset}-correction": FigureFile(
         "correction with few labels",
         "Softening",
-        "Forces on {evalset} after a correction that is fitted to a few labelled structures of a material and judged "
+        "Forces on {evalset} after a correction that is fitted to a few labelled structures of a material and tested "
         "on structures of other trajectories: {methods}. Marks are medians over materials of means over draws, bars "
         "hold the materials between the quartiles; the dotted line is the MAE after division by the slope of the "
-        "judged structures themselves.",
+        "tested structures themselves.",
     ),
     "softening-{evalset}-sizes": FigureFile(
         "slopes against n",
@@ -160,7 +160,7 @@ FIGURES: dict[str, FigureFile] = {
         "laws compared",
         "Scaling",
         "Laws compared: errors of the runs and all fitted laws, divided by the power law, for every curve that has "
-        "laws. The grey band is the 95 % band of the power law; the law taken is named above each panel.",
+        "laws. The grey band is the 95 % band of the power law; the selected law is named above each panel.",
     ),
     "data-multiplier": FigureFile(
         "data multipliers",

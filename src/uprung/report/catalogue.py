@@ -46,7 +46,7 @@ LAWS: dict[str, ResultFile] = {
     ),
     "parameters": ResultFile("scaling/parameters.csv", "all parameters of all laws", (*_CURVE, "law", "parameter")),
     "comparison": ResultFile("scaling/comparison.csv", "laws compared", (*_CURVE, "law", "title", "reason")),
-    "bands": ResultFile("scaling/bands.csv", "lines and bands", (*_CURVE, "law")),
+    "bands": ResultFile("scaling/bands.csv", "fitted laws as lines with 95 % bands", (*_CURVE, "law")),
     "crossover": ResultFile(
         "scaling/crossover.csv",
         "crossovers",
@@ -63,17 +63,15 @@ LAWS: dict[str, ResultFile] = {
         "data multipliers by the laws, with intervals",
         (*_TWO_CURVES, "law_scratch", "law_transfer"),
     ),
-    "labels": ResultFile("scaling/labels.csv", "labels for some errors", (*_CURVE, "law", "reason")),
-    "extrapolation": ResultFile("scaling/extrapolation.csv", "errors at sizes asked for", (*_CURVE, "law", "title")),
+    "labels": ResultFile("scaling/labels.csv", "labels needed for given errors", (*_CURVE, "law", "reason")),
+    "extrapolation": ResultFile("scaling/extrapolation.csv", "errors at requested sizes", (*_CURVE, "law", "title")),
 }
 _CURVE_COLUMNS = (*_CURVE, "size", "reason")
 
 #: Files of a study of given points.
 POINTS: dict[str, ResultFile] = {
     "curves": ResultFile("scaling/curves.csv", "the points as they were read", _CURVE_COLUMNS),
-    "left_out": ResultFile(
-        "scaling/left_out.csv", "rows that no curve can have, with their reasons", ("arm", "target", "reason")
-    ),
+    "left_out": ResultFile("scaling/left_out.csv", "rejected rows with their reasons", ("arm", "target", "reason")),
     **LAWS,
 }
 
@@ -82,7 +80,7 @@ FILES: dict[str, ResultFile] = {
     "frames": ResultFile("frames/{fidelity}/manifest.json", "structures of {fidelity}: counts, rejections, hashes"),
     "pairs": ResultFile("pairs/{pair}/manifest.json", "structures that both fidelities of {pair} label"),
     "split": ResultFile("split/manifest.json", "split: counts, and every excluded frame with its reason"),
-    "sizes": ResultFile("split/sizes.csv", "what every training-set size holds", ("size",)),
+    "sizes": ResultFile("split/sizes.csv", "content of every training-set size", ("size",)),
     "analyses": ResultFile("analysis/{pair}/summary.json", "what could not be analysed, {pair}", linked=False),
     "correlations": ResultFile(
         "analysis/{pair}/correlation.csv", "label agreement, {pair}", ("quantity", "unit", "subset")
@@ -91,7 +89,7 @@ FILES: dict[str, ResultFile] = {
     "shifts": ResultFile("analysis/{pair}/shift.csv", "energy shift by element, {pair}", ("element",)),
     "importance": ResultFile(
         "analysis/{pair}/importance.csv",
-        "elements that decide the difference of formation energies, {pair}",
+        "importance of elements for the difference of formation energies, {pair}",
         read=False,
     ),
     "references": ResultFile(

@@ -42,7 +42,7 @@ class CurveStudy:
         )
 
     def runs_words(self) -> str:
-        """Say how many runs, arms, sizes, seeds and budgets there are."""
+        """State how many runs, arms, sizes, seeds and budgets there are."""
         runs = self.results.curves[["budget", "arm", "size", "seed"]].drop_duplicates()
         names = ("arm", "training-set size", "seed", "budget")
         counts = zip(names, (runs[column].nunique() for column in ("arm", "size", "seed", "budget")), strict=True)

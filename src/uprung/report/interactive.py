@@ -1,4 +1,4 @@
-"""Learning curves to explore in the page itself, offline: every run says what it is, arms can be hidden.
+"""Interactive learning curves inside the page: runs named on hovering, arms hidden on demand.
 
 The marks are SVG with titles, which any browser shows on hovering; a few lines of script show them at once and hide
 arms.
@@ -109,7 +109,7 @@ def interactive_curves(
         for arm in arms
         for i in [list(labels).index(arm)]
     )
-    idle = "Point at a mark: arm, size, seed, error."
+    idle = "Point at a mark for arm, size, seed and error."
     return Markup(
         f'<div class="explore" data-curves="{escape(name)}"><p>{boxes}</p>'
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="Learning curves, '

@@ -56,24 +56,24 @@ def study_page(study: Study, results: StudyResults, *, command: str) -> str:
         return meaning.study_findings(study, results, budget, target)
 
     sections = [
-        section("data", "What data", data.section(study, results)),
-        section("shift", "What shift between the functionals", shift.section(study, results)),
-        section("references", "What references", references.section(study, results)),
-        section("curves", "What learning curves", curves.section(drawn, list(curves.lead_of(study, results)))),
-        section("errors", "Where the networks err", errors.section(study, results)),
-        section("training", "What training does to the networks", training.section(study, results)),
-        section("softening", "How soft the forces are", softening.section(study, results)),
-        section("laws", "What scaling laws", laws.section(drawn)),
+        section("data", "Data", data.section(study, results)),
+        section("shift", "Energy shift between the functionals", shift.section(study, results)),
+        section("references", "Reference energies", references.section(study, results)),
+        section("curves", "Learning curves", curves.section(drawn, list(curves.lead_of(study, results)))),
+        section("errors", "Errors by element, compound and force", errors.section(study, results)),
+        section("training", "Forgetting and gradients", training.section(study, results)),
+        section("softening", "Softening of the forces", softening.section(study, results)),
+        section("laws", "Scaling laws", laws.section(drawn)),
         section("crossovers", "Crossovers and data multipliers", crossovers.section(drawn)),
-        section("meaning", "What it means", meaning.section(drawn, found)),
+        section("meaning", "Findings", meaning.section(drawn, found)),
         section(
             "limits",
-            "What it does not show",
+            "Limitations",
             limits.section(limits.study_limits(study, results), study.report.limits),
         ),
         section(
             "making",
-            "How it was made",
+            "Reproduction and files",
             making.section(command, making.study_blocks(study, results), making.study_files(study)),
         ),
     ]

@@ -49,17 +49,17 @@ def points_page(study: PointsStudy, results: PointsResults, *, digest: str, comm
     hashes = Table("The table of points.", ["file", "SHA-256"], [(study.points, digest)], text=2)
     files = [*((entry.file, entry.about) for entry in POINTS.values()), ("figures/", FOLDERS["figures/"])]
     sections = [
-        section("data", "What data", _data(study, results)),
+        section("data", "Data", _data(study, results)),
         section(
             "curves",
-            "What learning curves",
+            "Learning curves",
             curves.section(drawn, [picture(results.figures, "learning-curves", CURVES)]),
         ),
-        section("laws", "What scaling laws", laws.section(drawn)),
+        section("laws", "Scaling laws", laws.section(drawn)),
         section("crossovers", "Crossovers and data multipliers", crossovers.section(drawn)),
-        section("meaning", "What it means", meaning.section(drawn, found)),
-        section("limits", "What it does not show", limits.section(limits.points_limits(results), study.report.limits)),
-        section("making", "How it was made", making.section(command, [hashes], files)),
+        section("meaning", "Findings", meaning.section(drawn, found)),
+        section("limits", "Limitations", limits.section(limits.points_limits(results), study.report.limits)),
+        section("making", "Reproduction and files", making.section(command, [hashes], files)),
     ]
     short = [sentence(text) for text in found(next(iter(drawn.budgets)), drawn.targets[0])]
     return render(sections, name=study.study, report=study.report, runs=drawn.runs_words(), short=short)
@@ -87,4 +87,4 @@ def _data(study: PointsStudy, results: PointsResults) -> Iterator[Block]:
 def _left_out(left_out: pd.DataFrame) -> Table:
     columns = ["line", "arm", "target", "reason"]
     rows = [[str(row[c]) for c in columns] for _, row in left_out.iterrows()]
-    return Table("Rows that no curve can have.", columns, rows, text=4)
+    return Table("Rejected rows.", columns, rows, text=4)

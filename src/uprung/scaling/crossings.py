@@ -1,4 +1,4 @@
-"""Where the curves of two arms meet: by their laws, and by the order of the measured means."""
+"""Crossings of two curves: of their fitted laws, and of their measured means."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Learning curves: the errors of all runs on fixed test populations, beside their baselines, with a verdict each.
+"""Learning curves: errors of all runs on fixed test populations, with baselines and convergence.
 
-A point is *converged* when it beats the predictor that learns nothing about geometry by its 95 % interval (paired
+A point is *converged* when it beats the geometry-free baseline by its 95 % interval (paired
 bootstrap over test groups) and its validation error no longer falls at the end of the budget.
 """
 

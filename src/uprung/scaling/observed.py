@@ -1,4 +1,4 @@
-"""What the measured curves show without any law: changes of order, and data multipliers by interpolation."""
+"""Crossings and data multipliers from measured curves, without laws."""
 
 from __future__ import annotations
 

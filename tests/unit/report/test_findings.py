@@ -74,7 +74,7 @@ def test_lowest_error_names_the_arm_the_factor_and_the_seeds() -> None:
 def test_lowest_error_is_hedged_where_seeds_disagree_or_are_few() -> None:
     table = curves({"scratch": {100: [0.20, 0.22]}, "swap": {100: [0.21, 0.20]}})
     (only,) = meaning.lowest_errors(table, LABELS, target="energy")
-    assert "not in each of 2 seeds, so the order is not settled" in only
+    assert "not in each of 2 seeds, so the order is uncertain" in only
     table = curves({"scratch": {100: [0.2]}, "swap": {100: [0.3]}}, unconverged={("scratch", 100)})
     (only,) = meaning.lowest_errors(table, LABELS, target="energy")
     assert "one seed, spread unknown" in only
@@ -84,7 +84,7 @@ def test_lowest_error_is_hedged_where_seeds_disagree_or_are_few() -> None:
 def test_lowest_error_above_the_baseline_is_no_success() -> None:
     table = curves({"scratch": {100: [0.7]}, "swap": {100: [0.6]}})
     (only,) = meaning.lowest_errors(table, LABELS, target="energy")
-    assert only.startswith("At the smallest size (n = 100) no arm has a lower energy error than the predictor")
+    assert only.startswith("At the smallest size (n = 100) no arm has a lower energy error than the geometry")
     assert "target references with 600 meV/atom" in only
 
 
@@ -104,7 +104,7 @@ def test_reference_effect_says_lower_higher_or_nothing() -> None:
     same = curves({"keep": {100: [0.200]}, "swap": {100: [0.201]}})
     assert "within 5 %" in text_of(meaning.reference_effect(same, STUDY, target="energy"))
     alone = curves({"scratch": {100: [0.2]}, "swap": {100: [0.3]}})
-    assert "cannot be told apart" in text_of(meaning.reference_effect(alone, STUDY, target="energy"))
+    assert "cannot be isolated" in text_of(meaning.reference_effect(alone, STUDY, target="energy"))
 
 
 def test_overtaking_follows_the_means_and_marks_extrapolations() -> None:
@@ -198,7 +198,7 @@ def test_shift_words_depend_on_the_relation_to_the_atomic_number() -> None:
 
 def test_limits_come_and_go_with_their_cause() -> None:
     assert "one seed" in limits.seed_limits(1)[0]
-    assert "1/2 between equal arms" in limits.seed_limits(2)[0]
+    assert "with probability 1/2" in limits.seed_limits(2)[0]
     assert limits.seed_limits(5) == []
     assert "interpolates" in limits.split_limits("frame", 200)[0]
     assert not any("interpolates" in limit for limit in limits.split_limits("chemical_system", 200))

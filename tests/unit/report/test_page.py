@@ -375,7 +375,7 @@ def test_page_says_what_the_study_file_and_the_tables_say(html: str) -> None:
         "by kind of compound in meV/atom, n = 800, all seeds together",
         "oxide 40 values",
         "Si 40 values",
-        "on 30 held-out frames of lo in meV/atom, after what is linear in composition was taken away",
+        "on 30 held-out frames of lo in meV/atom, minus a fit linear in composition",
         "2 frames with elements in no training frame left out.",
         "12.3 raw 2,000",
         "24 training runs: 3 arms, 4 training-set sizes and 2 seeds.",
@@ -414,7 +414,7 @@ def test_study_without_scratch_arm_is_a_page_too(results: StudyResults) -> None:
         multiplier=data_multiplier(curves, scratch=None),
     )
     text = Reader(render(without, arms=arms)).text
-    assert "there is nothing that pretraining could be compared with" in text
+    assert "pretraining has nothing to be compared with" in text
     assert "overtakes" not in text
 
 
@@ -452,27 +452,27 @@ def test_softening_is_told_with_what_it_does_not_prove(results: StudyResults) ->
     assert "On far (PBE labels) chgnet-r2scan is softer than chgnet-0.3.0 in 4 of 4 materials" in text
     assert "chgnet-0.3.0 on far, chgnet-r2scan on far-hi" in text
     assert "chgnet-r2scan: over 4 materials the median slope is 0.7" in text
-    assert "Hypotheses that this table does not decide between" in text
+    assert "Hypotheses that this table cannot tell apart" in text
     # the slope of all forces stands with its interval
     assert re.search(r"100 % 100–100 % 0\.69\d 0\.69\d to 0\.70\d", text)
     assert "arms at n = 800, mean over 2 seeds" in text
 
 
-def test_frames_that_are_not_judged_are_told(results: StudyResults) -> None:
+def test_frames_that_are_not_tested_are_told(results: StudyResults) -> None:
     text = " ".join(Reader(render(results)).text.split())
     told = (
-        "4 of 43 structures are not judged: 3 structures rejected: energy is NaN; 1 structure left out: an atom without"
+        "4 of 43 structures are not tested: 3 structures rejected: energy is NaN; 1 structure left out: an atom without"
     )
     assert told in text
-    assert text.count("are not judged") == 1  # all of far-hi are
+    assert text.count("are not tested") == 1  # all of far-hi are
 
 
 def test_every_method_of_correction_is_told_with_its_draws(results: StudyResults) -> None:
     text = " ".join(Reader(render(results)).text.split())
     assert (
-        "chgnet-0.3.0, fitted to 10 structures of a material: one number takes the MAE to 0.90 of what it was (median "
-        "over 3 materials, 0.80 to 1.10; 50 draws) and the median slope to 0.96; fine-tuning takes the MAE to 0.45 of "
-        "what it was (median over 3 materials, 0.40 to 0.55; 3 draws) and the median slope to 0.96; that is 0.50 of "
+        "chgnet-0.3.0, fitted to 10 structures of a material: one number multiplies the MAE by 0.90 (median "
+        "over 3 materials, 0.80 to 1.10; 50 draws) and brings the median slope to 0.96; fine-tuning multiplies the MAE "
+        "by 0.45 (median over 3 materials, 0.40 to 0.55; 3 draws) and brings the median slope to 0.96; that is 0.50 of "
         "the MAE after one number on the same draws." in text
     )
     assert text.count("the whole network is trained on the labelled structures") == 1  # far-hi has the number alone
@@ -494,4 +494,4 @@ def test_only_the_table_of_energies_by_element_counts_a_structure_several_times(
 
 def test_without_evaluation_sets_there_is_no_section(results: StudyResults) -> None:
     text = render(replace(results, softening={}))
-    assert "How soft" not in text
+    assert "Softening" not in text

@@ -13,16 +13,14 @@ from uprung.report.curve_study import CurveStudy
 from uprung.report.format import NONE, TARGETS, amount, error, fixed, listing, minus, sentence, times, two_digits
 from uprung.report.results import is_true, where
 
-NO_MULTIPLIER = Markup(
-    'No data multiplier can be given at any size; why is said under <a href="#meaning">What it means</a>.'
-)
+NO_MULTIPLIER = Markup('No data multiplier can be given at any size; see <a href="#meaning">Findings</a>.')
 
 
 def section(curves: CurveStudy) -> Iterator[Block]:
     """Yield the section."""
     results = curves.results
     if not curves.scratch:
-        yield Text("No arm starts from random weights, so there is nothing that pretraining could be compared with.")
+        yield Text("No arm starts from random weights, so pretraining has nothing to be compared with.")
     for budget in curves.budgets:
         if len(curves.budgets) > 1:
             yield Heading(f"Budget {budget}")
@@ -53,9 +51,8 @@ def crossover_table(crossover: pd.DataFrame, labels: Mapping[str, str]) -> Table
     ]
     scratch = labels[str(crossover["scratch"].iloc[0])]
     return Table(
-        f"Where the curve of {scratch} meets that of each other arm. By means: between which measured sizes the "
-        "order of the means over seeds changes last, converged or not. By laws: where the fitted laws meet, with its "
-        "95 % interval.",
+        f"Crossings of {scratch} with each other arm. By means: the measured sizes between which the means over seeds "
+        "last change order, converged or not. By laws: where the fitted laws cross, with 95 % interval.",
         ["target", "arm", "by means", "by laws", "interval", "remark"],
         rows,
         text=3,
@@ -174,8 +171,8 @@ def labels_table(needed: pd.DataFrame, labels: Mapping[str, str], *, target: str
         rows.append([error(wanted, target), *(mine[arm] for arm in arms)])
     return Table(
         f"Labels that the law of each arm needs for an error of the {TARGETS[target][0]}, with 95 % interval; below, "
-        "how many more than its largest size, and by how many powers of ten that is an extrapolation. It holds as far "
-        "as the law does.",
+        "how many more than its largest size, and by how many powers of ten that is an extrapolation. Valid while "
+        "the law holds.",
         ["error", *arms.values()],
         rows,
     )
@@ -197,7 +194,7 @@ def span_of_sizes(low: float, high: float) -> tuple[str, str]:
 
 
 def overtaking(crossover: pd.DataFrame, labels: Mapping[str, str], *, target: str) -> list[str]:
-    """Say whether and where the arm from random weights overtakes each other arm, or is overtaken.
+    """State whether and where the arm from random weights overtakes each other arm, or is overtaken.
 
     Args:
         crossover: rows of one budget and target, as from `uprung.scaling.crossovers`.
@@ -237,13 +234,13 @@ def _order(row: pd.Series) -> str:
 
 
 def _law_crossings(crossover: pd.DataFrame, labels: Mapping[str, str], what: str) -> list[str]:
-    """Say where fitted laws cross; a crossing outside the measured sizes is said to be an extrapolation."""
+    """State where fitted laws cross; a crossing outside the measured sizes is said to be an extrapolation."""
     sentences = []
     for _, row in crossover[crossover["kind"] != "none"].iterrows():
         place = f"n = {two_digits(row['n'])} (95 % interval {two_digits(row['low'])} to {two_digits(row['high'])})"
         beyond = ""
         if row["kind"] == "extrapolated":
-            beyond = f", an extrapolation by {fixed(row['decades'], 1)} decades and no measurement"
+            beyond = f", an extrapolation by {fixed(row['decades'], 1)} decades, not a measurement"
         one, two = labels[str(row["scratch"])], labels[str(row["transfer"])]
         sentences.append(
             f"The {what} laws of {one} and {two} cross at {place}{beyond}; "
@@ -253,7 +250,7 @@ def _law_crossings(crossover: pd.DataFrame, labels: Mapping[str, str], what: str
 
 
 def multipliers(multiplier: pd.DataFrame, labels: Mapping[str, str], *, target: str) -> list[str]:
-    """Say how many times more labels the arm from random weights needs, at the smallest size that gives an answer.
+    """State how many times more labels the arm from random weights needs, at the smallest size that gives an answer.
 
     Args:
         multiplier: rows of one budget and target, as from `uprung.scaling.data_multiplier`.

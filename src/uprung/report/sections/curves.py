@@ -51,16 +51,16 @@ def _budget(curves: CurveStudy, budget: str) -> Iterator[Block]:
         for name, called in populations(table).items()
     }
     yield from errors.get(LAW_POPULATION, [])
-    yield unconverged_table(inside, curves.labels) or Text("Every run takes part in laws, in every target.")
+    yield unconverged_table(inside, curves.labels) or Text("All runs enter the laws, for every target.")
     if len(set(table.groupby("population")["n_test"].mean())) > 1:
-        yield Details("The same on all test frames, those with unseen elements included", errors["all"])
+        yield Details("Errors on all test frames, including those with unseen elements", errors["all"])
 
 
 def lead_of(study: Study, results: StudyResults) -> Iterator[Block]:
     """Yield what a converged run is, and the figures of a study that trains."""
     yield Text(
-        "A run is converged when its test error is below that of the predictor that learns nothing about geometry by "
-        "its 95 % interval (paired bootstrap over test groups), and its validation error did not fall by more than "
+        "A run is converged when its test error is below the geometry-free baseline by its 95 % interval (paired "
+        "bootstrap over test groups), and its validation error fell by no more than "
         f"{100 * study.scaling.falling:g} % over the last fifth of its budget."
     )
     learning = picture(results.figures, "learning-curves")
@@ -115,13 +115,13 @@ def errors_table(curves: pd.DataFrame, labels: Mapping[str, str], *, target: str
     if curves["baseline"].notna().any():
         baseline = curves.groupby("size")["baseline"].mean()
         shown = [error(float(baseline[size]), target, units=False) for size in order.index]
-        rows.append(["learns nothing about geometry", *shown])
+        rows.append(["geometry-free baseline", *shown])
     seeds = curves["seed"].nunique()
     return Table(
         f"Test error (MAE) of the {TARGETS[target][0]} in {unit(target)}, {population}: mean over "
         f"{plural(seeds, 'seed')}"
         + (", with the range over them below" if seeds > 1 else "")
-        + f". Bold: lowest of its column. {HOLLOW} with a grey number: runs kept out of laws, out of all runs.",
+        + f". Bold: lowest in its column. {HOLLOW}: runs excluded from laws, out of all runs.",
         ["arm", *(f"n = {n:,.0f}" for n in order)],
         rows,
     )
@@ -159,7 +159,7 @@ def unconverged_table(curves: pd.DataFrame, labels: Mapping[str, str]) -> Table 
             for reason, part in mine.explode("reason").groupby("reason"):
                 rows.append((TARGETS[target][0], label, _points(part, seeds), str(reason)))
     return Table(
-        f"Runs kept out of laws: {len(bad)} of {len(curves)} points, drawn hollow. A run with two reasons is listed "
+        f"Runs excluded from laws: {len(bad)} of {len(curves)} points, drawn hollow. A run with two reasons is listed "
         "under both.",
         ["target", "arm", "points", "reason"],
         rows,

@@ -29,7 +29,7 @@ def section(study: Study, results: StudyResults) -> Iterator[Block]:
     if left_out := {name: words for name, facts in results.frames.items() if (words := left_out_words(facts))}:
         yield from (Text("Left out or rejected:"), Definitions(left_out))
     if validated := {name: words for name, facts in results.frames.items() if (words := validation_words(facts))}:
-        yield Text("What a validator says of the calculations; nothing was left out for it:")
+        yield Text("Findings of a validator; nothing was left out because of them:")
         yield Definitions(validated)
     yield pairs_table(study.pairs, results.pairs, study.transfer.pair)
     yield Heading("Split and subsets")
@@ -130,8 +130,8 @@ def pairs_table(pairs: Mapping[str, Pair], facts: Mapping[str, Mapping[str, Any]
             )
         )
     return Table(
-        "Pairs of fidelities: structures that both label, and those that only one of them does (low or high). Unpaired "
-        "structures take no part in the comparison of labels.",
+        "Pairs of fidelities: structures labelled by both, or by one of them only. Unpaired structures are left out "
+        "of the comparison of labels.",
         ["pair", "low → high", "match", "pairs", "only low", "only high", "note"],
         rows,
         text=3,
@@ -140,13 +140,13 @@ def pairs_table(pairs: Mapping[str, Pair], facts: Mapping[str, Mapping[str, Any]
 
 
 def split_words(group: str, draw: str, shares: str) -> str:
-    """Say how the split was made, and what kind of test that is."""
+    """State how the split was made, and what kind of test that is."""
     keyed = f"Frames are assigned to training, validation and test ({shares}) by a keyed hash"
     kept = {"material": "of their material", "formula": "of their formula"}.get(
         group, "of their chemical system" if group == "chemical_system" else "of the frame itself"
     )
     drawn = "materials" if draw == "material" else "frames"
-    text = f"{keyed} {kept}, on the same side in both fidelities. Subsets are nested: each seed orders the training "
+    text = f"{keyed} {kept}, identically in both fidelities. Subsets are nested: each seed orders the training "
     text += f"{drawn} at random, and every size is a prefix of that order."
     if group == "frame":
         text += (
@@ -169,8 +169,8 @@ def split_table(split: Mapping[str, Any], group: str) -> Table:
             (name, *(Cell(count(c["frames"]), "" if same else f"{c['groups']:,} groups") for c in cells)),
         )
     return Table(
-        f"Frames per side of the split (kept together: {group.replace('_', ' ')}). The assignment binds both "
-        "fidelities of the transfer.",
+        f"Frames per split (kept together: {group.replace('_', ' ')}). Both fidelities of the transfer share the "
+        "assignment.",
         ["fidelity", "training", "validation", "test", "excluded"],
         rows,
     )
@@ -198,7 +198,7 @@ def sizes_table(sizes: pd.DataFrame) -> Table:
             cells.append(count(low) if low == high else f"{low:,}–{high:,}")
         rows.append((str(size), *cells))
     return Table(
-        f"Nested training subsets: what each size holds (range over {plural(sizes['seed'].nunique(), 'seed')}).",
+        f"Nested training subsets: content of each size (range over {plural(sizes['seed'].nunique(), 'seed')}).",
         ["size", "frames", "materials", "elements"],
         rows,
     )

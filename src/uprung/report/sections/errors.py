@@ -28,7 +28,7 @@ def section(study: Study, results: StudyResults) -> Iterator[Block]:
         return there(found)
 
     yield from tables("kind")
-    yield Details("The same by element", tables("element"))
+    yield Details("Errors by element", tables("element"))
 
 
 def breakdown_table(
@@ -65,7 +65,7 @@ def breakdown_table(
         rows.append(cells)
     return Table(
         f"Error (MAE) of the {TARGETS[target][0]} by {NAMES[by]} in {unit(target)}, n = {size}, all seeds together. "
-        "Bold: lowest of its row."
+        "Bold: lowest in its row."
         + (" An energy counts for every element in the structure." if (by, target) == ("element", "energy") else ""),
         [NAMES[by], *(labels[arm] for arm in arms)],
         rows,

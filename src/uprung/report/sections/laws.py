@@ -50,8 +50,8 @@ def laws_table(laws: pd.DataFrame, labels: Mapping[str, str]) -> Table:
                 rows.append((TARGETS[target][0], label, *_law_cells(row)))
     return Table(
         "Scaling laws through the converged points of each curve, least squares in log–log over all sizes and seeds: "
-        "power law MAE = C·N⁻ᵃ, where no other law is named. Intervals are 95 %; the remark says what they are made "
-        "from. Excluded: points that are not converged or not wanted. A power law needs three sizes, else it is "
+        "power law MAE = C·N⁻ᵃ, where no other law is named. Intervals are 95 %; the remark states their source. "
+        "Excluded: points that are not converged or not requested. A power law needs three sizes, else it is "
         "refused.",
         ["target", "arm", "law", "exponent a", "95 % interval", "R²", "sizes", "points", "excluded", "remark"],
         rows,
@@ -86,7 +86,7 @@ def comparison_table(comparison: pd.DataFrame, labels: Mapping[str, str], *, tar
     return Table(
         f"Laws compared, {TARGETS[target][0]}: {FORMULAE}. Error in predicting a size left out, as a factor; below "
         "AICc above the power law's, where the sizes suffice for it (lower is better), and the probability that seed "
-        "scatter alone would improve on the power law as much. Bold: the law taken, which is the power law unless "
+        "scatter alone would improve on the power law as much. Bold: the selected law, which is the power law unless "
         f"another one has an AICc at all, such a probability below {EVIDENCE:g}, and predicts left-out sizes better.",
         ["arm", *LAWS],
         by_arm(labels, here["arm"], LAWS, lambda arm, law: cells.get((arm, law), Cell(NONE))),
@@ -120,7 +120,7 @@ def parameters_table(parameters: pd.DataFrame, labels: Mapping[str, str], *, tar
             part = mine[mine["law"] == law]
             if len(part):
                 words = "; ".join(_parameter(row, target) for _, row in part.iterrows())
-                rows.append((label, law + (" (taken)" if is_true(part["chosen"].iloc[0]) else ""), words))
+                rows.append((label, law + (" (selected)" if is_true(part["chosen"].iloc[0]) else ""), words))
     return Table(
         f"Parameters of all laws with 95 % intervals, {TARGETS[target][0]}: C and E∞ in {unit(target)} (C at N = 1), "
         "N₀ and the break in structures.",
@@ -148,7 +148,7 @@ def extrapolation_table(far: pd.DataFrame, labels: Mapping[str, str], *, target:
         return None
     sizes = sorted(set(far["n"]))
     return Table(
-        f"Error of the {TARGETS[target][0]} in {unit(target)} by the law of each arm at sizes asked for, with its 95 % "
+        f"Error of the {TARGETS[target][0]} in {unit(target)} by the law of each arm at requested sizes, with its 95 % "
         "interval; below, the span of the intervals of all laws that could be fitted, and by how many powers of ten "
         "the size lies outside the measured ones.",
         ["arm", *(f"n = {n:,.0f}" for n in sizes)],
@@ -172,7 +172,7 @@ def _span(low: float, high: float, target: str) -> str:
 
 
 def fitted_laws(laws: pd.DataFrame, labels: Mapping[str, str], *, target: str) -> list[str]:
-    """Say which exponents were fitted, which is the steepest beyond its interval, and which laws were refused.
+    """State which exponents were fitted, which is the steepest beyond its interval, and which laws were refused.
 
     Args:
         laws: rows of one budget and target, as from `uprung.scaling.fit_laws`.

@@ -41,21 +41,21 @@ def study_limits(study: Study, results: StudyResults) -> list[str]:
 
 
 def seed_limits(n_seeds: int) -> list[str]:
-    """Say what too few seeds leave open."""
+    """State what too few seeds leave open."""
     if n_seeds == 1:
         return ["There is one seed: nothing is known about the spread over subsets and initial weights."]
     if n_seeds < 5:
         return [
-            f"There are {n_seeds} seeds: ranges over them are no confidence intervals, and an order that all of them "
-            f"show arises by chance with probability 1/{2 ** (n_seeds - 1)} between equal arms."
+            f"There are {n_seeds} seeds: ranges over them are no confidence intervals, and equal arms show the same "
+            f"order in all of them with probability 1/{2 ** (n_seeds - 1)}."
         ]
     return []
 
 
 def split_limits(group: str, n_test: int) -> list[str]:
-    """Say what the test is not, from what the split keeps together, and how large it is."""
-    size = f"The test has {plural(n_test, 'structure')}; every run is judged on the same ones, whose choice no interval"
-    limits = [f"{size} over seeds contains."]
+    """State what the test is not, from what the split keeps together, and how large it is."""
+    same = "the same for all runs; intervals over seeds do not cover its choice"
+    limits = [f"The test set has {plural(n_test, 'structure')}, {same}."]
     if group == "frame":
         limits.insert(
             0,
@@ -68,7 +68,7 @@ def split_limits(group: str, n_test: int) -> list[str]:
 
 
 def pretraining_limits(pretraining: Mapping[str, Any], study: Study) -> list[str]:
-    """Say whether the pretrained network has seen the test materials at its own fidelity."""
+    """State whether the pretrained network has seen the test materials at its own fidelity."""
     pretrained = pretrained_of(study)
     if all(arm.init == "random" for arm in study.arms.values()):
         return []
@@ -85,7 +85,7 @@ def pretraining_limits(pretraining: Mapping[str, Any], study: Study) -> list[str
 
 
 def exclusion_limits(split: Mapping[str, Any], fidelity: str) -> list[str]:
-    """Say that nothing is known where no frame was tested."""
+    """State that nothing is known where no frame was tested."""
     counts = {c["split"]: c["frames"] for c in split["counts"] if c["fidelity"] == fidelity}
     excluded, total = counts.get("excluded", 0), sum(counts.values())
     if not excluded:
@@ -106,20 +106,20 @@ def convergence_limits(curves: pd.DataFrame) -> list[str]:
     shares = here.groupby(["budget", "target"])["converged"].mean()
     return [
         f"Under the budget {budget}, {100 * (1 - share):.0f} % of the runs are not converged in "
-        f"{TARGETS[target][0]}: their errors tell about the length of training as much as about the data."
+        f"{TARGETS[target][0]}: their errors reflect the length of training as much as the data."
         for budget, target, share in shares.reset_index().itertuples(index=False, name=None)
         if share < 0.75
     ]
 
 
 def coverage_limits(curves: pd.DataFrame, references: pd.DataFrame) -> list[str]:
-    """Say which share of the test the laws use, and where the reference of an element is not fitted."""
+    """State which share of the test the laws use, and where the reference of an element is not fitted."""
     limits = []
     means = curves.groupby("population")["n_test"].mean()
     if LAW_POPULATION in means and means[LAW_POPULATION] < means["all"]:
         limits.append(
             f"Curves and laws are drawn for the {means[LAW_POPULATION]:,.0f} of {means['all']:,.0f} test frames whose "
-            "elements every seed saw at the smallest size; for the others the references are partly guessed."
+            "elements every seed saw at the smallest size; for the others some references come from the prior."
         )
     filled = references[references["origin"].isin(["prior", "source"])]
     prior = filled.groupby(["reference", "size"]).size()
@@ -134,7 +134,7 @@ def coverage_limits(curves: pd.DataFrame, references: pd.DataFrame) -> list[str]
 
 
 def reference_limits(study: Study) -> list[str]:
-    """Say which arms use more labels than their size says."""
+    """State which arms use more labels than their size says."""
     fits = {label: reference_of(study, name) for name, label in arm_labels(study).items()}
     more = [label for label, fit in fits.items() if fit and fit.scope == "train"]
     if not more:
@@ -147,7 +147,7 @@ def reference_limits(study: Study) -> list[str]:
 
 
 def target_limits(targets: Sequence[str], labels: Mapping[str, int]) -> list[str]:
-    """Say which targets are neither trained nor tested.
+    """State which targets are neither trained nor tested.
 
     Args:
         targets: of the loss.
@@ -166,7 +166,7 @@ def target_limits(targets: Sequence[str], labels: Mapping[str, int]) -> list[str
 
 
 def budget_limits(study: Study, low_scale: str) -> list[str]:
-    """Say what one kind of budget, one network and one checkpoint cannot show."""
+    """State what one kind of budget, one network and one checkpoint cannot show."""
     limits = []
     if len(study.budgets) == 1:
         length = budget_words(next(iter(study.budgets.values()))).split(";")[0]
@@ -183,11 +183,11 @@ def budget_limits(study: Study, low_scale: str) -> list[str]:
 
 
 def law_limits(laws: pd.DataFrame, crossover: pd.DataFrame, comparison: pd.DataFrame | None = None) -> list[str]:
-    """Say how many laws were refused, how thin the fitted ones are, and that extrapolations are no measurements."""
+    """State how many laws were refused, how thin the fitted ones are, and that extrapolations are no measurements."""
     fitted = laws["fitted"].map(is_true)
     limits = []
     if not fitted.all():
-        limits.append(f"{int((~fitted).sum())} of {len(laws)} scaling laws are refused for want of converged sizes.")
+        limits.append(f"{int((~fitted).sum())} of {len(laws)} scaling laws are refused for lack of converged sizes.")
     thin = laws[fitted & (laws["n_sizes"] < 5)]
     if len(thin):
         limits.append(
@@ -204,7 +204,7 @@ def law_limits(laws: pd.DataFrame, crossover: pd.DataFrame, comparison: pd.DataF
 
 
 def curvature_limits(comparison: pd.DataFrame) -> list[str]:
-    """Say where the seeds refute a power law that is kept all the same, since the sizes cannot tell what holds."""
+    """State where the seeds refute a power law that is kept all the same, since the sizes cannot tell what holds."""
     keys = ["budget", "arm", "target"]
     refuted = comparison[comparison["p_line"] < EVIDENCE].groupby(keys).size().index
     kept = comparison[(comparison["law"] == "power") & comparison["chosen"].map(is_true)].set_index(keys).index
@@ -218,10 +218,10 @@ def curvature_limits(comparison: pd.DataFrame) -> list[str]:
 
 
 def points_limits(results: LawResults) -> list[str]:
-    """Say what given points cannot show."""
+    """State what given points cannot show."""
     limits = [
-        "No predictions are known, so that no interval contains the choice of the test materials: in simulated studies "
-        "such intervals hold the truth less often than the 95 % that they claim (docs/laws.md).",
+        "The predictions are unknown, so no interval covers the choice of the test materials: in simulated studies "
+        "such intervals contain the truth in fewer than 95 % of cases (docs/laws.md).",
         "Whether the runs behind the points had converged is not known.",
     ]
     if len(set(results.curves["seed"])) == 1:

@@ -16,9 +16,9 @@ Card = Mapping[str, Any]
 
 def section(command: str, about: Sequence[Block], files: Sequence[tuple[str, str]]) -> Iterator[Block]:
     """Yield the section of any study."""
-    yield from (Text("To make it again, in the folder of the repository:"), Command(command))
+    yield from (Text("To reproduce this page, in the folder of the repository:"), Command(command))
     yield from about
-    yield from (Heading("Files with the numbers"), Text("Paths are relative to this page."), Links(files))
+    yield from (Heading("Data files"), Text("Paths are relative to this page."), Links(files))
 
 
 def study_blocks(study: Study, results: StudyResults) -> list[Block]:
@@ -85,7 +85,7 @@ def effort(cards: Sequence[Card]) -> str:
     steps = sum(int(card["steps"]) for card in cards)
     text = (
         f"{plural(len(cards), 'training run')} with {count(steps)} optimiser steps took {duration(total)} of wall time "
-        "added up; runs may have shared the machine"
+        "in total; runs may have shared the machine"
     )
     again = f", and {plural(resumed, 'run')} resumed from a checkpoint" if resumed else ""
     return f"{text}{again}."

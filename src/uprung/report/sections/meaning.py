@@ -99,7 +99,7 @@ class ArmComparison:
             return "one seed, spread unknown"
         if self.agree:
             return f"in each of {self.seeds} seeds"
-        return f"but not in each of {self.seeds} seeds, so the order is not settled"
+        return f"but not in each of {self.seeds} seeds, so the order is uncertain"
 
 
 def covered(table: pd.DataFrame, budget: str, target: str) -> pd.DataFrame:
@@ -146,7 +146,7 @@ def compare(curves: pd.DataFrame, first: str, second: str, size: str) -> ArmComp
 
 
 def lowest_errors(curves: pd.DataFrame, labels: Mapping[str, str], *, target: str) -> list[str]:
-    """Say which arm has the lowest error at the smallest and at the largest size, and by how much.
+    """State which arm has the lowest error at the smallest and at the largest size, and by how much.
 
     Args:
         curves: one budget, target and population.
@@ -170,8 +170,8 @@ def _lowest_at(curves: pd.DataFrame, labels: Mapping[str, str], target: str, siz
     best = str(means.index[0])
     if means.iloc[0] >= baseline:
         return (
-            f"{where} no arm has a lower {what} error than the predictor that learns nothing about geometry "
-            f"({error(baseline, target)}); the lowest is {labels[best]} with {error(means.iloc[0], target)}."
+            f"{where} no arm has a lower {what} error than the geometry-free baseline ({error(baseline, target)}); "
+            f"the lowest is {labels[best]} with {error(means.iloc[0], target)}."
         )
     text = f"{where} the lowest {what} error is that of {labels[best]}, {error(means.iloc[0], target)}"
     if not here.loc[here["arm"] == best, "converged"].all():
@@ -197,7 +197,7 @@ REFERENCE_WORDS = {
 
 
 def reference_effect(curves: pd.DataFrame, study: Study, *, target: str) -> list[str]:
-    """Say how the choice of reference energies changes the error of otherwise equal pretrained arms.
+    """State how the choice of reference energies changes the error of otherwise equal pretrained arms.
 
     Args:
         curves: one budget, target and population.
@@ -212,7 +212,7 @@ def reference_effect(curves: pd.DataFrame, study: Study, *, target: str) -> list
             chosen.setdefault(fit.labels if fit else "", name)
     kinds = [kind for kind in REFERENCE_WORDS if kind in chosen]
     if len(kinds) < 2 or not sizes:
-        return ["No two pretrained arms differ only in their reference energies, so their effect cannot be told apart."]
+        return ["No two pretrained arms differ only in their reference energies, so their effect cannot be isolated."]
     pairs = [(kinds[0], other) for other in kinds[1:]]
     if len(kinds) > 2 and kinds[-2:] == ["target", "residual"]:
         pairs.append((kinds[-2], kinds[-1]))
@@ -245,7 +245,7 @@ def _effect(
 
 
 def converged_points(curves: pd.DataFrame, *, target: str) -> str:
-    """Say how many runs of a target count as converged.
+    """State how many runs of a target count as converged.
 
     Args:
         curves: one budget, target and population.

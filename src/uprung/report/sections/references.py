@@ -20,10 +20,10 @@ def section(study: Study, results: StudyResults) -> Iterator[Block]:
     yield references_table(results.references)
     yield picture(results.figures, "references")
     yield Text(
-        f"The energy baseline, which learns nothing about geometry, predicts with reference {baseline} of the same "
-        "size and seed alone; the baselines of forces, stresses and moments are 0."
+        f"The geometry-free energy baseline is reference {baseline} of the same size and seed alone; the baselines of "
+        "forces, stresses and moments are 0."
     )
-    yield Heading("What references alone predict")
+    yield Heading("Errors of reference energies alone")
     yield Sentences(reference_errors(results.reference_errors, baseline))
     yield reference_errors_table(results.reference_errors, baseline)
     yield picture(results.figures, "reference-errors")
@@ -131,7 +131,7 @@ def _error_cell(rows: pd.DataFrame, is_baseline: bool) -> Cell:
 
 
 def reference_errors(summary: pd.DataFrame, baseline: str) -> list[str]:
-    """Say which references alone are better or worse than the baseline beyond their intervals, at either end.
+    """State which references alone are better or worse than the baseline beyond their intervals, at either end.
 
     Args:
         summary: rows over the seeds, as from `uprung.atomref.compare.compare_references`.
@@ -162,14 +162,14 @@ def _at(rows: pd.DataFrame, baseline: str, n: float) -> str:
     alike = [name for name in others["reference"] if name not in (*better, *worse)]
     parts = [
         f"{listing(names)} {'is' if len(names) == 1 else 'are'} {what}"
-        for names, what in ((better, "better"), (worse, "worse"), (alike, "not told apart from it"))
+        for names, what in ((better, "better"), (worse, "worse"), (alike, "indistinguishable from it"))
         if names
     ]
     return f"{text}. Against {baseline}, by the paired 95 % intervals: {'; '.join(parts)}."
 
 
 def _missing(summary: pd.DataFrame) -> list[str]:
-    """Say which references could not be fitted for some seed and size."""
+    """State which references could not be fitted for some seed and size."""
     rows = summary[summary["population"] == "all"]
     seeds = int(rows["n_seeds"].max())
     short = rows[rows["n_seeds"] < seeds]

@@ -69,7 +69,7 @@ def correlation_table(correlation: pd.DataFrame, *, low: str, high: str) -> Tabl
 
 
 def label_agreement(correlation: pd.DataFrame, *, low: str, high: str) -> list[str]:
-    """Say how well the labels of two fidelities agree, before and after referencing.
+    """State how well the labels of two fidelities agree, before and after referencing.
 
     Args:
         correlation: as from `uprung.labels.energy_shift.correlation`; the last subset is described.
@@ -115,11 +115,11 @@ def _interval(row: pd.Series) -> str:
 
 
 def _referencing(raw: pd.Series, relative: pd.Series) -> str:
-    """Say what subtracting each side's own elemental references changes."""
+    """State what subtracting each side's own elemental references changes."""
     if pd.isna(relative["pearson"]):
         return (
-            "A reference fit leaves nothing over here (as many references as independent energies), so that the "
-            "referenced correlation is undefined."
+            "The reference fit leaves no residual (as many references as independent energies), so the referenced "
+            "correlation is undefined."
         )
     start = "After subtracting each side's own elemental references, fitted linearly in composition,"
     text = f"{start} r = {_interval(relative)}"
@@ -132,11 +132,11 @@ def _referencing(raw: pd.Series, relative: pd.Series) -> str:
         return f"{text}. The correlation rises beyond both intervals."
     if relative["pearson_high"] < raw["pearson_low"]:
         return f"{text}. The correlation falls beyond both intervals."
-    return f"{text}. The two intervals of r overlap or are unknown, so that no change of the correlation is shown."
+    return f"{text}. The two intervals of r overlap or are unknown, so no change of the correlation is shown."
 
 
 def shift_by_element(shift: pd.DataFrame, *, low: str, high: str) -> list[str]:
-    """Say how the shift high − low varies over the elements.
+    """State how the shift high − low varies over the elements.
 
     Args:
         shift: as from `uprung.labels.energy_shift.element_shift`.

@@ -34,8 +34,8 @@ EFFECTS = {
 def section(study: Study, results: StudyResults) -> Iterator[Block]:
     """Yield the section."""
     yield Text(
-        "A slope below 1 alone is no proof: a predictor that minimises the squared error shrinks what it cannot know. "
-        "Forces are called too soft where larger ones would fit better, that is, where c* is above 1 by its interval."
+        "A slope below 1 is no proof: minimising the squared error shrinks what cannot be predicted. Forces count as "
+        "too soft where larger ones fit better: c* is above 1 by its interval."
     )
     yield Sentences(comparison(results.softening, {name: functional_of(study, name) for name in evalsets_of(study)}))
     labels, budget = arm_labels(study), next(iter(study.budgets))
@@ -103,7 +103,7 @@ def softening_table(table: pd.DataFrame, labels: Mapping[str, str], *, budget: s
 
 
 def not_judged(facts: Mapping[str, Any], left_out: Mapping[str, Any]) -> list[str]:
-    """Return which structures of an evaluation set are not judged and why, nothing when all are.
+    """Return which structures of an evaluation set are not tested and why, nothing when all are.
 
     Args:
         facts: manifest of its frames.
@@ -114,7 +114,7 @@ def not_judged(facts: Mapping[str, Any], left_out: Mapping[str, Any]) -> list[st
     if not lost:
         return []
     words = [*left_out_words(facts), *reason_words(without, "left out")]
-    return [f"{count(lost)} of {plural(int(facts['read']), 'structure')} are not judged: {'; '.join(words)}."]
+    return [f"{count(lost)} of {plural(int(facts['read']), 'structure')} are not tested: {'; '.join(words)}."]
 
 
 def findings(table: pd.DataFrame) -> list[str]:
@@ -128,7 +128,7 @@ def findings(table: pd.DataFrame) -> list[str]:
         words = (
             f"{name}: over {plural(len(own), 'material')} the median slope is "
             f"{amount(float(own['slope'].median()))}, the range {amount(float(own['slope'].min()))} to "
-            f"{amount(float(own['slope'].max()))}; in {soft} the forces are too soft beyond doubt (slope below 1 "
+            f"{amount(float(own['slope'].max()))}; in {soft} the forces are clearly too soft (slope below 1 "
             "and c* above 1 by their intervals)"
         )
         if shrunk:
@@ -141,8 +141,8 @@ def findings(table: pd.DataFrame) -> list[str]:
             shown = worse.sort_values("cmae", ascending=False).iloc[0]
             words += (
                 f" Division by the slope makes {plural(len(worse), 'material')} worse (most in {shown['material']}: "
-                f"MAE {error(shown['mae'], 'force', units=False)}, cMAE {error(shown['cmae'], 'force')}): cMAE is a "
-                "promise, not a bound."
+                f"MAE {error(shown['mae'], 'force', units=False)}, cMAE {error(shown['cmae'], 'force')}): cMAE is an "
+                "estimate, not a bound."
             )
         said.append(words)
     return said
@@ -163,9 +163,9 @@ def corrections(table: pd.DataFrame) -> list[str]:
             ratio, against = part["mae_ratio"], float(part["mae_to_number"].median())
             middle, low, high = (fixed(float(value), 2) for value in (ratio.median(), ratio.min(), ratio.max()))
             words = (
-                f"{METHODS[str(method)]} takes the MAE to {middle} of what it was (median over "
+                f"{METHODS[str(method)]} multiplies the MAE by {middle} (median over "
                 f"{plural(len(part), 'material')}, {low} to {high}; {plural(int(part['draws'].max()), 'draw')}) and "
-                f"the median slope to {fixed(float(part['slope_after'].median()), 2)}"
+                f"brings the median slope to {fixed(float(part['slope_after'].median()), 2)}"
             )
             if method != NUMBER and against == against:
                 words += f"; that is {fixed(against, 2)} of the MAE after one number on the same draws"
@@ -196,13 +196,13 @@ def comparison(tables: Mapping[str, pd.DataFrame], functionals: Mapping[str, str
             if [functionals[a], functionals[b]] == own and set(both[a].index) == set(both[b].index):
                 _, text = _softer(both[a][old], both[b][new])
                 said.append(
-                    f"Each judged by labels of its own functional ({old} on {a}, {new} on {b}), the latter is softer "
+                    f"On labels of its own functional each ({old} on {a}, {new} on {b}), the latter is softer "
                     f"in {text}."
                 )
     if softer:
         said.append(
-            "Why the published transfer made the forces softer is not known. Hypotheses that this table does not "
-            "decide between: fewer frames, nearer to equilibrium, in the r²SCAN set; forgetting of the distorted "
+            "Why the published transfer softened the forces is unknown. Hypotheses that this table cannot tell apart: "
+            "fewer frames, nearer to equilibrium, in the r²SCAN set; forgetting of the distorted "
             "frames that the pretraining saw; energies that weigh more than forces in the loss of the transfer."
         )
     return said

@@ -49,11 +49,7 @@ def forgetting_table(forgetting: pd.DataFrame, labels: Mapping[str, str], *, tar
         raw, left = (error(float(mean), target, units=False) for mean in means)
         return Cell(left, f"raw {raw}") if linear and raw != NONE else raw
 
-    how = (
-        ", after what is linear in composition was taken away (fitted on training materials; as predicted below)"
-        if linear
-        else ""
-    )
+    how = ", minus a fit linear in composition (fitted to training materials; raw errors below)" if linear else ""
     frames, unseen = int(here["source_frames"].max()), int(here["source_unseen"].max())
     left = f" {plural(unseen, 'frame')} with elements in no training frame left out." if linear and unseen else ""
     return Table(
