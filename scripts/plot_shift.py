@@ -29,6 +29,6 @@ with logged(snakemake.log[0]):
     save(figures.label_parity(paired.shared(), names=names), output.labels)
     table = pd.read_csv(snakemake.input.shift)
     save(figures.shift_by_element(table, names=names), output.shift)
-    save(by_element(table, value="shift", names=names), output.elements)
+    save(by_element(table, names=names), output.elements)
     importance = pd.read_csv(snakemake.input.importance)
     save(figures.importance(importance) if len(importance) else text_figure(NO_IMPORTANCE), output.importance)

@@ -39,6 +39,7 @@ def before_after_table(history: pd.DataFrame, inits: Mapping[str, str], targets:
     return pd.DataFrame(rows, columns=[*RUN, "init", "target", "before", "after"])
 
 
+@mpl.rc_context(style.RC)
 def before_after(table: pd.DataFrame, *, arm_labels: Mapping[str, str]) -> Figure:
     """Draw the error after training against the error before it, log–log, a panel per target.
 
@@ -54,12 +55,11 @@ def before_after(table: pd.DataFrame, *, arm_labels: Mapping[str, str]) -> Figur
         size: 3 + 3 * k / max(table["size"].nunique() - 1, 1) for k, size in enumerate(dict.fromkeys(table["size"]))
     }
     figure, axes, _ = panels(len(targets), height=3.2)
-    with mpl.rc_context(style.RC):
-        for axis, target in zip(axes, targets, strict=True):
-            here = table[table["target"] == target]
-            _panel(axis, here, target, order, sizes)
-        same = Line2D([], [], color=GREY, ls="--", lw=0.9, label="no change")
-        legend_of_arms(figure, arm_labels, table["arm"], more=[same], ls="", ms=4)
+    for axis, target in zip(axes, targets, strict=True):
+        here = table[table["target"] == target]
+        _panel(axis, here, target, order, sizes)
+    same = Line2D([], [], color=GREY, ls="--", lw=0.9, label="no change")
+    legend_of_arms(figure, arm_labels, table["arm"], more=[same], ls="", ms=4)
     return figure
 
 

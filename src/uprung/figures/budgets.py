@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 DASHES = ("-", "--", ":", "-.")
 
 
+@mpl.rc_context(style.RC)
 def budget_curves(curves: pd.DataFrame, *, arm_labels: Mapping[str, str], x_label: str = X_LABEL) -> Figure:
     """Draw the means over seeds of all arms under all budgets, a panel per target; bars are the range over seeds.
 
@@ -39,14 +40,13 @@ def budget_curves(curves: pd.DataFrame, *, arm_labels: Mapping[str, str], x_labe
         raise ValueError(f"{len(budgets)} budgets in one figure: at most {len(DASHES)} can be told apart")
     figure, axes, _ = panels(len(targets), height=3.0)
     arms = list(arm_labels)
-    with mpl.rc_context(style.RC):
-        for axis, target in zip(axes, targets, strict=True):
-            _panel(axis, means[means["target"] == target], target, arms, budgets)
-            axis.set_title(style.TARGETS[target][0].capitalize(), loc="left", fontweight="bold")
-            axis.set_xlabel(x_label)
-        lines = [Line2D([], [], color="#333333", ls=DASHES[i], lw=1.2, label=b) for i, b in enumerate(budgets)]
-        figure.legend(handles=lines, loc="outside lower center", ncols=len(lines), handlelength=3)
-        legend_of_arms(figure, arm_labels, lw=1.2)
+    for axis, target in zip(axes, targets, strict=True):
+        _panel(axis, means[means["target"] == target], target, arms, budgets)
+        axis.set_title(style.TARGETS[target][0].capitalize(), loc="left", fontweight="bold")
+        axis.set_xlabel(x_label)
+    lines = [Line2D([], [], color="#333333", ls=DASHES[i], lw=1.2, label=b) for i, b in enumerate(budgets)]
+    figure.legend(handles=lines, loc="outside lower center", ncols=len(lines), handlelength=3)
+    legend_of_arms(figure, arm_labels, lw=1.2)
     return figure
 
 

@@ -50,29 +50,21 @@ def _positions() -> dict[int, tuple[float, float]]:
 
 
 @mpl.rc_context(RC)
-def by_element(
-    table: pd.DataFrame,
-    *,
-    value: str = "shift",
-    label: str | None = None,
-    names: tuple[str, str] = ("PBE", "r2SCAN"),
-) -> Figure:
-    """Return one number per element as a periodic table; elements without one are left white.
+def by_element(table: pd.DataFrame, *, names: tuple[str, str] = ("PBE", "r2SCAN")) -> Figure:
+    """Return the energy shift per element as a periodic table; elements without one are left white.
 
-    table: columns Z and `value`, one row per element, such as `element_shift` ('shift', eV/atom) or one
-    quantity of `correlation_by_element` ('pearson'). Raises ValueError if an element has two rows or none has
+    table: columns Z and shift (eV/atom), one row per element. Raises ValueError if an element has two rows or none has
     a value.
     """
     if table["Z"].duplicated().any():
-        raise ValueError(f"periodic table of {value}: several rows per element; choose one quantity first")
-    known = table.dropna(subset=value)
-    numbers = dict(zip(known["Z"].astype(int), known[value].astype(float), strict=True))
+        raise ValueError("periodic table: several rows per element; choose one quantity first")
+    known = table.dropna(subset="shift")
+    numbers = dict(zip(known["Z"].astype(int), known["shift"].astype(float), strict=True))
     if not numbers:
-        raise ValueError(f"periodic table of {value}: no element has a value")
-    is_r = value in ("pearson", "spearman")
+        raise ValueError("periodic table: no element has a value")
     low_name, high_name = map(functional, names)
-    words = f"{value.capitalize()} r of referenced energies" if is_r else f"energy {value} (eV/atom)"
-    norm, below = _norm(np.array(list(numbers.values())), bounded=is_r)
+    low, high = min(numbers.values()), max(numbers.values())
+    norm = Normalize(low, high) if low < high else Normalize(low - 1, low + 1)
     cmap = mpl.colormaps[BY_NUMBER]
     figure, (ax,) = new_figure(width=PAGE, height=3.8)
     for Z, (x, y) in _positions().items():
@@ -82,33 +74,20 @@ def by_element(
         ink = "0.6" if number is None else _readable(face)
         ax.text(x, y - 0.14, chemical_symbols[Z], ha="center", va="center", fontsize=8, color=ink)
         if number is not None:
-            text = _three_digits(number, decimals=3 if is_r else None)
-            ax.text(x, y + 0.26, text, ha="center", va="center", fontsize=6, color=ink)
+            ax.text(x, y + 0.26, _three_digits(number), ha="center", va="center", fontsize=6, color=ink)
     ax.set(xlim=(0.4, 18.6), ylim=(9.95, 0.4))
     ax.set_aspect("equal")
     ax.axis("off")
     bar = ax.inset_axes((3.2, 2.15, 8.6, 0.35), transform=ax.transData)
-    mapped = mpl.cm.ScalarMappable(norm, cmap)
-    figure.colorbar(mapped, cax=bar, orientation="horizontal", extend="min" if below else "neither")
-    bar.set_title(label or f"{words}, {low_name} to {high_name}", fontsize=8)
+    figure.colorbar(mpl.cm.ScalarMappable(norm, cmap), cax=bar, orientation="horizontal")
+    bar.set_title(f"energy shift (eV/atom), {low_name} to {high_name}", fontsize=8)
     ax.text(7.5, 3.3, "white: no value", ha="center", va="center", fontsize=7, color="0.4")
     return figure
 
 
-def _three_digits(number: float, *, decimals: int | None) -> str:
-    if decimals is None:
-        decimals = 2 if abs(number) < 9.995 else 1 if abs(number) < 99.95 else 0
+def _three_digits(number: float) -> str:
+    decimals = 2 if abs(number) < 9.995 else 1 if abs(number) < 99.95 else 0
     return f"{number:.{decimals}f}".replace("-", "−")
-
-
-def _norm(values: Floats, *, bounded: bool) -> tuple[Normalize, bool]:
-    """Return the colour range and whether values lie below it: for correlations, the lowest 5 % may."""
-    if bounded:
-        low = min(0.99, float(np.percentile(values, 5)))
-        return Normalize(low, 1), bool(values.min() < low)
-    if np.ptp(values) == 0:
-        return Normalize(values[0] - 1, values[0] + 1), False
-    return Normalize(float(values.min()), float(values.max())), False
 
 
 def _readable(face: tuple[float, float, float, float]) -> str:

@@ -35,6 +35,7 @@ NOTHING = "No two curves with a law:\nno data multiplier can be drawn."
 NO_LAW = "No curve has a law:\nthere is nothing to compare."
 
 
+@mpl.rc_context(style.RC)
 def data_multipliers(
     table: pd.DataFrame, *, scratch: str | None, arm_labels: Mapping[str, str], x_label: str = X_LABEL
 ) -> Figure:
@@ -54,14 +55,13 @@ def data_multipliers(
         return style.text_figure(NOTHING, height=1.2)
     figure, axes, _ = panels(len(shown), height=2.9)
     several = len({budget for budget, _ in shown}) > 1
-    with mpl.rc_context(style.RC):
-        for axis, (budget, target) in zip(axes, shown, strict=True):
-            _ratio_panel(axis, rows_of(table, budget, target), list(arm_labels))
-            axis.set_title(_title(target, budget, several), loc="left", fontweight="bold")
-            axis.set_xlabel(x_label)
-            axis.set_ylabel("data multiplier")
-        equal = Line2D([], [], color=GREY, ls="--", lw=1, label=f"as good as {arm_labels[str(scratch)]}")
-        legend_of_arms(figure, arm_labels, table["transfer"], more=[equal], handlelength=2.4, lw=1.4)
+    for axis, (budget, target) in zip(axes, shown, strict=True):
+        _ratio_panel(axis, rows_of(table, budget, target), list(arm_labels))
+        axis.set_title(_title(target, budget, several), loc="left", fontweight="bold")
+        axis.set_xlabel(x_label)
+        axis.set_ylabel("data multiplier")
+    equal = Line2D([], [], color=GREY, ls="--", lw=1, label=f"as good as {arm_labels[str(scratch)]}")
+    legend_of_arms(figure, arm_labels, table["transfer"], more=[equal], handlelength=2.4, lw=1.4)
     return figure
 
 
@@ -98,6 +98,7 @@ def _ticks(axis: Axes) -> None:
     grid_behind(axis)
 
 
+@mpl.rc_context(style.RC)
 def law_comparison(
     curves: pd.DataFrame,
     bands: pd.DataFrame,
@@ -125,18 +126,17 @@ def law_comparison(
     figure, axes, _ = panels(len(shown), most=3, width=width, height=2.0, extra=0.5)
     points = curves[(curves["population"] == LAW_POPULATION) & curves["converged"]]
     several = len({budget for budget, *_ in shown}) > 1
-    with mpl.rc_context(style.RC):
-        for axis, (budget, target, arm) in zip(axes, shown, strict=True):
-            here = (rows_of(table, budget, target) for table in (points, bands, comparison))
-            runs, lines, scores = (table[table["arm"] == arm] for table in here)
-            _comparison_panel(axis, runs, lines, arms.index(arm))
-            chosen = scores.loc[scores["chosen"].astype(bool), "title"].iloc[0]
-            axis.set_title(f"{_title(target, budget, several)}: {arm_labels[arm]}\n{chosen}", fontsize=7.5)
-        figure.supxlabel(x_label, fontsize=8)
-        figure.supylabel("error / error of the power law", fontsize=8)
-        drawn = [law for law in LAWS if law in set(bands["law"])]
-        handles = [Line2D([], [], color="black", ls=DASHES[LAWS.index(v)], lw=1.2, label=TITLES[v]) for v in drawn]
-        figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), handlelength=2.8)
+    for axis, (budget, target, arm) in zip(axes, shown, strict=True):
+        here = (rows_of(table, budget, target) for table in (points, bands, comparison))
+        runs, lines, scores = (table[table["arm"] == arm] for table in here)
+        _comparison_panel(axis, runs, lines, arms.index(arm))
+        chosen = scores.loc[scores["chosen"].astype(bool), "title"].iloc[0]
+        axis.set_title(f"{_title(target, budget, several)}: {arm_labels[arm]}\n{chosen}", fontsize=7.5)
+    figure.supxlabel(x_label, fontsize=8)
+    figure.supylabel("error / error of the power law", fontsize=8)
+    drawn = [law for law in LAWS if law in set(bands["law"])]
+    handles = [Line2D([], [], color="black", ls=DASHES[LAWS.index(v)], lw=1.2, label=TITLES[v]) for v in drawn]
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), handlelength=2.8)
     return figure
 
 

@@ -37,6 +37,7 @@ NOTE_LINE = 8.6  # points
 PUBLISHED_MARKERS = {"scratch": "x", "transfer": "+"}
 
 
+@mpl.rc_context(style.RC)
 def learning_curves(
     curves: pd.DataFrame,
     laws: pd.DataFrame,
@@ -62,27 +63,26 @@ def learning_curves(
     shown = [(b, t) for b in budgets for t in targets]
     figure, axes, columns = panels(len(shown), height=3.4)
     notes: list[list[str]] = []
-    with mpl.rc_context(style.RC):
-        for axis, (budget, target) in zip(axes, shown, strict=True):
-            here = rows_of(points, budget, target)
-            # without a single law the table is empty, and its columns have no types
-            lines = rows_of(bands[bands["chosen"]], budget, target) if bands is not None and len(bands) else None
-            _panel(axis, here, lines, target, list(arm_labels))
-            theirs = None if published is None else published[published["target"] == target].query("n_frames > 0")
-            if theirs is not None:
-                _published(axis, theirs, target)
-            _axes(axis, here, target, theirs)
-            axis.set_xlabel(x_label)
-            met = None if crossings is None else rows_of(crossings, budget, target)
-            if met is not None:
-                _rings(axis, met, style.TARGETS[target][2])
-            notes.append([] if met is None else _notes(met, arm_labels))
-        names = [style.TARGETS[t][0].capitalize() + (f", {b}" if len(budgets) > 1 else "") for b, t in shown]
-        for k in range(0, len(shown), columns):
-            _titles(axes[k : k + columns], names[k : k + columns], notes[k : k + columns])
-        marked = crossings is not None and bool((crossings["kind"] == "in range").any())
-        others = [] if published is None else [str(a) for a in dict.fromkeys(published["arm"])]
-        _legend(figure, arm_labels, laws, marked, others, baseline=bool(points["baseline"].notna().any()))
+    for axis, (budget, target) in zip(axes, shown, strict=True):
+        here = rows_of(points, budget, target)
+        # without a single law the table is empty, and its columns have no types
+        lines = rows_of(bands[bands["chosen"]], budget, target) if bands is not None and len(bands) else None
+        _panel(axis, here, lines, target, list(arm_labels))
+        theirs = None if published is None else published[published["target"] == target].query("n_frames > 0")
+        if theirs is not None:
+            _published(axis, theirs, target)
+        _axes(axis, here, target, theirs)
+        axis.set_xlabel(x_label)
+        met = None if crossings is None else rows_of(crossings, budget, target)
+        if met is not None:
+            _rings(axis, met, style.TARGETS[target][2])
+        notes.append([] if met is None else _notes(met, arm_labels))
+    names = [style.TARGETS[t][0].capitalize() + (f", {b}" if len(budgets) > 1 else "") for b, t in shown]
+    for k in range(0, len(shown), columns):
+        _titles(axes[k : k + columns], names[k : k + columns], notes[k : k + columns])
+    marked = crossings is not None and bool((crossings["kind"] == "in range").any())
+    others = [] if published is None else [str(a) for a in dict.fromkeys(published["arm"])]
+    _legend(figure, arm_labels, laws, marked, others, baseline=bool(points["baseline"].notna().any()))
     return figure
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -105,57 +106,29 @@ def energy_parity(
 
 
 @mpl.rc_context(RC)
-def shift_by_element(
-    table: pd.DataFrame,
-    *,
-    published: pd.DataFrame | None = None,
-    names: tuple[str, str] = ("PBE", "r2SCAN"),
-) -> Figure:
+def shift_by_element(table: pd.DataFrame, *, names: tuple[str, str] = ("PBE", "r2SCAN")) -> Figure:
     """Return the energy shift high − low against the atomic number.
 
     table: as from `labels.energy_shift.element_shift`. Error bars are 1.96 standard errors, clustered by group where
-    they exist and of independent structures elsewhere. published: columns Z and shift (eV/atom), drawn as
-    crosses behind, with a second panel of the differences from it; rows with nan are left out, and rows more
-    than two elements outside the range of table are not shown.
+    they exist and of independent structures elsewhere.
     """
     low_name, high_name = map(functional, names)
-    compared = published is not None
-    figure, axes = new_figure(2 if compared else 1, width=PAGE, height=4.4 if compared else 2.8)
-    Z = table["Z"]
+    figure, (ax,) = new_figure(width=PAGE, height=2.8)
+    look: dict[str, Any] = {
+        "fmt": "o",
+        "markersize": 3,
+        "color": COLOURS[0],
+        "ecolor": "black",
+        "elinewidth": 0.8,
+        "capsize": 1.5,
+    }
     error = 1.96 * table["stderr"].fillna(table.get("stderr_structures", np.nan)).fillna(0)
-    if published is not None:
-        known = published.dropna(subset="shift")
-        known = known[known["Z"].between(Z.min() - 2, Z.max() + 2)]
-        axes[0].scatter(
-            known["Z"], known["shift"], marker="x", s=16, lw=0.9, color="0.45", label="published references"
-        )
-        _bars(axes[1], Z, table["shift"] - Z.map(known.set_index("Z")["shift"]), error)
-        axes[1].set_ylabel("difference from\npublished (eV/atom)")
-        Z = pd.concat([Z, known["Z"]])
-    _bars(axes[0], table["Z"], table["shift"], error)
-    for ax in axes:
-        ax.axhline(0, color="0.75", linewidth=0.7, zorder=0)
-        element_axis(ax, Z)
-    if compared:
-        axes[0].set_xlabel("")
-    axes[0].set_ylabel(f"energy shift\n{high_name} − {low_name} (eV/atom)")
-    axes[0].legend(loc="lower left")
+    ax.errorbar(table["Z"], table["shift"], yerr=error, label="this data, with 95 % interval", **look)
+    ax.axhline(0, color="0.75", linewidth=0.7, zorder=0)
+    element_axis(ax, table["Z"])
+    ax.set_ylabel(f"energy shift\n{high_name} − {low_name} (eV/atom)")
+    ax.legend(loc="lower left")
     return figure
-
-
-def _bars(ax: Axes, Z: pd.Series, value: pd.Series, error: pd.Series) -> None:
-    ax.errorbar(
-        Z,
-        value,
-        yerr=error,
-        fmt="o",
-        markersize=3,
-        color=COLOURS[0],
-        ecolor="black",
-        elinewidth=0.8,
-        capsize=1.5,
-        label="this data, with 95 % interval",
-    )
 
 
 @mpl.rc_context(RC)
@@ -212,15 +185,9 @@ def _density(ax: Axes, low: Floats, high: Floats) -> PolyCollection:
 def importance(table: pd.DataFrame, *, most: int = 30) -> Figure:
     """Return the importance of elements for the difference of formation energies, largest first.
 
-    table: as from `labels.energy_shift.formation_importance`; one without rows gives a figure that states why. At
-    most `most` elements are drawn, and the title says how many there are.
+    table: as from `labels.energy_shift.formation_importance`. At most `most` elements are drawn, and the title says
+    how many there are.
     """
-    if table.empty:
-        figure, (ax,) = new_figure(width=COLUMN, height=1.2)
-        reason = table.attrs.get("reason", "no element to rank")
-        ax.text(0.5, 0.5, f"Not available: {reason}.", ha="center", va="center", wrap=True)
-        ax.axis("off")
-        return figure
     shown = table.sort_values("importance", ascending=False).head(most)
     figure, (ax,) = new_figure(width=PAGE, height=2.6)
     ax.bar(shown["element"], shown["importance"], color=COLOURS[0], width=0.75)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import TypeVar
 
 from markupsafe import Markup
 
@@ -31,7 +31,6 @@ Row = Sequence[str | Cell]
 class Table:
     """A table as printed. The first `text` columns are aligned left, the others right."""
 
-    kind: ClassVar[str] = "table"
     caption: str
     columns: Sequence[str]
     rows: Sequence[Row]
@@ -43,7 +42,6 @@ class Table:
 class Picture:
     """A figure as it stands on the page."""
 
-    kind: ClassVar[str] = "picture"
     name: str
     markup: Markup
     caption: str
@@ -53,7 +51,6 @@ class Picture:
 class Heading:
     """A heading within a section, with the name that a link may point to."""
 
-    kind: ClassVar[str] = "heading"
     text: str
     name: str = ""
 
@@ -62,7 +59,6 @@ class Heading:
 class Text:
     """A paragraph; plain text unless it is `Markup`."""
 
-    kind: ClassVar[str] = "text"
     text: str
 
 
@@ -70,7 +66,6 @@ class Text:
 class Sentences:
     """A list of sentences."""
 
-    kind: ClassVar[str] = "sentences"
     sentences: Sequence[str]
 
 
@@ -78,7 +73,6 @@ class Sentences:
 class Definitions:
     """Names and what is said of each."""
 
-    kind: ClassVar[str] = "definitions"
     entries: Mapping[str, Sequence[str]]
 
 
@@ -86,7 +80,6 @@ class Definitions:
 class Details:
     """Tables that a reader opens."""
 
-    kind: ClassVar[str] = "details"
     summary: str
     tables: Sequence[Table]
 
@@ -95,7 +88,6 @@ class Details:
 class Links:
     """Files relative to the page, with their content."""
 
-    kind: ClassVar[str] = "links"
     entries: Sequence[tuple[str, str]]
 
 
@@ -103,7 +95,6 @@ class Links:
 class Command:
     """What to type in a terminal."""
 
-    kind: ClassVar[str] = "command"
     text: str
 
 
@@ -111,7 +102,6 @@ class Command:
 class Drawing:
     """Markup of a figure that a reader can explore."""
 
-    kind: ClassVar[str] = "drawing"
     markup: Markup
 
 
