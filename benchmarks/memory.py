@@ -24,9 +24,10 @@ from sides import Child, memory
 from throughput_sides import TARGETS, frames_of
 
 from uprung.config.training import Budget, Training
-from uprung.datasets.store import Rows, open_dataset, write_dataset
+from uprung.datasets.store import Rows
 from uprung.job.logs import progress
 from uprung.models.chgnet.module import Packed
+from uprung.models.data import open_dataset, write_dataset
 from uprung.training.gradient import launch
 from uprung.training.loop import train
 
@@ -122,7 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with TemporaryDirectory() as place, progress(4, "memory", "stage") as bar:
         small, large = Path(place) / "small", Path(place) / "large"
         frames = frames_of(SETS["headline"]())
-        write_dataset(frames, frames.label("energy"), small)
+        write_dataset(frames, frames.label("energy"), small, name="chgnet")
         bar.update()
         repeat(small, large, -(-options.structures // len(frames)))
         bar.update()

@@ -14,11 +14,12 @@ import yaml
 from chgnet.model import CHGNet
 from workplace import STUDY_TIMEOUT, Workplace, checkout
 
-from uprung.datasets.store import open_dataset, rows_of
+from uprung.datasets.store import rows_of
 from uprung.job.files import sha256
 from uprung.models.chgnet.checkpoint import load_chgnet
 from uprung.models.chgnet.layers import layer_of
 from uprung.models.chgnet.saved import load_potential
+from uprung.models.data import open_dataset
 from uprung.models.predict import predict
 
 STUDY = "tests/workflow/arms.yaml"
@@ -58,7 +59,7 @@ def test_every_arm_is_trained_and_tested_at_both_fidelities(done: Path, arm: str
 
 
 def test_frozen_layers_are_those_of_the_checkpoint(done: Path) -> None:
-    start = load_chgnet("0.3.0").state_dict()
+    start = load("chgnet-0.3.0").state_dict()
     moved = {}
     for arm in ("readout", "pulled"):
         weights = CHGNet.from_file(str(folder(done, arm) / "model.pth.tar")).state_dict()
@@ -85,7 +86,7 @@ def test_a_network_pretrained_here_is_what_an_arm_starts_from(done: Path) -> Non
     dataset = open_dataset(done / "graphs/r2scan/manifest.json")
     rows = np.arange(20)
     found = predict([load_chgnet(at / "model.pth.tar")], dataset, rows, targets=["energy"])["network"]
-    np.testing.assert_allclose(found, network.loc[dataset.graphs.keys[:20]], atol=1e-5)
+    np.testing.assert_allclose(found, network.loc[dataset.keys[:20]], atol=1e-5)
 
 
 def test_errors_before_training_are_those_of_the_networks_the_arms_start_from(done: Path) -> None:
