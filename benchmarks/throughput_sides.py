@@ -23,7 +23,7 @@ from uprung.config.training import Training
 from uprung.datasets.store import Rows
 from uprung.frames.schema import SCHEMA, Frame
 from uprung.frames.table import Frames
-from uprung.models.chgnet.module import Packed
+from uprung.models.chgnet.potential import CHGNetPotential
 from uprung.models.data import open_dataset, write_dataset
 from uprung.training.gradient import accumulate_gradient, launch
 
@@ -148,7 +148,7 @@ class Uprung(_Side):
         self.dataset = open_dataset(Path(self.folder.name) / "manifest.json")
         self.recipe = Training(device="cuda" if device == "cuda" else "cpu", threads=torch.get_num_threads())
         self.fabric = launch(self.recipe)
-        self.module = Packed(self.model, TARGETS).train()
+        self.module = CHGNetPotential(self.model).train()
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=RATE, fused=True)
         self.initial = self._accumulate(self.batches[0][:2])
         self.warm_up()

@@ -18,6 +18,7 @@ from uprung.frames.intake import write_frames
 from uprung.frames.table import read_frames
 from uprung.models.data import open_dataset, write_dataset
 from uprung.models.predict import predict
+from uprung.models.registry import load
 from uprung.softening.slopes import statistics
 from uprung.sources import open_source
 
@@ -61,7 +62,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, dict[st
         write_dataset(frames, frames.label("energy"), folder / element / "graphs", processes=1, name="chgnet")
         dataset = open_dataset(folder / element / "graphs/manifest.json")
         rows = np.arange(len(dataset.energy))
-        predicted = predict([load("chgnet-0.3.0")], dataset, rows, targets=["force"])["force"]
+        predicted = predict(load("chgnet-0.3.0"), dataset, rows, targets=["force"])["force"]
         label = dataset.labels(rows).forces.astype(float)
         ours[element] = statistics(label.ravel(), predicted.ravel())["slope"]
         own = content.setdefault(element, {})

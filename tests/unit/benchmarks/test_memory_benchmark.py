@@ -26,7 +26,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def test_a_repeated_store_holds_the_same_structures_several_times(folders: tuple[Path, Path]) -> None:
     small, large = (open_dataset(folder / "manifest.json") for folder in folders)
     assert len(large.energy) == len(large.inputs) == 3 * len(small.energy) == 210
-    assert len(set(large.inputs.keys)) == 210
+    assert len(set(large.keys)) == 210
     rows = np.array([3, 0, 41])
     for shift in (0, 70, 140):
         one, other = small.inputs.pack(rows), large.inputs.pack(rows + shift)
