@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from uprung.models.registry import CARDS
+
 ROOT = Path(__file__).parents[2]
 FILES = sorted([*(ROOT / "src").rglob("*.py"), *(ROOT / "scripts").glob("*.py")])
 
@@ -38,6 +40,7 @@ NEEDED = {
 FORBIDDEN = {"allow_pickle", "shell", "pickle_module"}
 
 EXCEPTIONS = {
+    ("src/uprung/models/registry.py", "importlib.import_module"): "modules that the library's own cards name",
     ("src/uprung/models/chgnet/checkpoint.py", "pickle"): "for `pickle.UnpicklingError`, which torch raises",
     ("src/uprung/sources/vasprun.py", "xml"): "entities need a document type, and a file that begins with one is no "
     "vasprun.xml (tests/unit/sources/test_hostile_files.py)",
@@ -102,6 +105,9 @@ def test_no_file_runs_what_it_reads(path: Path) -> None:
 def test_exceptions_are_still_needed() -> None:
     for name, item in EXCEPTIONS:
         assert item in unsafe((ROOT / name).read_text()), (name, item)
+    modules = {card.module for card in CARDS.values()}
+    assert all(module.startswith("uprung.models.") for module in modules)
+    assert (ROOT / "src/uprung/models/registry.py").read_text().count("import_module(CARDS[name].module)") == 1
     text = (ROOT / "src/uprung/models/chgnet/checkpoint.py").read_text()
     assert text.count("pickle.") == text.count("pickle.UnpicklingError") > 0
 
