@@ -81,7 +81,8 @@ def test_analysis_needs_no_torch(name: str) -> None:
         assert not {module.split(".")[0] for module in names} & {"torch", "lightning"}, path
         for module in names:
             base = LIBRARY.joinpath(*module.split(".")[1:]) if module.startswith("uprung.") else None
-            waiting += [] if base is None else [p for p in (base.with_suffix(".py"), base / "__init__.py") if p.exists()]
+            if base is not None:
+                waiting += [file for file in (base.with_suffix(".py"), base / "__init__.py") if file.exists()]
 
 
 def test_no_file_is_long() -> None:

@@ -17,7 +17,7 @@ from uprung.models.data import open_dataset, write_dataset
 from uprung.models.interface import REFERENCES
 from uprung.models.predict import predict
 from uprung.models.registry import load
-from uprung.softening.draws import deals, frames_of
+from uprung.softening.draws import frames_of, possible_draws
 from uprung.softening.fine_tuning import FineTuned, shifted, trained_targets
 from uprung.softening.force_correction import by_number, drawn
 from uprung.softening.slopes import cloud, forces_of
@@ -90,8 +90,8 @@ def test_what_is_judged_is_what_the_number_is_judged_on(dataset: Dataset, clouds
 
 
 def test_structures_without_a_label_train_on_what_they_have(dataset: Dataset, clouds: pd.DataFrame) -> None:
-    (deal,) = deals(frames_of(clouds)["N2"], 4, draws=1, seed=0)
-    frames = Rows(dataset, rows_of(dataset, [frame.name for frame in deal.fitted]))
+    (chosen,) = possible_draws(frames_of(clouds)["N2"], 4, draws=1, seed=0)
+    frames = Rows(dataset, rows_of(dataset, [frame.name for frame in chosen.fitted]))
     has = np.isfinite(frames.labels.energy)
     assert trained_targets(frames, RECIPE) == ["energy", "force"]  # no stress, and no weight for moments
     without = frames.take(np.flatnonzero(~has)) if (~has).any() else None
