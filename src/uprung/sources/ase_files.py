@@ -31,7 +31,7 @@ from uprung.sources.common import (
     same_functional,
     stress,
 )
-from uprung.sources.files import Advance, in_shares, kind_of, open_bytes, unheard
+from uprung.sources.files import Advance, files_in, in_shares, kind_of, open_bytes, unheard
 
 OMAT_SCALE = "VASP PBE_54 PAW of OMat24, {functional}, U by the Materials Project's rule, uncorrected"
 MOST_ATOMS = 1_000_000
@@ -42,15 +42,8 @@ Row = tuple[str, dict[str, Any] | UnusableError]
 
 
 def files(path: Path) -> list[Path]:
-    """Return the files of a source, in the order in which they are read.
-
-    Raises:
-        FramesError: the folder is empty.
-    """
-    found = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
-    if not found:
-        raise FramesError(f"{path}: the folder is empty")
-    return found
+    """Return the files of a source, in the order in which they are read."""
+    return files_in(path, "*", "the folder is empty")
 
 
 def read(

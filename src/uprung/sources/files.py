@@ -47,6 +47,28 @@ _TEXTS = {
 }
 
 
+def all_files(path: Path) -> list[Path]:
+    """Return a file, or all files in and below a folder."""
+    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+
+
+def files_in(path: Path, pattern: str, missing: str) -> list[Path]:
+    """Return a file, or the files of a folder in the order of their paths.
+
+    Args:
+        path: file or folder.
+        pattern: glob pattern of the files in the folder.
+        missing: what the message says when there are none.
+
+    Raises:
+        FramesError: there are none.
+    """
+    found = sorted(file for file in path.glob(pattern) if file.is_file()) if path.is_dir() else [path]
+    if not found:
+        raise FramesError(f"{path}: {missing}")
+    return found
+
+
 def unheard(n: int) -> None:
     """Take note of nothing."""
 

@@ -16,7 +16,7 @@ from ase.units import GPa
 
 from uprung.frames.schema import Frame, FramesError, Rejected
 from uprung.sources.common import UnusableError, flat, number, rows, same_functional, stress
-from uprung.sources.files import open_bytes
+from uprung.sources.files import files_in, open_bytes
 
 Record = dict[str, Any]
 #: What makes labels comparable, from the settings that every record states.
@@ -48,15 +48,8 @@ def read(path: Path, functional: str, *, net_force: float = NET_FORCE) -> Iterat
 
 
 def files(path: Path) -> list[Path]:
-    """Return the files of a source, in the order in which they are read.
-
-    Raises:
-        FramesError: there is none in the folder.
-    """
-    found = sorted(path.glob("*.jsonl*")) if path.is_dir() else [path]
-    if not found:
-        raise FramesError(f"{path}: no file of labels (.jsonl) in this folder")
-    return found
+    """Return the files of a source, in the order in which they are read."""
+    return files_in(path, "*.jsonl*", "no file of labels (.jsonl) in this folder")
 
 
 def records(path: Path) -> Iterator[tuple[int, Record]]:

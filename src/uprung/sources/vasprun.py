@@ -23,7 +23,7 @@ import numpy as np
 
 from uprung.frames.schema import Floats, Frame, FramesError, Rejected
 from uprung.sources.common import NUMBERS, UnusableError, formula_of, same_functional
-from uprung.sources.files import Advance, expect, open_bytes, unheard
+from uprung.sources.files import Advance, expect, files_in, open_bytes, unheard
 
 KBAR_TO_GPA = -0.1  # VASP counts compression positive
 E0_TOLERANCE = 1e-5  # eV
@@ -56,15 +56,8 @@ def files(path: Path) -> list[Path]:
 
 
 def runs(path: Path) -> list[Path]:
-    """Return the files vasprun.xml of a source, in the order in which they are read.
-
-    Raises:
-        FramesError: there is none in the folder.
-    """
-    found = sorted(file for file in path.rglob("vasprun*.xml*") if file.is_file()) if path.is_dir() else [path]
-    if not found:
-        raise FramesError(f"{path}: no file vasprun*.xml* in or below this folder")
-    return found
+    """Return the files vasprun.xml of a source, in the order in which they are read."""
+    return files_in(path, "**/vasprun*.xml*", "no file vasprun*.xml* in or below this folder")
 
 
 def read(path: Path, functional: str, label_scale: str, *, advance: Advance = unheard) -> Iterator[Frame | Rejected]:
