@@ -10,7 +10,6 @@ from uprung.job.files import sha256
 from uprung.job.logs import logged
 from uprung.sources.materials_project import validation
 from uprung.sources.materials_project.corrections import mp2020
-from uprung.sources.materials_project.filters import Filters, Tolerance
 from uprung.sources.materials_project.materials import Options
 from uprung.sources.materials_project.select import Selection
 from uprung.sources.work_consistency import WorkTest, checked
@@ -20,13 +19,13 @@ with logged(snakemake.log[0]):
     wanted = MaterialsProject.model_validate(snakemake.params.wanted)
     pulled, target = Path(snakemake.input[0]), Path(snakemake.output[0])
     restricted = json.loads(pulled.read_text())["access_controlled_batch_ids"] if wanted.exclude_restricted else []
-    filters, work = wanted.filters.model_dump(), WorkTest()
+    work = WorkTest()
     selection = Selection(
         pulled,
         Options(
             fidelity.functional,
             exclude_batches=frozenset([*wanted.exclude_batches, *restricted]),
-            filters=Filters(**{**filters, "duplicates": [Tolerance(**entry) for entry in filters["duplicates"]]}),
+            filters=wanted.filters,
             correction=mp2020 if wanted.correction == "mp2020" and fidelity.functional == "PBE" else None,
             validate=validation.validate if wanted.validation else None,
             validator=validation.NAME,

@@ -15,11 +15,11 @@ from outcome import account, pull_into, pulled, select
 from servers import Service
 from world import Material, World, calculation, tables, trajectory
 
+from uprung.config.data import Filters
 from uprung.frames.schema import FramesError
-from uprung.sources.materials_project.filters import Filters
 from uprung.sources.materials_project.parts import PullError
 
-NO_FILTER = Filters(same_hubbard=False, main_entry=None, converged=False, window=None, duplicates=())
+NO_FILTER = Filters(same_hubbard=False, main_entry=None, converged=False, window=None, duplicates=[])
 
 
 @pytest.mark.parametrize("functional", ["PBE", "r2SCAN"])

@@ -9,14 +9,6 @@ from pydantic import Field, model_validator
 from uprung.config.base import Elements, EnergyLabel, Name, Section
 from uprung.config.formats import FORMATS, FormatName, quoted
 
-#: frames, eV/atom, ltol, stol, degrees: MPtrj's duplicates (Deng et al. 2023 and the query published beside it).
-MPTRJ_TOLERANCES = (
-    (0, 0.002, 0.002, 0.001, 0.05),
-    (11, 0.005, 0.01, 0.01, 0.1),
-    (31, 0.010, 0.1, 0.1, 1.0),
-    (51, 0.030, 0.3, 0.2, 3.0),
-)
-
 
 class Source(Section):
     """One file (or folder) of labelled structures."""
@@ -119,6 +111,15 @@ class Tolerance(Section):
     angle: float = Field(gt=0, description="Angles of the cell, degrees.")
 
 
+#: MPtrj's duplicates (Deng et al. 2023 and the query published beside it).
+MPTRJ_TOLERANCES = [
+    Tolerance(frames=0, energy=0.002, ltol=0.002, stol=0.001, angle=0.05),
+    Tolerance(frames=11, energy=0.005, ltol=0.01, stol=0.01, angle=0.1),
+    Tolerance(frames=31, energy=0.010, ltol=0.1, stol=0.1, angle=1.0),
+    Tolerance(frames=51, energy=0.030, ltol=0.3, stol=0.2, angle=3.0),
+]
+
+
 class Filters(Section):
     """Filters of the published sets. Every step that one takes out is counted and listed."""
 
@@ -131,10 +132,7 @@ class Filters(Section):
         default=(-0.010, 1.0), description="Energies that stay, against the main entry, eV/atom; null: all."
     )
     duplicates: list[Tolerance] = Field(
-        default_factory=lambda: [
-            Tolerance(frames=frames, energy=energy, ltol=lengths, stol=sites, angle=angle)
-            for frames, energy, lengths, sites, angle in MPTRJ_TOLERANCES
-        ],
+        default_factory=lambda: list(MPTRJ_TOLERANCES),
         description="A frame is left out when a kept one has its energy and structure; MPtrj's tolerances, which "
         "widen with the number of kept frames. An empty list keeps all.",
     )

@@ -15,9 +15,9 @@ import numpy as np
 from ase.data import atomic_numbers
 
 from uprung.frames.schema import Frame
+from uprung.sources.common import MATPES_SCALE
 
 BOX = 15.0  # Å, the cell of the calculations
-LABEL_SCALE = "VASP PBE_64 PAW, {functional}, no U, uncorrected"
 
 
 def read(path: Path, functional: str) -> Iterator[Frame]:
@@ -48,7 +48,7 @@ def read(path: Path, functional: str) -> Iterator[Frame]:
                 source="diatomics",
                 functional=functional,
                 run_type=f"{functional} static, spin candidate {curve['spin_candidates'][k]}",
-                label_scale=LABEL_SCALE.format(functional=functional),
+                label_scale=MATPES_SCALE.format(functional=functional),
                 Z=Z,
                 lattice=lattice,
                 frac=positions / BOX,

@@ -22,10 +22,9 @@ from typing import Any
 import numpy as np
 
 from uprung.frames.schema import Floats, Frame, FramesError, Rejected
-from uprung.sources.common import NUMBERS, UnusableError, formula_of, same_functional
+from uprung.sources.common import KBAR_TO_GPA, NUMBERS, UnusableError, formula_of, same_functional
 from uprung.sources.files import Advance, expect, files_in, open_bytes, unheard
 
-KBAR_TO_GPA = -0.1  # VASP counts compression positive
 E0_TOLERANCE = 1e-5  # eV
 #: Value of METAGGA or GGA -> functional. Without either it is what the potentials were made for, by their titles.
 _FUNCTIONALS = {"R2SCA": "r2SCAN", "R2SCAN": "r2SCAN", "SCAN": "SCAN", "PE": "PBE", "PS": "PBEsol"}

@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from uprung.config.data import Filters
 from uprung.frames.schema import Frame, problem
+from uprung.sources.common import UnusableError
 from uprung.sources.materials_project import filters as rules
 from uprung.sources.materials_project.entries import SAME
-from uprung.sources.materials_project.filters import Candidate, Filters
+from uprung.sources.materials_project.filters import Candidate
 from uprung.sources.materials_project.findings import Finding, Validated
 from uprung.sources.materials_project.ids import parse, spell
-from uprung.sources.materials_project.records import Steps, Task, UnusableError, read_steps, read_task
+from uprung.sources.materials_project.records import Steps, Task, read_steps, read_task
 
 Json = dict[str, Any]
 Entry = Mapping[str, Any]

@@ -17,17 +17,13 @@ from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
 from uprung.frames.schema import Floats
+from uprung.sources.common import KBAR_TO_GPA, UnusableError
 from uprung.sources.materials_project.entries import items
 
-KBAR_TO_GPA = -0.1  # VASP counts compression positive
 AGREE = 1e-5  # eV per cell, last step against task document
 MOVED = 1e-3  # Å, the same for positions and cell vectors
 NELM = 60  # VASP's default
 Json = dict[str, Any]
-
-
-class UnusableError(ValueError):
-    """A record contradicts itself or its task document; the message is the reason that is listed."""
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,7 @@ class Selection:
             "release": self.pulled["db_version"],
             "tables": {name: table["version"] for name, table in self.pulled["tables"].items()},
             "excluded_batches": sorted(self.options.exclude_batches),
-            "filters": asdict(self.options.filters),
+            "filters": self.options.filters.model_dump(),
             "stages": self.account.stages(),
             "energies_repaired": self.account.repaired,
             "frames_without_scf_count": self.account.no_scf_count,
