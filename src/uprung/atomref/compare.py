@@ -15,8 +15,9 @@ import pandas as pd
 
 from uprung.atomref import CompositionModel
 from uprung.atomref.base import UNIT_TOLERANCE, Bools, Floats, Ints, group_codes
-from uprung.atomref.fit import Estimator, FittedTo, Labelled, fit_reference
+from uprung.atomref.fit import Estimator, Labelled, fit_reference
 from uprung.atomref.references import Policy, ReferenceEnergies
+from uprung.config.estimators import FittedTo
 from uprung.datasets.sizes import subset
 
 POPULATIONS = ("all", "covered")
