@@ -42,7 +42,8 @@ class ReferenceFit(Section):
         default=None,
         gt=0,
         description=f"Of {takes('strength')}: the number of structures of the pure element that weigh as much as the "
-        "expectation. Default: the smallest squared error on what is left out, where the split's group is left out at once.",
+        "expectation. Default: the smallest squared error on what is left out, where the split's group is left out "
+        "at once.",
     )
     threshold: float | None = Field(
         default=None, gt=0, description=f"Of {takes('threshold')}, in scales of the residuals; default 1.345."

@@ -7,18 +7,18 @@ only those are chosen from.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TextIO
 
 import torch
+from filelock import FileLock, Timeout
 
 LOG = logging.getLogger(__name__)
-_held: list[TextIO] = []  # an open file holds its lock until the process ends
+_HELD: list[FileLock] = []  # until the process ends
 
 
 class DeviceError(RuntimeError):
@@ -67,13 +67,10 @@ def lock_free(devices: Sequence[str], count: int, folder: Path) -> list[str]:
     for device in devices:
         if len(chosen) == count:
             break
-        stream = (folder / f"uprung-{os.getuid()}-gpu-{device.replace('/', '_')}.lock").open("a")
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            stream.close()
-        else:
-            _held.append(stream)
+        lock = FileLock(folder / f"uprung-{os.getuid()}-gpu-{device.replace('/', '_')}.lock")
+        with suppress(Timeout):
+            lock.acquire(blocking=False)
+            _HELD.append(lock)
             chosen.append(device)
     if len(chosen) < count:
         shared = [device for device in devices if device not in chosen][: count - len(chosen)]

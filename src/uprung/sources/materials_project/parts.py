@@ -5,7 +5,6 @@ The journal has one line per finished unit. A line that a crash cut off is dropp
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -16,6 +15,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
 
 from uprung.frames.schema import FramesError
 from uprung.job.files import sha256
@@ -35,12 +35,15 @@ def only_one(folder: Path) -> Iterator[None]:
         PullError: another process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise PullError(f"{folder}: another pull is writing here; wait for it or stop it") from None
+    lock = FileLock(folder / "lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise PullError(f"{folder}: another pull is writing here; wait for it or stop it") from None
+    try:
         yield
+    finally:
+        lock.release()
 
 
 class Journal:

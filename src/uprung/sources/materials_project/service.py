@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import logging
 import os
-import random
 import re
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +18,15 @@ import requests
 from mp_api.client.core.exceptions import MPRestError
 from mp_api.client.core.settings import MAPI_CLIENT_SETTINGS
 from mp_api.client.routes.materials.materials import MaterialsRester
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_combine,
+    wait_exponential,
+    wait_random_exponential,
+)
 
 from uprung.job.logs import redacted
 from uprung.sources.materials_project.ids import parse, spell
@@ -47,9 +54,10 @@ class Patience:
     longest: float = 120.0  # s, pause
     deadline: float = 120.0  # s for one call; the client itself waits without limit for some answers
 
-    def pause(self, attempt: int) -> float:
-        """Return the pause after a failed attempt, counted from 0, in seconds."""
-        return float(min(self.longest, self.first * 2.0**attempt) * random.uniform(0.5, 1.0))
+    def pauses(self) -> wait_combine:
+        """Return tenacity's rule for the pauses."""
+        half = {"multiplier": self.first / 2, "max": self.longest / 2}
+        return wait_combine(wait_exponential(**half), wait_random_exponential(**half))
 
 
 def api_key() -> str:
@@ -68,7 +76,7 @@ def api_key() -> str:
     return key
 
 
-def _brief(error: Exception) -> str:
+def _brief(error: BaseException | None) -> str:
     """Return an error as one line, without the queries of addresses, which hold a hundred identifiers."""
     line = " ".join(f"{type(error).__name__}: {error}".split())
     return redacted(re.sub(r"\?\S+", "", line))[:500]
@@ -94,28 +102,39 @@ def persistently(
     Raises:
         PullError: it failed for good, or too often.
     """
-    for attempt in range(patience.attempts):
-        try:
-            if attempt:
-                before()
-            return within(patience.deadline, action) if limited else action()
-        except PullError:
-            raise
-        except Exception as error:  # whatever a client, a parser or a socket may raise
-            text = _brief(error)
-            status = _STATUS.search(str(error))
-            if "blocked" in str(error).lower():
-                raise BlockedError(f"{what}: the service has blocked this address; wait before going on") from None
-            if status and int(status[1]) in FINAL:
-                raise PullError(f"{what}: {text}") from None
-            if attempt == patience.attempts - 1:
-                raise PullError(
-                    f"{what}: failed {patience.attempts} times, last with {text}; what was pulled is kept, run again"
-                ) from None
-            pause = patience.pause(attempt)
-            logging.warning("%s: %s; again in %.1f s", what, text, pause)
-            time.sleep(pause)
+
+    def announce(state: RetryCallState) -> None:
+        assert state.outcome is not None
+        logging.warning("%s: %s; again in %.1f s", what, _brief(state.outcome.exception()), state.upcoming_sleep)
+
+    attempts = Retrying(
+        stop=stop_after_attempt(patience.attempts),
+        wait=patience.pauses(),
+        retry=retry_if_exception(_may_pass),
+        before_sleep=announce,
+        reraise=True,
+    )
+    try:
+        for attempt in attempts:
+            with attempt:
+                if attempt.retry_state.attempt_number > 1:
+                    before()
+                return within(patience.deadline, action) if limited else action()
+    except PullError:
+        raise
+    except Exception as error:  # whatever a client, a parser or a socket may raise
+        if "blocked" in str(error).lower():
+            raise BlockedError(f"{what}: the service has blocked this address; wait before going on") from None
+        often = f"failed {patience.attempts} times, last with {_brief(error)}; what was pulled is kept, run again"
+        raise PullError(f"{what}: {often if _may_pass(error) else _brief(error)}") from None
     raise AssertionError("unreachable")
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Return whether asking again may help."""
+    text, final = str(error), not isinstance(error, Exception) or isinstance(error, PullError)
+    status = _STATUS.search(text)
+    return not (final or "blocked" in text.lower() or (status is not None and int(status[1]) in FINAL))
 
 
 def within(seconds: float, action: Callable[[], T]) -> T:

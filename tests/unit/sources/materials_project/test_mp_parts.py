@@ -8,6 +8,7 @@ import pytest
 from emmet.core.mpid import AlphaID
 from hypothesis import given
 from hypothesis import strategies as st
+from tenacity import RetryCallState
 
 from uprung.sources.materials_project.entries import in_document, wanted_entries
 from uprung.sources.materials_project.ids import LAST_LEGACY, parse, spell
@@ -116,6 +117,20 @@ def test_what_may_pass_is_repeated(error):
     assert len(calls) == 4
 
 
+def test_an_interrupt_is_not_repeated():
+    action, calls = failing(1, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        persistently(action, "it", QUICK)
+    assert len(calls) == 1
+
+
+def test_every_repetition_is_preceded_by_a_question():
+    action, calls = failing(2, OSError("reset"))
+    before, asked = failing(0, OSError())
+    assert persistently(action, "it", QUICK, before) == "done"
+    assert (len(calls), len(asked)) == (3, 2)
+
+
 def test_repetition_has_an_end():
     action, calls = failing(99, OSError("reset by peer"))
     with pytest.raises(PullError, match="it: failed 4 times, last with OSError: reset by peer"):
@@ -142,9 +157,11 @@ def test_a_call_without_answer_is_given_up():
 
 @given(st.integers(0, 50))
 def test_pauses_grow_to_a_limit_and_are_never_the_same(attempt):
-    patience = Patience(first=1.0, longest=60.0)
+    pause = Patience(first=1.0, longest=60.0).pauses()
+    state = RetryCallState(None, None, (), {})
+    state.attempt_number = attempt + 1
     whole = min(60.0, 2.0**attempt)
-    pauses = {patience.pause(attempt) for _ in range(20)}
+    pauses = {pause(state) for _ in range(20)}
     assert all(whole / 2 <= pause <= whole for pause in pauses)
     assert len(pauses) > 1
 
