@@ -14,10 +14,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-import requests
-from mp_api.client.core.exceptions import MPRestError
-from mp_api.client.core.settings import MAPI_CLIENT_SETTINGS
-from mp_api.client.routes.materials.materials import MaterialsRester
 from tenacity import (
     RetryCallState,
     Retrying,
@@ -28,9 +24,16 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from uprung.job.extras import extra
 from uprung.job.logs import redacted
 from uprung.sources.materials_project.ids import parse, spell
 from uprung.sources.materials_project.parts import PullError
+
+with extra("pull"):
+    import requests
+    from mp_api.client.core.exceptions import MPRestError
+    from mp_api.client.core.settings import MAPI_CLIENT_SETTINGS
+    from mp_api.client.routes.materials.materials import MaterialsRester
 
 T = TypeVar("T")
 KEY = "MP_API_KEY"

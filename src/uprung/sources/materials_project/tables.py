@@ -15,12 +15,15 @@ from urllib.parse import unquote
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError, TableNotFoundError
 from numpy.typing import NDArray
 from pyarrow import fs
 
+from uprung.job.extras import extra
 from uprung.sources.materials_project.parts import PullError
+
+with extra("pull"):
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError, TableNotFoundError
 
 TABLES = {
     "materials": "s3a://materialsproject-build/collections/materials/",
