@@ -173,7 +173,7 @@ def _xyz_rows(path: Path, advance: Advance) -> Iterator[Row]:
                 yield f"{stem}-{k}", UnusableError(f"line {line}: no key Properties, which says what the columns are")
                 continue
             try:
-                atoms = ase.io.read(io.StringIO(text), format="extxyz")
+                atoms = ase.io.read(io.StringIO(text), format="extxyz")  # noqa: TID251
             except Exception as error:  # ASE raises whatever its parser stumbles over
                 yield f"{stem}-{k}", UnusableError(f"line {line}: ASE cannot read it: {type(error).__name__}: {error}")
                 continue
@@ -220,7 +220,7 @@ def _sqlite_rows(path: Path, advance: Advance) -> Iterator[Row]:
         connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
         try:
             ((n,),) = connection.execute("SELECT COUNT(*) FROM systems")
-            rows = connection.execute(f"SELECT {', '.join(_SQL_COLUMNS)} FROM systems ORDER BY id")
+            rows = connection.execute(f"SELECT {', '.join(_SQL_COLUMNS)} FROM systems ORDER BY id")  # noqa: S608
             for values in in_shares(rows, n, path.stat().st_size, advance):
                 row = dict(zip(_SQL_COLUMNS, values, strict=True))
                 yield f"{path.stem}-{row['id']}", _sqlite_row(row)

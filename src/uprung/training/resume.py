@@ -101,7 +101,7 @@ def resume_state(
         if not path.exists():
             continue
         try:
-            stored = torch.load(path, map_location=device, weights_only=True)
+            stored = torch.load(path, map_location=device, weights_only=True)  # noqa: TID251
         except Exception as error:  # a truncated file raises whatever its first broken byte asks for
             LOG.warning("%s cannot be read (%s); trying the checkpoint before it", path, type(error).__name__)
             path.unlink(missing_ok=True)  # or the next save would keep it as the good one
