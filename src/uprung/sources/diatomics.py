@@ -6,8 +6,6 @@ lie along x in the 15 Å cube of the calculation; there is no stress.
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from ase.data import atomic_numbers
 
 from uprung.frames.schema import Frame
 from uprung.sources.common import MATPES_SCALE
+from uprung.sources.files import load_json
 
 BOX = 15.0  # Å, the cell of the calculations
 
@@ -30,8 +29,7 @@ def read(path: Path, functional: str) -> Iterator[Frame]:
     Raises:
         ValueError: the file has no curves of this functional.
     """
-    with gzip.open(path, "rt") as stream:
-        curves = json.load(stream)
+    curves = load_json(path)
     if functional not in curves:
         raise ValueError(f"{path}: no functional {functional!r} (has: {', '.join(curves)})")
     lattice = BOX * np.eye(3)

@@ -6,17 +6,15 @@ moments, another quantity than the OUTCAR projections that potentials learn, so 
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ase.data import atomic_numbers
 
 from uprung.frames.schema import Frame
 from uprung.sources.common import KBAR_TO_GPA, MATPES_SCALE, from_voigt
+from uprung.sources.files import load_json
 
 #: Edge of the cell around an atom, Å. The file gives energies of atoms, but no cell: one without neighbours will do.
 ATOM_BOX = 20.0
@@ -29,7 +27,7 @@ def read(path: Path, functional: str) -> Iterator[Frame]:
         path: `MatPES-<functional>-Element-Refs.json.gz`, one functional per file.
         functional: passed through the file's own `functional` entry, which is what the frames carry.
     """
-    for element, entry in _entries(path).items():
+    for element, entry in load_json(path).items():
         structure = entry["structure"]
         yield Frame(
             frame_id=f"{element}-ground-state",
@@ -55,7 +53,7 @@ def read_atoms(path: Path, functional: str) -> Iterator[Frame]:
         path: as for `read`.
         functional: as for `read`.
     """
-    for element, entry in _entries(path).items():
+    for element, entry in load_json(path).items():
         yield Frame(
             frame_id=f"{element}-atom",
             material_id=f"{element}-atom",
@@ -68,9 +66,3 @@ def read_atoms(path: Path, functional: str) -> Iterator[Frame]:
             frac=np.zeros((1, 3)),
             energy=float(entry["energy_atomic"]),
         )
-
-
-def _entries(path: Path) -> dict[str, Any]:
-    with gzip.open(path, "rt") as stream:
-        entries: dict[str, Any] = json.load(stream)
-    return entries

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import gzip
 import io
+import json
 import lzma
 import re
 import struct
@@ -134,6 +135,12 @@ def kind_of(path: Path) -> str:
     text = head.removeprefix(b"\xef\xbb\xbf")
     pattern = next((kind for pattern, kind in _TEXTS.items() if re.match(pattern, text, re.IGNORECASE)), None)
     return magic or pattern or "of an unknown kind"
+
+
+def load_json(path: Path) -> Any:
+    """Return the content of a JSON file, plain or compressed, that fits into memory."""
+    with open_bytes(path) as stream:
+        return json.load(stream)
 
 
 def expect(path: Path, kind: str, what: str) -> None:

@@ -7,7 +7,7 @@ scale of their own. No moments.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -121,12 +121,6 @@ def to_frame(record: Record, functional: str, *, source: str, run_type: str, lab
         provenance=f"{record['id']}/{functional}",
         trajectory=None if record.get("trajectory") is None else str(record["trajectory"]),
     )
-
-
-def read_all(paths: Iterable[Path], functional: str, net_force: float) -> Iterator[Frame | Rejected]:
-    """Yield the labels of several files, as `read` does."""
-    for path in paths:
-        yield from read(path, functional, net_force=net_force)
 
 
 _KEYS = ("id", "material", "cell", "numbers", "positions", "energy", "free_energy", "forces", "stress")

@@ -25,7 +25,7 @@ from uprung.job.files import write_json
 from uprung.job.logs import LINES, progress
 from uprung.sources.materials_project import tables
 from uprung.sources.materials_project.entries import KEYS, RUN_TYPES, wanted_entries
-from uprung.sources.materials_project.parts import Journal, PullError, once, only_one, part_name, write_part
+from uprung.sources.materials_project.parts import Journal, PullError, only_one, part_name, write_part
 from uprung.sources.materials_project.service import Patience, Service, api_key, persistently
 from uprung.sources.materials_project.tables import DataFile, Pin
 
@@ -84,7 +84,10 @@ def pull(state: Path, manifest: Path, *, db_version: str | None = None, patience
     service = Service(patience)
     with only_one(state):
         journal = Journal(state)
-        start = once(state / "source.json", lambda: _source(service, db_version, patience))
+        source = state / "source.json"
+        if not source.exists():
+            write_json(source, _source(service, db_version, patience))
+        start = json.loads(source.read_text())
         if db_version not in (None, start["db_version"]):
             raise PullError(
                 f"{state}: this pull began with release {start['db_version']}, not {db_version}; use another state "

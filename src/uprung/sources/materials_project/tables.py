@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 import numpy as np
@@ -216,8 +215,3 @@ def batches(
 def columns_of(paths: Sequence[str]) -> list[str]:
     """Return the top-level columns of some leaf columns."""
     return list(dict.fromkeys(path.split(".")[0] for path in paths))
-
-
-def facts(table: Pin) -> dict[str, Any]:
-    """Return a pin as plain values."""
-    return asdict(table)

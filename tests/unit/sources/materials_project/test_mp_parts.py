@@ -12,7 +12,7 @@ from tenacity import RetryCallState
 
 from uprung.sources.materials_project.entries import in_document, wanted_entries
 from uprung.sources.materials_project.ids import LAST_LEGACY, parse, spell
-from uprung.sources.materials_project.parts import Journal, PullError, once, only_one, part_name, write_part
+from uprung.sources.materials_project.parts import Journal, PullError, only_one, part_name, write_part
 from uprung.sources.materials_project.service import BlockedError, Patience, persistently, redacted, within
 
 BATCH = pa.RecordBatch.from_pylist([{"x": 1}, {"x": 2}])
@@ -81,12 +81,6 @@ def test_a_line_that_was_cut_off_is_dropped_for_good(tmp_path, cut):
     assert list(again.entries) == ["a unit"]
     again.record("c unit", {"file": "c", "sha256": ""})
     assert [json.loads(line)["unit"] for line in again.path.read_text().splitlines()] == ["a unit", "c unit"]
-
-
-def test_once_asks_once(tmp_path):
-    asked = []
-    for _ in range(2):
-        assert once(tmp_path / "a/source.json", lambda: asked.append(1) or {"n": len(asked)}) == {"n": 1}
 
 
 def test_a_folder_belongs_to_one_process(tmp_path):
