@@ -15,7 +15,7 @@ CHUNK = 16
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some materials and what was pulled of them."""
+    """Some materials and what was downloaded of them."""
 
     materials: Sequence[MaterialData]
     tasks: BucketRows

@@ -1,4 +1,4 @@
-"""All calculations of one material -> its frames, and everything that is not used, with the reason."""
+"""Frames of one material from all its calculations, and what is not used, with the reason."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Dropped:
 
 @dataclass
 class MaterialData:
-    """What was pulled of one material: rows of the tables, by task number."""
+    """What was downloaded of one material: rows of the tables, by task number."""
 
     number: int
     prefix: str = "mp"

@@ -23,7 +23,7 @@ from uprung.job.files import sha256
 JOURNAL = "journal.jsonl"
 
 
-class PullError(FramesError):
+class DownloadError(FramesError):
     """A download cannot go on; what it has so far is kept."""
 
 
@@ -32,14 +32,14 @@ def only_one(folder: Path) -> Iterator[None]:
     """Hold a folder for this process.
 
     Raises:
-        PullError: another process holds it.
+        DownloadError: another process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / "lock")
     try:
         lock.acquire(blocking=False)
     except Timeout:
-        raise PullError(f"{folder}: another pull is writing here; wait for it or stop it") from None
+        raise DownloadError(f"{folder}: another download is writing here; wait for it or stop it") from None
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""One trajectory and its task document -> frames: units, repair of the σ→0 energy, checks of one against the other.
+"""Ionic steps of one calculation: units, repair of the σ→0 energy, checks against its task document.
 
 VASP 5 wrote a wrong `e_0_energy` into the ionic steps of its XML output, and the tables carry it on, so the served
 energy is not believed: E0 = F + (E0 − F of the last electronic step), or `e_wo_entrp`, which holds E0 in VASP 5. The

@@ -1,4 +1,4 @@
-"""The Materials Project's REST service through its own client: with patience, a deadline and a check of every answer.
+"""The Materials Project's REST service through its own client: retries, deadlines, a check of every answer.
 
 The key comes from the environment variable `MP_API_KEY` and goes into request headers only.
 """
@@ -27,7 +27,7 @@ from tenacity import (
 from uprung.job.extras import extra
 from uprung.job.logs import redacted
 from uprung.sources.materials_project.ids import parse, spell
-from uprung.sources.materials_project.parts import PullError
+from uprung.sources.materials_project.parts import DownloadError
 
 with extra("pull"):
     import requests
@@ -44,7 +44,7 @@ _STATUS = re.compile(r"status code (\d{3})")
 FINAL = {400, 401, 403, 404, 422}
 
 
-class BlockedError(PullError):
+class BlockedError(DownloadError):
     """The service refuses this address; asking on would make it worse."""
 
 
@@ -67,12 +67,12 @@ def api_key() -> str:
     """Return the user's key.
 
     Raises:
-        PullError: the environment has none, or none of the right length.
+        DownloadError: the environment has none, or none of the right length.
     """
     key = os.environ.get(KEY, "")
     if len(key) != KEY_LENGTH:
         state = "is not set" if not key else f"has {len(key)} characters, not {KEY_LENGTH}"
-        raise PullError(
+        raise DownloadError(
             f"the environment variable {KEY} {state}; get a key at https://next-gen.materialsproject.org/api, and keep "
             "it out of study files"
         )
@@ -103,7 +103,7 @@ def persistently(
         limited: whether the deadline holds; not for an action of many requests that have deadlines of their own.
 
     Raises:
-        PullError: it failed for good, or too often.
+        DownloadError: it failed for good, or too often.
     """
 
     def announce(state: RetryCallState) -> None:
@@ -123,19 +123,19 @@ def persistently(
                 if attempt.retry_state.attempt_number > 1:
                     before()
                 return within(patience.deadline, action) if limited else action()
-    except PullError:
+    except DownloadError:
         raise
     except Exception as error:  # whatever a client, a parser or a socket may raise
         if "blocked" in str(error).lower():
             raise BlockedError(f"{what}: the service has blocked this address; wait before going on") from None
-        often = f"failed {patience.attempts} times, last with {_brief(error)}; what was pulled is kept, run again"
-        raise PullError(f"{what}: {often if _may_pass(error) else _brief(error)}") from None
+        often = f"failed {patience.attempts} times, last with {_brief(error)}; what was downloaded is kept, run again"
+        raise DownloadError(f"{what}: {often if _may_pass(error) else _brief(error)}") from None
     raise AssertionError("unreachable")
 
 
 def _may_pass(error: BaseException) -> bool:
     """Return whether asking again may help."""
-    text, final = str(error), not isinstance(error, Exception) or isinstance(error, PullError)
+    text, final = str(error), not isinstance(error, Exception) or isinstance(error, DownloadError)
     status = _STATUS.search(text)
     return not (final or "blocked" in text.lower() or (status is not None and int(status[1]) in FINAL))
 
@@ -207,7 +207,7 @@ class Service:
             answer = persistently(partial(self._ask, run_type, waiting), what, self.patience, self._heartbeat)
             for number, entry in answer:
                 if number not in waiting:
-                    raise PullError(f"{what}: the answer has {spell(number)}, which was not asked for")
+                    raise DownloadError(f"{what}: the answer has {spell(number)}, which was not asked for")
                 found[number] = _lower(found.get(number), entry)
         return {k: v for k, v in found.items() if v}, [number for number in materials if not found.get(number)]
 
@@ -235,7 +235,7 @@ def _essentials(entry: dict[str, Any]) -> dict[str, Any]:
             "hubbards": {k: float(v) for k, v in ((entry.get("parameters") or {}).get("hubbards") or {}).items() if v},
         }
     except (KeyError, TypeError, ValueError, AttributeError):
-        return {}  # one bad document does not end a pull; the material is listed as being without an entry
+        return {}  # one bad document does not end a download; the material is listed as being without an entry
 
 
 def _lower(first: dict[str, Any] | None, second: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What pymatgen-io-validation says about a calculation: flags for those who want to choose, never a rejection.
+"""Validation of calculations by pymatgen-io-validation: flags of frames, never a rejection.
 
 It holds input and output of a VASP calculation against the input sets that the Materials Project uses today, so it
 calls calculations invalid that the project itself made with earlier sets. A check whose data a document lacks is not

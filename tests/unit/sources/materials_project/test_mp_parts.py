@@ -12,7 +12,7 @@ from tenacity import RetryCallState
 
 from uprung.sources.materials_project.entries import in_document, wanted_entries
 from uprung.sources.materials_project.ids import LAST_LEGACY, parse, spell
-from uprung.sources.materials_project.parts import Journal, PullError, only_one, part_name, write_part
+from uprung.sources.materials_project.parts import DownloadError, Journal, only_one, part_name, write_part
 from uprung.sources.materials_project.service import BlockedError, Patience, persistently, redacted, within
 
 BATCH = pa.RecordBatch.from_pylist([{"x": 1}, {"x": 2}])
@@ -84,7 +84,7 @@ def test_a_line_that_was_cut_off_is_dropped_for_good(tmp_path, cut):
 
 
 def test_a_folder_belongs_to_one_process(tmp_path):
-    with only_one(tmp_path), pytest.raises(PullError, match="another pull"), only_one(tmp_path):
+    with only_one(tmp_path), pytest.raises(DownloadError, match="another download"), only_one(tmp_path):
         pass
     with only_one(tmp_path):
         pass
@@ -127,13 +127,14 @@ def test_every_repetition_is_preceded_by_a_question():
 
 def test_repetition_has_an_end():
     action, calls = failing(99, OSError("reset by peer"))
-    with pytest.raises(PullError, match="it: failed 4 times, last with OSError: reset by peer"):
+    with pytest.raises(DownloadError, match="it: failed 4 times, last with OSError: reset by peer"):
         persistently(action, "it", QUICK)
     assert len(calls) == 4
 
 
 @pytest.mark.parametrize(
-    ("text", "kind"), [("status code 403", PullError), ("status code 400", PullError), ("IP blocked", BlockedError)]
+    ("text", "kind"),
+    [("status code 403", DownloadError), ("status code 400", DownloadError), ("IP blocked", BlockedError)],
 )
 def test_what_does_not_pass_is_not_repeated(text, kind):
     action, calls = failing(99, RuntimeError(text))
