@@ -1,4 +1,4 @@
-"""Structures that wait for labels: names, materials, one k grid per material, chunks.
+"""Structures to be labelled: names, materials, one k grid per material, chunks.
 
 A file in one of `FORMATS` (extended XYZ, CIF, POSCAR, an ASE database ...), a Parquet file with the columns of the
 frames table, or a folder of either. Labels and magnetic moments in it are not used.

@@ -1,4 +1,4 @@
-"""Which GPUs a job takes: free ones, so that jobs side by side on a workstation do not share one by accident.
+"""Locks on GPUs, so that jobs side by side on a workstation do not share one by accident.
 
 Snakemake counts GPUs but does not name them. Every job locks a file per GPU that it takes, for as long as it lives; the
 system drops the lock of a job that is killed. A scheduler that names GPUs itself (`CUDA_VISIBLE_DEVICES`) is obeyed:

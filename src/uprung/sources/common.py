@@ -1,4 +1,4 @@
-"""What sources share: strict conversion of numbers, the formula that names a material, spellings of functionals."""
+"""Helpers of readers: strict conversion of numbers, formulas that name materials, spellings of functionals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a file is, told from its content, and its bytes, decompressed: names and suffixes are not to be trusted."""
+"""Kind and decompressed bytes of a file, told from its content: names and suffixes are not trusted."""
 
 from __future__ import annotations
 

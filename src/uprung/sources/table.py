@@ -1,4 +1,4 @@
-"""Frames that already are a frames table: a Parquet file, or a folder of Parquet parts, with its columns."""
+"""Frames tables: a Parquet file, or a folder of Parquet parts, with the columns of `uprung.frames.schema`."""
 
 from __future__ import annotations
 
