@@ -63,7 +63,7 @@ def frames():
     path = DATA / "diatomics" / "diatomics-dft.json.gz"
     found = [
         f
-        for f in READERS["diatomics"](path, "r2SCAN")
+        for f in READERS["diatomics"].read(path, "r2SCAN")
         if f.material_id in ("N2", "O2", "Si2") and np.abs(f.forces).max() < 10 and float(f.frame_id.split("2-")[1]) < 3
     ]
     return table_of(found[::3])

@@ -42,7 +42,7 @@ def _one_thread() -> Any:
 
 def stored(functional: str, folder: Path) -> Dataset:
     rng = np.random.default_rng(0)
-    solids = list(READERS["solids"](DATA / "solids" / "solids.jsonl.gz", functional))[::20]
+    solids = list(READERS["solids"].read(DATA / "solids" / "solids.jsonl.gz", functional))[::20]
     frames = table_of([replace(f, label_scale="one", magmom=rng.normal(size=len(f.Z))) for f in solids])
     write_dataset(frames, frames.label("energy"), folder, name="chgnet")
     return open_dataset(folder / "manifest.json")
