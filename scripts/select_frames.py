@@ -1,6 +1,7 @@
-"""Turn what was pulled of the Materials Project into the frames table of a fidelity."""
+"""Turn what was downloaded of the Materials Project into the frames table of a fidelity."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from uprung.config.base import parse_elements
@@ -8,9 +9,7 @@ from uprung.config.data import Fidelity, MaterialsProject
 from uprung.frames.intake import write_frames
 from uprung.job.files import sha256
 from uprung.job.logs import logged
-from uprung.sources.materials_project import validation
 from uprung.sources.materials_project.corrections import mp2020
-from uprung.sources.materials_project.filters import Filters, Tolerance
 from uprung.sources.materials_project.materials import Options
 from uprung.sources.materials_project.select import Selection
 from uprung.sources.work_consistency import WorkTest, checked
@@ -18,23 +17,20 @@ from uprung.sources.work_consistency import WorkTest, checked
 with logged(snakemake.log[0]):
     fidelity = Fidelity.model_validate(snakemake.params.fidelity)
     wanted = MaterialsProject.model_validate(snakemake.params.wanted)
-    pulled, target = Path(snakemake.input[0]), Path(snakemake.output[0])
+    pulled, target, work = Path(snakemake.input[0]), Path(snakemake.output[0]), WorkTest()
     restricted = json.loads(pulled.read_text())["access_controlled_batch_ids"] if wanted.exclude_restricted else []
-    filters, work = wanted.filters.model_dump(), WorkTest()
-    selection = Selection(
-        pulled,
-        Options(
-            fidelity.functional,
-            exclude_batches=frozenset([*wanted.exclude_batches, *restricted]),
-            filters=Filters(**{**filters, "duplicates": [Tolerance(**entry) for entry in filters["duplicates"]]}),
-            correction=mp2020 if wanted.correction == "mp2020" and fidelity.functional == "PBE" else None,
-            validate=validation.validate if wanted.validation else None,
-            validator=validation.NAME,
-        ),
-        scratch=Path(snakemake.params.scratch.format(fidelity=snakemake.wildcards.fidelity)),
-        listings=target.parent,
-        processes=snakemake.threads,
+    options = Options(
+        fidelity.functional,
+        exclude_batches=frozenset([*wanted.exclude_batches, *restricted]),
+        filters=wanted.filters,
+        correction=mp2020 if wanted.correction == "mp2020" and fidelity.functional == "PBE" else None,
     )
+    if wanted.validation:
+        from uprung.sources.materials_project import validation  # of the extra `pull`
+
+        options = replace(options, validate=validation.validate, validator=validation.NAME)
+    scratch = Path(snakemake.params.scratch.format(fidelity=snakemake.wildcards.fidelity))
+    selection = Selection(pulled, options, scratch=scratch, listings=target.parent, processes=snakemake.threads)
     write_frames(
         [(checked(selection.records(), work, pulled), parse_elements(wanted.exclude_elements))],
         target.parent,

@@ -17,7 +17,8 @@ from uprung import scaling
 from uprung.config.study import Study
 from uprung.evaluation.forgetting import forgetting_table
 from uprung.figures.style import new_figure, save
-from uprung.labels.energy_shift import FidelityLabels, correlation, element_shift
+from uprung.labels.correlation import FidelityLabels, correlation
+from uprung.labels.energy_shift import element_shift
 from uprung.report import svg
 from uprung.report.captions import figures_of
 from uprung.report.catalogue import FILES, expanded
