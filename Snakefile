@@ -78,3 +78,13 @@ rule all:
     default_target: True
     input:
         rules.report.input,
+
+
+# Modules that the registry of architectures loads by name.
+ARCHITECTURE_MODULES = []
+
+for each in workflow.rules:  # code that is to run a rule again when it changes
+    if each.script:
+        file = Path(workflow.basedir, "scripts", Path(each.script).name)
+        loaded = ARCHITECTURE_MODULES if REGISTRY in closure(file) else []
+        each.set_params(code=code_digest(file, *loaded))

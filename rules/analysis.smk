@@ -26,7 +26,6 @@ rule analyse_shift:
         label_high=lambda w: STUDY.fidelities[STUDY.pairs[w.pair].high].energy,
         force_limit=STUDY.analysis.force_limit,
         bootstrap=STUDY.analysis.bootstrap,
-        code=code_digest("uprung.labels.aligned"),
     message:
         "Energy shift and label correlation of {wildcards.pair}"
     script:
@@ -83,7 +82,6 @@ rule plot_shift:
         label_low=lambda w: STUDY.fidelities[STUDY.pairs[w.pair].low].energy,
         label_high=lambda w: STUDY.fidelities[STUDY.pairs[w.pair].high].energy,
         force_limit=STUDY.analysis.force_limit,
-        code=code_digest("uprung.figures.shift", "uprung.labels.aligned"),
     message:
         "Drawing the energy shift of {wildcards.pair}"
     script:

@@ -23,7 +23,6 @@ rule predict_pretrained:
         targets=STUDY.transfer.targets,
         device=DEVICE,
         threads=STUDY.training.threads,
-        code=code_digest("uprung.models.predict", "uprung.models.chgnet.checkpoint"),
     message:
         "Predicting all frames with network {wildcards.pretrained} as it is"
     script:
@@ -54,13 +53,12 @@ rule fit_reference:
         mem_mb=4000,
         runtime=10,
     params:
-        reference=lambda w: part(STUDY.references[w.reference]),
+        reference=lambda w: plain(STUDY.references[w.reference]),
         size=lambda w: SIZES[w.size],
         low=STUDY.low,
         high=STUDY.high,
         label_low=STUDY.fidelities[STUDY.low].energy,
         label_high=STUDY.fidelities[STUDY.high].energy,
-        code=code_digest("uprung.atomref.fit", "uprung.datasets.sizes"),
     message:
         "Fitting reference {wildcards.reference} on n = {wildcards.size}, seed {wildcards.seed}"
     script:
@@ -104,7 +102,6 @@ rule plot_references:
         references=USED_REFERENCES,
         sizes=list(SIZES),
         seed=STUDY.seeds[0],
-        code=code_digest("uprung.figures.atomref"),
     message:
         "Drawing the reference energies"
     script:
@@ -139,7 +136,7 @@ rule compare_references:
         mem_mb=4000,
         runtime=60,
     params:
-        references={name: part(STUDY.references[name]) for name in COMPARED_REFERENCES},
+        references={name: plain(STUDY.references[name]) for name in COMPARED_REFERENCES},
         elements=element_fidelities(*COMPARED_REFERENCES),
         sizes=SIZES,
         seeds=STUDY.seeds,
@@ -149,7 +146,6 @@ rule compare_references:
         label_high=STUDY.fidelities[STUDY.high].energy,
         baseline=STUDY.scaling.baseline,
         resamples=STUDY.scaling.bootstrap,
-        code=code_digest("uprung.atomref.compare"),
     message:
         "Comparing reference fits on held-out frames"
     script:
@@ -177,7 +173,6 @@ rule plot_comparison:
         runtime=10,
     params:
         baseline=STUDY.scaling.baseline,
-        code=code_digest("uprung.figures.reference_comparison"),
     message:
         "Drawing the errors of reference energies alone"
     script:

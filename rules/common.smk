@@ -17,8 +17,9 @@ os.environ |= {
 
 from uprung.job.files import why_not_writable
 from uprung.job.parent import PARENT, name_of_process
+from uprung.config.base import plain
 from uprung.config.load import StudyError, find_file, load_study, size_token
-from uprung.job.provenance import code_digest
+from uprung.job.fingerprint import REGISTRY, closure, code_digest
 
 os.environ[PARENT] = name_of_process()  # a job ends when this process has ended
 
@@ -66,9 +67,9 @@ def one_of(names):
     return "|".join(map(str, names)) or "(?!)"
 
 
-def part(section):
-    """Return a section of the study as plain values, for params: a change of it, and of nothing else, reruns."""
-    return section.model_dump(mode="json", by_alias=True)
+def without(section, *keys):
+    """Return a section of the study for params, without keys that do not decide the result."""
+    return {key: value for key, value in plain(section).items() if key not in keys}
 
 
 def check_results():

@@ -46,7 +46,6 @@ rule collect_curves:
         targets=STUDY.transfer.targets,
         falling=STUDY.scaling.falling,
         bootstrap=STUDY.scaling.bootstrap,
-        code=code_digest("uprung.scaling.curves"),
     message:
         "Collecting the learning curves of {params.n_runs} runs"
     script:
@@ -75,7 +74,6 @@ rule plot_convergence:
     params:
         arm_labels=ARM_LABELS,
         budget=next(iter(STUDY.budgets)),
-        code=code_digest("uprung.figures.convergence"),
     message:
         "Drawing the validation errors along the runs"
     script:
@@ -112,7 +110,6 @@ rule plot_before_after:
         targets=STUDY.transfer.targets,
         arm_labels=ARM_LABELS,
         budget=next(iter(STUDY.budgets)),
-        code=code_digest("uprung.figures.before_after"),
     message:
         "Drawing errors after training against errors before it"
     script:

@@ -23,7 +23,6 @@ rule pull:
     params:
         release=STUDY.materials_project.release,
         state=f"results/{STUDY.study}/state/pull",
-        code=code_digest("uprung.sources.materials_project.download"),
     message:
         "Pulling the Materials Project; an interrupted pull goes on where it was"
     script:
@@ -48,19 +47,12 @@ rule pulled_frames:
         mem_mb=8000,
         runtime=1440,
     params:
-        fidelity=lambda w: part(STUDY.fidelities[w.fidelity]),
-        wanted={
-            k: v for k, v in part(STUDY.materials_project).items() if k != "release"
-        },
+        fidelity=lambda w: plain(STUDY.fidelities[w.fidelity]),
+        wanted=without(STUDY.materials_project, "release"),
         needed=lambda w: (
             STUDY.transfer.targets if w.fidelity in TRAINED else ["energy"]
         ),
         scratch=f"results/{STUDY.study}/state/frames/{{fidelity}}",
-        code=code_digest(
-            "uprung.sources.materials_project.select",
-            "uprung.sources.materials_project.corrections",
-            "uprung.sources.materials_project.validation",
-        ),
     message:
         "Selecting {wildcards.fidelity}: what was pulled into the frames table"
     script:
@@ -84,11 +76,10 @@ rule frames:
         mem_mb=2000,
         runtime=30,
     params:
-        fidelity=lambda w: part(STUDY.fidelities[w.fidelity]),
+        fidelity=lambda w: plain(STUDY.fidelities[w.fidelity]),
         needed=lambda w: (
             STUDY.transfer.targets if w.fidelity in TRAINED else ["energy"]
         ),
-        code=code_digest("uprung.sources"),
     message:
         "Reading {wildcards.fidelity}: labelled structures into the frames table"
     script:
@@ -114,7 +105,6 @@ rule pairs:
     params:
         match=lambda w: STUDY.pairs[w.pair].match,
         tolerance=lambda w: STUDY.pairs[w.pair].tolerance,
-        code=code_digest("uprung.structures.pairs"),
     message:
         "Pairing the structures of {wildcards.pair}"
     script:
@@ -144,9 +134,8 @@ rule split:
         high=STUDY.high,
         label_low=STUDY.fidelities[STUDY.low].energy,
         label_high=STUDY.fidelities[STUDY.high].energy,
-        split={k: v for k, v in part(STUDY.split).items() if k != "sampling"},
-        select=part(STUDY.transfer.select),
-        code=code_digest("uprung.datasets.splits"),
+        split=without(STUDY.split, "sampling"),
+        select=plain(STUDY.transfer.select),
     message:
         "Splitting into train, validation and test"
     script:
@@ -178,11 +167,6 @@ rule order:
         draw=STUDY.split.draw,
         sampling=STUDY.split.sampling,
         key=STUDY.split.key,
-        code=code_digest(
-            "uprung.datasets.splits"
-            if STUDY.split.sampling == "random"
-            else "uprung.datasets.sampling"
-        ),
     message:
         "Ordering the training frames for seed {wildcards.seed}: every size is a prefix"
     script:
@@ -207,7 +191,6 @@ rule sizes:
     params:
         seeds=STUDY.seeds,
         sizes=STUDY.sizes,
-        code=code_digest("uprung.datasets.sizes", "uprung.datasets.splits"),
     message:
         "Resolving the training-set sizes"
     script:

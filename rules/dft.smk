@@ -44,7 +44,6 @@ rule label_structures:
         scheme=lambda w: OWN_DFT.scheme(STUDY.fidelities[w.fidelity].functional),
         chunk_size=OWN_DFT.chunk_size,
         state=lambda w: f"results/{STUDY.study}/state/own_dft/{w.fidelity}",
-        code=code_digest("uprung.dft.gpaw"),
     message:
         "Labelling structures: {wildcards.fidelity}, chunk {wildcards.chunk}"
     script:
@@ -67,7 +66,6 @@ use rule label_structures as label_states with:
         scheme=lambda w: OWN_DFT.scheme(STUDY.evalsets[w.evalset].functional),
         chunk_size=OWN_DFT.chunk_size,
         state=lambda w: f"results/{STUDY.study}/state/softening/{w.evalset}/labels",
-        code=code_digest("uprung.dft.gpaw"),
     message:
         "Labelling the states of {wildcards.evalset}, chunk {wildcards.chunk}"
 
@@ -95,7 +93,6 @@ rule computed_frames:
         needed=lambda w: (
             STUDY.transfer.targets if w.fidelity == STUDY.high else ["energy"]
         ),
-        code=code_digest("uprung.sources"),
     message:
         "Reading {wildcards.fidelity}: computed labels into the frames table"
     script:
@@ -122,7 +119,6 @@ use rule computed_frames as labelled_states with:
         energy=lambda w: STUDY.evalsets[w.evalset].energy,
         net_force=OWN_DFT.net_force,
         needed=["force"],
-        code=code_digest("uprung.sources"),
     message:
         "Reading evaluation set {wildcards.evalset}: computed labels into the frames table"
 

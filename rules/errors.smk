@@ -32,7 +32,6 @@ rule collect_errors:
         arm_labels=ARM_LABELS,
         budget=next(iter(STUDY.budgets)),
         seed=STUDY.seeds[0],
-        code=code_digest("uprung.evaluation.error_tables", "uprung.figures.errors"),
     message:
         "Collecting where the networks err"
     script:

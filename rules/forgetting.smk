@@ -25,7 +25,6 @@ rule evaluate_pretrained:
         targets=STUDY.transfer.targets,
         device=DEVICE,
         threads=STUDY.training.threads,
-        code=code_digest("uprung.evaluation.errors", "uprung.datasets.splits"),
     message:
         "Testing {params.model} as it is on {params.low}"
     script:
@@ -65,7 +64,6 @@ rule plot_training:
         targets=STUDY.transfer.targets,
         arm_labels=ARM_LABELS,
         budget=next(iter(STUDY.budgets)),
-        code=code_digest("uprung.evaluation.forgetting", "uprung.figures.training"),
     message:
         "Drawing what the networks forgot and how they moved"
     script:

@@ -28,7 +28,6 @@ rule build_graphs:
         sample=lambda w: None if w.fidelity == STUDY.high else STUDY.forgetting.frames,
         sides=(["train"] if REPLAY or STUDY.pretraining else [])
         + (["val"] if STUDY.pretraining else []),
-        code=code_digest("uprung.datasets.store"),
     message:
         "Building the neighbour graphs of {wildcards.fidelity}"
     script:

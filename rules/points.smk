@@ -25,7 +25,6 @@ rule read_points:
         runtime=10,
     params:
         smallest=STUDY.smallest,
-        code=code_digest("uprung.scaling.points"),
     message:
         "Reading the learning curves in {input}"
     script:

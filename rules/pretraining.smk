@@ -21,11 +21,6 @@ use rule order as order_source with:
         draw=STUDY.split.draw,
         sampling=STUDY.split.sampling,
         key=STUDY.split.key,
-        code=code_digest(
-            "uprung.datasets.splits"
-            if STUDY.split.sampling == "random"
-            else "uprung.datasets.sampling"
-        ),
     message:
         "Ordering the training frames of the source for {wildcards.network}"
 
@@ -52,17 +47,10 @@ rule pretrain:
         runtime=lambda w, attempt: STUDY.training.minutes * attempt,
         gpu=STUDY.training.devices if DEVICE == "cuda" else 0,
     params:
-        pretraining=lambda w: part(STUDY.pretraining[w.network]),
+        pretraining=lambda w: plain(STUDY.pretraining[w.network]),
         low=STUDY.low,
         recipe=RECIPE,
         targets=STUDY.transfer.targets,
-        code=code_digest(
-            "uprung.training.loop",
-            "uprung.training.arms",
-            "uprung.models.chgnet.saved",
-            "uprung.datasets.sizes",
-            "uprung.datasets.splits",
-        ),
         results=lambda w: f"results/{STUDY.study}",  # a function, or the linter takes it for a prefix of files
         run=lambda w: f"pretraining/{w.network}",
     message:

@@ -25,9 +25,8 @@ rule fit_laws:
         runtime=30,
     params:
         scratch=SCRATCH,
-        laws=part(LAWS),
+        laws=plain(LAWS),
         tested=bool(TEST_NOISE),
-        code=code_digest("uprung.scaling"),
     message:
         "Fitting scaling laws, crossovers and data multipliers"
     script:
@@ -63,9 +62,6 @@ rule plot_scaling:
         scratch=SCRATCH,
         x_label=X_LABEL,
         budgets=SEVERAL_BUDGETS,
-        code=code_digest(
-            "uprung.figures.scaling", "uprung.figures.laws", "uprung.figures.budgets"
-        ),
     message:
         "Drawing learning curves, data multipliers and laws"
     script:

@@ -31,11 +31,8 @@ rule evalset_frames:
         mem_mb=2000,
         runtime=30,
     params:
-        fidelity=lambda w: {
-            k: v for k, v in part(STUDY.evalsets[w.evalset]).items() if k != "states"
-        },
+        fidelity=lambda w: without(STUDY.evalsets[w.evalset], "states"),
         needed=["force"],
-        code=code_digest("uprung.sources"),
     message:
         "Reading evaluation set {wildcards.evalset}"
     script:
@@ -58,8 +55,6 @@ rule evalset_graphs:
     resources:
         mem_mb=8000,
         runtime=240,
-    params:
-        code=code_digest("uprung.datasets.store", "uprung.datasets.splits"),
     message:
         "Building the neighbour graphs of {wildcards.evalset}"
     script:
@@ -97,11 +92,6 @@ rule soften_model:
         parts=PARTS,
         device=DEVICE,
         threads=STUDY.training.threads,
-        code=code_digest(
-            "uprung.softening.slopes",
-            "uprung.models.predict",
-            "uprung.models.chgnet.saved",
-        ),
     message:
         "Forces of {wildcards.model} on {wildcards.evalset}"
     script:
@@ -132,11 +122,6 @@ use rule soften_model as soften_run with:
         parts=PARTS,
         device=DEVICE,
         threads=STUDY.training.threads,
-        code=code_digest(
-            "uprung.softening.slopes",
-            "uprung.models.predict",
-            "uprung.models.chgnet.saved",
-        ),
     message:
         "Forces of {wildcards.arm} at n = {wildcards.size}, seed {wildcards.seed}, on {wildcards.evalset}"
 
@@ -192,7 +177,6 @@ rule plot_softening:
     params:
         arm_labels=ARM_LABELS,
         budget=next(iter(STUDY.budgets)),
-        code=code_digest("uprung.figures.softening"),
     message:
         "Drawing the softening on {wildcards.evalset}"
     script:
@@ -217,16 +201,12 @@ rule fine_tune_softening:
         runtime=lambda w, attempt: CORRECTION.training.minutes * attempt,
         gpu=1 if DEVICE == "cuda" else 0,
     params:
-        training={k: v for k, v in part(CORRECTION.training).items() if k != "minutes"},
-        machine={k: v for k, v in RECIPE.items() if k not in part(CORRECTION.training)},
+        recipe=without(CORRECTION.training.recipe(STUDY.training), *SCHEDULED),
+        epochs=CORRECTION.training.epochs,
+        trained_draws=CORRECTION.training.draws,
         shots=CORRECTION.shots,
         draws=CORRECTION.draws,
         state=lambda w: f"results/{STUDY.study}/state/softening/{w.evalset}/training/{w.model}",
-        code=code_digest(
-            "uprung.softening.force_correction",
-            "uprung.softening.fine_tuning",
-            "uprung.softening.saved_draws",
-        ),
     message:
         "Training {wildcards.model} on few structures of {wildcards.evalset}"
     script:
@@ -269,9 +249,6 @@ rule correct_softening:
         draws=CORRECTION.draws,
         arm_labels=ARM_LABELS,
         budget=next(iter(STUDY.budgets)),
-        code=code_digest(
-            "uprung.softening.force_correction", "uprung.figures.correction"
-        ),
     message:
         "Correcting the forces on {wildcards.evalset}"
     script:

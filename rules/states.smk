@@ -61,7 +61,6 @@ rule sample_states:
         device=DEVICE,
         threads=STUDY.training.threads,
         state=lambda w: f"results/{STUDY.study}/state/states/{w.states}",
-        code=code_digest("uprung.softening.snapshots", "uprung.models.calculator"),
     message:
         "Sampling states {wildcards.states}, chunk {wildcards.chunk}"
     script:
@@ -96,8 +95,7 @@ rule collect_states:
         mem_mb=2000,
         runtime=60,
     params:
-        states=lambda w: part(STUDY.states[w.states]),
-        code=code_digest("uprung.softening.snapshots"),
+        states=lambda w: plain(STUDY.states[w.states]),
     message:
         "Collecting states {wildcards.states}"
     script:

@@ -9,9 +9,8 @@ RUNS = expand(
     seed=STUDY.seeds,
 )
 # What decides the numbers of a run; what a scheduler is told does not.
-RECIPE = {
-    k: v for k, v in part(STUDY.training).items() if k not in ("minutes", "memory_mb")
-}
+SCHEDULED = ("minutes", "memory_mb")
+RECIPE = without(STUDY.training, *SCHEDULED)
 
 
 rule train_run:
@@ -39,20 +38,14 @@ rule train_run:
         runtime=minutes_of_run,
         gpu=STUDY.training.devices if DEVICE == "cuda" else 0,
     params:
-        arm=lambda w: {k: v for k, v in part(STUDY.arms[w.arm]).items() if k != "label"},
-        budget=lambda w: part(STUDY.budgets[w.budget]),
+        arm=lambda w: without(STUDY.arms[w.arm], "label"),
+        budget=lambda w: plain(STUDY.budgets[w.budget]),
         size=lambda w: SIZES[w.size],
         low=STUDY.low,
         high=STUDY.high,
         recipe=RECIPE,
         pretrained=STUDY.transfer.pretrained,
         targets=STUDY.transfer.targets,
-        code=code_digest(
-            "uprung.training.arm_run",
-            "uprung.models.chgnet.saved",
-            "uprung.datasets.sizes",
-            "uprung.datasets.splits",
-        ),
         results=lambda w: f"results/{STUDY.study}",  # a function, or the linter takes it for a prefix of files
         run=lambda w: f"runs/{RUN}".format(**w),
     message:
@@ -97,11 +90,6 @@ rule evaluate_run:
         targets=STUDY.transfer.targets,
         device=DEVICE,
         threads=STUDY.training.threads,
-        code=code_digest(
-            "uprung.evaluation.errors",
-            "uprung.datasets.sizes",
-            "uprung.datasets.splits",
-        ),
     message:
         "Testing {wildcards.arm} on n = {wildcards.size}, seed {wildcards.seed}, {wildcards.budget}"
     script:
@@ -126,7 +114,6 @@ rule index_models:
         runtime=15,
     params:
         targets=STUDY.transfer.targets,
-        code=code_digest("uprung.evaluation.index"),
     message:
         "Listing the trained networks"
     script:

@@ -3,7 +3,6 @@
 import json
 from pathlib import Path
 
-from uprung.config.base import parse_elements
 from uprung.config.data import Fidelity, MaterialsProject
 from uprung.frames.intake import write_frames
 from uprung.job.files import sha256
@@ -36,7 +35,7 @@ with logged(snakemake.log[0]):
         processes=snakemake.threads,
     )
     write_frames(
-        [(checked(selection.records(), work, pulled), parse_elements(wanted.exclude_elements))],
+        [(checked(selection.records(), work, pulled), frozenset(map(int, wanted.exclude_elements)))],
         target.parent,
         functional=fidelity.functional,
         needed=snakemake.params.needed,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from uprung.config.data import Split
+from uprung.config.data import Select, Split
 from uprung.datasets.sizes import resolve_sizes
 from uprung.datasets.splits import (
     FidelityFrames,
@@ -20,7 +20,8 @@ from uprung.job.files import write_json
 from uprung.job.logs import logged
 
 with logged(snakemake.log[0]):
-    split, params = Split.model_validate(snakemake.params.split), snakemake.params
+    params = snakemake.params
+    split, select = Split.model_validate(params.split), Select.model_validate(params.select)
     pairs = pd.read_parquet(snakemake.input.pairs)
     same_geometry = dict(zip(pairs["frame_id_low"], pairs["frame_id_high"], strict=True))
     sides = [
@@ -30,7 +31,7 @@ with logged(snakemake.log[0]):
             (params.high, read_frames(snakemake.input.high), params.label_high, {}),
         )
     ]
-    table = split_fidelities(sides, shares=(split.train, split.val, split.test), key=split.key, **params.select)
+    table = split_fidelities(sides, shares=(split.train, split.val, split.test), key=split.key, **select.model_dump())
     # Sizes are checked here, before graphs and training, but not through params: a new size must not split anew.
     train = table[(table["fidelity"] == params.high) & (table["split"] == "train")]
     orders = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -20,16 +20,18 @@ class Budget(Section):
         "`epochs`. Last and best are both evaluated.",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_by_default(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("keep") is None:
+            return {**data, "keep": "val-energy" if data.get("steps") is None else "last"}
+        return data
+
     @model_validator(mode="after")
     def _one_length(self) -> Self:
         if (self.epochs is None) == (self.steps is None):
             raise ValueError("give exactly one of `epochs` and `steps`")
         return self
-
-    @property
-    def kept(self) -> Literal["last", "val-loss", "val-energy"]:
-        """The checkpoint that is scored."""
-        return self.keep or ("last" if self.steps else "val-energy")
 
 
 class Pretraining(Budget):
@@ -99,16 +101,6 @@ class Training(Optimisation):
         ge=500,
         description="Memory to ask a scheduler for, first attempt; 2 kB per training structure are added.",
     )
-
-    @property
-    def cost_limit(self) -> int:
-        """Edges + angles that are computed at once."""
-        return self.micro_batch_cost or {"cpu": 12_000, "cuda": 200_000}[self.device]
-
-    @property
-    def workers(self) -> int:
-        """Micro-batches that are computed at once by a device."""
-        return self.threads if self.device == "cpu" else 1
 
 
 class ForceWeights(Weights):

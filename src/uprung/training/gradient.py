@@ -31,6 +31,7 @@ from uprung.models.chgnet.packed import PackedBatch
 from uprung.models.memory import CostLimit, Shortage, if_it_fits
 from uprung.training.losses import label_counts, loss_sums, pairs_of, total_loss
 
+COSTS = {"cpu": 12_000, "cuda": 200_000}  # edges + angles that are computed at once, where the recipe does not say
 _TINY = 1000  # cost below which a micro-batch of its own is not worth the Python around it
 Result = TypeVar("Result")
 Total = TypeVar("Total")
@@ -55,6 +56,11 @@ def launch(recipe: Training) -> Fabric:
     )
     fabric.launch()
     return fabric
+
+
+def cost_limit(recipe: Training) -> CostLimit:
+    """Return the cost of a micro-batch that a run begins with."""
+    return CostLimit(recipe.micro_batch_cost or COSTS[recipe.device])
 
 
 def share(costs: NDArray[np.int64], ranks: int) -> list[NDArray[np.int64]]:
@@ -138,9 +144,10 @@ def fold_parts(
     Raises:
         OutOfMemoryError: a single structure does not fit.
     """
+    workers = recipe.threads if recipe.device == "cpu" else 1
     while True:
-        parts = _parts(fabric, batch, limit.value, recipe.workers)
-        found = if_it_fits(lambda parts=parts: fold(_map(parts, recipe.workers, function)))  # type: ignore[misc]
+        parts = _parts(fabric, batch, limit.value, workers)
+        found = if_it_fits(lambda parts=parts: fold(_map(parts, workers, function)))  # type: ignore[misc]
         if not isinstance(found, Shortage):
             return found
         limit.lower(parts, found)
@@ -190,7 +197,7 @@ def accumulate_gradient(
             sums = [_plus(known, gradient) for known, gradient in zip(sums, gradients, strict=True)]
         return total, sums
 
-    limit = limit or CostLimit(recipe.cost_limit)
+    limit = limit or cost_limit(recipe)
     total, sums = fold_parts(fabric, batch, recipe, limit, function=part, fold=fold)
     for p, gradient in zip(parameters, sums, strict=True):
         p.grad = _plus(p.grad, gradient)

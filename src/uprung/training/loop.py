@@ -31,7 +31,7 @@ from uprung.job.provenance import hardware, versions
 from uprung.models.chgnet.layers import layer_of
 from uprung.models.chgnet.module import Packed
 from uprung.models.memory import CostLimit
-from uprung.training.gradient import accumulate_gradient, batch_of, fold_parts, sum_over_processes
+from uprung.training.gradient import accumulate_gradient, batch_of, cost_limit, fold_parts, sum_over_processes
 from uprung.training.losses import error_sums, label_counts, loss_sums, pairs_of
 from uprung.training.resume import Run, forget, identity_of, resume_state, save_state
 
@@ -155,7 +155,7 @@ def evaluate_loss(
     module.eval()
     count = label_counts(frames.labels, targets)
     nothing = torch.zeros(2, len(targets), dtype=torch.float64, device=fabric.device)
-    limit = limit or CostLimit(recipe.cost_limit)
+    limit = limit or cost_limit(recipe)
 
     def part(chunk: Rows) -> Tensor:
         pairs = pairs_of(module(batch_of(module, chunk), chunk.side), chunk.labels, targets)
@@ -216,9 +216,9 @@ def train(
     optimiser: Any = torch.optim.Adam(trainable, lr=recipe.learning_rate, fused=True)
     batches = Batches(frames, recipe.batch_size, budget, seed, replay)
     steps = batches.plan.steps
-    score = "val_energy" if budget.kept == "val-energy" else "val_loss"
+    score = "val_energy" if budget.keep == "val-energy" else "val_loss"
     window: list[float] = []  # losses since the last validation
-    limit = CostLimit(recipe.cost_limit)  # a resumed run begins with the recipe's again
+    limit = cost_limit(recipe)  # a resumed run begins with the recipe's again
     others = {"replay": asdict(batches.replay_plan) if batches.replay_plan else None, "l2_sp": l2_sp}
     identity = identity_of(
         module,
@@ -299,7 +299,7 @@ def save_run(
 
     The network is left with the weights of the best checkpoint.
     """
-    last_file, best_file = (model_file, other_file) if budget.kept == "last" else (other_file, model_file)
+    last_file, best_file = (model_file, other_file) if budget.keep == "last" else (other_file, model_file)
     save(module, last_file)
     module.load_state_dict(run.best)
     save(module, best_file)
@@ -347,8 +347,8 @@ def run_card(
     """Return what a reader needs to trust or repeat a run: data, options, versions, hardware, time."""
     seen = frames.dataset.composition(frames.rows).any(axis=0)
     return {
-        "kept": budget.kept,
-        "other": "val-loss" if budget.kept == "last" else "last",
+        "kept": budget.keep,
+        "other": "val-loss" if budget.keep == "last" else "last",
         "n_train": len(subset),
         "n_materials": int(subset["material_id"].nunique()),
         "n_val": n_val,
