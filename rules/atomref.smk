@@ -55,10 +55,8 @@ rule fit_reference:
     params:
         reference=lambda w: plain(STUDY.references[w.reference]),
         size=lambda w: SIZES[w.size],
-        low=STUDY.low,
-        high=STUDY.high,
-        label_low=STUDY.fidelities[STUDY.low].energy,
-        label_high=STUDY.fidelities[STUDY.high].energy,
+        names=[STUDY.low, STUDY.high],
+        labels=[STUDY.fidelities[name].energy for name in (STUDY.low, STUDY.high)],
     message:
         "Fitting reference {wildcards.reference} on n = {wildcards.size}, seed {wildcards.seed}"
     script:
@@ -140,10 +138,8 @@ rule compare_references:
         elements=element_fidelities(*COMPARED_REFERENCES),
         sizes=SIZES,
         seeds=STUDY.seeds,
-        low=STUDY.low,
-        high=STUDY.high,
-        label_low=STUDY.fidelities[STUDY.low].energy,
-        label_high=STUDY.fidelities[STUDY.high].energy,
+        names=[STUDY.low, STUDY.high],
+        labels=[STUDY.fidelities[name].energy for name in (STUDY.low, STUDY.high)],
         baseline=STUDY.scaling.baseline,
         resamples=STUDY.scaling.bootstrap,
     message:

@@ -52,7 +52,7 @@ rule pulled_frames:
         needed=lambda w: (
             STUDY.transfer.targets if w.fidelity in TRAINED else ["energy"]
         ),
-        scratch=f"results/{STUDY.study}/state/frames/{{fidelity}}",
+        scratch=lambda w: f"results/{STUDY.study}/state/frames/{w.fidelity}",
     message:
         "Selecting {wildcards.fidelity}: what was pulled into the frames table"
     script:

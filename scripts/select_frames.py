@@ -15,22 +15,22 @@ from uprung.sources.materials_project.select import Selection
 from uprung.sources.work_consistency import WorkTest, checked
 
 with logged(snakemake.log[0]):
-    fidelity = Fidelity.model_validate(snakemake.params.fidelity)
-    wanted = MaterialsProject.model_validate(snakemake.params.wanted)
+    params = snakemake.params
+    fidelity, wanted = Fidelity.model_validate(params.fidelity), MaterialsProject.model_validate(params.wanted)
     pulled, target = Path(snakemake.input[0]), Path(snakemake.output[0])
     restricted = json.loads(pulled.read_text())["access_controlled_batch_ids"] if wanted.exclude_restricted else []
-    filters, work = wanted.filters.model_dump(), WorkTest()
+    tolerances, work = [Tolerance(**entry.model_dump()) for entry in wanted.filters.duplicates], WorkTest()
     selection = Selection(
         pulled,
         Options(
             fidelity.functional,
             exclude_batches=frozenset([*wanted.exclude_batches, *restricted]),
-            filters=Filters(**{**filters, "duplicates": [Tolerance(**entry) for entry in filters["duplicates"]]}),
+            filters=Filters(**{**wanted.filters.model_dump(), "duplicates": tolerances}),
             correction=mp2020 if wanted.correction == "mp2020" and fidelity.functional == "PBE" else None,
             validate=validation.validate if wanted.validation else None,
             validator=validation.NAME,
         ),
-        scratch=Path(snakemake.params.scratch.format(fidelity=snakemake.wildcards.fidelity)),
+        scratch=Path(params.scratch),
         listings=target.parent,
         processes=snakemake.threads,
     )
@@ -38,7 +38,7 @@ with logged(snakemake.log[0]):
         [(checked(selection.records(), work, pulled), frozenset(map(int, wanted.exclude_elements)))],
         target.parent,
         functional=fidelity.functional,
-        needed=snakemake.params.needed,
+        needed=params.needed,
         about=lambda: {
             "energy_label": fidelity.energy,
             "sources": {"pull/manifest.json": sha256(pulled)},
