@@ -54,6 +54,7 @@ rule fit_reference:
         runtime=10,
     params:
         reference=lambda w: plain(STUDY.references[w.reference]),
+        elements=lambda w: element_fidelities(w.reference),
         size=lambda w: SIZES[w.size],
         names=[STUDY.low, STUDY.high],
         labels=[STUDY.fidelities[name].energy for name in (STUDY.low, STUDY.high)],

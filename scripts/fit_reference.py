@@ -12,6 +12,7 @@ with logged(snakemake.log[0]):
     params, files = snakemake.params, snakemake.input
     options = ReferenceFit.model_validate(params.reference)
     transfer = TransferFrames.read(files.low, files.high, files.split, names=params.names, labels=params.labels)
+    elements = dict(zip(params.elements, files.elements, strict=True))
     order = pd.read_parquet(files.order)
     chosen = order if options.scope == "train" else subset(order, params.size)
     residual = [unexplained(pd.read_parquet(file), chosen) for file in files.pretrained]
@@ -22,8 +23,6 @@ with logged(snakemake.log[0]):
         needed=transfer.needed(),
         residual=next(iter(residual), None),
         policy=options.unseen,
-        estimator=transfer.estimator(
-            options, {options.elements: file for file in files.elements}, seed=int(snakemake.wildcards.seed)
-        ),
+        estimator=transfer.estimator(options, elements, seed=int(snakemake.wildcards.seed)),
     )
     reference.to_frame().to_csv(snakemake.output[0], index=False, float_format="%.10g")

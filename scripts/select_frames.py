@@ -20,19 +20,16 @@ with logged(snakemake.log[0]):
     pulled, target = Path(snakemake.input[0]), Path(snakemake.output[0])
     restricted = json.loads(pulled.read_text())["access_controlled_batch_ids"] if wanted.exclude_restricted else []
     tolerances, work = [Tolerance(**entry.model_dump()) for entry in wanted.filters.duplicates], WorkTest()
+    options = Options(
+        fidelity.functional,
+        exclude_batches=frozenset([*wanted.exclude_batches, *restricted]),
+        filters=Filters(**{**wanted.filters.model_dump(), "duplicates": tolerances}),
+        correction=mp2020 if wanted.correction == "mp2020" and fidelity.functional == "PBE" else None,
+        validate=validation.validate if wanted.validation else None,
+        validator=validation.NAME,
+    )
     selection = Selection(
-        pulled,
-        Options(
-            fidelity.functional,
-            exclude_batches=frozenset([*wanted.exclude_batches, *restricted]),
-            filters=Filters(**{**wanted.filters.model_dump(), "duplicates": tolerances}),
-            correction=mp2020 if wanted.correction == "mp2020" and fidelity.functional == "PBE" else None,
-            validate=validation.validate if wanted.validation else None,
-            validator=validation.NAME,
-        ),
-        scratch=Path(params.scratch),
-        listings=target.parent,
-        processes=snakemake.threads,
+        pulled, options, scratch=Path(params.scratch), listings=target.parent, processes=snakemake.threads
     )
     write_frames(
         [(checked(selection.records(), work, pulled), frozenset(map(int, wanted.exclude_elements)))],

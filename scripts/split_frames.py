@@ -6,15 +6,8 @@ import pandas as pd
 
 from uprung.config.data import Select, Split
 from uprung.datasets.sizes import resolve_sizes
-from uprung.datasets.splits import (
-    FidelityFrames,
-    group_names,
-    pretraining_share,
-    require_sides,
-    split_counts,
-    split_fidelities,
-    training_order,
-)
+from uprung.datasets import splits
+from uprung.datasets.splits import FidelityFrames, group_names, split_fidelities, training_order
 from uprung.frames.table import read_frames
 from uprung.job.files import write_json
 from uprung.job.logs import logged
@@ -39,8 +32,8 @@ with logged(snakemake.log[0]):
     }
     sizes = [str(size) for size in snakemake.config["sizes"]]
     resolve_sizes(orders, sizes, dict.fromkeys(train["frame_id"], frozenset()))
-    require_sides(table, params.high)
+    splits.require_sides(table, params.high)
     table.to_parquet(snakemake.output.table)
     known = [frozenset(Path(file).read_text().split()) for file in snakemake.input.pretraining]
-    share = pretraining_share(table, params.high, known[0] if known else None)
-    write_json(snakemake.output.manifest, {**split_counts(table), "pretraining": share})
+    share = splits.pretraining_share(table, params.high, known[0] if known else None)
+    write_json(snakemake.output.manifest, {**splits.split_counts(table), "pretraining": share})

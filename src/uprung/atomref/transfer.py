@@ -91,7 +91,7 @@ class TransferFrames:
 
 
 def unexplained(predicted: pd.DataFrame, chosen: pd.DataFrame) -> tuple[Floats, Floats]:
-    """Return what a residual fit needs of a network: its prediction without references, (n,), and those, (94,), eV/atom.
+    """Return a network's prediction without references, (n,), and its references, (94,), in eV/atom: for residual fits.
 
     Args:
         predicted: frame_id and network (eV/atom), with the references in `attrs["atomref"]`.
