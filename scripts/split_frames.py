@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 
 from uprung.config.data import Select, Split
-from uprung.datasets.sizes import resolve_sizes
 from uprung.datasets import splits
+from uprung.datasets.sizes import resolve_sizes
 from uprung.datasets.splits import FidelityFrames, group_names, split_fidelities, training_order
 from uprung.frames.table import read_frames
 from uprung.job.files import write_json
