@@ -38,19 +38,13 @@ if POINTS:
 
 else:
 
-    include: "rules/names.smk"
-    include: "rules/states.smk"
     include: "rules/data.smk"
     include: "rules/dft.smk"
     include: "rules/analysis.smk"
-    include: "rules/graphs.smk"
-    include: "rules/atomref.smk"
     include: "rules/training.smk"
-    include: "rules/pretraining.smk"
-    include: "rules/curves.smk"
+    include: "rules/atomref.smk"
+    include: "rules/evaluation.smk"
     include: "rules/scaling.smk"
-    include: "rules/errors.smk"
-    include: "rules/forgetting.smk"
     include: "rules/softening.smk"
     include: "rules/page.smk"
     include: "rules/report.smk"
@@ -65,7 +59,7 @@ else:
         pretraining,
         forgetting,
         softening,
-        states,
+        snapshots,
 
 
 localrules:

@@ -18,9 +18,6 @@ rule analyse_shift:
         "<results>/benchmarks/analysis/{pair}.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=60,
     params:
         label_low=lambda w: STUDY.fidelities[STUDY.pairs[w.pair].low].energy,
         label_high=lambda w: STUDY.fidelities[STUDY.pairs[w.pair].high].energy,
@@ -71,9 +68,6 @@ rule plot_shift:
         "<results>/benchmarks/analysis/{pair}-figures.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=15,
     params:
         functionals=lambda w: [
             STUDY.fidelities[name].functional

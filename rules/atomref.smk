@@ -16,8 +16,7 @@ rule predict_pretrained:
     threads: STUDY.training.threads
     resources:
         mem_mb=STUDY.training.memory_mb,
-        runtime=120,
-        gpu=1 if DEVICE == "cuda" else 0,
+        gpu=GPU,
     params:
         model=STUDY.transfer.pretrained,
         targets=STUDY.transfer.targets,
@@ -49,9 +48,6 @@ rule fit_reference:
         "<results>/benchmarks/references/{reference}/n{size}/seed{seed}.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=10,
     params:
         reference=lambda w: plain(STUDY.references[w.reference]),
         elements=lambda w: element_fidelities(w.reference),
@@ -94,9 +90,6 @@ rule plot_references:
         "<results>/benchmarks/references/figure.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=10,
     params:
         references=USED_REFERENCES,
         sizes=list(SIZES),
@@ -131,9 +124,6 @@ rule compare_references:
         "<results>/benchmarks/atomref/comparison.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=60,
     params:
         references={name: plain(STUDY.references[name]) for name in COMPARED_REFERENCES},
         elements=element_fidelities(*COMPARED_REFERENCES),
@@ -165,9 +155,6 @@ rule plot_comparison:
         "<results>/benchmarks/atomref/figure.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=10,
     params:
         baseline=STUDY.scaling.baseline,
     message:

@@ -1,37 +1,34 @@
-"""Data in: sources, the pull or labels of one's own (dft.smk) -> frames -> pairs -> split -> nested subsets."""
+"""Data in: sources, a download or labels of one's own (dft.smk) -> frames -> pairs -> split -> nested subsets."""
 
 # A network is trained on the target, and on the source where the study pretrains.
 TRAINED = [STUDY.high, *([STUDY.low] if STUDY.pretraining else [])]
-PULLED = [name for name, fidelity in STUDY.fidelities.items() if fidelity.pulled]
+DOWNLOADED = [name for name, fidelity in STUDY.fidelities.items() if fidelity.pulled]
 COMPUTED = [name for name, fidelity in STUDY.fidelities.items() if fidelity.computed]
 LABELLED = [name for name, evalset in STUDY.evalsets.items() if evalset.labelled_here]
 
 
-rule pull:
+rule download:
     output:
-        "<results>/pull/manifest.json",
+        "<results>/download/manifest.json",
     log:
-        "<results>/logs/pull.log",
+        "<results>/logs/download.log",
     benchmark:
-        "<results>/benchmarks/pull.tsv"
+        "<results>/benchmarks/download.tsv"
     localrule: True  # compute nodes seldom reach the internet
     conda:
         "../envs/materials-project.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=2880,
     params:
         release=STUDY.materials_project.release,
-        state=f"results/{STUDY.study}/state/pull",
+        state=f"results/{STUDY.study}/state/download",
     message:
-        "Pulling the Materials Project; an interrupted pull goes on where it was"
+        "Downloading the Materials Project; an interrupted download goes on where it was"
     script:
-        "../scripts/pull_materials_project.py"
+        "../scripts/download_materials_project.py"
 
 
-rule pulled_frames:
+rule downloaded_frames:
     input:
-        "<results>/pull/manifest.json",
+        "<results>/download/manifest.json",
     output:
         "<results>/frames/{fidelity}/manifest.json",
     log:
@@ -39,13 +36,10 @@ rule pulled_frames:
     benchmark:
         "<results>/benchmarks/frames/{fidelity}.tsv"
     wildcard_constraints:
-        fidelity=one_of(PULLED),
+        fidelity=one_of(DOWNLOADED),
     conda:
         "../envs/materials-project.yaml"
     threads: 4
-    resources:
-        mem_mb=8000,
-        runtime=1440,
     params:
         fidelity=lambda w: plain(STUDY.fidelities[w.fidelity]),
         wanted=without(STUDY.materials_project, "release"),
@@ -54,7 +48,7 @@ rule pulled_frames:
         ),
         scratch=lambda w: f"results/{STUDY.study}/state/frames/{w.fidelity}",
     message:
-        "Selecting {wildcards.fidelity}: what was pulled into the frames table"
+        "Selecting {wildcards.fidelity}: what was downloaded into the frames table"
     script:
         "../scripts/select_frames.py"
 
@@ -69,12 +63,9 @@ rule frames:
     benchmark:
         "<results>/benchmarks/frames/{fidelity}.tsv"
     wildcard_constraints:
-        fidelity=one_of(set(STUDY.fidelities) - {*PULLED, *COMPUTED}),
+        fidelity=one_of(set(STUDY.fidelities) - {*DOWNLOADED, *COMPUTED}),
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=30,
     params:
         fidelity=lambda w: plain(STUDY.fidelities[w.fidelity]),
         needed=lambda w: (
@@ -99,9 +90,6 @@ rule pairs:
         "<results>/benchmarks/pairs/{pair}.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=30,
     params:
         match=lambda w: STUDY.pairs[w.pair].match,
         tolerance=lambda w: STUDY.pairs[w.pair].tolerance,
@@ -126,9 +114,6 @@ rule split:
         "<results>/benchmarks/split.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=60,
     params:
         low=STUDY.low,
         high=STUDY.high,
@@ -158,9 +143,6 @@ rule order:
         "<results>/benchmarks/order/seed{seed}.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=10,
     params:
         fidelity=STUDY.high,
         seed=lambda w: int(w.seed),
@@ -185,9 +167,6 @@ rule sizes:
         "<results>/benchmarks/sizes.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=10,
     params:
         seeds=STUDY.seeds,
         sizes=STUDY.sizes,

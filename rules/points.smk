@@ -20,9 +20,6 @@ rule read_points:
         "<results>/benchmarks/scaling/curves.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=10,
     params:
         smallest=STUDY.smallest,
     message:

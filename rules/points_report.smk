@@ -20,9 +20,6 @@ rule write_points_report:
         "<results>/benchmarks/report.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=15,
     params:
         study=plain(STUDY),
         command=f"snakemake --cores all --configfile {' '.join(CONFIG_FILES)} "

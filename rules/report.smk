@@ -87,9 +87,6 @@ rule write_report:
         "<results>/benchmarks/report.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=15,
     params:
         study=SHOWN,
     message:

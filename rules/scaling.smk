@@ -20,9 +20,6 @@ rule fit_laws:
         "<results>/benchmarks/scaling/laws.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=30,
     params:
         scratch=SCRATCH,
         laws=plain(LAWS),
@@ -54,9 +51,6 @@ rule plot_scaling:
         "<results>/benchmarks/scaling/figures.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=15,
     params:
         arm_labels=ARM_LABELS,
         scratch=SCRATCH,

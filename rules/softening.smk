@@ -27,9 +27,6 @@ rule evalset_frames:
         evalset=one_of(set(STUDY.evalsets) - {*LABELLED}),
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=30,
     params:
         fidelity=lambda w: without(STUDY.evalsets[w.evalset], "states"),
         needed=["force"],
@@ -52,9 +49,6 @@ rule evalset_graphs:
     conda:
         "../envs/training.yaml"
     threads: 2
-    resources:
-        mem_mb=8000,
-        runtime=240,
     message:
         "Building the neighbour graphs of {wildcards.evalset}"
     script:
@@ -83,8 +77,7 @@ rule soften_model:
     threads: STUDY.training.threads
     resources:
         mem_mb=STUDY.training.memory_mb,
-        runtime=120,
-        gpu=1 if DEVICE == "cuda" else 0,
+        gpu=GPU,
     params:
         model="{model}",
         fidelity=None,
@@ -171,9 +164,6 @@ rule plot_softening:
         "<results>/benchmarks/softening/{evalset}/figures.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=15,
     params:
         arm_labels=ARM_LABELS,
         budget=next(iter(STUDY.budgets)),
@@ -199,7 +189,7 @@ rule fine_tune_softening:
     resources:
         mem_mb=lambda w, attempt: STUDY.training.memory_mb * attempt,
         runtime=lambda w, attempt: CORRECTION.training.minutes * attempt,
-        gpu=1 if DEVICE == "cuda" else 0,
+        gpu=GPU,
     params:
         recipe=without(CORRECTION.training.recipe(STUDY.training), *SCHEDULED),
         epochs=CORRECTION.training.epochs,
@@ -240,9 +230,6 @@ rule correct_softening:
         "<results>/benchmarks/softening/{evalset}/correction.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=30,
     params:
         methods=CORRECTION.methods,
         shots=CORRECTION.shots,

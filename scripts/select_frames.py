@@ -1,4 +1,4 @@
-"""Turn what was pulled of the Materials Project into the frames table of a fidelity."""
+"""Turn what was downloaded of the Materials Project into the frames table of a fidelity."""
 
 import json
 from pathlib import Path
@@ -17,8 +17,8 @@ from uprung.sources.work_consistency import WorkTest, checked
 with logged(snakemake.log[0]):
     params = snakemake.params
     fidelity, wanted = Fidelity.model_validate(params.fidelity), MaterialsProject.model_validate(params.wanted)
-    pulled, target = Path(snakemake.input[0]), Path(snakemake.output[0])
-    restricted = json.loads(pulled.read_text())["access_controlled_batch_ids"] if wanted.exclude_restricted else []
+    downloaded, target = Path(snakemake.input[0]), Path(snakemake.output[0])
+    restricted = json.loads(downloaded.read_text())["access_controlled_batch_ids"] if wanted.exclude_restricted else []
     tolerances, work = [Tolerance(**entry.model_dump()) for entry in wanted.filters.duplicates], WorkTest()
     options = Options(
         fidelity.functional,
@@ -29,16 +29,16 @@ with logged(snakemake.log[0]):
         validator=validation.NAME,
     )
     selection = Selection(
-        pulled, options, scratch=Path(params.scratch), listings=target.parent, processes=snakemake.threads
+        downloaded, options, scratch=Path(params.scratch), listings=target.parent, processes=snakemake.threads
     )
     write_frames(
-        [(checked(selection.records(), work, pulled), frozenset(map(int, wanted.exclude_elements)))],
+        [(checked(selection.records(), work, downloaded), frozenset(map(int, wanted.exclude_elements)))],
         target.parent,
         functional=fidelity.functional,
         needed=params.needed,
         about=lambda: {
             "energy_label": fidelity.energy,
-            "sources": {"pull/manifest.json": sha256(pulled)},
+            "sources": {"download/manifest.json": sha256(downloaded)},
             "readers": [{**selection.facts(), "work_test": work.result()}],
         },
     )
