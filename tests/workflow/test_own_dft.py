@@ -126,18 +126,11 @@ def hot(fresh: Workplace) -> Workplace:
 
 
 def test_states_are_labelled_and_judged_at_both_fidelities(hot: Workplace) -> None:
-    wanted = {
-        "sample_snapshots": 1,
-        "collect_snapshots": 1,
-        "label_snapshots": 2 * 2,
-        "labelled_snapshots": 2,
-        "soften_model": 2,
-    }
+    labels = {"sample_snapshots": 1, "collect_snapshots": 1, "label_snapshots": 2 * 2}
+    wanted = {**labels, "labelled_snapshots": 2, "soften_model": 2}
     assert wanted.items() <= hot.planned("softening").items()
     assert "evalset_frames" not in hot.planned("softening")
-    assert hot.planned("dft") == {
-        name: wanted[name] for name in ("sample_snapshots", "collect_snapshots", "label_snapshots")
-    }
+    assert hot.planned("dft") == labels
 
 
 @pytest.mark.gpaw
