@@ -1,4 +1,4 @@
-"""Reading a study file: validation with messages that name file, key and what is allowed; look-up of its files."""
+"""Validation of a study file, with messages that name file, key and what is allowed; search for its files."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pydantic import ValidationError
 
 from uprung.config.base import LONGEST_NAME, Section, suggest
 from uprung.config.points import PointsStudy
+from uprung.config.replaced import replaced_keys
+from uprung.config.short import KEYS, as_written, expand
 from uprung.config.study import Study
 
 
@@ -23,7 +25,9 @@ def size_token(size: str) -> str:
 
 
 def load_study(data: dict[str, Any], *, where: str = "study file") -> Study | PointsStudy:
-    """Validate a study file's content; one with the key `points` is a study of given points.
+    """Validate the content of a study file and expand its short forms.
+
+    A file with the key `points` is a study of given points.
 
     Args:
         data: parsed YAML.
@@ -34,10 +38,16 @@ def load_study(data: dict[str, Any], *, where: str = "study file") -> Study | Po
     """
     kind: type[Study] | type[PointsStudy] = PointsStudy if "points" in data else Study
     try:
-        return kind.model_validate(data)
+        if old := "\n".join(replaced_keys(data)):
+            raise ValueError(old)
+        study, written = (data, {}) if kind is PointsStudy else expand(data)
+        return kind.model_validate(study)
     except ValidationError as error:
-        lines = [f"{where}: {line}" for problem in error.errors() for line in _explain(problem, kind).splitlines()]
-        raise StudyError("\n".join(lines)) from None
+        found = [line for problem in error.errors() for line in _explain(problem, kind).splitlines()]
+        lines = list(dict.fromkeys(as_written(line, written) for line in found))
+    except ValueError as error:
+        lines = str(error).splitlines()
+    raise StudyError("\n".join(f"{where}: {line}" for line in lines))
 
 
 def find_file(file: str, folders: Sequence[Path], *, key: str) -> str:
@@ -74,7 +84,7 @@ def _explain(problem: Any, model: type[Section]) -> str:
 
 
 def _shown(part: object) -> str:
-    """Return a part of a key as it stands in a message: a name may be anything before it was checked."""
+    """Return a part of a key, made printable and short: before validation a name may be any text."""
     text = str(part)
     text = text if text.isprintable() and text else repr(text)
     return text if len(text) <= LONGEST_NAME else f"{text[:LONGEST_NAME]}..."
@@ -87,7 +97,7 @@ def _keys_at(location: list[Any], model: type[Section]) -> list[str]:
     for part in location:
         node = _resolve(node, schema)
         node = node.get("properties", {}).get(part) or node.get("additionalProperties") or node.get("items") or {}
-    return list(_resolve(node, schema).get("properties", {}))
+    return [*_resolve(node, schema).get("properties", {}), *(KEYS if not location and model is Study else ())]
 
 
 def _resolve(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
