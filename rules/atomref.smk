@@ -23,7 +23,7 @@ rule predict_pretrained:
         targets=STUDY.transfer.targets,
         device=DEVICE,
         threads=STUDY.training.threads,
-        code=code_digest("uprung.models.predict", "uprung.models.chgnet.checkpoint"),
+        code=code_digest("uprung.models.predict", "uprung.models.chgnet.architecture"),
     message:
         "Predicting all frames with network {wildcards.pretrained} as it is"
     script:

@@ -19,6 +19,7 @@ from uprung.job.files import why_not_writable
 from uprung.job.parent import PARENT, name_of_process
 from uprung.config.load import StudyError, find_file, load_study, size_token
 from uprung.job.provenance import code_digest
+from uprung.models.registry import card_of, contradictions
 
 os.environ[PARENT] = name_of_process()  # a job ends when this process has ended
 
@@ -30,7 +31,9 @@ CONFIG_FILE = (
 FOLDERS = (Path.cwd(), Path(workflow.basedir))
 
 try:
-    STUDY = load_study(config, where=os.path.relpath(CONFIG_FILE))
+    STUDY = load_study(
+        config, where=os.path.relpath(CONFIG_FILE), contradictions=contradictions
+    )
     POINTS = getattr(
         STUDY, "points", None
     )  # a table of given points: nothing is trained

@@ -23,12 +23,13 @@ rule build_graphs:
         runtime=240,
     params:
         fidelity="{fidelity}",
+        architecture=ARCHITECTURE.name,
         label=lambda w: STUDY.fidelities[w.fidelity].energy,
         # of the source, frames to test on and, for pretraining and replay, to train on
         sample=lambda w: None if w.fidelity == STUDY.high else STUDY.forgetting.frames,
         sides=(["train"] if REPLAY or STUDY.pretraining else [])
         + (["val"] if STUDY.pretraining else []),
-        code=code_digest("uprung.datasets.store"),
+        code=code_digest("uprung.models.data", "uprung.models.chgnet.architecture"),
     message:
         "Building the neighbour graphs of {wildcards.fidelity}"
     script:

@@ -6,6 +6,7 @@ SIZES = {
     size_token(size): size for size in STUDY.sizes
 }  # path token -> size as the user wrote it
 DEVICE = STUDY.training.device
+ARCHITECTURE = card_of(STUDY.transfer.pretrained)
 
 if STUDY.tracking.missing():
     sys.exit(

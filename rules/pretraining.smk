@@ -59,7 +59,7 @@ rule pretrain:
         code=code_digest(
             "uprung.training.loop",
             "uprung.training.arms",
-            "uprung.models.chgnet.saved",
+            "uprung.models.chgnet.architecture",
             "uprung.datasets.sizes",
             "uprung.datasets.splits",
         ),

@@ -59,7 +59,12 @@ rule evalset_graphs:
         mem_mb=8000,
         runtime=240,
     params:
-        code=code_digest("uprung.datasets.store", "uprung.datasets.splits"),
+        architecture=ARCHITECTURE.name,
+        code=code_digest(
+            "uprung.models.data",
+            "uprung.models.chgnet.architecture",
+            "uprung.datasets.splits",
+        ),
     message:
         "Building the neighbour graphs of {wildcards.evalset}"
     script:
@@ -100,7 +105,7 @@ rule soften_model:
         code=code_digest(
             "uprung.softening.slopes",
             "uprung.models.predict",
-            "uprung.models.chgnet.saved",
+            "uprung.models.chgnet.architecture",
         ),
     message:
         "Forces of {wildcards.model} on {wildcards.evalset}"
@@ -135,7 +140,7 @@ use rule soften_model as soften_run with:
         code=code_digest(
             "uprung.softening.slopes",
             "uprung.models.predict",
-            "uprung.models.chgnet.saved",
+            "uprung.models.chgnet.architecture",
         ),
     message:
         "Forces of {wildcards.arm} at n = {wildcards.size}, seed {wildcards.seed}, on {wildcards.evalset}"

@@ -48,8 +48,8 @@ rule train_run:
         pretrained=STUDY.transfer.pretrained,
         targets=STUDY.transfer.targets,
         code=code_digest(
-            "uprung.training.arm_run",
-            "uprung.models.chgnet.saved",
+            "uprung.training.run",
+            "uprung.models.chgnet.architecture",
             "uprung.datasets.sizes",
             "uprung.datasets.splits",
         ),

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 
 from uprung.datasets.splits import exclusions
-from uprung.datasets.store import write_dataset
 from uprung.frames.table import read_frames
 from uprung.job.files import write_json
 from uprung.job.logs import logged, progress
+from uprung.models.data import write_dataset
 
 with logged(snakemake.log[0]):
     frames = read_frames(snakemake.input[0])
@@ -20,6 +20,7 @@ with logged(snakemake.log[0]):
             frames.take(rows),
             energy[rows],
             Path(snakemake.output.graphs).parent,
+            name=snakemake.params.architecture,
             processes=snakemake.threads,
             progress=bar.update,
         )

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from uprung.datasets.splits import sample
-from uprung.datasets.store import write_dataset
 from uprung.frames.table import read_frames
 from uprung.job.logs import logged, progress
+from uprung.models.data import write_dataset
 
 with logged(snakemake.log[0]):
     params = snakemake.params
@@ -24,6 +24,7 @@ with logged(snakemake.log[0]):
             frames.take(rows),
             frames.label(params.label)[rows],
             Path(snakemake.output[0]).parent,
+            name=params.architecture,
             processes=snakemake.threads,
             progress=bar.update,
         )

@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 
 from uprung.config.training import FineTuning, Training
-from uprung.datasets.store import Rows, open_dataset
+from uprung.datasets.store import Rows
 from uprung.job.logs import logged
-from uprung.models.chgnet.checkpoint import load_chgnet
+from uprung.models.data import open_dataset
+from uprung.models.registry import load
 from uprung.softening.fine_tuning import FineTuned
 from uprung.softening.force_correction import TRAINING, drawn
 from uprung.softening.saved_draws import KeptDraws
@@ -20,11 +21,11 @@ with logged(snakemake.log[0]):
     options = FineTuning.model_validate(params.training)
     recipe = options.recipe(Training.model_validate(params.machine))
     dataset = open_dataset(snakemake.input.graphs)
-    checkpoint = snakemake.wildcards.model.removeprefix("chgnet-")
+    checkpoint = snakemake.wildcards.model
     method = FineTuned(launch(recipe), checkpoint, dataset, recipe, options.epochs)
     everything = Rows(dataset, np.arange(len(dataset.energy)))
     facts = {"epochs": options.epochs, "code": params.code}
-    identity = identity_of(load_chgnet(checkpoint), [everything], facts=facts, recipe=recipe)
+    identity = identity_of(load(checkpoint), [everything], facts=facts, recipe=recipe)
     kept = KeptDraws(method, Path(params.state), identity)
     cloud = pd.read_parquet(snakemake.input.forces)
     dealt = {"shots": params.shots, "draws": params.draws, "seed": 0}

@@ -4,19 +4,19 @@ import numpy as np
 import pandas as pd
 import torch
 
-from uprung.datasets.store import open_dataset
 from uprung.job.devices import claim
 from uprung.job.logs import logged
-from uprung.models.chgnet.checkpoint import atomref, load_chgnet
+from uprung.models.data import open_dataset
 from uprung.models.predict import predict
+from uprung.models.registry import load
 
 with logged(snakemake.log[0]):
     torch.set_num_threads(snakemake.params.threads)
     device = claim(snakemake.params.device)
     dataset = open_dataset(snakemake.input.graphs)
-    model = load_chgnet(next(iter(snakemake.input.initial), snakemake.params.model.removeprefix("chgnet-")))
+    potential = load(next(iter(snakemake.input.initial), snakemake.params.model))
     rows = np.arange(len(dataset.energy))
-    found = predict([model], dataset, rows, targets=["energy"], device=device)
-    table = pd.DataFrame({"frame_id": dataset.graphs.keys, "energy": found["energy"], "network": found["network"]})
-    table.attrs["atomref"] = atomref(model).tolist()  # eV/atom, Z = 1 first
+    found = predict(potential, dataset, rows, targets=["energy"], device=device)
+    table = pd.DataFrame({"frame_id": dataset.keys, "energy": found["energy"], "network": found["network"]})
+    table.attrs["atomref"] = potential.references.tolist()  # eV/atom, Z = 1 first
     table.to_parquet(snakemake.output[0])

@@ -19,7 +19,7 @@ with logged(snakemake.log[0]):
     number = int(snakemake.wildcards.chunk)
     # the k density plays no part here
     structures = chunk(read_structures(Path(snakemake.input[0]), 1.0), params.chunk_size, number)
-    potential = calculator(params.model.removeprefix("chgnet-"), device=device)
+    potential = calculator(params.model, device=device)
     state = Path(params.state)
     frames, facts = [], []
     with progress(len(structures), f"states of {snakemake.wildcards.states}", "crystal") as bar:

@@ -4,13 +4,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from uprung.datasets.store import open_dataset
 from uprung.frames.table import read_frames
 from uprung.job.devices import claim
 from uprung.job.logs import logged
-from uprung.models.chgnet.checkpoint import load_chgnet
-from uprung.models.chgnet.saved import load_potential
+from uprung.models.data import open_dataset
 from uprung.models.predict import predict, predict_by_element
+from uprung.models.registry import load
 from uprung.softening.slopes import cloud, forces_of, parts_table, softening_table
 
 with logged(snakemake.log[0]):
@@ -18,15 +17,12 @@ with logged(snakemake.log[0]):
     torch.set_num_threads(params.threads)
     device = claim(params.device)
     dataset = open_dataset(snakemake.input.graphs)
-    if snakemake.input.run:
-        potential = load_potential(snakemake.input.run[0], params.fidelity)
-    else:
-        potential = [load_chgnet(params.model.removeprefix("chgnet-"))]
+    potential = load(next(iter(snakemake.input.run), params.model), params.fidelity)
     rows = np.arange(len(dataset.energy))
     predicted = predict(potential, dataset, rows, targets=["force"], device=device)["force"]
     table = read_frames(snakemake.input.frames)
     about = pd.DataFrame({name: table.strings(name) for name in ("frame_id", "material_id", "run_type", "trajectory")})
-    about = about.set_index("frame_id").loc[dataset.graphs.keys]
+    about = about.set_index("frame_id").loc[dataset.keys]
     forces, _ = forces_of(
         dataset.labels(rows).forces,
         predicted,
@@ -36,7 +32,7 @@ with logged(snakemake.log[0]):
     )
     found = softening_table(forces, resamples=params.bootstrap, seed=0)
     found.to_csv(snakemake.output.table, index=False)
-    names = np.array(dataset.graphs.keys, dtype=object)
+    names = np.array(dataset.keys, dtype=object)
     if params.parts:
         parts = predict_by_element(potential, dataset, rows, device=params.device)
         parts_table(parts, list(names)).to_parquet(snakemake.output.parts, index=False)

@@ -114,6 +114,10 @@ Target = Literal["energy", "force", "stress", "magmom"]
 EnergyLabel = Literal["energy", "energy_free", "energy+correction"]
 
 
+#: Name of a shipped checkpoint; `uprung.models.registry` knows which there are.
+Checkpoint = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
+
+
 class Section(BaseModel):
     """A section of the study file: unknown keys are errors, and the values cannot be changed."""
 

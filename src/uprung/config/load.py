@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,12 @@ def size_token(size: str) -> str:
     return size.replace("%", "pct")
 
 
-def load_study(data: dict[str, Any], *, where: str = "study file") -> Study | PointsStudy:
+def load_study(
+    data: dict[str, Any],
+    *,
+    where: str = "study file",
+    contradictions: Callable[[Study], Iterable[str]] = lambda study: (),
+) -> Study | PointsStudy:
     """Validate the content of a study file and expand its short forms.
 
     A file with the key `points` is a study of given points.
@@ -32,6 +37,7 @@ def load_study(data: dict[str, Any], *, where: str = "study file") -> Study | Po
     Args:
         data: parsed YAML.
         where: file name for the message.
+        contradictions: messages about what the study asks for and cannot have, as of `uprung.models.registry`.
 
     Raises:
         StudyError: one message with every problem, each naming file, key and what is allowed.
@@ -40,14 +46,17 @@ def load_study(data: dict[str, Any], *, where: str = "study file") -> Study | Po
     try:
         if old := "\n".join(replaced_keys(data)):
             raise ValueError(old)
-        study, written = (data, {}) if kind is PointsStudy else expand(data)
-        return kind.model_validate(study)
+        expanded, written = (data, {}) if kind is PointsStudy else expand(data)
+        study = kind.model_validate(expanded)
+        lines = list(contradictions(study)) if isinstance(study, Study) else []
     except ValidationError as error:
-        found = [line for problem in error.errors() for line in _explain(problem, kind).splitlines()]
-        lines = list(dict.fromkeys(as_written(line, written) for line in found))
+        lines = [line for problem in error.errors() for line in _explain(problem, kind).splitlines()]
     except ValueError as error:
-        lines = str(error).splitlines()
-    raise StudyError("\n".join(f"{where}: {line}" for line in lines))
+        lines, written = str(error).splitlines(), {}
+    if lines:
+        told = dict.fromkeys(as_written(line, written) for line in lines)
+        raise StudyError("\n".join(f"{where}: {line}" for line in told))
+    return study
 
 
 def find_file(file: str, folders: Sequence[Path], *, key: str) -> str:

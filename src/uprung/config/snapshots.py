@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from uprung.config.base import Section, Seed
+from uprung.config.base import Checkpoint, Section, Seed
 
 
 class Snapshots(Section):
@@ -16,7 +16,7 @@ class Snapshots(Section):
         description="File of crystals (extended XYZ, CIF, POSCAR, ...), Parquet file of the frames table, or a folder "
         "of them; relative to the folder in which Snakemake runs."
     )
-    model: Literal["chgnet-0.3.0", "chgnet-r2scan"] = Field(
+    model: Checkpoint = Field(
         default="chgnet-0.3.0",
         description="Potential that moves the atoms; it favours structures whose energy it finds low.",
     )

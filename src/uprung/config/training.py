@@ -89,19 +89,9 @@ class Training(Optimisation):
         default=None,
         ge=1,
         description="Approximate number of edges + angles computed at once; the gradients of larger batches are "
-        "accumulated. It affects memory (some 40 kB each, per thread) and speed, not the result. Default: 12000 on a "
-        "CPU, 200000 on a GPU.",
+        "accumulated. It affects memory (some 40 kB each, per thread) and speed, not the result. Default: that of the "
+        "architecture (CHGNet: 12000 on a CPU, 200000 on a GPU).",
     )
-
-    @property
-    def cost_limit(self) -> int:
-        """Edges + angles that are computed at once."""
-        return self.micro_batch_cost or {"cpu": 12_000, "cuda": 200_000}[self.device]
-
-    @property
-    def workers(self) -> int:
-        """Micro-batches that are computed at once by a device."""
-        return self.threads if self.device == "cpu" else 1
 
 
 class ForceWeights(Weights):

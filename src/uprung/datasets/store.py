@@ -1,4 +1,4 @@
-"""What a training job reads: a study's graphs and labels, flat and memory-mapped, row by row the same frames.
+"""What a training job reads: labels and network inputs of a study's frames, flat and memory-mapped, row by row.
 
 Any number of jobs can open the folder at once; nothing is copied into memory but the batches they ask for.
 """
@@ -6,25 +6,33 @@ Any number of jobs can open the folder at once; nothing is copied into memory bu
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from uprung.frames.flat import composition_fractions
 from uprung.frames.table import Frames
-from uprung.job.files import write_json
-from uprung.models.chgnet.graphs import GraphStore, open_store, write_store
 
 Floats = NDArray[np.float32]
 Side = Literal["target", "source"]
 
 
 class DatasetError(ValueError):
-    """The labels or graphs of a study are not what a training job needs."""
+    """The labels or network inputs of a study are not what a training job needs."""
+
+
+class Inputs(Protocol):
+    """What a network reads of many structures, in the form of its architecture."""
+
+    def costs(self) -> NDArray[np.int64]:
+        """Return a measure of computing time and memory of every structure, (n,)."""
+
+    def pack(self, rows: NDArray[np.int64]) -> Any:
+        """Return some structures as one batch, in their order."""
 
 
 @dataclass(frozen=True)
@@ -39,18 +47,21 @@ class Labels:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Graphs and labels of the frames of one fidelity."""
+    """Network inputs and labels of the frames of one fidelity."""
 
-    graphs: GraphStore
+    inputs: Inputs
+    keys: NDArray[np.str_]  # (n,) frame_id
+    numbers: NDArray[np.uint8]  # (atoms,)
     energy: NDArray[np.float64]  # (n,) eV/atom
     forces: Floats  # (atoms, 3)
     stress: Floats  # (n, 3, 3)
     magmom: Floats  # (atoms,)
     offsets: NDArray[np.int64]  # (n + 1,)
     manifest: dict[str, Any]
+    _row: dict[str, int] = field(default_factory=dict, repr=False)  # filled when a name is first looked up
 
     def labels(self, rows: NDArray[np.int64]) -> Labels:
-        """Return the labels of some rows, atoms in the order in which the graphs are packed."""
+        """Return the labels of some rows, atoms in the order in which the inputs are packed."""
         atoms, _ = self._atoms(rows)
         return Labels(self.energy[rows], self.forces[atoms], self.stress[rows], self.magmom[atoms])
 
@@ -64,8 +75,8 @@ class Dataset:
         return replace(self, energy=energy, forces=forces, stress=stress, magmom=magmom)
 
     def chunks(self, rows: NDArray[np.int64], limit: int, most: int = 256) -> list[NDArray[np.int64]]:
-        """Cut rows into batches of bounded cost (edges + angles) and count; a costly structure stands alone."""
-        costs, chunks, start, total = self.graphs.costs()[rows], [], 0, 0
+        """Cut rows into batches of bounded cost and count; a costly structure stands alone."""
+        costs, chunks, start, total = self.inputs.costs()[rows], [], 0, 0
         for k, cost in enumerate(costs):
             if k > start and (total + cost > limit or k - start >= most):
                 chunks.append(rows[start:k])
@@ -76,7 +87,7 @@ class Dataset:
     def composition(self, rows: NDArray[np.int64]) -> NDArray[np.float64]:
         """Return composition fractions of some rows, (len(rows), 94), column Z − 1."""
         atoms, starts = self._atoms(rows)
-        return composition_fractions(self.graphs.numbers[atoms], starts)
+        return composition_fractions(self.numbers[atoms], starts)
 
     def _atoms(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the flat atom numbers of some rows and where each row starts among them, (len(rows) + 1,)."""
@@ -95,12 +106,12 @@ class Rows:
 
     @property
     def costs(self) -> NDArray[np.int64]:
-        """Edges + angles of each frame."""
-        return self.dataset.graphs.costs()[self.rows]
+        """Cost of each frame, in the unit of its inputs."""
+        return self.dataset.inputs.costs()[self.rows]
 
     @property
     def labels(self) -> Labels:
-        """Labels, atoms in the order in which the graphs are packed."""
+        """Labels, atoms in the order in which the inputs are packed."""
         return self.dataset.labels(self.rows)
 
     def take(self, positions: NDArray[np.int64]) -> Rows:
@@ -108,78 +119,55 @@ class Rows:
         return replace(self, rows=self.rows[positions])
 
 
-def write_dataset(
-    frames: Frames,
-    energy: NDArray[np.float64],
-    folder: Path,
-    *,
-    processes: int = 1,
-    progress: Callable[[int], object] | None = None,
-) -> dict[str, Any]:
-    """Build the graphs of all frames and store them with their labels.
+def write_labels(frames: Frames, energy: NDArray[np.float64], folder: Path) -> dict[str, Any]:
+    """Store the labels of frames as flat arrays.
 
     Args:
         frames: the frames that take part, already selected.
         energy: (n,) energy label, eV per cell.
         folder: destination.
-        processes: processes that build graphs.
-        progress: called with the number of structures just finished.
 
     Returns:
-        The manifest, written last.
-
-    Raises:
-        DatasetError: a frame has no graph; the split excludes such frames, so this is a contradiction.
+        Counts of frames, atoms and labels, and the label scale, for the manifest.
     """
-    numbers, offsets = frames.numbers(), frames.offsets
-    lattice = frames.flat("lattice").reshape(-1, 3, 3)
-    frac = frames.flat("frac", 3).reshape(-1, 3)
-    cut = offsets[1:-1]
-    store = write_store(
-        folder / "graphs",
-        frames.strings("frame_id"),
-        np.split(numbers, cut),
-        np.split(frac, cut),
-        list(lattice),
-        processes=processes,
-        progress=progress,
-    )
-    if store["rejected"]:
-        first = store["rejected"][0]
-        raise DatasetError(f"frame {first[0]} has no graph ({first[1]}), but the split uses it")
     arrays: dict[str, NDArray[Any]] = {
+        "keys": np.array(frames.strings("frame_id"), dtype=np.str_),
+        "numbers": frames.numbers().astype(np.uint8),
         "energy": energy / frames.nsites,
         "forces": frames.flat("forces", 3).reshape(-1, 3).astype(np.float32),
         "stress": frames.flat("stress_gpa").reshape(-1, 3, 3).astype(np.float32),
         "magmom": np.abs(frames.flat("magmom", 1)).astype(np.float32),
-        "offsets": offsets,
+        "offsets": frames.offsets,
     }
-    (folder / "labels").mkdir(parents=True, exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     for name, values in arrays.items():
-        np.save(folder / "labels" / f"{name}.npy", values)
-    manifest = {
+        np.save(folder / f"{name}.npy", values)
+    return {
         "frames": len(frames),
-        "atoms": int(offsets[-1]),
+        "atoms": int(frames.offsets[-1]),
         "label_scale": frames.manifest["label_scale"],
         "labels": {name: int(np.isfinite(arrays[name]).sum()) for name in ("energy", "forces", "stress", "magmom")},
-        "graphs": store,
     }
-    write_json(folder / "manifest.json", manifest)
-    return manifest
 
 
-def open_dataset(manifest: str | Path) -> Dataset:
-    """Map a stored data set into memory, read-only."""
-    folder = Path(manifest).parent
-    arrays = {
-        name: np.load(folder / "labels" / f"{name}.npy", mmap_mode="r")
-        for name in ("energy", "forces", "stress", "magmom", "offsets")
-    }
-    return Dataset(
-        graphs=open_store(folder / "graphs"), manifest=json.loads((folder / "manifest.json").read_text()), **arrays
-    )
+def read_labels(manifest: Path, folder: Path, inputs: Inputs) -> Dataset:
+    """Map stored labels into memory, read-only, beside the inputs of the same frames."""
+    names = ("numbers", "energy", "forces", "stress", "magmom", "offsets")
+    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in names}
+    keys = np.load(folder / "keys.npy")
+    return Dataset(inputs=inputs, keys=keys, manifest=json.loads(manifest.read_text()), **arrays)
 
 
 def rows_of(dataset: Dataset, frame_ids: Sequence[str]) -> NDArray[np.int64]:
-    """Return the rows of frames by name."""
-    return np.asarray(dataset.graphs.index(list(frame_ids)), dtype=np.int64)
+    """Return the rows of frames by name.
+
+    Raises:
+        DatasetError: a name that is not in the data set.
+    """
+    known = dataset._row
+    if not known:
+        known.update({str(key): row for row, key in enumerate(dataset.keys)})
+    try:
+        return np.fromiter((known[name] for name in frame_ids), dtype=np.int64)
+    except KeyError as error:
+        raise DatasetError(f"frame {error.args[0]} is named by the split or an order, but not in the data") from None

@@ -98,7 +98,7 @@ def error_table(
 
 
 def _numbers(dataset: Dataset, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    parts = [dataset.graphs.numbers[dataset.offsets[row] : dataset.offsets[row + 1]] for row in rows]
+    parts = [dataset.numbers[dataset.offsets[row] : dataset.offsets[row + 1]] for row in rows]
     return np.concatenate(parts).astype(np.int64)
 
 

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from uprung.atomref.least_squares import LeastSquares
 from uprung.atomref.references import ReferenceEnergies
-from uprung.datasets.store import Dataset
+from uprung.datasets.splits import sample
+from uprung.datasets.store import Dataset, rows_of
 from uprung.evaluation.error_tables import error_table
-from uprung.models.chgnet.saved import Potential
+from uprung.models.interface import Potential
 from uprung.models.predict import predict
 
 
@@ -43,7 +44,7 @@ def frame_errors(
     counts = np.diff(dataset.offsets)[rows]
     starts = np.cumsum(counts) - counts
     zero = {"force": labels.forces, "stress": labels.stress, "magmom": labels.magmom}
-    table: dict[str, Any] = {"frame_id": dataset.graphs.keys[rows], "nsites": counts}
+    table: dict[str, Any] = {"frame_id": dataset.keys[rows], "nsites": counts}
     table["energy_label"], table["energy"] = labels.energy, predicted["energy"]
     for target in targets:
         label = np.asarray(labels.energy if target == "energy" else zero[target], dtype=np.float64)
@@ -76,7 +77,7 @@ def evaluate_run(
 
     Args:
         checkpoints: name (`last`, `val-loss`, ...) -> potential, the scored one first.
-        dataset: graphs and labels.
+        dataset: inputs and labels.
         test: rows tested on.
         train: rows trained on, for which elements the run has seen.
         groups: split group of each test row.
@@ -122,7 +123,7 @@ def source_errors(
 
     Args:
         potential: at the target fidelity, or at the source where the network has both.
-        dataset: graphs and labels of the source fidelity.
+        dataset: inputs and labels of the source fidelity.
         test: rows of held-out materials.
         train: rows of training materials, for the linear function.
         targets: which errors.
@@ -147,6 +148,21 @@ def source_errors(
     table = frame_errors({"energy": moved}, dataset, test, targets=["energy"], baseline_energy=nothing)
     linear = _without_baseline(mean_errors(table[seen], ["energy"]))
     return result | {"rereferenced": linear, "linear_rank": fit.rank_, "unseen": int((~seen).sum())}
+
+
+def sampled_source_errors(
+    potential: Potential,
+    dataset: Dataset,
+    split: pd.DataFrame,
+    fidelity: str,
+    count: int,
+    *,
+    targets: Sequence[str],
+    device: str = "cpu",
+) -> dict[str, Any]:
+    """Return `source_errors` on at most `count` test frames of the source, with as many training frames for the fit."""
+    test, train = (rows_of(dataset, sample(split, fidelity, side, count)) for side in ("test", "train"))
+    return source_errors(potential, dataset, test=test, train=train, targets=targets, device=device)
 
 
 def _without_baseline(errors: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:

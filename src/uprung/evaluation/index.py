@@ -32,7 +32,7 @@ def model_index(models: Sequence[TrainedModel], *, root: Path, targets: Sequence
 
     Returns:
         Columns budget, arm, size, seed, file, sha256, kept, steps, n_train, n_materials, label_scale,
-        loads_in_chgnet (whether `CHGNet.from_file` reads it), n_test and `<target>_mae` on all test frames (eV/atom,
+        loads_in (package and function that read it), n_test and `<target>_mae` on all test frames (eV/atom,
         eV/Å, GPa, μB; empty where there is no label).
     """
     rows = []
@@ -44,7 +44,7 @@ def model_index(models: Sequence[TrainedModel], *, root: Path, targets: Sequence
                 "file": model.file.relative_to(root).as_posix(),
                 "sha256": sha256(model.file),
                 **{key: model.card[key] for key in ("kept", "steps", "n_train", "n_materials", "label_scale")},
-                "loads_in_chgnet": model.card["loads_in_chgnet"],
+                "loads_in": model.card["loads_in"],
                 "n_test": model.metrics["n_test"],
                 **{f"{t}_mae": errors.get(t, {}).get("mae") for t in targets},
             }

@@ -14,7 +14,7 @@ from typing import Any
 from uprung import __version__
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("chgnet", "torch", "lightning", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy", "vesin")
+PACKAGES = ("torch", "lightning", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy")
 
 
 def code_digest(*modules: str) -> str:
@@ -81,10 +81,10 @@ def _digest(module: str) -> str:
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of Python and of the packages that decide the numbers."""
+def versions(*packages: str) -> dict[str, str]:
+    """Return the versions of Python, of the packages that decide all numbers, and of more packages."""
     found = {"uprung": __version__, "python": platform.python_version()}
-    for package in PACKAGES:
+    for package in (*packages, *PACKAGES):
         try:
             found[package] = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:

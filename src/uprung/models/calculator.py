@@ -1,34 +1,89 @@
-"""A trained network as a calculator for ASE."""
+"""A network as a calculator for ASE: the predictions of uprung, for every architecture and kind of arm."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from ase.calculators.calculator import Calculator
-from ase.calculators.mixing import SumCalculator
-from chgnet.model import CHGNetCalculator
+import ase
+import numpy as np
+import torch
+from ase.calculators.calculator import Calculator, all_changes
+from ase.stress import full_3x3_to_voigt_6_stress
+from ase.units import GPa
 
-from uprung.models.chgnet.saved import load_potential
+from uprung.models.interface import Geometry, Potential
+from uprung.models.registry import architecture, load
 
 
-def calculator(path: str | Path, *, fidelity: str | None = None, device: str = "cpu") -> Calculator:
-    """Return an ASE calculator of a trained network (energy in eV, forces in eV/Å, stress in eV/Å³, moments in μB).
+class PotentialCalculator(Calculator):  # type: ignore[misc]
+    """Energy and free energy in eV, forces in eV/Å, stress in eV/Å³ (tension positive), moments in |μB|."""
+
+    implemented_properties: list[str] = ["energy", "free_energy", "forces", "stress"]  # noqa: RUF012 - as in ASE
+
+    def __init__(self, potential: Potential, *, device: str = "cpu") -> None:
+        """Hold a network on a device."""
+        super().__init__()
+        self.potential = potential.to(device).eval()
+        self.targets = [name for name in potential.card.targets if name != "energy"]
+        if "magmom" in self.targets:
+            self.implemented_properties = [*type(self).implemented_properties, "magmoms"]
+
+    def calculate(
+        self,
+        atoms: ase.Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = tuple(all_changes),
+    ) -> None:
+        """Compute all properties of a crystal.
+
+        Raises:
+            ValueError: no crystal that is periodic in three directions, or one without a graph.
+        """
+        super().calculate(atoms, properties, system_changes)
+        self.results = self.evaluate([self.atoms])[0]
+
+    def evaluate(self, crystals: Sequence[ase.Atoms]) -> list[dict[str, Any]]:
+        """Return what `calculate` finds, of many crystals in one batch.
+
+        Raises:
+            ValueError: see `calculate`.
+        """
+        inputs = architecture(self.potential.card.name).inputs_of([_geometry(crystal) for crystal in crystals])
+        found = self.potential(self.potential.batch(inputs, np.arange(len(crystals))), self.targets)
+        values = {name: value.detach().to("cpu", torch.float64).numpy() for name, value in found.items()}
+        ends = np.cumsum([len(crystal) for crystal in crystals])[:-1]
+        results = []
+        for k, (crystal, forces) in enumerate(zip(crystals, np.split(values["force"], ends), strict=True)):
+            energy = float(values["energy"][k] * len(crystal))
+            results.append({"energy": energy, "free_energy": energy, "forces": forces})
+            if "stress" in values:
+                results[-1]["stress"] = full_3x3_to_voigt_6_stress(values["stress"][k] * GPa)
+        if "magmom" in values:
+            for result, moments in zip(results, np.split(values["magmom"], ends), strict=True):
+                result["magmoms"] = moments
+        return results
+
+
+def _geometry(atoms: ase.Atoms) -> Geometry:
+    if not atoms.pbc.all():
+        raise ValueError(
+            f"{atoms.get_chemical_formula()} is periodic in {int(atoms.pbc.sum())} directions, not three: "
+            "put a molecule or slab into a box with vacuum and set pbc=True"
+        )
+    return Geometry(atoms.numbers, atoms.get_scaled_positions(), atoms.cell.array)
+
+
+def calculator(path: str | Path, *, fidelity: str | None = None, device: str = "cpu") -> PotentialCalculator:
+    """Return an ASE calculator of a trained network or a shipped checkpoint.
 
     Args:
-        path: `model.pth.tar` of a run, or any CHGNet checkpoint.
-        fidelity: which one to predict; mandatory for a network of several (`fidelities: joint`).
+        path: `model.pth.tar` of a run, any file of an architecture's own package, or a checkpoint (`chgnet-0.3.0`).
+        fidelity: which one to predict; mandatory for a network of several (`fidelities: joint`), refused for others.
         device: where to compute.
 
-    Returns:
-        chgnet's own calculator; for Δ-learning the sum of two of them, which has no magnetic moments.
-
     Raises:
-        ValueError: see `uprung.models.chgnet.saved.load_potential`.
+        ValueError: see `uprung.models.registry.load`.
     """
-    parts = [CHGNetCalculator(model, use_device=device) for model in load_potential(path, fidelity)]
-    if len(parts) == 1:
-        return parts[0]
-    total = SumCalculator(parts)
-    # moments are absolute values, which do not add up
-    total.implemented_properties = [name for name in total.implemented_properties if name != "magmoms"]
-    return total
+    return PotentialCalculator(load(path, fidelity), device=device)

@@ -64,7 +64,7 @@ class CostLimit:
         costs = [int(part.costs.sum()) for part in parts]
         k = max(range(len(parts)), key=costs.__getitem__)
         if all(len(part.rows) == 1 for part in parts):
-            name = parts[k].dataset.graphs.keys[parts[k].rows[0]]
+            name = parts[k].dataset.keys[parts[k].rows[0]]
             raise OutOfMemoryError(
                 f"memory does not even hold one structure at a time ({short.reason}); the largest is {name} with "
                 f"{costs[k]} edges + angles. Use a device with more memory, fewer `training.threads` on a CPU, "

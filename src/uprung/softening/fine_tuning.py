@@ -13,16 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from chgnet.model import CHGNet
 from lightning.fabric import Fabric
 from numpy.typing import NDArray
 
 from uprung.atomref.least_squares import LeastSquares
 from uprung.config.training import Budget, Training
 from uprung.datasets.store import Dataset, Rows, rows_of
-from uprung.models.chgnet.checkpoint import atomref, load_chgnet, set_atomref
-from uprung.models.chgnet.module import Packed
+from uprung.models.interface import Potential
 from uprung.models.predict import predict
+from uprung.models.registry import load
 from uprung.softening.draws import Draw
 from uprung.training.loop import train
 from uprung.training.losses import label_counts
@@ -31,7 +30,7 @@ LOG = logging.getLogger(__name__)
 Floats = NDArray[np.float64]
 
 
-def shifted(model: CHGNet, frames: Rows, *, device: str) -> CHGNet:
+def shifted(potential: Potential, frames: Rows, *, device: str) -> Potential:
     """Move the reference energies of a network by what it leaves over of the labels, and return it.
 
     Labels may be of another level of theory or convention than the network; a shift that is linear in composition
@@ -40,13 +39,13 @@ def shifted(model: CHGNet, frames: Rows, *, device: str) -> CHGNet:
     """
     labelled = frames.rows[np.isfinite(frames.dataset.energy[frames.rows])]
     if len(labelled):
-        predicted = predict([model], frames.dataset, labelled, targets=["energy"], device=device)["energy"]
+        predicted = predict(potential, frames.dataset, labelled, targets=["energy"], device=device)["energy"]
         left = LeastSquares().fit(frames.dataset.composition(labelled), frames.dataset.energy[labelled] - predicted)
         shift = np.where(left.seen_, left.coef_, 0.0)
     else:
-        shift = np.zeros_like(atomref(model))
-    set_atomref(model, atomref(model) + shift, trainable=False)
-    return model
+        shift = np.zeros_like(potential.references)
+    potential.set_references(potential.references + shift, trainable=False)
+    return potential
 
 
 def trained_targets(frames: Rows, recipe: Training) -> list[str]:
@@ -65,8 +64,8 @@ class FineTuned:
 
     Args:
         fabric: of `uprung.training.gradient.launch`.
-        checkpoint: as `load_chgnet` takes it.
-        dataset: graphs and labels of the evaluation set.
+        checkpoint: name of a shipped one.
+        dataset: inputs and labels of the evaluation set.
         recipe: of `uprung.training.loop.train`.
         epochs: passes over the k structures.
     """
@@ -85,7 +84,7 @@ class FineTuned:
         frames = Rows(self.dataset, rows_of(self.dataset, [frame.name for frame in deal.fitted]))
         judged = rows_of(self.dataset, [frame.name for frame in deal.judged])
         device = str(self.fabric.device)
-        model = shifted(load_chgnet(self.checkpoint), frames, device=device)
+        potential = shifted(load(self.checkpoint), frames, device=device)
         targets = trained_targets(frames, self.recipe)
         labels = frames.labels
         energies = int(np.isfinite(labels.energy).sum())
@@ -95,7 +94,7 @@ class FineTuned:
         with tempfile.TemporaryDirectory() as folder:
             run = train(
                 self.fabric,
-                Packed(model, targets),
+                potential,
                 frames,
                 frames,  # nothing is chosen by it: it only says what the training did to its own loss
                 targets=targets,
@@ -106,6 +105,6 @@ class FineTuned:
                 state=Path(folder) / "last.ckpt",
                 what=what,
             )
-        forces = predict([model], self.dataset, judged, targets=["force"], device=device)["force"].ravel()
+        forces = predict(potential, self.dataset, judged, targets=["force"], device=device)["force"].ravel()
         losses = {"loss_before": run.history[0]["val_loss"], "loss_after": run.history[-1]["val_loss"]}
         return forces, {"energies": energies, "stresses": stresses, **losses}

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from uprung.config.training import Training
 from uprung.datasets.store import Rows
 from uprung.job.devices import claim
-from uprung.models.chgnet.packed import PackedBatch
+from uprung.models.interface import Potential
 from uprung.models.memory import CostLimit, Shortage, if_it_fits
 from uprung.training.losses import label_counts, loss_sums, pairs_of, total_loss
 
@@ -115,6 +115,16 @@ def _map(parts: Sequence[Rows], workers: int, function: Callable[[Rows], Result]
         yield from pool.map(function, parts)
 
 
+def cost_limit(potential: Potential, recipe: Training) -> CostLimit:
+    """Return how much of a batch is computed at once: what the recipe says, or what suits the network on its device."""
+    return CostLimit(recipe.micro_batch_cost or potential.trained_at_once[recipe.device])
+
+
+def workers_of(recipe: Training) -> int:
+    """Return how many micro-batches are computed at once by a device."""
+    return recipe.threads if recipe.device == "cpu" else 1
+
+
 def fold_parts(
     fabric: Fabric,
     batch: Sequence[Rows],
@@ -138,9 +148,10 @@ def fold_parts(
     Raises:
         OutOfMemoryError: a single structure does not fit.
     """
+    workers = workers_of(recipe)
     while True:
-        parts = _parts(fabric, batch, limit.value, recipe.workers)
-        found = if_it_fits(lambda parts=parts: fold(_map(parts, recipe.workers, function)))  # type: ignore[misc]
+        parts = _parts(fabric, batch, limit.value, workers)
+        found = if_it_fits(lambda parts=parts: fold(_map(parts, workers, function)))  # type: ignore[misc]
         if not isinstance(found, Shortage):
             return found
         limit.lower(parts, found)
@@ -148,7 +159,7 @@ def fold_parts(
 
 def accumulate_gradient(
     fabric: Fabric,
-    module: nn.Module,
+    potential: Potential,
     batch: Sequence[Rows],
     *,
     targets: Sequence[str],
@@ -159,7 +170,7 @@ def accumulate_gradient(
 
     Args:
         fabric: the processes; each computes its share of the frames.
-        module: in training mode, with the predictions of `uprung.models.chgnet.module.Packed`.
+        potential: in training mode.
         batch: the whole optimiser batch, the same on every process; one entry per fidelity.
         targets: what is in the loss.
         recipe: loss and cost of a micro-batch.
@@ -174,10 +185,10 @@ def accumulate_gradient(
     counts = [label_counts(part.labels, targets) for part in batch]
     count = {target: sum(found[target] for found in counts) for target in targets}
     weights = recipe.weights.model_dump()
-    parameters = [p for p in module.parameters() if p.requires_grad]
+    parameters = [p for p in potential.parameters() if p.requires_grad]
 
     def part(chunk: Rows) -> tuple[Tensor, tuple[Tensor | None, ...]]:
-        pairs = pairs_of(module(batch_of(module, chunk), chunk.side), chunk.labels, targets)
+        pairs = pairs_of(predictions(potential, chunk, targets), chunk.labels, targets)
         loss = total_loss(loss_sums(pairs, recipe.huber_delta), count, weights)
         # Not backward(): threads would add to the same gradients at once, in any order.
         return loss.detach(), torch.autograd.grad(loss, parameters, allow_unused=True)
@@ -190,11 +201,11 @@ def accumulate_gradient(
             sums = [_plus(known, gradient) for known, gradient in zip(sums, gradients, strict=True)]
         return total, sums
 
-    limit = limit or CostLimit(recipe.cost_limit)
+    limit = limit or cost_limit(potential, recipe)
     total, sums = fold_parts(fabric, batch, recipe, limit, function=part, fold=fold)
     for p, gradient in zip(parameters, sums, strict=True):
         p.grad = _plus(p.grad, gradient)
-    return _sum_over_processes(fabric, module, total)
+    return _sum_over_processes(fabric, potential, total)
 
 
 def _plus(total: Tensor | None, gradient: Tensor | None) -> Tensor | None:
@@ -204,10 +215,10 @@ def _plus(total: Tensor | None, gradient: Tensor | None) -> Tensor | None:
     return total.add_(gradient)
 
 
-def batch_of(module: nn.Module, chunk: Rows) -> PackedBatch:
-    """Return some structures as one packed batch, on the device and in the precision of the module."""
-    parameter = next(module.parameters())
-    return PackedBatch.from_arrays(chunk.dataset.graphs.pack(chunk.rows), parameter.device, parameter.dtype)
+def predictions(potential: Potential, chunk: Rows, targets: Sequence[str]) -> dict[str, Tensor]:
+    """Return what a network predicts for some structures, as tensors on its device."""
+    found: dict[str, Tensor] = potential(potential.batch(chunk.dataset.inputs, chunk.rows), targets, chunk.side)
+    return found
 
 
 def _sum_over_processes(fabric: Fabric, module: nn.Module, loss: Tensor) -> float:

@@ -15,39 +15,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import torch
-import yaml
 from lightning.fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from uprung.config.base import SYMBOLS
 from uprung.config.training import Budget, Training
 from uprung.datasets.store import Rows
-from uprung.job.files import sha256
 from uprung.job.logs import progress
-from uprung.job.provenance import hardware, versions
-from uprung.models.chgnet.layers import layer_of
-from uprung.models.chgnet.module import Packed
+from uprung.models.interface import REFERENCES, Potential
 from uprung.models.memory import CostLimit
-from uprung.training.gradient import accumulate_gradient, batch_of, fold_parts, sum_over_processes
+from uprung.training.arms import ReplayedFrames
+from uprung.training.gradient import accumulate_gradient, cost_limit, fold_parts, predictions, sum_over_processes
 from uprung.training.losses import error_sums, label_counts, loss_sums, pairs_of
-from uprung.training.resume import Run, forget, identity_of, resume_state, save_state
+from uprung.training.resume import Run, identity_of, resume_state, save_state
 
 LOG = logging.getLogger(__name__)
 
 
 class TrainingError(RuntimeError):
     """A run cannot go on; the message says at which step and why."""
-
-
-@dataclass(frozen=True)
-class ReplayedFrames:
-    """Source frames that take a share of every optimiser batch."""
-
-    frames: Rows
-    fraction: float
 
 
 @dataclass(frozen=True)
@@ -107,12 +94,12 @@ class Batches:
 class L2SP:
     """L2-SP: a quadratic pull of the network's trainable weights towards where they began."""
 
-    def __init__(self, module: Packed, strength: float | None) -> None:
+    def __init__(self, potential: Potential, strength: float | None) -> None:
         """Remember the weights as they are; None pulls nothing."""
-        references = module.chgnet.composition_model.fc.weight
-        network = [p for p in module.chgnet.parameters() if p.requires_grad and p is not references]
-        self.strength = strength
-        self.pairs = [(p, p.detach().clone()) for p in network] if strength is not None else []
+        layers = {} if strength is None else potential.layers()
+        network = [p for layer, parameters in layers.items() if layer != REFERENCES for p in parameters]
+        self.strength = strength or 0.0
+        self.pairs = [(p, p.detach().clone()) for p in network if p.requires_grad]
 
     def add_gradient(self) -> None:
         """Add α·(w − w₀) to the gradients; a weight without one gets it."""
@@ -121,20 +108,16 @@ class L2SP:
             p.grad = gap if p.grad is None else p.grad.add_(gap)
 
 
-def gradient_norms(module: Packed) -> dict[str, float]:
+def gradient_norms(potential: Potential) -> dict[str, float]:
     """Return the norm of the gradient in every layer of the network, NaN where it has none.
 
     Embeddings, convolutions by block, readout, as in figure 3 of Huang et al., npj Comput. Mater. 11, 313 (2025).
     """
-    squares: dict[str, list[Tensor]] = {}
-    for name, p in module.chgnet.named_parameters():
-        squares.setdefault(layer_of(name), [])
-        if p.grad is not None:
-            squares[layer_of(name)].append(p.grad.detach().double().square().sum())
-    return {
-        f"grad_{layer}": math.sqrt(float(torch.stack(found).sum())) if found else math.nan
-        for layer, found in squares.items()
-    }
+    norms = {}
+    for layer, parameters in potential.layers().items():
+        squares = [p.grad.detach().double().square().sum() for p in parameters if p.grad is not None]
+        norms[f"grad_{layer}"] = math.sqrt(float(torch.stack(squares).sum())) if squares else math.nan
+    return norms
 
 
 def learning_rate(step: int, steps: int, first: float, last: float) -> float:
@@ -144,7 +127,7 @@ def learning_rate(step: int, steps: int, first: float, last: float) -> float:
 
 def evaluate_loss(
     fabric: Fabric,
-    module: nn.Module,
+    potential: Potential,
     frames: Rows,
     *,
     targets: Sequence[str],
@@ -152,13 +135,13 @@ def evaluate_loss(
     limit: CostLimit | None = None,
 ) -> dict[str, float]:
     """Return the loss and the mean absolute error of every target over some frames, on every process alike."""
-    module.eval()
+    potential.eval()
     count = label_counts(frames.labels, targets)
     nothing = torch.zeros(2, len(targets), dtype=torch.float64, device=fabric.device)
-    limit = limit or CostLimit(recipe.cost_limit)
+    limit = limit or cost_limit(potential, recipe)
 
     def part(chunk: Rows) -> Tensor:
-        pairs = pairs_of(module(batch_of(module, chunk), chunk.side), chunk.labels, targets)
+        pairs = pairs_of(predictions(potential, chunk, targets), chunk.labels, targets)
         lines = (loss_sums(pairs, recipe.huber_delta), error_sums(pairs))
         return torch.stack([torch.stack([line[t].detach().double() for t in targets]) for line in lines])
 
@@ -172,7 +155,7 @@ def evaluate_loss(
 
 def train(
     fabric: Fabric,
-    module: Packed,
+    potential: Potential,
     frames: Rows,
     validation: Rows,
     *,
@@ -190,7 +173,7 @@ def train(
 
     Args:
         fabric: the processes that share each optimiser batch; all of them call this with the same arguments.
-        module: initialised network; parameters that do not require a gradient stay as they are.
+        potential: initialised network; parameters that do not require a gradient stay as they are.
         frames: the training subset.
         validation: the validation split.
         targets: what is in the loss.
@@ -211,23 +194,23 @@ def train(
     for part, side in ((frames, "training"), (validation, "validation")):
         if not len(part.rows):
             raise TrainingError(f"no {side} frame; give `split` other shares or another key, or use more data")
-    fabric.to_device(module)
-    trainable = [p for p in module.parameters() if p.requires_grad]
+    fabric.to_device(potential)
+    trainable = [p for p in potential.parameters() if p.requires_grad]
     optimiser: Any = torch.optim.Adam(trainable, lr=recipe.learning_rate, fused=True)
     batches = Batches(frames, recipe.batch_size, budget, seed, replay)
     steps = batches.plan.steps
     score = "val_energy" if budget.kept == "val-energy" else "val_loss"
     window: list[float] = []  # losses since the last validation
-    limit = CostLimit(recipe.cost_limit)  # a resumed run begins with the recipe's again
+    limit = cost_limit(potential, recipe)  # a resumed run begins with the recipe's again
     others = {"replay": asdict(batches.replay_plan) if batches.replay_plan else None, "l2_sp": l2_sp}
     identity = identity_of(
-        module,
+        potential,
         [frames, validation, *([replay.frames] if replay else [])],
         facts={"plan": asdict(batches.plan), **others, "targets": list(targets), "score": score},
         recipe=recipe,
     )
-    pull = L2SP(module, l2_sp)
-    run = resume_state(state, identity, module, optimiser, window, fabric.device) or Run()
+    pull = L2SP(potential, l2_sp)
+    run = resume_state(state, identity, potential, optimiser, window, fabric.device) or Run()
     validate_at = batches.plan.validation_steps(recipe.validations)
     begin = saved = time.monotonic()
     before = run.seconds
@@ -236,9 +219,9 @@ def train(
         return learning_rate(run.step, steps, recipe.learning_rate, recipe.final_learning_rate)
 
     def validate(norms: dict[str, float]) -> None:
-        values = evaluate_loss(fabric, module, validation, targets=targets, recipe=recipe, limit=limit)
+        values = evaluate_loss(fabric, potential, validation, targets=targets, recipe=recipe, limit=limit)
         course = {"step": run.step, "epoch": run.step / batches.plan.steps_per_epoch, "learning_rate": rate()}
-        _record(run, module, course, window, values | norms, score)
+        _record(run, potential, course, window, values | norms, score)
         if fabric.is_global_zero:
             watch(run.history)
         maes = "  ".join(f"{t} {values[f'val_{t}']:.4g}" for t in targets)
@@ -246,21 +229,21 @@ def train(
         LOG.info("step %d of %d  loss %.4g  validation MAE: %s", run.step, steps, train_loss, maes)
 
     if not run.history:
-        validate(gradient_norms(module))
+        validate(gradient_norms(potential))
     elif fabric.is_global_zero:
         watch(run.history)
     with progress(steps, what, "step", start=run.step, show=fabric.is_global_zero) as bar:
         while run.step < steps:
-            module.train()
+            potential.train()
             optimiser.zero_grad(set_to_none=True)
             loss = accumulate_gradient(
-                fabric, module, batches.at(run.step), targets=targets, recipe=recipe, limit=limit
+                fabric, potential, batches.at(run.step), targets=targets, recipe=recipe, limit=limit
             )
             if not math.isfinite(loss):
                 raise TrainingError(f"the loss is {loss} at step {run.step}; lower training.learning_rate")
             pull.add_gradient()
             scored = run.step + 1 in validate_at
-            norms = gradient_norms(module) if scored else {}
+            norms = gradient_norms(potential) if scored else {}
             for group in optimiser.param_groups:
                 group["lr"] = rate()
             if recipe.clip_norm is not None:
@@ -275,13 +258,13 @@ def train(
             if scored or now - saved > 60 * recipe.checkpoint_minutes:
                 run.seconds, saved = before + now - begin, now
                 if fabric.is_global_zero:
-                    save_state(state, identity, run, module, optimiser, window)
+                    save_state(state, identity, run, potential, optimiser, window)
     run.seconds = before + time.monotonic() - begin
     return run
 
 
 def _record(
-    run: Run, module: Packed, course: dict[str, float], window: list[float], values: dict[str, float], score: str
+    run: Run, potential: Potential, course: dict[str, float], window: list[float], values: dict[str, float], score: str
 ) -> None:
     """Add a line to the history, empty the window of losses, keep the weights if they are the best so far."""
     train_loss = float(np.mean(window)) if window else math.nan
@@ -289,79 +272,4 @@ def _record(
     run.history.append({**course, "train_loss": train_loss, **values})
     if values[score] < run.best_score:
         run.best_score, run.best_step = values[score], run.step
-        run.best = {name: value.detach().cpu().clone() for name, value in module.state_dict().items()}
-
-
-def save_run(
-    run: Run, module: Packed, budget: Budget, save: Callable[[Packed, str], None], *, model_file: str, other_file: str
-) -> None:
-    """Write the scored checkpoint and the other one: last and best by validation, whichever the budget keeps.
-
-    The network is left with the weights of the best checkpoint.
-    """
-    last_file, best_file = (model_file, other_file) if budget.kept == "last" else (other_file, model_file)
-    save(module, last_file)
-    module.load_state_dict(run.best)
-    save(module, best_file)
-
-
-def finish_run(
-    run: Run,
-    module: Packed,
-    budget: Budget,
-    save: Callable[[Packed, str], None],
-    card: Mapping[str, Any],
-    *,
-    outputs: Mapping[str, str],
-    state: Path,
-) -> None:
-    """Write what a finished run leaves behind, and drop what only a resumed one needs.
-
-    Args:
-        run: finished.
-        module: its network; left with the weights of the best checkpoint.
-        budget: which checkpoint counts.
-        save: writes a network to a file.
-        card: of `run_card`.
-        outputs: files by name: model, other, history, card.
-        state: file of the resumable checkpoint.
-    """
-    save_run(run, module, budget, save, model_file=outputs["model"], other_file=outputs["other"])
-    pd.DataFrame(run.history).to_csv(outputs["history"], index=False)
-    Path(outputs["card"]).write_text(yaml.safe_dump(dict(card), sort_keys=False, allow_unicode=True))
-    forget(state)
-
-
-def run_card(
-    run: Run,
-    frames: Rows,
-    subset: pd.DataFrame,
-    *,
-    budget: Budget,
-    n_val: int,
-    n_replay: int,
-    options: Mapping[str, Any],
-    loads_in_chgnet: bool,
-    inputs: Sequence[str],
-) -> dict[str, Any]:
-    """Return what a reader needs to trust or repeat a run: data, options, versions, hardware, time."""
-    seen = frames.dataset.composition(frames.rows).any(axis=0)
-    return {
-        "kept": budget.kept,
-        "other": "val-loss" if budget.kept == "last" else "last",
-        "n_train": len(subset),
-        "n_materials": int(subset["material_id"].nunique()),
-        "n_val": n_val,
-        "n_replay": n_replay,
-        "elements": [SYMBOLS[k] for k in np.flatnonzero(seen)],
-        "steps": run.step,
-        "best_step": run.best_step,
-        "wall_seconds": round(run.seconds, 1),
-        "resumed": run.resumed,
-        "loads_in_chgnet": loads_in_chgnet,
-        "label_scale": frames.dataset.manifest["label_scale"],
-        "inputs": {str(file): sha256(Path(file)) for file in inputs},
-        "options": dict(options),
-        "versions": versions(),
-        "hardware": hardware(),
-    }
+        run.best = {name: value.detach().cpu().clone() for name, value in potential.state_dict().items()}

@@ -1,4 +1,4 @@
-"""Load, create and save CHGNet models, and read or replace their elemental reference energies."""
+"""Stock CHGNet networks: shipped files, new ones, saved ones, and their elemental reference energies."""
 
 from __future__ import annotations
 
@@ -19,20 +19,8 @@ from chgnet.model.composition_model import AtomRef
 from numpy.typing import NDArray
 
 from uprung.job.files import write_whole
-
-N_ELEMENTS = 94
-
-# File inside the chgnet package and its sha256, for the checkpoints whose architecture is supported.
-SHIPPED = {
-    "0.3.0": (
-        "pretrained/0.3.0/chgnet_0.3.0_e29f68s314m37.pth.tar",
-        "d14ab7c0f093efe64b60a7bcd540bca10e74fb7f46c86108a079af60524659d1",
-    ),
-    "r2scan": (
-        "pretrained/r2scan/chgnet_r2scan_transfer_learning_e15f36s161m23.pth.tar",
-        "8eba3db0f35a2788bb3ae22885ad340591e27996f213c6643af522a633b50dad",
-    ),
-}
+from uprung.models.chgnet.card import CARD
+from uprung.models.interface import N_ELEMENTS, check_references
 
 # Architecture of the 0.3.0 checkpoint (Deng et al., Nat. Mach. Intell. 5, 1031 (2023); chgnet 0.3.0 release).
 _ARCHITECTURE: dict[str, Any] = {
@@ -66,43 +54,27 @@ _ARCHITECTURE: dict[str, Any] = {
 }
 
 
-def load_chgnet(name_or_path: str | Path) -> CHGNet:
-    """A CHGNet on the CPU, from a checkpoint shipped with chgnet or from a file.
+def shipped_chgnet(name: str) -> CHGNet:
+    """Return a checkpoint that the chgnet package ships, on the CPU; prints nothing.
 
-    ``name_or_path`` is ``"0.3.0"`` (MPtrj, GGA/GGA+U) or ``"r2scan"`` (transferred to MP-r2SCAN), whose files are
-    checked against a known sha256, or the path of a file written by `save_chgnet` or by chgnet. Files are read
-    without running code that they contain. Prints nothing.
+    Args:
+        name: a key of `CARD.checkpoints`.
 
-    Raises
-    ------
-    ValueError
-        Unknown name or missing file, a shipped file with another checksum, or a file that is no plain CHGNet
-        checkpoint.
+    Raises:
+        ValueError: the file has another checksum than the known one.
     """
-    name = str(name_or_path)
-    if name in SHIPPED:
-        relative, expected = SHIPPED[name]
-        path = Path(chgnet.__file__).parent / relative
-        found = hashlib.sha256(path.read_bytes()).hexdigest()
-        if found != expected:
-            raise ValueError(f"the {name} checkpoint in the chgnet package has sha256 {found}, expected {expected}")
-        return from_content(read_content(path), path, version=name)
-    path = Path(name_or_path)
-    if not path.is_file():
-        raise ValueError(f"no checkpoint {name!r}: give a file or one of {', '.join(SHIPPED)}")
-    content = read_content(path)
-    if "fidelities" in content:
-        names = ", ".join(content["fidelities"])
-        raise ValueError(f"{path} is a network for several fidelities ({names}): use load_potential and choose one")
-    if "correction" in content:
-        raise ValueError(f"{path} is a correction to {content['corrects']}, which has to be added: use load_potential")
-    return from_content(content, path)
+    checkpoint = CARD.checkpoints[name]
+    path = Path(chgnet.__file__).parent / checkpoint.file
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    if found != checkpoint.sha256:
+        raise ValueError(f"the file of {name} in the chgnet package has sha256 {found}, expected {checkpoint.sha256}")
+    return from_content(read_content(path), path, version=name.removeprefix("chgnet-"))
 
 
 def new_chgnet(seed: int) -> CHGNet:
-    """A randomly initialised CHGNet with the architecture of 0.3.0 and its reference energies, on the CPU.
+    """Return a randomly initialised CHGNet with the architecture and reference energies of 0.3.0, on the CPU.
 
-    ``seed`` alone fixes the weights; the global random state is left as it was.
+    The seed alone fixes the weights; the global random state is left as it was.
     """
     with torch.random.fork_rng(devices=[]), _quiet():
         torch.default_generator.manual_seed(seed)
@@ -110,13 +82,16 @@ def new_chgnet(seed: int) -> CHGNet:
 
 
 def save_chgnet(model: CHGNet, path: Path | str, *, key: str = "model", beside: dict[str, Any] | None = None) -> None:
-    """Write ``model`` to ``path`` for `load_chgnet` and ``CHGNet.from_file``; the file appears complete or not at all.
+    """Write a network for `CHGNet.from_file`; the file appears complete or not at all.
 
-    ``key`` other than "model" hides it from both, for networks that mean nothing alone; ``beside`` are further entries
-    of the file, of tensors and plain values.
+    Args:
+        model: whether its reference energies are trainable is not part of the file.
+        path: the file.
+        key: other than "model" it hides the network from `CHGNet.from_file`, for one that means nothing alone.
+        beside: further entries of the file, tensors and plain values.
 
-    Raises ValueError for a model whose arguments are not plain values, or with a composition model other than
-    AtomRef (whether its weights are trainable is not part of the file).
+    Raises:
+        ValueError: arguments of the model that are not plain values, or a composition model other than AtomRef.
     """
     arguments = _plain(dict(model.model_args), "model_args")
     state = {name: value.detach().to("cpu").clone() for name, value in model.state_dict().items()}
@@ -126,27 +101,26 @@ def save_chgnet(model: CHGNet, path: Path | str, *, key: str = "model", beside: 
 
 
 def atomref(model: CHGNet) -> NDArray[np.float64]:
-    """Elemental reference energies of ``model``, (94,) in eV/atom, index Z - 1."""
+    """Return the elemental reference energies, (94,) in eV/atom, index Z − 1."""
     weight: torch.Tensor = _reference(model).fc.weight
     return weight.detach().to("cpu", torch.float64).reshape(-1).numpy().copy()
 
 
-def set_atomref(model: CHGNet, values: NDArray[np.float64], trainable: bool) -> None:
-    """Replace the elemental reference energies of ``model`` in place.
+def set_atomref(model: CHGNet, values: NDArray[np.float64], *, trainable: bool) -> None:
+    """Replace the elemental reference energies in place.
 
-    ``values`` is (94,) in eV/atom, index Z - 1; ``trainable`` says whether an optimiser may move them. Raises
-    ValueError for another shape or values that are not finite.
+    Args:
+        model: the network.
+        values: (94,) eV/atom, index Z − 1.
+        trainable: whether an optimiser may move them.
+
+    Raises:
+        ValueError: another shape, or values that are not finite.
     """
-    values = np.asarray(values, dtype=np.float64)
-    if values.shape != (N_ELEMENTS,):
-        raise ValueError(f"reference energies must have shape ({N_ELEMENTS},), not {values.shape}")
-    if not np.isfinite(values).all():
-        unknown = (np.flatnonzero(~np.isfinite(values)) + 1).tolist()
-        raise ValueError(f"reference energies must be finite; they are not for Z = {unknown}")
     reference = _reference(model)
     weight: torch.nn.Parameter = reference.fc.weight
     with torch.no_grad():
-        weight.copy_(torch.from_numpy(values).reshape(1, -1))
+        weight.copy_(torch.from_numpy(check_references(values)).reshape(1, -1))
     weight.requires_grad_(trainable)
     reference.fitted = True
 

@@ -1,0 +1,142 @@
+"""CHGNet as a `Potential`: the packed forward pass, layers by name, references, a second fidelity, files."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from chgnet.model import CHGNet
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from uprung.datasets.store import Inputs, Side
+from uprung.models.chgnet.card import CARD
+from uprung.models.chgnet.checkpoint import atomref, save_chgnet, set_atomref
+from uprung.models.chgnet.packed import PackedBatch, forces_by_element, packed_forward
+from uprung.models.interface import EMBEDDINGS, READOUT, REFERENCES, Potential
+
+_READOUT = ("readout_norm", "mlp", "site_wise")
+_BLOCKS = ("atom_conv_layers", "bond_conv_layers", "angle_layers")
+
+
+def layer_of(name: str) -> str:
+    """Return the layer of a parameter of a CHGNet by its name: references, embeddings, block1 ..., readout.
+
+    A block is one round of atom convolution, bond convolution and angle update.
+    """
+    first, *rest = name.split(".")
+    if first == "composition_model":
+        return REFERENCES
+    if first in _BLOCKS:
+        return f"block{int(rest[0]) + 1}"
+    return READOUT if first in _READOUT else EMBEDDINGS
+
+
+class SourceSide(nn.Module):
+    """What a network for two fidelities has for the source: reference energies, and an offset of the atom embedding.
+
+    The offset is the fidelity embedding of multi-fidelity networks (Chen et al., Nat. Comput. Sci. 1, 46 (2021)), zero
+    for the target, so that at each fidelity the network is an ordinary CHGNet. It begins at zero.
+    """
+
+    shift: Tensor
+    references: Tensor
+
+    def __init__(self, references: NDArray[np.float64], width: int, *, embedding: bool) -> None:
+        """Hold (94,) reference energies in eV/atom; without `embedding` the offset stays zero."""
+        super().__init__()
+        self.register_buffer("references", torch.from_numpy(references).float())
+        shift = torch.zeros(width)
+        if embedding:
+            self.shift = nn.Parameter(shift)
+        else:
+            self.register_buffer("shift", shift)
+
+
+class CHGNetPotential(Potential):
+    """A stock CHGNet whose forward pass is the packed one."""
+
+    card = CARD
+    # Edges + angles. A CPU predicts fastest while a batch fits into its caches, and touching memory for the first time
+    # costs it more than computing; a GPU needs many (that number was not measured).
+    predicted_at_once: Mapping[str, int] = {"cpu": 6_000, "cuda": 200_000}
+    trained_at_once: Mapping[str, int] = {"cpu": 12_000, "cuda": 200_000}
+
+    def __init__(self, chgnet: CHGNet) -> None:
+        """Hold the network."""
+        super().__init__()
+        self.chgnet = chgnet
+        self.source: SourceSide | None = None
+
+    def batch(self, inputs: Inputs, rows: NDArray[np.int64]) -> PackedBatch:
+        """See `Potential.batch`."""
+        parameter = next(self.parameters())
+        return PackedBatch.from_arrays(inputs.pack(rows), parameter.device, parameter.dtype)
+
+    def forward(self, batch: PackedBatch, targets: Collection[str], side: Side = "target") -> dict[str, Tensor]:
+        """See `Potential.forward`."""
+        if side == "source" and self.source is None:
+            raise ValueError("this network knows the target fidelity only")
+        other = self.source if side == "source" else None
+        found = packed_forward(
+            self.chgnet,
+            batch,
+            forces="force" in targets,
+            stress="stress" in targets,
+            magmom="magmom" in targets,
+            create_graph=self.training,
+            shift=other.shift if other is not None else None,
+            references=other.references if other is not None else None,
+        )
+        named = {
+            "energy": found.energy,
+            "network": found.energy_gnn,
+            "force": found.forces,
+            "stress": found.stress,
+            "magmom": found.magmom,
+        }
+        return {name: values for name, values in named.items() if values is not None}
+
+    @property
+    def references(self) -> NDArray[np.float64]:
+        """See `Potential.references`."""
+        return atomref(self.chgnet)
+
+    def set_references(self, values: NDArray[np.float64], *, trainable: bool) -> None:
+        """See `Potential.set_references`."""
+        set_atomref(self.chgnet, values, trainable=trainable)
+
+    def layers(self) -> Mapping[str, Sequence[nn.Parameter]]:
+        """See `Potential.layers`."""
+        found: dict[str, list[nn.Parameter]] = {}
+        for name, parameter in self.chgnet.named_parameters():
+            found.setdefault(layer_of(name), []).append(parameter)
+        return found
+
+    def zero_output(self) -> None:
+        """See `Potential.zero_output`."""
+        for parameter in self.chgnet.mlp.layers[-1].parameters():
+            nn.init.zeros_(parameter)
+
+    def add_source(self, references: NDArray[np.float64], *, embedding: bool) -> None:
+        """See `Potential.add_source`."""
+        width = self.chgnet.atom_embedding.embedding.weight.shape[1]
+        self.source = SourceSide(references, width, embedding=embedding)
+
+    def forces_by_element(self, batch: PackedBatch) -> list[tuple[Tensor, Tensor]]:
+        """See `Potential.forces_by_element`."""
+        return forces_by_element(self.chgnet, batch)
+
+    def save(self, path: str | Path, *, target: str, source: str, corrects: str | None) -> None:
+        """See `Potential.save`; the file is one of `CHGNet.from_file`, with more entries for a second fidelity."""
+        if corrects is not None:
+            save_chgnet(self.chgnet, path, key="correction", beside={"corrects": corrects})
+            return
+        other: dict[str, Any] = {}
+        if self.source is not None and self.source.shift.requires_grad:
+            found = {name: value.detach().cpu().clone() for name, value in self.source.state_dict().items()}
+            other = {"fidelities": {target: {}, source: found}}
+        save_chgnet(self.chgnet, path, beside=other)

@@ -1,0 +1,107 @@
+"""Architectures by name, checkpoints by name, and what a study may ask of them.
+
+Reading this module loads no network: cards are plain facts, and an architecture's code is imported when it is used.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from uprung.models.cards import ArchitectureCard, Checkpoint
+from uprung.models.chgnet.card import CARD as CHGNET
+
+if TYPE_CHECKING:
+    from uprung.config.study import Study
+    from uprung.models.interface import Architecture, Potential
+
+CARDS: dict[str, ArchitectureCard] = {card.name: card for card in (CHGNET,)}
+#: Checkpoint -> the architecture that it belongs to.
+_OWNERS = {name: card for card in CARDS.values() for name in card.checkpoints}
+
+
+def architecture(name: str) -> Architecture:
+    """Return the code behind a card.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    if name not in CARDS:
+        raise ValueError(f"no architecture {name!r} (allowed: {', '.join(CARDS)})")
+    found: Architecture = importlib.import_module(CARDS[name].module).ARCHITECTURE
+    return found
+
+
+def card_of(checkpoint: str) -> ArchitectureCard:
+    """Return the card of the architecture that a shipped checkpoint belongs to.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    if checkpoint not in _OWNERS:
+        close = difflib.get_close_matches(checkpoint, _OWNERS, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"no checkpoint named {checkpoint!r}{hint} (allowed: {', '.join(_OWNERS)})")
+    return _OWNERS[checkpoint]
+
+
+def checkpoint_card(name: str) -> Checkpoint:
+    """Return what is known of a shipped checkpoint; raises ValueError for an unknown name."""
+    return card_of(name).checkpoints[name]
+
+
+def load(name_or_path: str | Path, fidelity: str | None = None) -> Potential:
+    """Load a shipped checkpoint by name, or a saved network from a file.
+
+    Args:
+        name_or_path: `chgnet-0.3.0`, say, or the `model.pth.tar` of a run, or any file of an architecture's package.
+        fidelity: which one to predict; has to be given for a network that has several, and only then.
+
+    Raises:
+        ValueError: an unknown name, no such file, a file of no known architecture, or a fidelity that is not in it.
+    """
+    if str(name_or_path) in _OWNERS:
+        return architecture(_OWNERS[str(name_or_path)].name).load(name_or_path, fidelity)
+    if not Path(name_or_path).is_file():
+        raise ValueError(f"no checkpoint or file {str(name_or_path)!r} (checkpoints: {', '.join(_OWNERS)})")
+    return architecture(_detected(Path(name_or_path))).load(name_or_path, fidelity)
+
+
+def _detected(path: Path) -> str:
+    """Return the architecture whose network a file holds; with one architecture, it says itself what is wrong."""
+    return next((name for name in CARDS if len(CARDS) == 1 or architecture(name).reads(path)), "")
+
+
+def contradictions(study: Study) -> Iterator[str]:
+    """Yield a message for every wish of a study that its architecture cannot fulfil."""
+    softening = study.tests.softening
+    used = [("architecture", study.architecture)]
+    used += [("tests.softening.models", name) for name in softening.models]
+    used += [(f"tests.softening.snapshots.{name}.model", entry.model) for name, entry in softening.snapshots.items()]
+    unknown = [(where, name) for where, name in used if name not in _OWNERS]
+    for where, name in unknown:
+        try:
+            card_of(name)
+        except ValueError as error:
+            yield f"{where}: {error}"
+    if unknown:
+        return
+    card = card_of(study.architecture)
+    for target in study.transfer.targets:
+        if target not in card.targets:
+            yield f"transfer.targets: {card.title} predicts no {target} (allowed: {', '.join(card.targets)})"
+    for name, arm in study.arms.items():
+        asked = {"delta": arm.delta, "replay": arm.replay is not None, "joint": arm.fidelities == "joint"}
+        for ability, wanted in asked.items():
+            if wanted and ability not in card.abilities:
+                yield f"arms.{name}: {card.title} cannot do `{ability}`"
+        blocks = int(arm.trainable.split("-")[1]) if arm.trainable.startswith("last-") else 0
+        if blocks > card.blocks:
+            yield f"arms.{name}.trainable: {arm.trainable}, but {card.title} has {card.blocks} blocks"
+    if "per-element" in softening.correction.methods:
+        for name in softening.models:
+            if "forces-by-element" not in card_of(name).abilities:
+                yield f"tests.softening.correction.methods: {card_of(name).title} has no forces by element"
