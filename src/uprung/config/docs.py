@@ -45,8 +45,8 @@ Everything else has a default. Three keys are short forms of sections; what a se
 | `steps: 2000`, `epochs: [50, 100]` | `budgets` `steps2000`, or `epochs50` and `epochs100` |
 
 A side of `data` is a file, or `{{file: …}}` with further keys of a fidelity and its source; `match`, `tolerance` and
-`note` of the pair may stand beside the sides. Defaults: functional {FUNCTIONALS["low"]} for `low`, {FUNCTIONALS["high"]} for `high`;
-the format that the name suggests ({", ".join(f"`{suffix}`" for suffix in FORMATS)},
+`note` of the pair may stand beside the sides. Defaults: functional {FUNCTIONALS["low"]} and
+{FUNCTIONALS["high"]}; the format that the name suggests ({", ".join(f"`{suffix}`" for suffix in FORMATS)},
 or a folder of VASP runs); a label scale that says that it was not stated, in manifests and report.
 
 Every key, its type, its default and its meaning follow; `make schema` writes the list from the code.

@@ -7,16 +7,16 @@ from typing import Any
 
 #: Old key (`*`: any name) -> the key that replaces it.
 REPLACED = {
-    "arms.*.atomref": "references",
+    "arms.*.atomref": "arms.*.references",
     "evalsets": "tests.softening.sets",
-    "fidelities.*.pulled": "download",
+    "fidelities.*.pulled": "fidelities.*.download",
     "forgetting": "tests.forgetting",
     "own_dft.memory_mb": "resources.dft_memory_mb",
     "own_dft.minutes": "resources.dft_minutes",
     "softening": "tests.softening",
     "states": "tests.softening.snapshots",
     "tests.softening.correction.training.minutes": "resources.correction_minutes",
-    "tests.softening.sets.*.states": "snapshots",
+    "tests.softening.sets.*.states": "tests.softening.sets.*.snapshots",
     "tests.softening.snapshots.*.minutes": "resources.snapshot_minutes",
     "training.memory_mb": "resources.memory_mb",
     "training.minutes": "resources.minutes",
@@ -27,17 +27,20 @@ REPLACED = {
 def replaced_keys(data: Mapping[str, Any]) -> Iterator[str]:
     """Yield a message for every old key of a study file: `training.minutes: replaced by `resources.minutes``."""
     for old, new in REPLACED.items():
-        for key, value in _find(data, old.split(".")):
-            yield f"{key}: replaced by `{_references(value) if old == 'arms.*.atomref' else new}`"
+        for name, value in _find(data, old.split(".")):
+            told = _references(value) if old == "arms.*.atomref" else new.replace("*", name)
+            yield f"{old.replace('*', name)}: replaced by `{told}`"
 
 
-def _find(data: Any, parts: list[str], at: str = "") -> Iterator[tuple[str, Any]]:
+def _find(data: Any, parts: list[str], name: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the name that `*` stands for, and the value, wherever a key occurs."""
     if not parts:
-        yield at.removeprefix("."), data
-    elif isinstance(data, Mapping):
-        for name in data if parts[0] == "*" else [parts[0]]:
-            if name in data:
-                yield from _find(data[name], parts[1:], f"{at}.{name}")
+        yield name, data
+    elif parts[0] == "*" and isinstance(data, Mapping):
+        for own in data:
+            yield from _find(data[own], parts[1:], str(own))
+    elif isinstance(data, Mapping) and parts[0] in data:
+        yield from _find(data[parts[0]], parts[1:], name)
 
 
 def _references(old: Any) -> str:

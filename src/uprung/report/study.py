@@ -74,8 +74,8 @@ class Study:
     def from_plain(cls, data: Mapping[str, Any]) -> Study:
         """Build from plain values: the keys of a study file that the page shows, and `command`.
 
-        Keys: study, report, functionals (fidelity -> functional), evalsets (likewise), pairs, architecture, transfer, arms,
-        references, budgets, split, scaling, command, as in a study file.
+        Keys: study, report, functionals (fidelity -> functional), evalsets (likewise), pairs, architecture, transfer,
+        arms, references, budgets, split, scaling, command, as in a study file.
         """
         report, transfer, scaling = data["report"], data["transfer"], data["scaling"]
         return cls(
