@@ -12,7 +12,7 @@ from uprung.models.data import open_dataset
 from uprung.models.registry import load
 from uprung.softening.fine_tuning import FineTuned
 from uprung.softening.force_correction import TRAINING, drawn
-from uprung.softening.saved_draws import KeptDraws
+from uprung.softening.saved_draws import SavedDraws
 from uprung.training.gradient import launch
 from uprung.training.resume import identity_of
 
@@ -26,9 +26,9 @@ with logged(snakemake.log[0]):
     everything = Rows(dataset, np.arange(len(dataset.energy)))
     facts = {"epochs": options.epochs, "code": params.code}
     identity = identity_of(load(checkpoint), [everything], facts=facts, recipe=recipe)
-    kept = KeptDraws(method, Path(params.state), identity)
+    kept = SavedDraws(method, Path(params.state), identity)
     cloud = pd.read_parquet(snakemake.input.forces)
-    dealt = {"shots": params.shots, "draws": params.draws, "seed": 0}
-    found = drawn(cloud, kept, name=TRAINING, **dealt, first=options.draws)
+    options = {"shots": params.shots, "draws": params.draws, "seed": 0}
+    found = drawn(cloud, kept, name=TRAINING, **options, first=options.draws)
     found.to_csv(snakemake.output[0], index=False)
     kept.forget()

@@ -1,4 +1,4 @@
-"""Which training units a small subset takes first: at random, in proportion to chemical systems, or spread out.
+"""Order in which nested subsets take training units: random, stratified by chemical system, or diverse.
 
 Each function gives every unit a place; units sorted by place are the order of a seed, and subsets are its prefixes. So
 they are nested, whatever the sampling.

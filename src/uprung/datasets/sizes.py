@@ -1,4 +1,4 @@
-"""Training-set sizes: which frames of a training order a size takes, nested by construction.
+"""Training-set sizes: the nested subset that each size takes of a training order.
 
 Imports little, because Snakemake asks it how much memory and time a run needs before anything runs.
 """

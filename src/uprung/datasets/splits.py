@@ -1,4 +1,4 @@
-"""Who is trained on, who is tested on: a split by keyed hash, and the order in which training subsets take frames.
+"""Train/validation/test split by a keyed hash, and the order of nested training subsets.
 
 Both are functions of names alone, not of positions in a table, so that nothing moves when data grow. The split
 binds every fidelity: a group has one side, whatever the level of theory of its frames.

@@ -1,4 +1,4 @@
-"""What a training job reads: labels and network inputs of a study's frames, flat and memory-mapped, row by row.
+"""Labels and network inputs of a study's frames: flat, memory-mapped arrays that training jobs read.
 
 Any number of jobs can open the folder at once; nothing is copied into memory but the batches they ask for.
 """

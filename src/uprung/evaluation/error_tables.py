@@ -1,4 +1,4 @@
-"""Where a network errs: by element, by kind of compound, by size of the force."""
+"""Errors by element, kind of compound and size of the force."""
 
 from __future__ import annotations
 

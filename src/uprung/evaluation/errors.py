@@ -1,4 +1,4 @@
-"""Errors of a model on frames it was not trained on, frame by frame, beside predictors that learnt nothing."""
+"""Errors of a network on held-out frames, frame by frame, beside baselines that know nothing of the geometry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is done when memory runs out: the same sum in smaller parts, from there on."""
+"""Recovery from lack of memory: the same sum in smaller parts."""
 
 from __future__ import annotations
 

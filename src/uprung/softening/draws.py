@@ -1,4 +1,4 @@
-"""Which structures a correction of the forces is fitted to, and which it is judged on: the same for every method."""
+"""Random draws of the structures that a force correction is fitted to and of those it is judged on."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ def frames_of(cloud: pd.DataFrame) -> dict[str, list[ScoredFrame]]:
     return found
 
 
-def deals(frames: Sequence[ScoredFrame], k: int, *, draws: int, seed: int) -> list[Draw]:
-    """Deal the trajectories of a material into two halves at random, again and again.
+def possible_draws(frames: Sequence[ScoredFrame], k: int, *, draws: int, seed: int) -> list[Draw]:
+    """Split the trajectories of a material into two halves at random, again and again.
 
     k structures are taken from one half, and all of the other are judged, so that none is judged by a fit to its own
-    simulation. Frames at rest are judged, but not fitted to. The same seed deals the same structures in the same order.
+    simulation. Frames at rest are judged, but not fitted to. The same seed gives the same draws.
 
     Args:
         frames: of one material.
@@ -71,11 +71,11 @@ def deals(frames: Sequence[ScoredFrame], k: int, *, draws: int, seed: int) -> li
         The draws that are possible: half of the trajectories has to hold k structures.
     """
     rng = np.random.default_rng([seed, k])
-    found = [_deal(frames, k, draw, rng) for draw in range(draws)]
-    return [deal for deal in found if deal is not None]
+    found = [_draw(frames, k, draw, rng) for draw in range(draws)]
+    return [chosen for chosen in found if chosen is not None]
 
 
-def _deal(frames: Sequence[ScoredFrame], k: int, draw: int, rng: np.random.Generator) -> Draw | None:
+def _draw(frames: Sequence[ScoredFrame], k: int, draw: int, rng: np.random.Generator) -> Draw | None:
     names = list(dict.fromkeys(frame.trajectory for frame in frames))
     if len(names) < 2:
         return None

@@ -76,20 +76,20 @@ class FineTuned:
     recipe: Training
     epochs: int
 
-    def __call__(self, material: str, deal: Draw) -> tuple[Floats, dict[str, float]]:
+    def __call__(self, material: str, chosen: Draw) -> tuple[Floats, dict[str, float]]:
         """Return the force components of the judged structures, (n,) in eV/Å, and labels and losses of the training.
 
         energies, stresses: structures with such a label; loss_before, loss_after: on the k structures.
         """
-        frames = Rows(self.dataset, rows_of(self.dataset, [frame.name for frame in deal.fitted]))
-        judged = rows_of(self.dataset, [frame.name for frame in deal.judged])
+        frames = Rows(self.dataset, rows_of(self.dataset, [frame.name for frame in chosen.fitted]))
+        judged = rows_of(self.dataset, [frame.name for frame in chosen.judged])
         device = str(self.fabric.device)
         potential = shifted(load(self.checkpoint), frames, device=device)
         targets = trained_targets(frames, self.recipe)
         labels = frames.labels
         energies = int(np.isfinite(labels.energy).sum())
         stresses = int(np.isfinite(labels.stress).all(axis=(1, 2)).sum())
-        what = f"{material} k={len(frames.rows)} draw {deal.draw}"
+        what = f"{material} k={len(frames.rows)} draw {chosen.draw}"
         LOG.info("%s: forces of all, energies of %d, stresses of %d structures", what, energies, stresses)
         with tempfile.TemporaryDirectory() as folder:
             run = train(
@@ -101,7 +101,7 @@ class FineTuned:
                 recipe=self.recipe,
                 # zero epochs are no budget of a study file, but a way to see that nothing else changes a force
                 budget=Budget.model_construct(epochs=self.epochs, steps=None, keep="last"),
-                seed=deal.draw,
+                seed=chosen.draw,
                 state=Path(folder) / "last.ckpt",
                 what=what,
             )

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from uprung.softening.draws import AXES, Draw, ScoredFrame, deals, frames_of, why_none
+from uprung.softening.draws import AXES, Draw, ScoredFrame, frames_of, possible_draws, why_none
 from uprung.softening.slopes import CONFIDENCE, cmae, mae, slope
 
 Floats = NDArray[np.float64]
@@ -38,11 +38,11 @@ TOLD = (
 )
 
 
-def by_number(_: str, deal: Draw) -> tuple[Floats, dict[str, float]]:
+def by_number(_: str, chosen: Draw) -> tuple[Floats, dict[str, float]]:
     """Multiply the forces by one number."""
-    x, y = components(deal.fitted)
+    x, y = components(chosen.fitted)
     c = float(x @ y / (y @ y)) if y.any() else float("nan")
-    return c * components(deal.judged)[1], {"multiplier": c}
+    return c * components(chosen.judged)[1], {"multiplier": c}
 
 
 class ByElement:
@@ -62,12 +62,12 @@ class ByElement:
                 for element in map(int, whole["element"].unique())
             }
 
-    def __call__(self, _: str, deal: Draw) -> tuple[Floats, dict[str, float]]:
+    def __call__(self, _: str, chosen: Draw) -> tuple[Floats, dict[str, float]]:
         """Return the force components of the judged structures, and mean and spread of the multipliers."""
-        elements = sorted(set().union(*(self.parts[frame.name] for frame in deal.fitted)))
-        label, predicted = components(deal.fitted)
-        change = np.linalg.lstsq(self._columns(deal.fitted, elements), label - predicted, rcond=None)[0]
-        corrected = components(deal.judged)[1] + self._columns(deal.judged, elements) @ change
+        elements = sorted(set().union(*(self.parts[frame.name] for frame in chosen.fitted)))
+        label, predicted = components(chosen.fitted)
+        change = np.linalg.lstsq(self._columns(chosen.fitted, elements), label - predicted, rcond=None)[0]
+        corrected = components(chosen.judged)[1] + self._columns(chosen.judged, elements) @ change
         about = {"multiplier": float(1 + change.mean()), "multiplier_spread": float(np.ptp(change))}
         return corrected, about
 
@@ -109,10 +109,10 @@ def drawn(
     rows = []
     for material, frames in frames_of(cloud).items():
         for k in shots:
-            for deal in deals(frames, k, draws=draws, seed=seed)[:first]:
-                label, predicted = components(deal.judged)
-                corrected, about = method(material, deal)
-                row = {"method": name, "material": material, "shots": k, "draw": deal.draw}
+            for chosen in possible_draws(frames, k, draws=draws, seed=seed)[:first]:
+                label, predicted = components(chosen.judged)
+                corrected, about = method(material, chosen)
+                row = {"method": name, "material": material, "shots": k, "draw": chosen.draw}
                 rows.append(row | _judged(label, predicted, corrected) | about)
     known = ("method", "material", "shots", "draw", *TOLD)
     return pd.DataFrame(rows).reindex(columns=[column for column in known if column != "mae_to_number"])

@@ -1,4 +1,4 @@
-"""What a killed job had of a correction: the result of every draw is kept until the table is written."""
+"""Saved draws of a force correction, so that a killed job can resume."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from uprung.softening.force_correction import CorrectionMethod
 LOG = logging.getLogger(__name__)
 
 
-class KeptDraws:
+class SavedDraws:
     """A method of `uprung.softening.force_correction.drawn` that computes no draw twice."""
 
     def __init__(self, method: CorrectionMethod, folder: Path, identity: str) -> None:
@@ -32,16 +32,16 @@ class KeptDraws:
         self.method, self.folder, self.identity = method, folder, identity
         folder.mkdir(parents=True, exist_ok=True)
 
-    def __call__(self, material: str, deal: Draw) -> tuple[NDArray[np.float64], dict[str, float]]:
+    def __call__(self, material: str, chosen: Draw) -> tuple[NDArray[np.float64], dict[str, float]]:
         """Return what the method returns, from its file where there is one."""
-        names = [[frame.name for frame in side] for side in (deal.fitted, deal.judged)]
-        decides = json.dumps([self.identity, material, deal.draw, *names])
+        names = [[frame.name for frame in side] for side in (chosen.fitted, chosen.judged)]
+        decides = json.dumps([self.identity, material, chosen.draw, *names])
         file = self.folder / f"{hashlib.sha256(decides.encode()).hexdigest()[:24]}.json"
         if file.exists():
             kept = json.loads(file.read_text())  # written whole, or not there
-            LOG.info("%s k=%d draw %d was finished before", material, len(deal.fitted), deal.draw)
+            LOG.info("%s k=%d draw %d was finished before", material, len(chosen.fitted), chosen.draw)
             return np.array(kept["forces"], dtype=np.float64), kept["about"]
-        forces, about = self.method(material, deal)
+        forces, about = self.method(material, chosen)
         write_json(file, {"forces": forces.tolist(), "about": about})
         return forces, about
 

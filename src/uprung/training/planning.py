@@ -1,4 +1,4 @@
-"""What a training run needs of a scheduler, from the number of structures that its size comes to."""
+"""Memory and run time to ask a scheduler for, from the number of training structures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The state of a training run on disk: what a resumed run needs to end with the numbers of an uninterrupted one."""
+"""Resume states: what an interrupted run needs on disk to end with the numbers of an uninterrupted one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A training job from its lock to its outputs: networks, history and card of one run."""
+"""A whole training job: lock, training, and the networks, history and card that it leaves."""
 
 from __future__ import annotations
 

@@ -17,9 +17,9 @@ from factories import DATA, table_of
 
 from uprung.config.training import Budget, Training
 from uprung.datasets.store import Dataset, Rows, open_dataset, write_dataset
+from uprung.models.chgnet.batch import PackedBatch
 from uprung.models.chgnet.checkpoint import load_chgnet, new_chgnet
 from uprung.models.chgnet.module import Packed
-from uprung.models.chgnet.packed import PackedBatch
 from uprung.models.memory import CostLimit, OutOfMemoryError, Shortage, if_it_fits, is_out_of_memory
 from uprung.models.predict import predict
 from uprung.sources import READERS

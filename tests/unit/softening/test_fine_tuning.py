@@ -15,7 +15,7 @@ from uprung.config.training import FineTuning, Training
 from uprung.datasets.store import Dataset, Rows, open_dataset, rows_of, write_dataset
 from uprung.models.chgnet.checkpoint import atomref, load_chgnet
 from uprung.models.predict import predict
-from uprung.softening.draws import deals, frames_of
+from uprung.softening.draws import frames_of, possible_draws
 from uprung.softening.fine_tuning import FineTuned, shifted, trained_targets
 from uprung.softening.force_correction import by_number, drawn
 from uprung.softening.slopes import cloud, forces_of
@@ -88,8 +88,8 @@ def test_what_is_judged_is_what_the_number_is_judged_on(dataset: Dataset, clouds
 
 
 def test_structures_without_a_label_train_on_what_they_have(dataset: Dataset, clouds: pd.DataFrame) -> None:
-    (deal,) = deals(frames_of(clouds)["N2"], 4, draws=1, seed=0)
-    frames = Rows(dataset, rows_of(dataset, [frame.name for frame in deal.fitted]))
+    (chosen,) = possible_draws(frames_of(clouds)["N2"], 4, draws=1, seed=0)
+    frames = Rows(dataset, rows_of(dataset, [frame.name for frame in chosen.fitted]))
     has = np.isfinite(frames.labels.energy)
     assert trained_targets(frames, RECIPE) == ["energy", "force"]  # no stress, and no weight for moments
     without = frames.take(np.flatnonzero(~has)) if (~has).any() else None

@@ -116,17 +116,17 @@ def test_methods_are_fitted_to_and_judged_on_the_same_structures() -> None:
     clouds = pd.concat([cloud(0.8, 0.3), cloud(0.6, 0.3, material="Ge", seed=1)])
     seen: dict[tuple[str, int, int], Draw] = {}
 
-    def halved(material: str, deal: Draw) -> tuple[Floats, dict[str, float]]:
-        seen[material, len(deal.fitted), deal.draw] = deal
-        corrected, about = by_number(material, deal)
+    def halved(material: str, chosen: Draw) -> tuple[Floats, dict[str, float]]:
+        seen[material, len(chosen.fitted), chosen.draw] = chosen
+        corrected, about = by_number(material, chosen)
         return corrected, about | {"energies": 2.0}
 
     table = table_of(clouds, shots=[1, 4], draws=20, seed=0, training=halved)
     assert list(table["method"]) == ["number"] * 4 + ["training"] * 4
     assert list(table["draws"]) == [20] * 4 + [3] * 4
     assert set(seen) == {(m, k, draw) for m in ("Si", "Ge") for k in (1, 4) for draw in range(3)}
-    for deal in seen.values():
-        assert not {frame.trajectory for frame in deal.fitted} & {frame.trajectory for frame in deal.judged}
+    for chosen in seen.values():
+        assert not {frame.trajectory for frame in chosen.fitted} & {frame.trajectory for frame in chosen.judged}
     again = drawn(clouds, halved, name="training", shots=[1, 4], draws=3, seed=0)
     number = drawn(clouds, by_number, name="number", shots=[1, 4], draws=20, seed=0).query("draw < 3")
     same = [name for name in number if name not in ("method", "energies")]

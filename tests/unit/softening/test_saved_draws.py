@@ -10,7 +10,7 @@ import pytest
 
 from uprung.softening.draws import Draw
 from uprung.softening.force_correction import Floats, drawn
-from uprung.softening.saved_draws import KeptDraws
+from uprung.softening.saved_draws import SavedDraws
 
 
 def cloud(seed: int = 0) -> pd.DataFrame:
@@ -27,12 +27,12 @@ class Counting:
     def __init__(self, *, killed: bool = False) -> None:
         self.calls, self.killed = 0, killed
 
-    def __call__(self, material: str, deal: Draw) -> tuple[Floats, dict[str, float]]:
+    def __call__(self, material: str, chosen: Draw) -> tuple[Floats, dict[str, float]]:
         self.calls += 1
         if self.killed and self.calls == 4:
             raise KeyboardInterrupt
-        forces = np.concatenate([frame.predicted for frame in deal.judged]) * (1 + deal.draw / 7)
-        return forces, {"loss_before": 0.1 + deal.draw / 3, "loss_after": float("nan")}
+        forces = np.concatenate([frame.predicted for frame in chosen.judged]) * (1 + chosen.draw / 7)
+        return forces, {"loss_before": 0.1 + chosen.draw / 3, "loss_after": float("nan")}
 
 
 def table(method: object, *, draws: int = 3) -> pd.DataFrame:
@@ -41,9 +41,9 @@ def table(method: object, *, draws: int = 3) -> pd.DataFrame:
 
 def test_a_killed_job_goes_on_with_the_draw_at_hand(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        table(KeptDraws(Counting(killed=True), tmp_path / "state", "x"))
+        table(SavedDraws(Counting(killed=True), tmp_path / "state", "x"))
     again = Counting()
-    kept = KeptDraws(again, tmp_path / "state", "x")
+    kept = SavedDraws(again, tmp_path / "state", "x")
     pd.testing.assert_frame_equal(table(kept), table(Counting()), check_exact=True)
     assert again.calls == 6 - 3
     kept.forget()
@@ -52,17 +52,17 @@ def test_a_killed_job_goes_on_with_the_draw_at_hand(tmp_path: Path) -> None:
 
 def test_more_draws_compute_only_those(tmp_path: Path) -> None:
     first, more = Counting(), Counting()
-    table(KeptDraws(first, tmp_path, "x"), draws=2)
-    table(KeptDraws(more, tmp_path, "x"), draws=5)
+    table(SavedDraws(first, tmp_path, "x"), draws=2)
+    table(SavedDraws(more, tmp_path, "x"), draws=5)
     assert (first.calls, more.calls) == (4, 6)
 
 
 @pytest.mark.parametrize("change", ["identity", "frames", "material"])
 def test_nothing_is_taken_from_other_data(tmp_path: Path, change: str) -> None:
-    table(KeptDraws(Counting(), tmp_path, "x"))
+    table(SavedDraws(Counting(), tmp_path, "x"))
     again, other = Counting(), Counting()
-    table(KeptDraws(again, tmp_path, "x"))
-    kept = KeptDraws(other, tmp_path, "y" if change == "identity" else "x")
+    table(SavedDraws(again, tmp_path, "x"))
+    kept = SavedDraws(other, tmp_path, "y" if change == "identity" else "x")
     changes = {"frames": {"frame_id": "g" + cloud()["frame_id"]}, "material": {"material": "Ge"}}
     drawn(cloud().assign(**changes.get(change, {})), kept, name="training", shots=[1, 2], draws=3, seed=0)
     assert (again.calls, other.calls) == (0, 6)

@@ -18,10 +18,10 @@ from lightning.fabric import Fabric
 from uprung.config.arms import Arm
 from uprung.config.training import Budget, Training
 from uprung.datasets.store import Dataset, Rows, open_dataset, write_dataset
+from uprung.models.chgnet.batch import PackedBatch
 from uprung.models.chgnet.checkpoint import atomref, load_chgnet, new_chgnet
 from uprung.models.chgnet.layers import layer_of
 from uprung.models.chgnet.module import Packed, SourceSide
-from uprung.models.chgnet.packed import PackedBatch
 from uprung.models.chgnet.saved import load_potential, references_of, save_potential
 from uprung.models.predict import predict
 from uprung.sources import READERS

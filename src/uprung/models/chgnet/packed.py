@@ -16,92 +16,19 @@ The mathematics is that of chgnet 0.4.2; what differs is the order of the work:
 from __future__ import annotations
 
 import math
-import weakref
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812
 from chgnet.model import CHGNet
-from chgnet.model.composition_model import AtomRef
-from chgnet.model.functions import MLP, GatedMLP
 from torch import Tensor, nn
 
+from uprung.models.chgnet.batch import PackedBatch
 from uprung.models.chgnet.gated_mlp import gate
-from uprung.models.chgnet.graphs import PackedArrays
+from uprung.models.chgnet.supported import check_supported
 
 EV_PER_A3_IN_GPA = 160.21766208  # the constant of chgnet, so that both give the same stress
-
-
-class UnsupportedModelError(ValueError):
-    """A CHGNet whose architecture is not the one that the packed forward computes."""
-
-
-@dataclass(frozen=True)
-class PackedBatch:
-    """B structures with A atoms, U undirected edges (S of them short, first) and T angles, on one device.
-
-    ``numbers`` (A,) atomic numbers; ``owner`` (A,) structure of an atom; ``n_atoms`` (B,); ``volume`` (B,) in Å³;
-    ``vector`` (U, 3) in Å, centre minus neighbour; ``edge_owner`` (U,); ``centre`` and ``neighbour`` (2U,) atoms of
-    the directed edges, which are the undirected ones followed by their reverses; ``angle_centre`` (T,) atom,
-    ``angle_first`` and ``angle_second`` (T,) short edges; ``angle_sign`` (T,) +1 where both or none of the two
-    vectors point to the common atom, else -1.
-    """
-
-    numbers: Tensor
-    owner: Tensor
-    n_atoms: Tensor
-    volume: Tensor
-    vector: Tensor
-    edge_owner: Tensor
-    centre: Tensor
-    neighbour: Tensor
-    n_short: int
-    angle_centre: Tensor
-    angle_first: Tensor
-    angle_second: Tensor
-    angle_sign: Tensor
-
-    @classmethod
-    def from_arrays(
-        cls,
-        arrays: PackedArrays,
-        device: torch.device | str = "cpu",
-        dtype: torch.dtype = torch.float32,
-    ) -> PackedBatch:
-        """Tensors of a packed batch; bond vectors are computed in float64 and then rounded to ``dtype``.
-
-        The volume is |det(lattice)|: chgnet takes the signed triple product of the lattice vectors
-        and so returns stresses of the wrong sign for left-handed cells.
-        """
-        i, j = arrays.edge.T
-        lattice = arrays.lattice
-        position = np.einsum("ak,akl->al", arrays.frac, lattice[arrays.owner])
-        shift = np.einsum("uk,ukl->ul", arrays.image, lattice[arrays.edge_owner])
-        vector = position[i] - position[j] - shift
-
-        def integer(array: np.ndarray) -> Tensor:
-            return torch.from_numpy(np.ascontiguousarray(array)).to(device)
-
-        def real(array: np.ndarray) -> Tensor:
-            return torch.from_numpy(np.ascontiguousarray(array)).to(device, dtype)
-
-        return cls(
-            numbers=integer(arrays.numbers),
-            owner=integer(arrays.owner),
-            n_atoms=integer(arrays.n_atoms),
-            volume=real(np.abs(np.linalg.det(lattice))),
-            vector=real(vector),
-            edge_owner=integer(arrays.edge_owner),
-            centre=integer(np.concatenate([i, j])),
-            neighbour=integer(np.concatenate([j, i])),
-            n_short=arrays.n_short,
-            angle_centre=integer(arrays.angle_centre),
-            angle_first=integer(arrays.angle_first),
-            angle_second=integer(arrays.angle_second),
-            angle_sign=real(arrays.sign_first * arrays.sign_second),
-        )
 
 
 @dataclass(frozen=True)
@@ -127,14 +54,21 @@ def packed_forward(
     shift: Tensor | None = None,
     references: Tensor | None = None,
 ) -> Prediction:
-    """Energies, forces, stresses and magnetic moments of a batch, as ``model(graphs, task)`` of chgnet gives them.
+    """Return energies, forces, stresses and moments of a batch, as `model(graphs, task)` of chgnet gives them.
 
-    ``shift`` (64,) is added to the embedding of every atom and ``references`` (94,) in eV/atom replace those of the
-    model: what a network for two fidelities does with the other one.
+    Args:
+        model: with the architecture of the 0.3.0 checkpoint.
+        batch: the structures.
+        forces: whether to return forces.
+        stress: whether to return stresses.
+        magmom: whether to return moments.
+        create_graph: keep what a loss on forces or stresses needs to be differentiated with respect to the parameters;
+            otherwise all results are detached.
+        shift: (64,) added to the embedding of every atom, for the other one of two fidelities.
+        references: (94,) eV/atom in place of those of the model, likewise.
 
-    ``create_graph=True`` keeps what a loss on forces or stresses needs to be differentiated with respect to the
-    parameters; with False, all results are detached. Raises UnsupportedModelError (a ValueError) for a model with
-    another architecture than that of the 0.3.0 checkpoint.
+    Raises:
+        UnsupportedModelError: another architecture.
     """
     check_supported(model)
     derivative = forces or stress
@@ -159,11 +93,17 @@ def packed_forward(
 
 
 def forces_by_element(model: CHGNet, batch: PackedBatch) -> list[tuple[Tensor, Tensor]]:
-    """Forces by the element of the atoms whose site energies they are the gradients of.
+    """Return forces by the element of the atoms whose site energies they are the gradients of.
 
     One backward pass for the first element of every structure, one for the second of those that have two, and so on:
-    structures do not feel each other. Per pass (B,) atomic numbers, 0 for a structure without so many elements, and
-    (A, 3) forces in eV/Å, detached; their sum is the forces of `packed_forward`. Raises UnsupportedModelError likewise.
+    structures do not feel each other.
+
+    Returns:
+        Per pass (B,) atomic numbers, 0 for a structure without so many elements, and (A, 3) forces in eV/Å, detached;
+        their sum is the forces of `packed_forward`.
+
+    Raises:
+        UnsupportedModelError: another architecture than that of the 0.3.0 checkpoint.
     """
     check_supported(model)
     pairs, of_atom = torch.unique(torch.stack([batch.owner, batch.numbers]), dim=1, return_inverse=True)
@@ -206,9 +146,6 @@ def _reference_energy(weight: Tensor, batch: PackedBatch) -> Tensor:
 def _sum_rows(rows: Tensor, owner: Tensor, n_owner: int) -> Tensor:
     """Sum of the rows of each owner, (n_owner, ...)."""
     return rows.new_zeros((n_owner, *rows.shape[1:])).index_add(0, owner, rows)
-
-
-# ------------------------------------------------------------------------------------------------ the network
 
 
 def _network(
@@ -345,47 +282,3 @@ def _bond_conv(
     # The weight of the first bond is common to all terms of its sum.
     total = _sum_rows(message, batch.angle_first, len(short)) * weight
     return torch.addmm(short, total, mlp_out.layers[1].weight.t())
-
-
-# -------------------------------------------------------------------------------------------- what is supported
-
-_checked: weakref.WeakSet[CHGNet] = weakref.WeakSet()
-
-
-def check_supported(model: CHGNet) -> None:
-    """Raise UnsupportedModelError, naming the difference, unless ``model`` has the architecture of 0.3.0."""
-    if model in _checked:
-        return
-    found = [message for holds, message in _requirements(model) if not holds]
-    if found:
-        raise UnsupportedModelError(
-            "the packed forward computes the architecture of chgnet 0.3.0 only; this model has " + ", ".join(found)
-        )
-    _checked.add(model)
-
-
-def _requirements(model: CHGNet) -> list[tuple[bool, str]]:
-    args = model.model_args
-    modules = list(model.modules())
-    gated = [module for module in modules if isinstance(module, GatedMLP)]
-    norms = [module for module in modules if isinstance(module, nn.LayerNorm)]
-    outs = [getattr(layer, "mlp_out", None) for layer in (*model.atom_conv_layers, *model.bond_conv_layers)]
-    reference = model.composition_model
-    return [
-        (all(args.get(name) == 64 for name in _SIZES), "feature or hidden sizes other than 64"),
-        (args.get("angle_layer_hidden_dim") == 0, "hidden layers in its angle updates"),
-        (model.n_conv >= 2 and args.get("update_bond") and args.get("update_angle"), "no bond or angle updates"),
-        (all(isinstance(out, MLP) and out.layers[1].bias is None for out in outs), "biases in mlp_out"),
-        (all(m.p == 0 for m in modules if isinstance(m, nn.Dropout)), "dropout"),
-        (all(isinstance(m.bn1, nn.LayerNorm) for m in gated), "gated MLPs without layer norm"),
-        (all(isinstance(m.activation, nn.SiLU) for m in gated), "another activation than silu"),
-        (all(norm.eps == 1e-5 and norm.weight is not None for norm in norms), "unusual layer norms"),
-        (args.get("conv_norm") is None, "norms after its convolutions"),
-        (isinstance(model.readout_norm, nn.LayerNorm), "no layer norm before the read-out"),
-        (bool(model.mlp_first) and isinstance(model.mlp, MLP), "another read-out than a sum of site energies"),
-        (bool(model.is_intensive), "extensive energies"),
-        (isinstance(reference, AtomRef) and reference.is_intensive, "no AtomRef of energies per atom"),
-    ]
-
-
-_SIZES = ("atom_fea_dim", "bond_fea_dim", "angle_fea_dim", "atom_conv_hidden_dim", "bond_conv_hidden_dim")

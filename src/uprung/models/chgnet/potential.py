@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from uprung.datasets.store import Inputs, Side
+from uprung.models.chgnet.batch import PackedBatch
 from uprung.models.chgnet.card import CARD
 from uprung.models.chgnet.checkpoint import atomref, save_chgnet, set_atomref
-from uprung.models.chgnet.packed import PackedBatch, forces_by_element, packed_forward
+from uprung.models.chgnet.packed import forces_by_element, packed_forward
 from uprung.models.interface import EMBEDDINGS, READOUT, REFERENCES, Potential
 
 _READOUT = ("readout_norm", "mlp", "site_wise")

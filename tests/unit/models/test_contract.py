@@ -1,0 +1,51 @@
+"""Every registered architecture holds the contract of `contract.py`, as a checkpoint and with random weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from contract import CHECKS, Check
+
+from uprung.models.interface import Potential
+from uprung.models.registry import CARDS, architecture, card_of, checkpoint_card, load
+
+NETWORKS = [(card.name, start) for card in CARDS.values() for start in (*list(card.checkpoints)[:1], "random")]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> object:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def network(name: str, start: str) -> Potential:
+    potential = architecture(name).new(0) if start == "random" else load(start)
+    return potential.double().eval()
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize(("name", "start"), NETWORKS)
+def test_contract(name: str, start: str, check: Check, tmp_path: Path) -> None:
+    check(network(name, start), tmp_path)
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_facts_about_checkpoints_are_complete(name: str) -> None:
+    for checkpoint, facts in CARDS[name].checkpoints.items():
+        assert card_of(checkpoint) is CARDS[name]
+        assert checkpoint_card(checkpoint) is facts
+        assert all(str(value) for value in vars(facts).values())
+        assert len(facts.sha256) == 64
+
+
+def test_unknown_names_are_refused_with_what_is_allowed() -> None:
+    with pytest.raises(ValueError, match=r"did you mean 'chgnet-0\.3\.0'.*chgnet-r2scan"):
+        card_of("chgnet-0.3.1")
+    with pytest.raises(ValueError, match=r"no checkpoint or file 'chgnet-9'.*chgnet-0\.3\.0"):
+        load("chgnet-9")
+    with pytest.raises(ValueError, match="no architecture 'mace9'"):
+        architecture("mace9")
