@@ -15,11 +15,11 @@ rule predict_pretrained:
         "../envs/training.yaml"
     threads: STUDY.training.threads
     resources:
-        mem_mb=STUDY.training.memory_mb,
+        mem_mb=STUDY.resources.memory_mb,
         runtime=120,
         gpu=1 if DEVICE == "cuda" else 0,
     params:
-        model=STUDY.transfer.pretrained,
+        model=STUDY.architecture,
         targets=STUDY.transfer.targets,
         device=DEVICE,
         threads=STUDY.training.threads,

@@ -37,6 +37,7 @@ try:
     POINTS = getattr(
         STUDY, "points", None
     )  # a table of given points: nothing is trained
+    SOFTENING = None if POINTS else STUDY.tests.softening
     SOURCES = {
         name: [
             find_file(s.file, FOLDERS, key=f"{CONFIG_FILE}: fidelities.{name}")
@@ -48,10 +49,10 @@ try:
         POINTS = find_file(POINTS, FOLDERS, key="points")
     EVALSET_SOURCES = {
         name: [
-            find_file(s.file, FOLDERS, key=f"{CONFIG_FILE}: evalsets.{name}")
+            find_file(s.file, FOLDERS, key=f"{CONFIG_FILE}: tests.softening.sets.{name}")
             for s in evalset.sources
         ]
-        for name, evalset in ({} if POINTS else STUDY.evalsets).items()
+        for name, evalset in ({} if POINTS else SOFTENING.sets).items()
     }
     PRETRAINING_MATERIALS = [
         find_file(file, FOLDERS, key=f"{CONFIG_FILE}: transfer.pretraining_materials")
@@ -62,6 +63,10 @@ except StudyError as error:
     sys.exit(
         f"uprung: the study file needs a correction before anything can run\n{error}"
     )
+
+
+if not POINTS:
+    config["seeds"] = STUDY.seeds  # as scripts read them; the study file may give their number
 
 
 def one_of(names):

@@ -5,7 +5,7 @@ from uprung.config.dft import OwnDFT
 OWN_DFT = STUDY.own_dft or OwnDFT()
 STRUCTURES, CHUNKS = [], []
 LABEL_CHUNKS = {  # evaluation set -> chunks; the last ones are empty where runs of states were given up
-    name: range(-(-STATE_COUNTS[STUDY.evalsets[name].states] // OWN_DFT.chunk_size))
+    name: range(-(-STATE_COUNTS[SOFTENING.sets[name].snapshots] // OWN_DFT.chunk_size))
     for name in LABELLED
 }
 
@@ -38,8 +38,8 @@ rule label_structures:
         "../envs/gpaw.yaml"
     threads: 1
     resources:
-        mem_mb=OWN_DFT.memory_mb,
-        runtime=max(1, int(OWN_DFT.chunk_size * OWN_DFT.minutes)),
+        mem_mb=STUDY.resources.dft_memory_mb,
+        runtime=max(1, int(OWN_DFT.chunk_size * STUDY.resources.dft_minutes)),
     params:
         scheme=lambda w: OWN_DFT.scheme(STUDY.fidelities[w.fidelity].functional),
         chunk_size=OWN_DFT.chunk_size,
@@ -53,7 +53,7 @@ rule label_structures:
 
 use rule label_structures as label_states with:
     input:
-        lambda w: f"<results>/states/{STUDY.evalsets[w.evalset].states}/states.extxyz",
+        lambda w: f"<results>/states/{SOFTENING.sets[w.evalset].snapshots}/states.extxyz",
     output:
         "<results>/softening/{evalset}/labels/chunk{chunk}.jsonl",
     log:
@@ -64,7 +64,7 @@ use rule label_structures as label_states with:
         evalset=one_of(LABELLED),
         chunk=one_of(range(max(map(len, LABEL_CHUNKS.values()), default=0))),
     params:
-        scheme=lambda w: OWN_DFT.scheme(STUDY.evalsets[w.evalset].functional),
+        scheme=lambda w: OWN_DFT.scheme(SOFTENING.sets[w.evalset].functional),
         chunk_size=OWN_DFT.chunk_size,
         state=lambda w: f"results/{STUDY.study}/state/softening/{w.evalset}/labels",
         code=code_digest("uprung.dft.gpaw"),
@@ -118,8 +118,8 @@ use rule computed_frames as labelled_states with:
     wildcard_constraints:
         evalset=one_of(LABELLED),
     params:
-        functional=lambda w: STUDY.evalsets[w.evalset].functional,
-        energy=lambda w: STUDY.evalsets[w.evalset].energy,
+        functional=lambda w: SOFTENING.sets[w.evalset].functional,
+        energy=lambda w: SOFTENING.sets[w.evalset].energy,
         net_force=OWN_DFT.net_force,
         needed=["force"],
         code=code_digest("uprung.sources"),

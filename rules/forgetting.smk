@@ -4,7 +4,7 @@
 rule evaluate_pretrained:
     input:
         split="<results>/split/split.parquet",
-        source=source_graphs(STUDY.forgetting.frames),
+        source=source_graphs(STUDY.tests.forgetting.frames),
     output:
         "<results>/forgetting/pretrained.json",
     log:
@@ -15,13 +15,13 @@ rule evaluate_pretrained:
         "../envs/training.yaml"
     threads: STUDY.training.threads
     resources:
-        mem_mb=STUDY.training.memory_mb,
+        mem_mb=STUDY.resources.memory_mb,
         runtime=60,
         gpu=1 if DEVICE == "cuda" else 0,
     params:
         low=STUDY.low,
-        model=STUDY.transfer.pretrained,
-        frames=STUDY.forgetting.frames,
+        model=STUDY.architecture,
+        frames=STUDY.tests.forgetting.frames,
         targets=STUDY.transfer.targets,
         device=DEVICE,
         threads=STUDY.training.threads,
@@ -37,7 +37,7 @@ rule plot_training:
         metrics=expand("{run}/metrics.json", run=RUNS),
         history="<results>/scaling/history.csv",
         pretrained=(
-            ["<results>/forgetting/pretrained.json"] if STUDY.forgetting.frames else []
+            ["<results>/forgetting/pretrained.json"] if STUDY.tests.forgetting.frames else []
         ),
     output:
         table="<results>/forgetting/forgetting.csv",

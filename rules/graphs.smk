@@ -26,7 +26,7 @@ rule build_graphs:
         architecture=ARCHITECTURE.name,
         label=lambda w: STUDY.fidelities[w.fidelity].energy,
         # of the source, frames to test on and, for pretraining and replay, to train on
-        sample=lambda w: None if w.fidelity == STUDY.high else STUDY.forgetting.frames,
+        sample=lambda w: None if w.fidelity == STUDY.high else STUDY.tests.forgetting.frames,
         sides=(["train"] if REPLAY or STUDY.pretraining else [])
         + (["val"] if STUDY.pretraining else []),
         code=code_digest("uprung.models.data", "uprung.models.chgnet.architecture"),
@@ -40,4 +40,4 @@ rule graphs:
     """Graph stores of the study."""
     input:
         f"<results>/graphs/{STUDY.high}/manifest.json",
-        source_graphs(REPLAY or STUDY.pretraining or STUDY.forgetting.frames),
+        source_graphs(REPLAY or STUDY.pretraining or STUDY.tests.forgetting.frames),

@@ -6,7 +6,7 @@ SIZES = {
     size_token(size): size for size in STUDY.sizes
 }  # path token -> size as the user wrote it
 DEVICE = STUDY.training.device
-ARCHITECTURE = card_of(STUDY.transfer.pretrained)
+ARCHITECTURE = card_of(STUDY.architecture)
 
 if STUDY.tracking.missing():
     sys.exit(
@@ -16,7 +16,7 @@ if STUDY.tracking.missing():
 
 def reference_of(arm):
     """Return the name of the reference fit of an arm, or None when it keeps the checkpoint's."""
-    return STUDY.arms[arm].atomref.fit
+    return STUDY.arms[arm].fit
 
 
 def reference_input(wildcards):
@@ -62,19 +62,19 @@ def is_joint(arm):
 def memory_of_run(wildcards, input, attempt):
     """Return the memory to ask for, MB: more for more structures, and for a retry."""
     size = SIZES[wildcards.size]
-    return attempt * run_memory(STUDY.training.memory_mb, input.order, size)
+    return attempt * run_memory(STUDY.resources.memory_mb, input.order, size)
 
 
 def memory_of_pretraining(wildcards, input, attempt):
     """Return the memory to ask for, MB: more for more structures, and for a retry."""
     size = STUDY.pretraining[wildcards.network].size
-    return attempt * run_memory(STUDY.training.memory_mb, input.order, size)
+    return attempt * run_memory(STUDY.resources.memory_mb, input.order, size)
 
 
 def minutes_of_run(wildcards, input, attempt):
     """Return the run time to ask for: less for a small size where epochs decide, more for a retry."""
     epochs = STUDY.budgets[wildcards.budget].epochs is not None
-    limit = (STUDY.training.minutes, input.order, SIZES[wildcards.size], SIZES.values())
+    limit = (STUDY.resources.minutes, input.order, SIZES[wildcards.size], SIZES.values())
     return attempt * run_minutes(*limit, epochs=epochs)
 
 
@@ -86,7 +86,7 @@ wildcard_constraints:
     arm=one_of(STUDY.arms),
     size=one_of(SIZES),
     seed=one_of(STUDY.seeds),
-    evalset=one_of(STUDY.evalsets),
-    model=one_of(STUDY.softening.models),
+    evalset=one_of(SOFTENING.sets),
+    model=one_of(SOFTENING.models),
     network=one_of(STUDY.pretraining),
     pretrained=one_of(["pretrained", *STUDY.pretraining]),

@@ -49,7 +49,7 @@ rule pretrain:
     threads: STUDY.training.threads * (1 if DEVICE == "cuda" else STUDY.training.devices)
     resources:
         mem_mb=memory_of_pretraining,
-        runtime=lambda w, attempt: STUDY.training.minutes * attempt,
+        runtime=lambda w, attempt: STUDY.resources.minutes * attempt,
         gpu=STUDY.training.devices if DEVICE == "cuda" else 0,
     params:
         pretraining=lambda w: part(STUDY.pretraining[w.network]),

@@ -2,7 +2,7 @@
 
 STATES, STATE_COUNTS, STATE_CHUNKS = {}, {}, {}
 
-if STUDY.states:
+if SOFTENING.snapshots:
     from uprung.dft.structures import (
         StructuresError,
         count_structures,
@@ -14,17 +14,17 @@ if STUDY.states:
             name: find_file(
                 states.structures,
                 FOLDERS,
-                key=f"{CONFIG_FILE}: states.{name}.structures",
+                key=f"{CONFIG_FILE}: tests.softening.snapshots.{name}.structures",
             )
-            for name, states in STUDY.states.items()
+            for name, states in SOFTENING.snapshots.items()
         }
         # where no run is given up
         STATE_COUNTS = {
-            name: count_structures(Path(file)) * STUDY.states[name].frames
+            name: count_structures(Path(file)) * SOFTENING.snapshots[name].frames
             for name, file in STATES.items()
         }
         STATE_CHUNKS = {
-            name: number_of_chunks(Path(file), STUDY.states[name].chunk_size)
+            name: number_of_chunks(Path(file), SOFTENING.snapshots[name].chunk_size)
             for name, file in STATES.items()
         }
     except (StudyError, StructuresError) as error:
@@ -48,16 +48,16 @@ rule sample_states:
         "../envs/training.yaml"
     threads: STUDY.training.threads
     resources:
-        mem_mb=STUDY.training.memory_mb,
+        mem_mb=STUDY.resources.memory_mb,
         runtime=lambda w: max(
-            1, int(STUDY.states[w.states].chunk_size * STUDY.states[w.states].minutes)
+            1, int(SOFTENING.snapshots[w.states].chunk_size * STUDY.resources.snapshot_minutes)
         ),
         gpu=1 if DEVICE == "cuda" else 0,
     params:
-        protocol=lambda w: STUDY.states[w.states].protocol(),
-        model=lambda w: STUDY.states[w.states].model,
-        seed=lambda w: STUDY.states[w.states].seed,
-        chunk_size=lambda w: STUDY.states[w.states].chunk_size,
+        protocol=lambda w: SOFTENING.snapshots[w.states].protocol(),
+        model=lambda w: SOFTENING.snapshots[w.states].model,
+        seed=lambda w: SOFTENING.snapshots[w.states].seed,
+        chunk_size=lambda w: SOFTENING.snapshots[w.states].chunk_size,
         device=DEVICE,
         threads=STUDY.training.threads,
         state=lambda w: f"results/{STUDY.study}/state/states/{w.states}",
@@ -96,7 +96,7 @@ rule collect_states:
         mem_mb=2000,
         runtime=60,
     params:
-        states=lambda w: part(STUDY.states[w.states]),
+        states=lambda w: part(SOFTENING.snapshots[w.states]),
         code=code_digest("uprung.softening.snapshots"),
     message:
         "Collecting states {wildcards.states}"

@@ -8,10 +8,7 @@ RUNS = expand(
     size=SIZES,
     seed=STUDY.seeds,
 )
-# What decides the numbers of a run; what a scheduler is told does not.
-RECIPE = {
-    k: v for k, v in part(STUDY.training).items() if k not in ("minutes", "memory_mb")
-}
+RECIPE = part(STUDY.training)
 
 
 rule train_run:
@@ -45,7 +42,7 @@ rule train_run:
         low=STUDY.low,
         high=STUDY.high,
         recipe=RECIPE,
-        pretrained=STUDY.transfer.pretrained,
+        pretrained=STUDY.architecture,
         targets=STUDY.transfer.targets,
         code=code_digest(
             "uprung.training.run",
@@ -70,7 +67,7 @@ rule evaluate_run:
         model=f"<results>/runs/{RUN}/model.pth.tar",
         other=f"<results>/runs/{RUN}/other.pth.tar",
         card=f"<results>/runs/{RUN}/card.yaml",
-        source=source_graphs(STUDY.forgetting.frames),
+        source=source_graphs(STUDY.tests.forgetting.frames),
     output:
         metrics=f"<results>/runs/{RUN}/metrics.json",
         predictions=f"<results>/runs/{RUN}/predictions.parquet",
@@ -83,7 +80,7 @@ rule evaluate_run:
         "../envs/training.yaml"
     threads: STUDY.training.threads
     resources:
-        mem_mb=STUDY.training.memory_mb,
+        mem_mb=STUDY.resources.memory_mb,
         runtime=60,
         gpu=1 if DEVICE == "cuda" else 0,
     params:
@@ -93,7 +90,7 @@ rule evaluate_run:
         # a network for two fidelities has to be told which one; others know one only
         fidelity=lambda w: STUDY.high if is_joint(w.arm) else None,
         source_fidelity=lambda w: STUDY.low if is_joint(w.arm) else None,
-        forgetting=STUDY.forgetting.frames,
+        forgetting=STUDY.tests.forgetting.frames,
         targets=STUDY.transfer.targets,
         device=DEVICE,
         threads=STUDY.training.threads,
