@@ -27,11 +27,11 @@ SHOWN = {
     },
     "evalsets": {name: evalset.functional for name, evalset in SOFTENING.sets.items()},
     **{
-        key: part(getattr(STUDY, key))
+        key: plain(getattr(STUDY, key))
         for key in ("report", "transfer", "split", "scaling")
     },
     **{
-        key: {name: part(entry) for name, entry in getattr(STUDY, key).items()}
+        key: {name: plain(entry) for name, entry in getattr(STUDY, key).items()}
         for key in ("pairs", "arms", "references", "budgets")
     },
     "command": f"snakemake --cores all --configfile {' '.join(CONFIG_FILES)}",
@@ -88,12 +88,8 @@ rule write_report:
         "<results>/benchmarks/report.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=15,
     params:
         study=SHOWN,
-        code=code_digest("uprung.report.page"),
     message:
         "Writing the report"
     script:

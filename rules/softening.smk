@@ -27,15 +27,9 @@ rule evalset_frames:
         evalset=one_of(set(SOFTENING.sets) - {*LABELLED}),
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=30,
     params:
-        fidelity=lambda w: {
-            k: v for k, v in part(SOFTENING.sets[w.evalset]).items() if k != "snapshots"
-        },
+        fidelity=lambda w: without(SOFTENING.sets[w.evalset], "snapshots"),
         needed=["force"],
-        code=code_digest("uprung.sources"),
     message:
         "Reading evaluation set {wildcards.evalset}"
     script:
@@ -55,16 +49,8 @@ rule evalset_graphs:
     conda:
         "../envs/training.yaml"
     threads: 2
-    resources:
-        mem_mb=8000,
-        runtime=240,
     params:
         architecture=ARCHITECTURE.name,
-        code=code_digest(
-            "uprung.models.data",
-            "uprung.models.chgnet.architecture",
-            "uprung.datasets.splits",
-        ),
     message:
         "Building the neighbour graphs of {wildcards.evalset}"
     script:
@@ -93,8 +79,7 @@ rule soften_model:
     threads: STUDY.training.threads
     resources:
         mem_mb=STUDY.resources.memory_mb,
-        runtime=120,
-        gpu=1 if DEVICE == "cuda" else 0,
+        gpu=GPU,
     params:
         model="{model}",
         fidelity=None,
@@ -102,11 +87,6 @@ rule soften_model:
         parts=PARTS,
         device=DEVICE,
         threads=STUDY.training.threads,
-        code=code_digest(
-            "uprung.softening.slopes",
-            "uprung.models.predict",
-            "uprung.models.chgnet.architecture",
-        ),
     message:
         "Forces of {wildcards.model} on {wildcards.evalset}"
     script:
@@ -137,11 +117,6 @@ use rule soften_model as soften_run with:
         parts=PARTS,
         device=DEVICE,
         threads=STUDY.training.threads,
-        code=code_digest(
-            "uprung.softening.slopes",
-            "uprung.models.predict",
-            "uprung.models.chgnet.architecture",
-        ),
     message:
         "Forces of {wildcards.arm} at n = {wildcards.size}, seed {wildcards.seed}, on {wildcards.evalset}"
 
@@ -191,13 +166,9 @@ rule plot_softening:
         "<results>/benchmarks/softening/{evalset}/figures.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=15,
     params:
         arm_labels=ARM_LABELS,
         budget=next(iter(STUDY.budgets)),
-        code=code_digest("uprung.figures.softening"),
     message:
         "Drawing the softening on {wildcards.evalset}"
     script:
@@ -220,18 +191,14 @@ rule fine_tune_softening:
     resources:
         mem_mb=lambda w, attempt: STUDY.resources.memory_mb * attempt,
         runtime=lambda w, attempt: STUDY.resources.correction_minutes * attempt,
-        gpu=1 if DEVICE == "cuda" else 0,
+        gpu=GPU,
     params:
-        training=part(CORRECTION.training),
-        machine={k: v for k, v in RECIPE.items() if k not in part(CORRECTION.training)},
+        recipe=plain(CORRECTION.training.recipe(STUDY.training)),
+        epochs=CORRECTION.training.epochs,
+        trained_draws=CORRECTION.training.draws,
         shots=CORRECTION.shots,
         draws=CORRECTION.draws,
         state=lambda w: f"results/{STUDY.study}/state/softening/{w.evalset}/training/{w.model}",
-        code=code_digest(
-            "uprung.softening.force_correction",
-            "uprung.softening.fine_tuning",
-            "uprung.softening.saved_draws",
-        ),
     message:
         "Training {wildcards.model} on few structures of {wildcards.evalset}"
     script:
@@ -265,18 +232,12 @@ rule correct_softening:
         "<results>/benchmarks/softening/{evalset}/correction.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=30,
     params:
         methods=CORRECTION.methods,
         shots=CORRECTION.shots,
         draws=CORRECTION.draws,
         arm_labels=ARM_LABELS,
         budget=next(iter(STUDY.budgets)),
-        code=code_digest(
-            "uprung.softening.force_correction", "uprung.figures.correction"
-        ),
     message:
         "Correcting the forces on {wildcards.evalset}"
     script:

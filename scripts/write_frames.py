@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from uprung.config.base import parse_elements
 from uprung.config.data import Fidelity
 from uprung.frames.intake import write_frames
 from uprung.job.logs import logged
@@ -17,7 +16,7 @@ with logged(snakemake.log[0]):
     ]
     write_frames(
         [
-            (opened.records(), parse_elements(source.exclude_elements))
+            (opened.records(), frozenset(map(int, source.exclude_elements)))
             for opened, source in zip(sources, fidelity.sources, strict=True)
         ],
         Path(snakemake.output[0]).parent,

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from uprung.job.provenance import closure
+from uprung.job.fingerprint import closure
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
@@ -66,17 +66,6 @@ def external(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             found.add((node.module or "").split(".")[0])
     return {canonical(MODULE_TO_PYPI.get(name, name)) for name in found - sys.stdlib_module_names - {"uprung"}}
-
-
-def own(path: Path) -> set[str]:
-    """Return the uprung modules that a script imports."""
-    nodes = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.ImportFrom)]
-    found = set()
-    for node in nodes:
-        if (node.module or "").startswith("uprung"):
-            modules = [f"{node.module}.{alias.name}" for alias in node.names]
-            found |= {m if module_file(m).exists() else node.module for m in modules}
-    return found
 
 
 def module_file(name: str) -> Path:
@@ -164,7 +153,7 @@ def test_every_import_is_a_declared_dependency(path: Path) -> None:
 @pytest.mark.parametrize(("conda", "script"), JOBS, ids=[script for _, script in JOBS])
 def test_environment_of_a_rule_holds_what_its_script_imports(conda: str, script: str) -> None:
     path = ROOT / "scripts" / script
-    files = [path, *(module_file(m) for name in own(path) for m in closure(name))]
+    files = [path, *map(module_file, closure(path))]
     needed = set().union(*map(external, files))
     assert needed - pins(ROOT / conda).keys() == set()
 
@@ -172,5 +161,5 @@ def test_environment_of_a_rule_holds_what_its_script_imports(conda: str, script:
 @pytest.mark.parametrize("script", sorted({s for conda, s in JOBS if conda.endswith("analysis.yaml")}))
 def test_analysis_needs_no_torch(script: str) -> None:
     path = ROOT / "scripts" / script
-    for file in [path, *(module_file(m) for name in own(path) for m in closure(name))]:
+    for file in [path, *map(module_file, closure(path))]:
         assert not external(file) & {"torch", "chgnet", "lightning"}, file

@@ -1,4 +1,4 @@
-"""A first study of one's own: the study file on the first screen of config/README.md, with two files of extended XYZ."""
+"""A first study of one's own: the first screen of config/README.md, with two files of extended XYZ."""
 
 from __future__ import annotations
 

@@ -123,15 +123,16 @@ def hot(fresh: Workplace) -> Workplace:
 
 
 def test_states_are_labelled_and_judged_at_both_fidelities(hot: Workplace) -> None:
-    wanted = {"sample_states": 1, "collect_states": 1, "label_states": 2 * 2, "labelled_states": 2, "soften_model": 2}
+    labels = {"sample_snapshots": 1, "collect_snapshots": 1, "label_snapshots": 2 * 2}
+    wanted = {**labels, "labelled_snapshots": 2, "soften_model": 2}
     assert wanted.items() <= hot.planned("softening").items()
     assert "evalset_frames" not in hot.planned("softening")
-    assert hot.planned("dft") == {name: wanted[name] for name in ("sample_states", "collect_states", "label_states")}
+    assert hot.planned("dft") == labels
 
 
 @pytest.mark.gpaw
 @pytest.mark.skipif(importlib.util.find_spec("gpaw") is None, reason="GPAW is not installed: make gpaw")
-def test_labelled_states_keep_crystal_and_simulation(hot: Workplace) -> None:
+def test_labelled_snapshots_keep_crystal_and_simulation(hot: Workplace) -> None:
     done = hot.snakemake("softening", "--cores", "2", timeout=900)
     assert done.returncode == 0, done.stdout
     for name in ("hot-pbe", "hot-r2scan"):

@@ -27,9 +27,9 @@ def test_the_whole_plan_is_shown_quickly_and_without_data(keyless: Workplace) ->
     # processor time: on a free machine it is the wall time, and other work on the machine is not the plan's
     seconds = end.children_user + end.children_system - begin.children_user - begin.children_system
     counts = job_counts(done.stdout)
-    assert {rule: counts[rule] for rule in ("pull", "pulled_frames", "train_run", "evaluate_run")} == {
-        "pull": 1,
-        "pulled_frames": 2,
+    assert {rule: counts[rule] for rule in ("download", "downloaded_frames", "train_run", "evaluate_run")} == {
+        "download": 1,
+        "downloaded_frames": 2,
         "train_run": 7 * 4 * 3,
         "evaluate_run": 7 * 4 * 3,
     }
@@ -75,4 +75,4 @@ def test_downloaded_files_can_take_the_place_of_the_pull(keyless: Workplace) -> 
         (keyless.folder / "downloads" / name).write_text("{}")
     counts = keyless.planned(study=PAPER)
     assert counts["frames"] == 2
-    assert not {"pull", "pulled_frames"} & counts.keys()
+    assert not {"download", "downloaded_frames"} & counts.keys()

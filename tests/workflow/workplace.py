@@ -22,7 +22,7 @@ DRY_TIMEOUT = 120
 NOTHING = "Nothing to be done"
 TARGETS = (
     *("data", "dft", "analysis", "atomref", "graphs", "train", "pretraining", "scaling", "forgetting"),
-    *("softening", "states", "report", "all"),
+    *("softening", "snapshots", "report", "all"),
 )
 
 

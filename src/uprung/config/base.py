@@ -85,8 +85,8 @@ def parse_elements(items: Sequence[str]) -> frozenset[int]:
 
 
 def _elements(items: list[str]) -> list[str]:
-    parse_elements(items)
-    return items
+    """Return the atomic numbers as text: a rule's params hold what was understood."""
+    return [str(number) for number in sorted(parse_elements(items))]
 
 
 def suggest(word: str, choices: list[str]) -> str:
@@ -122,3 +122,32 @@ class Section(BaseModel):
     """A section of the study file: unknown keys are errors, and the values cannot be changed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def plain(section: Section) -> dict[str, Any]:
+    """Return a section as plain values for the params of a rule; a model validates them to the same section.
+
+    A key that is off (null, false, an empty text, list or mapping) and off by default is left out, so that a new
+    option leaves the params of the runs that do not use it, and so their results, as they were.
+    """
+    dumped, found = section.model_dump(mode="json", by_alias=True), dict[str, Any]()
+    for name, field in type(section).model_fields.items():
+        key, value = field.alias or name, getattr(section, name)
+        shown = _plain(value, dumped[key])
+        if not (_off(shown) and value == field.get_default(call_default_factory=True)):
+            found[key] = shown
+    return found
+
+
+def _plain(value: Any, dumped: Any) -> Any:
+    if isinstance(value, Section):
+        return plain(value)
+    if isinstance(value, dict):
+        return {key: _plain(value[name], dumped[key]) for name, key in zip(value, dumped, strict=True)}
+    if isinstance(value, list | tuple):
+        return [_plain(entry, there) for entry, there in zip(value, dumped, strict=True)]
+    return dumped
+
+
+def _off(value: Any) -> bool:
+    return value is None or value is False or (isinstance(value, str | list | dict) and not value)

@@ -220,7 +220,7 @@ class Study(Section):
             **budgets,
             **{f"pretraining.{k}": entry for k, entry in self.pretraining.items()},
         }.items():
-            if budget.kept == "val-energy" and "energy" not in self.transfer.targets:
+            if budget.keep == "val-energy" and "energy" not in self.transfer.targets:
                 yield f"{where}.keep: val-energy needs energy in transfer.targets (allowed: last, val-loss)"
 
     def _unlike_elements(self, name: str, reference: ReferenceFit) -> Iterator[str]:

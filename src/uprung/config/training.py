@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -20,16 +20,18 @@ class Budget(Section):
         "`epochs`. The last and the best are both evaluated.",
     )
 
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_by_default(cls, data: Any) -> Any:
+        if isinstance(data, dict) and data.get("keep") is None:
+            return {**data, "keep": "val-energy" if data.get("steps") is None else "last"}
+        return data
+
     @model_validator(mode="after")
     def _one_length(self) -> Self:
         if (self.epochs is None) == (self.steps is None):
             raise ValueError("give exactly one of `epochs` and `steps`")
         return self
-
-    @property
-    def kept(self) -> Literal["last", "val-loss", "val-energy"]:
-        """The checkpoint that is scored."""
-        return self.keep or ("last" if self.steps else "val-energy")
 
 
 class Pretraining(Budget):

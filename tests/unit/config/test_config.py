@@ -101,7 +101,7 @@ def test_own_reference_keeps_the_three_default_ones(study: dict[str, Any]) -> No
 
 def test_checkpoint_kept_follows_the_kind_of_budget(study: dict[str, Any]) -> None:
     budgets = {"s": {"steps": 5}, "e": {"epochs": 5}, "k": {"epochs": 5, "keep": "last"}}
-    kept = {name: budget.kept for name, budget in load_study(put(study, "budgets", budgets)).budgets.items()}
+    kept = {name: budget.keep for name, budget in load_study(put(study, "budgets", budgets)).budgets.items()}
     assert kept == {"s": "last", "e": "val-energy", "k": "last"}
 
 

@@ -23,7 +23,7 @@ from uprung.models.chgnet.module import Packed
 from uprung.models.memory import CostLimit, OutOfMemoryError, Shortage, if_it_fits, is_out_of_memory
 from uprung.models.predict import predict
 from uprung.sources import READERS
-from uprung.training.gradient import accumulate_gradient, launch
+from uprung.training.gradient import accumulate_gradient, cost_limit, launch
 from uprung.training.loop import evaluate_loss, train
 
 TARGETS = ("energy", "force", "stress")
@@ -157,8 +157,8 @@ def test_a_batch_that_does_not_fit_is_cut_and_its_gradient_stays(
     error: Callable[[str], Exception],
 ) -> None:
     model, recipe = load_chgnet("0.3.0").double(), Training(micro_batch_cost=10**9, threads=threads)
-    loss, whole = gradient(model, everything, recipe, CostLimit(recipe.cost_limit))
-    memory, limit = Small(largest, error).install(monkeypatch), CostLimit(recipe.cost_limit)
+    loss, whole = gradient(model, everything, recipe, cost_limit(recipe))
+    memory, limit = Small(largest, error).install(monkeypatch), cost_limit(recipe)
     with caplog.at_level(logging.WARNING):
         split_loss, split = gradient(model, everything, recipe, limit)
     assert split_loss == pytest.approx(loss, rel=1e-12)

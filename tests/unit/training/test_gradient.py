@@ -20,7 +20,7 @@ from uprung.datasets.store import Dataset, Rows, open_dataset, write_dataset
 from uprung.models.chgnet.checkpoint import load_chgnet, new_chgnet
 from uprung.models.chgnet.module import Packed
 from uprung.sources import READERS
-from uprung.training.gradient import accumulate_gradient, launch, micro_batches, share
+from uprung.training.gradient import accumulate_gradient, cost_limit, launch, micro_batches, share
 from uprung.training.loop import train
 
 TARGETS = ("energy", "force", "stress", "magmom")
@@ -136,8 +136,9 @@ def test_micro_batches_keep_all_workers_busy_unless_they_would_be_tiny() -> None
 
 
 def test_a_cpu_computes_in_smaller_parts_than_a_gpu() -> None:
-    assert Training().cost_limit < Training(device="cuda").cost_limit
-    assert Training(micro_batch_cost=7).cost_limit == Training(micro_batch_cost=7, device="cuda").cost_limit == 7
+    assert cost_limit(Training()).value < cost_limit(Training(device="cuda")).value
+    own = [Training(micro_batch_cost=7, device=device) for device in ("cpu", "cuda")]
+    assert [cost_limit(recipe).value for recipe in own] == [7, 7]
 
 
 # ------------------------------------------------------------------------------------------- several processes

@@ -1,4 +1,4 @@
-"""Pull the Materials Project's tables, or what is still missing of them."""
+"""Download the Materials Project's tables, or what is still missing of them."""
 
 from pathlib import Path
 
