@@ -15,10 +15,10 @@ rule predict_pretrained:
         "../envs/training.yaml"
     threads: STUDY.training.threads
     resources:
-        mem_mb=STUDY.training.memory_mb,
+        mem_mb=STUDY.resources.memory_mb,
         gpu=GPU,
     params:
-        model=STUDY.transfer.pretrained,
+        model=STUDY.architecture,
         targets=STUDY.transfer.targets,
         device=DEVICE,
         threads=STUDY.training.threads,

@@ -39,9 +39,12 @@ try:
     POINTS = getattr(
         STUDY, "points", None
     )  # a table of given points: nothing is trained
+    SOFTENING = None if POINTS else STUDY.tests.softening
+    # the key of their files as the study file has it
+    FIDELITIES = "data" if isinstance(config.get("data"), dict) else "fidelities"
     SOURCES = {
         name: [
-            find_file(s.file, FOLDERS, key=f"{CONFIG_FILE}: fidelities.{name}")
+            find_file(s.file, FOLDERS, key=f"{CONFIG_FILE}: {FIDELITIES}.{name}")
             for s in fidelity.sources
         ]
         for name, fidelity in ({} if POINTS else STUDY.fidelities).items()
@@ -50,10 +53,12 @@ try:
         POINTS = find_file(POINTS, FOLDERS, key="points")
     EVALSET_SOURCES = {
         name: [
-            find_file(s.file, FOLDERS, key=f"{CONFIG_FILE}: evalsets.{name}")
+            find_file(
+                s.file, FOLDERS, key=f"{CONFIG_FILE}: tests.softening.sets.{name}"
+            )
             for s in evalset.sources
         ]
-        for name, evalset in ({} if POINTS else STUDY.evalsets).items()
+        for name, evalset in ({} if POINTS else SOFTENING.sets).items()
     }
     PRETRAINING_MATERIALS = [
         find_file(file, FOLDERS, key=f"{CONFIG_FILE}: transfer.pretraining_materials")
@@ -85,11 +90,11 @@ def check_results():
 
 def reference_of(arm):
     """Return the name of the reference fit of an arm, or None when it keeps the checkpoint's."""
-    return STUDY.arms[arm].atomref.fit
+    return STUDY.arms[arm].fit
 
 
 def reference_input(wildcards):
-    """Return the reference table of a run's arm, none for `from: checkpoint`."""
+    """Return the reference table of a run's arm, none for `references: checkpoint`."""
     name = reference_of(wildcards.arm)
     return (
         [f"<results>/references/{name}/n{wildcards.size}/seed{wildcards.seed}.csv"]
@@ -131,28 +136,37 @@ def is_joint(arm):
 def memory_of_run(wildcards, input, attempt):
     """Return the memory to ask for, MB: more for more structures, and for a retry."""
     size = SIZES[wildcards.size]
-    return attempt * run_memory(STUDY.training.memory_mb, input.order, size)
+    return attempt * run_memory(STUDY.resources.memory_mb, input.order, size)
 
 
 def memory_of_pretraining(wildcards, input, attempt):
     """Return the memory to ask for, MB: more for more structures, and for a retry."""
     size = STUDY.pretraining[wildcards.network].size
-    return attempt * run_memory(STUDY.training.memory_mb, input.order, size)
+    return attempt * run_memory(STUDY.resources.memory_mb, input.order, size)
 
 
 def minutes_of_run(wildcards, input, attempt):
     """Return the run time to ask for: less for a small size where epochs decide, more for a retry."""
     epochs = STUDY.budgets[wildcards.budget].epochs is not None
-    limit = (STUDY.training.minutes, input.order, SIZES[wildcards.size], SIZES.values())
+    limit = (
+        STUDY.resources.minutes,
+        input.order,
+        SIZES[wildcards.size],
+        SIZES.values(),
+    )
     return attempt * run_minutes(*limit, epochs=epochs)
 
 
 if not POINTS:
+    config["seeds"] = (
+        STUDY.seeds
+    )  # as scripts read them; the study file may give their number
+    ARCHITECTURE = card_of(STUDY.architecture)
     SIZES = {
         size_token(size): size for size in STUDY.sizes
     }  # path token -> size as the user wrote it
     DEVICE = STUDY.training.device
-    ARCHITECTURE = card_of(STUDY.transfer.pretrained)
+    ARCHITECTURE = card_of(STUDY.architecture)
     GPU = 1 if DEVICE == "cuda" else 0
 
     if STUDY.tracking.missing():
@@ -167,9 +181,7 @@ if not POINTS:
         size=SIZES,
         seed=STUDY.seeds,
     )
-    # What decides the numbers of a run; what a scheduler is told does not.
-    SCHEDULED = ("minutes", "memory_mb")
-    RECIPE = without(STUDY.training, *SCHEDULED)
+    RECIPE = plain(STUDY.training)
     ARM_LABELS = {name: arm.label or name for name, arm in STUDY.arms.items()}
 
     wildcard_constraints:
@@ -180,7 +192,7 @@ if not POINTS:
         arm=one_of(STUDY.arms),
         size=one_of(SIZES),
         seed=one_of(STUDY.seeds),
-        evalset=one_of(STUDY.evalsets),
-        model=one_of(STUDY.softening.models),
+        evalset=one_of(SOFTENING.sets),
+        model=one_of(SOFTENING.models),
         network=one_of(STUDY.pretraining),
         pretrained=one_of(["pretrained", *STUDY.pretraining]),

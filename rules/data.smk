@@ -2,9 +2,9 @@
 
 # A network is trained on the target, and on the source where the study pretrains.
 TRAINED = [STUDY.high, *([STUDY.low] if STUDY.pretraining else [])]
-DOWNLOADED = [name for name, fidelity in STUDY.fidelities.items() if fidelity.pulled]
+DOWNLOADED = [name for name, fidelity in STUDY.fidelities.items() if fidelity.download]
 COMPUTED = [name for name, fidelity in STUDY.fidelities.items() if fidelity.computed]
-LABELLED = [name for name, evalset in STUDY.evalsets.items() if evalset.labelled_here]
+LABELLED = [name for name, evalset in SOFTENING.sets.items() if evalset.labelled_here]
 
 
 rule download:

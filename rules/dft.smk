@@ -2,7 +2,7 @@
 
 SNAPSHOTS, SNAPSHOT_COUNTS, SNAPSHOT_CHUNKS = {}, {}, {}
 
-if STUDY.states:
+if SOFTENING.snapshots:
     from uprung.dft.structures import (
         StructuresError,
         count_structures,
@@ -14,17 +14,17 @@ if STUDY.states:
             name: find_file(
                 states.structures,
                 FOLDERS,
-                key=f"{CONFIG_FILE}: states.{name}.structures",
+                key=f"{CONFIG_FILE}: tests.softening.snapshots.{name}.structures",
             )
-            for name, states in STUDY.states.items()
+            for name, states in SOFTENING.snapshots.items()
         }
         # where no run is given up
         SNAPSHOT_COUNTS = {
-            name: count_structures(Path(file)) * STUDY.states[name].frames
+            name: count_structures(Path(file)) * SOFTENING.snapshots[name].frames
             for name, file in SNAPSHOTS.items()
         }
         SNAPSHOT_CHUNKS = {
-            name: number_of_chunks(Path(file), STUDY.states[name].chunk_size)
+            name: number_of_chunks(Path(file), SOFTENING.snapshots[name].chunk_size)
             for name, file in SNAPSHOTS.items()
         }
     except (StudyError, StructuresError) as error:
@@ -48,20 +48,20 @@ rule sample_snapshots:
         "../envs/training.yaml"
     threads: STUDY.training.threads
     resources:
-        mem_mb=STUDY.training.memory_mb,
+        mem_mb=STUDY.resources.memory_mb,
         runtime=lambda w: max(
             1,
             int(
-                STUDY.states[w.snapshots].chunk_size
-                * STUDY.states[w.snapshots].minutes
+                SOFTENING.snapshots[w.snapshots].chunk_size
+                * STUDY.resources.snapshot_minutes
             ),
         ),
         gpu=GPU,
     params:
-        protocol=lambda w: STUDY.states[w.snapshots].protocol(),
-        model=lambda w: STUDY.states[w.snapshots].model,
-        seed=lambda w: STUDY.states[w.snapshots].seed,
-        chunk_size=lambda w: STUDY.states[w.snapshots].chunk_size,
+        protocol=lambda w: SOFTENING.snapshots[w.snapshots].protocol(),
+        model=lambda w: SOFTENING.snapshots[w.snapshots].model,
+        seed=lambda w: SOFTENING.snapshots[w.snapshots].seed,
+        chunk_size=lambda w: SOFTENING.snapshots[w.snapshots].chunk_size,
         device=DEVICE,
         threads=STUDY.training.threads,
         state=lambda w: f"results/{STUDY.study}/state/snapshots/{w.snapshots}",
@@ -96,7 +96,7 @@ rule collect_snapshots:
     conda:
         "../envs/training.yaml"
     params:
-        snapshots=lambda w: plain(STUDY.states[w.snapshots]),
+        snapshots=lambda w: plain(SOFTENING.snapshots[w.snapshots]),
     message:
         "Collecting snapshots {wildcards.snapshots}"
     script:
@@ -114,7 +114,9 @@ from uprung.config.dft import OwnDFT
 OWN_DFT = STUDY.own_dft or OwnDFT()
 STRUCTURES, CHUNKS = [], []
 LABEL_CHUNKS = {  # evaluation set -> chunks; the last ones are empty where runs of snapshots were given up
-    name: range(-(-SNAPSHOT_COUNTS[STUDY.evalsets[name].states] // OWN_DFT.chunk_size))
+    name: range(
+        -(-SNAPSHOT_COUNTS[SOFTENING.sets[name].snapshots] // OWN_DFT.chunk_size)
+    )
     for name in LABELLED
 }
 
@@ -147,8 +149,8 @@ rule label_structures:
         "../envs/gpaw.yaml"
     threads: 1
     resources:
-        mem_mb=OWN_DFT.memory_mb,
-        runtime=max(1, int(OWN_DFT.chunk_size * OWN_DFT.minutes)),
+        mem_mb=STUDY.resources.dft_memory_mb,
+        runtime=max(1, int(OWN_DFT.chunk_size * STUDY.resources.dft_minutes)),
     params:
         scheme=lambda w: OWN_DFT.scheme(STUDY.fidelities[w.fidelity].functional),
         chunk_size=OWN_DFT.chunk_size,
@@ -161,7 +163,7 @@ rule label_structures:
 
 use rule label_structures as label_snapshots with:
     input:
-        lambda w: f"<results>/snapshots/{STUDY.evalsets[w.evalset].states}/snapshots.extxyz",
+        lambda w: f"<results>/snapshots/{SOFTENING.sets[w.evalset].snapshots}/snapshots.extxyz",
     output:
         "<results>/softening/{evalset}/labels/chunk{chunk}.jsonl",
     log:
@@ -172,7 +174,7 @@ use rule label_structures as label_snapshots with:
         evalset=one_of(LABELLED),
         chunk=one_of(range(max(map(len, LABEL_CHUNKS.values()), default=0))),
     params:
-        scheme=lambda w: OWN_DFT.scheme(STUDY.evalsets[w.evalset].functional),
+        scheme=lambda w: OWN_DFT.scheme(SOFTENING.sets[w.evalset].functional),
         chunk_size=OWN_DFT.chunk_size,
         state=lambda w: f"results/{STUDY.study}/state/softening/{w.evalset}/labels",
     message:
@@ -221,8 +223,8 @@ use rule computed_frames as labelled_snapshots with:
     wildcard_constraints:
         evalset=one_of(LABELLED),
     params:
-        functional=lambda w: STUDY.evalsets[w.evalset].functional,
-        energy=lambda w: STUDY.evalsets[w.evalset].energy,
+        functional=lambda w: SOFTENING.sets[w.evalset].functional,
+        energy=lambda w: SOFTENING.sets[w.evalset].energy,
         net_force=OWN_DFT.net_force,
         needed=["force"],
     message:

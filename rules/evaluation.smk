@@ -143,7 +143,7 @@ rule collect_errors:
 rule evaluate_pretrained:
     input:
         split="<results>/split/split.parquet",
-        source=source_graphs(STUDY.forgetting.frames),
+        source=source_graphs(STUDY.tests.forgetting.frames),
     output:
         "<results>/forgetting/pretrained.json",
     log:
@@ -154,12 +154,12 @@ rule evaluate_pretrained:
         "../envs/training.yaml"
     threads: STUDY.training.threads
     resources:
-        mem_mb=STUDY.training.memory_mb,
+        mem_mb=STUDY.resources.memory_mb,
         gpu=GPU,
     params:
         low=STUDY.low,
-        model=STUDY.transfer.pretrained,
-        frames=STUDY.forgetting.frames,
+        model=STUDY.architecture,
+        frames=STUDY.tests.forgetting.frames,
         targets=STUDY.transfer.targets,
         device=DEVICE,
         threads=STUDY.training.threads,
@@ -174,7 +174,9 @@ rule plot_training:
         metrics=expand("{run}/metrics.json", run=RUNS),
         history="<results>/scaling/history.csv",
         pretrained=(
-            ["<results>/forgetting/pretrained.json"] if STUDY.forgetting.frames else []
+            ["<results>/forgetting/pretrained.json"]
+            if STUDY.tests.forgetting.frames
+            else []
         ),
     output:
         table="<results>/forgetting/forgetting.csv",

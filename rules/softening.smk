@@ -1,6 +1,6 @@
 """Softening: forces of the checkpoints and of trained networks against those of frames far from equilibrium."""
 
-CORRECTION = STUDY.softening.correction
+CORRECTION = SOFTENING.correction
 # also forces by the element whose energies they come from
 PARTS = "per-element" in CORRECTION.methods
 SOFTENED_SIZES = {"none": [], "largest": [*SIZES][-1:], "all": [*SIZES]}
@@ -8,7 +8,7 @@ SOFTENED = expand(
     f"<results>/softening/{{evalset}}/runs/{RUN}",
     budget=STUDY.budgets,
     arm=STUDY.arms,
-    size=SOFTENED_SIZES[STUDY.softening.runs],
+    size=SOFTENED_SIZES[SOFTENING.runs],
     seed=STUDY.seeds,
     allow_missing=True,
 )
@@ -24,11 +24,11 @@ rule evalset_frames:
     benchmark:
         "<results>/benchmarks/softening/{evalset}/frames.tsv"
     wildcard_constraints:
-        evalset=one_of(set(STUDY.evalsets) - {*LABELLED}),
+        evalset=one_of(set(SOFTENING.sets) - {*LABELLED}),
     conda:
         "../envs/analysis.yaml"
     params:
-        fidelity=lambda w: without(STUDY.evalsets[w.evalset], "states"),
+        fidelity=lambda w: without(SOFTENING.sets[w.evalset], "snapshots"),
         needed=["force"],
     message:
         "Reading evaluation set {wildcards.evalset}"
@@ -78,12 +78,12 @@ rule soften_model:
         "../envs/training.yaml"
     threads: STUDY.training.threads
     resources:
-        mem_mb=STUDY.training.memory_mb,
+        mem_mb=STUDY.resources.memory_mb,
         gpu=GPU,
     params:
         model="{model}",
         fidelity=None,
-        bootstrap=STUDY.softening.bootstrap,
+        bootstrap=SOFTENING.bootstrap,
         parts=PARTS,
         device=DEVICE,
         threads=STUDY.training.threads,
@@ -113,7 +113,7 @@ use rule soften_model as soften_run with:
     params:
         model=None,
         fidelity=lambda w: STUDY.high if is_joint(w.arm) else None,
-        bootstrap=STUDY.softening.bootstrap,
+        bootstrap=SOFTENING.bootstrap,
         parts=PARTS,
         device=DEVICE,
         threads=STUDY.training.threads,
@@ -125,14 +125,14 @@ rule plot_softening:
     input:
         models=expand(
             "<results>/softening/{evalset}/models/{model}.csv",
-            model=STUDY.softening.models,
+            model=SOFTENING.models,
             allow_missing=True,
         ),
         runs=[f"{run}.csv" for run in SOFTENED],
         clouds=[
             *expand(
                 "<results>/softening/{evalset}/models/{model}.parquet",
-                model=STUDY.softening.models,
+                model=SOFTENING.models,
                 allow_missing=True,
             ),
             *[f"{run}.parquet" for run in SOFTENED],
@@ -189,11 +189,11 @@ rule fine_tune_softening:
         "../envs/training.yaml"
     threads: STUDY.training.threads
     resources:
-        mem_mb=lambda w, attempt: STUDY.training.memory_mb * attempt,
-        runtime=lambda w, attempt: CORRECTION.training.minutes * attempt,
+        mem_mb=lambda w, attempt: STUDY.resources.memory_mb * attempt,
+        runtime=lambda w, attempt: STUDY.resources.correction_minutes * attempt,
         gpu=GPU,
     params:
-        recipe=without(CORRECTION.training.recipe(STUDY.training), *SCHEDULED),
+        recipe=plain(CORRECTION.training.recipe(STUDY.training)),
         epochs=CORRECTION.training.epochs,
         trained_draws=CORRECTION.training.draws,
         shots=CORRECTION.shots,
@@ -214,7 +214,7 @@ rule correct_softening:
         ],
         trained=expand(
             "<results>/softening/{evalset}/training/{model}.csv",
-            model=STUDY.softening.models if "training" in CORRECTION.methods else [],
+            model=SOFTENING.models if "training" in CORRECTION.methods else [],
             allow_missing=True,
         ),
     output:
@@ -247,5 +247,5 @@ rule correct_softening:
 rule softening:
     """Softening of the checkpoints and of trained networks on every evaluation set, and its correction."""
     input:
-        expand("<results>/softening/{evalset}/softening.csv", evalset=STUDY.evalsets),
-        expand("<results>/softening/{evalset}/correction.csv", evalset=STUDY.evalsets),
+        expand("<results>/softening/{evalset}/softening.csv", evalset=SOFTENING.sets),
+        expand("<results>/softening/{evalset}/correction.csv", evalset=SOFTENING.sets),

@@ -23,7 +23,9 @@ rule build_graphs:
         architecture=ARCHITECTURE.name,
         label=lambda w: STUDY.fidelities[w.fidelity].energy,
         # of the source, frames to test on and, for pretraining and replay, to train on
-        sample=lambda w: None if w.fidelity == STUDY.high else STUDY.forgetting.frames,
+        sample=lambda w: (
+            None if w.fidelity == STUDY.high else STUDY.tests.forgetting.frames
+        ),
         sides=(["train"] if REPLAY or STUDY.pretraining else [])
         + (["val"] if STUDY.pretraining else []),
     message:
@@ -36,7 +38,7 @@ rule graphs:
     """Graph stores of the study."""
     input:
         f"<results>/graphs/{STUDY.high}/manifest.json",
-        source_graphs(REPLAY or STUDY.pretraining or STUDY.forgetting.frames),
+        source_graphs(REPLAY or STUDY.pretraining or STUDY.tests.forgetting.frames),
 
 
 use rule order as order_source with:
@@ -82,7 +84,7 @@ rule pretrain:
     threads: STUDY.training.threads * (1 if DEVICE == "cuda" else STUDY.training.devices)
     resources:
         mem_mb=memory_of_pretraining,
-        runtime=lambda w, attempt: STUDY.training.minutes * attempt,
+        runtime=lambda w, attempt: STUDY.resources.minutes * attempt,
         gpu=STUDY.training.devices * GPU,
     params:
         pretraining=lambda w: plain(STUDY.pretraining[w.network]),
@@ -134,7 +136,7 @@ rule train_run:
         low=STUDY.low,
         high=STUDY.high,
         recipe=RECIPE,
-        pretrained=STUDY.transfer.pretrained,
+        pretrained=STUDY.architecture,
         targets=STUDY.transfer.targets,
         results=lambda w: f"results/{STUDY.study}",  # a function, or the linter takes it for a prefix of files
         run=lambda w: f"runs/{RUN}".format(**w),
@@ -153,7 +155,7 @@ rule evaluate_run:
         model=f"<results>/runs/{RUN}/model.pth.tar",
         other=f"<results>/runs/{RUN}/other.pth.tar",
         card=f"<results>/runs/{RUN}/card.yaml",
-        source=source_graphs(STUDY.forgetting.frames),
+        source=source_graphs(STUDY.tests.forgetting.frames),
     output:
         metrics=f"<results>/runs/{RUN}/metrics.json",
         predictions=f"<results>/runs/{RUN}/predictions.parquet",
@@ -166,7 +168,7 @@ rule evaluate_run:
         "../envs/training.yaml"
     threads: STUDY.training.threads
     resources:
-        mem_mb=STUDY.training.memory_mb,
+        mem_mb=STUDY.resources.memory_mb,
         gpu=GPU,
     params:
         size=lambda w: SIZES[w.size],
@@ -175,7 +177,7 @@ rule evaluate_run:
         # a network for two fidelities has to be told which one; others know one only
         fidelity=lambda w: STUDY.high if is_joint(w.arm) else None,
         source_fidelity=lambda w: STUDY.low if is_joint(w.arm) else None,
-        forgetting=STUDY.forgetting.frames,
+        forgetting=STUDY.tests.forgetting.frames,
         targets=STUDY.transfer.targets,
         device=DEVICE,
         threads=STUDY.training.threads,

@@ -110,16 +110,13 @@ def hot(fresh: Workplace) -> Workplace:
     for n, atoms in enumerate(crystals):
         atoms.info = {"frame_id": f"run{n}", "material_id": "LiH"}
     ase.io.write(fresh.folder / "crystals.extxyz", crystals)
-    states = {"structures": "crystals.extxyz", "length": 0.05, "frames": 2, "strained": 1, "timestep": 1.0}
+    snapshots = {"structures": "crystals.extxyz", "length": 0.05, "frames": 2, "strained": 1, "timestep": 1.0}
 
     def change(study: dict[str, Any]) -> None:
-        study["states"] = {"hot": states}
         study["own_dft"] = {"cutoff": 200, "k_density": 0.8, "chunk_size": 3}
-        study["evalsets"] = {
-            "hot-pbe": {"functional": "PBE", "states": "hot"},
-            "hot-r2scan": {"functional": "r2SCAN", "states": "hot"},
-        }
-        study["softening"] = {"models": ["chgnet-0.3.0"], "runs": "none", "correction": {"shots": [1]}}
+        sets = {f"hot-{name.lower()}": {"functional": name, "snapshots": "hot"} for name in ("PBE", "r2SCAN")}
+        softening = {"models": ["chgnet-0.3.0"], "runs": "none", "correction": {"shots": [1]}}
+        study["tests"] = {"softening": {"sets": sets, "snapshots": {"hot": snapshots}, **softening}}
 
     fresh.configure(change)
     return fresh

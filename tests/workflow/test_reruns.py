@@ -126,7 +126,7 @@ CHANGES: dict[str, tuple[Change, dict[str, int]]] = {
     "learning rate": (study(training__learning_rate=5e-4), TRAINED),
     "batch size": (study(training__batch_size=16), TRAINED),
     "a service that runs are shown in": (tracked, {}),
-    "memory to ask for": (study(training__memory_mb=2500, training__minutes=9), {}),
+    "memory to ask for": (study(resources__memory_mb=2500, resources__minutes=9), {}),
     "force limit of the analysis": (
         study(analysis__force_limit=5.0),
         {"analyse_shift": 1, "plot_shift": 1, **REPORT},

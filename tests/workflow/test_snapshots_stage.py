@@ -24,7 +24,7 @@ def test_states_of_two_crystals(tmp_path: Path) -> None:
     ase.io.write(place.folder / "crystals.extxyz", crystals)
 
     def change(content: dict[str, Any]) -> None:
-        content["states"] = {"hot": STATES}
+        content["tests"] = {"softening": {"snapshots": {"hot": STATES}}}
 
     place.configure(change)
     assert place.planned("snapshots") == {"sample_snapshots": 2, "collect_snapshots": 1}
@@ -45,5 +45,5 @@ def test_states_of_two_crystals(tmp_path: Path) -> None:
     # what labels structures reads them as states of their crystals
     assert [s.material for s in read_structures(at / "snapshots.extxyz", 1.5)] == ["SI"] * 4 + ["MGO"] * 4
     assert place.planned("snapshots") == {}
-    place.configure(lambda content: content["states"]["hot"].update(temperature=500))
+    place.configure(lambda content: content["tests"]["softening"]["snapshots"]["hot"].update(temperature=500))
     assert place.planned("snapshots") == {"sample_snapshots": 2, "collect_snapshots": 1}

@@ -1,4 +1,4 @@
-"""What the sections of a study file share: names, sizes, elements.
+"""Types that the sections of a study file share: names, sizes, seeds, elements.
 
 A name that the user chooses (fidelity, pair, reference, arm, budget) becomes a folder name and a Snakemake
 wildcard, so it is restricted to letters, digits and hyphens. Options never enter a path.
@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 NAME = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
 LONGEST_NAME = 64  # of a folder; file systems end at 255 bytes, and logs put several names into one path
+MOST_SEEDS = 1000
 SIZE = re.compile(r"all|[1-9][0-9]{0,14}|[0-9]{1,15}(\.[0-9]{1,15})?%")
 # no library for these: the study file is checked before anything heavy is imported
 SYMBOLS = (
@@ -45,8 +46,17 @@ def _size(value: object) -> str:
     return token
 
 
+def _seeds(value: object) -> object:
+    """Return the first n seeds for a number n; anything else as it is."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        return value
+    if not 1 <= value <= MOST_SEEDS:
+        raise ValueError(f"{value} is not a number of seeds from 1 to {MOST_SEEDS}; single seeds are a list: [{value}]")
+    return list(range(value))
+
+
 def unique(values: list[Any]) -> list[Any]:
-    """Return the values; raise ValueError if one of them is there twice."""
+    """Return the values; raise ValueError if one occurs twice."""
     double = sorted({str(v) for v in values if values.count(v) > 1})
     if double:
         raise ValueError(f"{', '.join(double)} given more than once")
@@ -80,7 +90,7 @@ def _elements(items: list[str]) -> list[str]:
 
 
 def suggest(word: str, choices: list[str]) -> str:
-    """Return what a message adds about a wrong word: the closest choice, and all of them."""
+    """Return the end of a message about a wrong word: the closest choice, and all choices."""
     close = difflib.get_close_matches(word, choices, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     return f"{hint} (allowed: {', '.join(choices)})"
@@ -88,6 +98,10 @@ def suggest(word: str, choices: list[str]) -> str:
 
 Name = Annotated[str, AfterValidator(_name)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Seeds = Annotated[
+    list[Seed],
+    BeforeValidator(_seeds, json_schema_input_type=Annotated[int, Field(ge=1, le=MOST_SEEDS)] | list[Seed]),
+]
 Elements = Annotated[list[str], AfterValidator(_elements)]
 Size = Annotated[
     str,
@@ -105,7 +119,7 @@ Checkpoint = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
 class Section(BaseModel):
-    """A section of the study file: no unknown keys, no change after it was read."""
+    """A section of the study file: unknown keys are errors, and the values cannot be changed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

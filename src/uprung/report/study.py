@@ -89,8 +89,8 @@ class Study:
     def from_plain(cls, values: Mapping[str, Any]) -> Study:
         """Build from plain values: the keys of a study file that the page shows, and `command`.
 
-        Keys: study, report, functionals (fidelity -> functional), evalsets (likewise), pairs, transfer, arms,
-        references, budgets, split, scaling, command, as in a study file.
+        Keys: study, report, functionals (fidelity -> functional), evalsets (likewise), pairs, architecture, transfer,
+        arms, references, budgets, split, scaling, command, as in a study file.
         """
         shown = {**values} | {key: SECTIONS[key].model_validate(values[key]).model_dump() for key in SECTIONS}
         for key, model in NAMED.items():
@@ -105,7 +105,7 @@ class Study:
             evalsets={name: functional(value) for name, value in shown["evalsets"].items()},
             pairs={n: Pair(n, pair["low"], pair["high"], pair["note"]) for n, pair in shown["pairs"].items()},
             transfer=transfer["pair"],
-            pretrained=transfer["pretrained"],
+            pretrained=shown["architecture"],
             targets=tuple(transfer["targets"]),
             arms={name: _arm(name, arm, shown["references"]) for name, arm in shown["arms"].items()},
             budgets={name: _budget(value) for name, value in shown["budgets"].items()},
@@ -118,16 +118,15 @@ class Study:
 
 
 def _arm(name: str, arm: Mapping[str, Any], references: Mapping[str, Any]) -> Arm:
-    fit = arm["atomref"]["fit"]
-    options = references[fit] if fit else {"labels": "", "scope": ""}
+    options = references.get(arm["references"], {"labels": "", "scope": ""})  # the checkpoint's are no fit
     return Arm(
         name=name,
         label=arm["label"] or name,
         init=arm["init"],
-        reference=fit or "checkpoint",
+        reference=arm["references"],
         fitted_to=options["labels"],
         scope=options["scope"],
-        trainable=arm["atomref"]["trainable"],
+        trainable=arm["references_trainable"],
         options=tuple(_options(arm)),
     )
 
