@@ -17,13 +17,9 @@ rule write_points_report:
         "<results>/benchmarks/report.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=15,
     params:
-        study=part(STUDY),
+        study=plain(STUDY),
         command=f"{COMMAND} --config points={STUDY.points} study={STUDY.study}",
-        code=code_digest("uprung.report.points_page"),
     message:
         "Writing the report"
     script:

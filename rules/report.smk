@@ -1,7 +1,5 @@
 """The page that a person reads."""
 
-OFF_THE_PAGE = ("training", "tracking", "resources")
-
 
 rule write_report:
     input:
@@ -21,14 +19,10 @@ rule write_report:
         "<results>/benchmarks/report.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=15,
     params:
-        # how runs are scheduled and followed is not on the page
-        study={k: v for k, v in part(STUDY).items() if k not in OFF_THE_PAGE},
+        # how runs are trained, scheduled and followed is not on the page
+        study=without(STUDY, "training", "resources", "tracking"),
         command=COMMAND,
-        code=code_digest("uprung.report.page"),
     message:
         "Writing the report"
     script:

@@ -16,7 +16,7 @@ from workplace import Workplace, checkout
 STUDY = "config/pulled.yaml"
 KEY = "recognisable" + "0123456789" * 2
 OTHER_KEY = "ofthesettings" + "9876543210" * 2  # pymatgen's own settings file, which uprung does not read
-MANIFEST = "results/pulled/pull/manifest.json"
+MANIFEST = "results/pulled/download/manifest.json"
 
 
 @pytest.fixture

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from uprung.job.provenance import closure
+from uprung.job.fingerprint import REGISTRY, closure
+from uprung.models.registry import CARDS
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
@@ -23,7 +24,7 @@ VALIDATION = "pymatgen-io-validation"
 #: Extra -> place of the modules that may import its packages, and the scripts that import these modules.
 EXTRAS = {
     "dft": ("src/uprung/dft/gpaw.py", {"label_structures.py"}),
-    "pull": ("src/uprung/sources/materials_project", {"pull_materials_project.py", "select_frames.py"}),
+    "pull": ("src/uprung/sources/materials_project", {"download_materials_project.py", "select_frames.py"}),
 }
 #: What pip needs to build GPAW from source: no Python packages, so no part of the lock.
 BUILD_TOOLS = {"cxx-compiler", "libxc"}
@@ -81,17 +82,6 @@ def external(path: Path) -> set[str]:
     return {canonical(MODULE_TO_PYPI.get(name, name)) for name in packages - sys.stdlib_module_names - {"uprung"}}
 
 
-def own(path: Path) -> set[str]:
-    """Return the uprung modules that a script imports."""
-    nodes = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.ImportFrom)]
-    found = set()
-    for node in nodes:
-        if (node.module or "").startswith("uprung"):
-            modules = [f"{node.module}.{alias.name}" for alias in node.names]
-            found |= {m if module_file(m).exists() else node.module for m in modules}
-    return found
-
-
 def module_file(name: str) -> Path:
     base = ROOT.joinpath("src", *name.split("."))
     return base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
@@ -100,7 +90,9 @@ def module_file(name: str) -> Path:
 def files_behind(script: str) -> list[Path]:
     """Return a script and the modules of uprung that it imports, directly or not."""
     path = ROOT / "scripts" / script
-    return [path, *(module_file(m) for name in own(path) for m in closure(name))]
+    found = closure(path)
+    architectures = [card.module for card in CARDS.values()] if REGISTRY in found else []
+    return [path, *map(module_file, closure(path, *architectures))]
 
 
 def jobs() -> list[tuple[str, str]]:

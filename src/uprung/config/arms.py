@@ -1,4 +1,4 @@
-"""Sections of the study file about strategies: reference energies and arms."""
+"""Sections of the study file about reference fits and arms."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pydantic import BeforeValidator, Field, model_validator
 from uprung.config.base import Name, Section
 from uprung.config.estimators import ESTIMATORS, EstimatorName, FittedTo, contradiction, takes
 
+#: In place of the name of a reference fit: the initial network keeps its own reference energies.
+CHECKPOINT = "checkpoint"
 TrainablePart = Literal["all", "readout", "all-but-embeddings", "last-1-block", "last-2-blocks", "last-3-blocks"]
 
 
@@ -21,18 +23,18 @@ class ReferenceFit(Section):
     """How elemental reference energies are fitted."""
 
     labels: FittedTo = Field(
-        description="`target`: target energies; `source`: the study's own low-fidelity energies; `residual`: target "
-        "energy minus the pretrained prediction, added to the checkpoint's references."
+        description="Energies to fit: `target`, of the target fidelity; `source`, of the source fidelity; `residual`, "
+        "target energy minus the pretrained prediction, added to the checkpoint's references."
     )
     scope: Literal["subset", "train"] = Field(
         default="subset",
-        description="Fitted on the run's own subset, or on the whole training split (more labels than n: the report "
-        "says so).",
+        description="Fit to the run's own subset, or to the whole training split (more labels than n, as the report "
+        "states).",
     )
     unseen: Literal["prior", "source", "error"] = Field(
         default="prior",
-        description="Elements without training structures: `prior`, source reference plus a shift smooth in Z; "
-        "`source`, the source reference as it is; or an error.",
+        description="Reference of elements without training structures: `prior`, the source's plus a shift smooth in "
+        "Z; `source`, the source's unchanged; or an error.",
     )
     estimator: EstimatorName = Field(
         default="least-squares",
@@ -41,27 +43,27 @@ class ReferenceFit(Section):
     strength: float | None = Field(
         default=None,
         gt=0,
-        description=f"Of {takes('strength')}: the number of structures of the pure element that weigh as much as the "
-        "expectation. Default: the smallest squared error on what is left out, where the split's group is left out "
-        "at once.",
+        description=f"Strength of {takes('strength')}: number of structures of the pure element that weigh as much as "
+        "the expectation. Default: chosen by cross-validation that leaves out one group of the split at a time.",
     )
     threshold: float | None = Field(
-        default=None, gt=0, description=f"Of {takes('threshold')}, in scales of the residuals; default 1.345."
+        default=None,
+        gt=0,
+        description=f"Threshold of {takes('threshold')}, in scales of the residuals; default: 1.345.",
     )
     model: Name = Field(
         default="pretrained",
-        description="Of `labels: residual`, the network whose prediction is subtracted: `pretrained` or an entry of "
-        "`pretraining`.",
+        description="Network whose prediction `labels: residual` subtracts: `pretrained` or an entry of `pretraining`.",
     )
     elements: Name | None = Field(
         default=None,
-        description="Fidelity that holds the solids or atoms, on the label scale of the target (source formats "
+        description="Fidelity with the elemental solids or atoms, on the label scale of the target (source formats "
         "`elements`, `atoms`).",
     )
     bootstrap: int | None = Field(
         default=None,
         ge=2,
-        description="Resamples of materials behind the standard errors; default: analytic ones, clustered by material.",
+        description="Bootstrap resamples of materials for standard errors; default: analytic, clustered by material.",
     )
 
     @model_validator(mode="after")
@@ -74,24 +76,8 @@ class ReferenceFit(Section):
         return self
 
 
-class AtomRef(Section):
-    """Reference energies of an arm: `fit: <name of a reference>` or `from: checkpoint`."""
-
-    fit: Name | None = Field(default=None, description="Name of an entry of `references`.")
-    from_: Literal["checkpoint"] | None = Field(
-        default=None, alias="from", description="Keep the references of the pretrained checkpoint."
-    )
-    trainable: bool = Field(default=False, description="Whether training changes them.")
-
-    @model_validator(mode="after")
-    def _one_origin(self) -> Self:
-        if (self.fit is None) == (self.from_ is None):
-            raise ValueError("give exactly one of `fit: <reference>` and `from: checkpoint`")
-        return self
-
-
 class Replay(Section):
-    """Frames of the source fidelity that every optimiser batch holds beside those of the target."""
+    """Frames of the source fidelity in every optimiser batch, beside those of the target."""
 
     fraction: float = Field(default=0.5, gt=0, lt=1, description="Share of the optimiser batch.")
     labels: Literal["source", "pretrained"] = Field(
@@ -101,38 +87,53 @@ class Replay(Section):
 
 
 class Arm(Section):
-    """A strategy, as a few orthogonal choices."""
+    """A strategy: independent choices of initial weights, references and training."""
 
     init: Name = Field(
-        description="Weights the network starts from: `random`, `pretrained` (the checkpoint of `transfer`), or an "
-        "entry of `pretraining`."
+        default="pretrained",
+        description="Initial weights: `random`, `pretrained` (the checkpoint that `architecture` names), or an entry "
+        "of `pretraining`.",
     )
-    atomref: AtomRef = Field(description="Elemental reference energies.")
+    references: Name = Field(
+        description="Elemental reference energies: `target`, `source`, `residual` or another entry of `references`, or "
+        "`checkpoint` for those of the initial network. Default with `init: random`: `target`.",
+    )
+    references_trainable: bool = Field(default=False, description="Whether training changes the reference energies.")
     trainable: TrainablePart = Field(
         default="all",
-        description="Part of the network that training changes: `all`, `readout`, `all-but-embeddings`, or the readout "
-        "and the last blocks of convolutions (`last-1-block`, `last-2-blocks`, `last-3-blocks`).",
+        description="Part of the network that is trained: `all`, `readout`, `all-but-embeddings`, or the readout and "
+        "the last blocks of convolutions (`last-1-block`, `last-2-blocks`, `last-3-blocks`).",
     )
     l2_sp: float | None = Field(
         default=None,
         gt=0,
-        description="Strength α of a pull towards the initial weights: α/2·|w − w₀|² is added to the loss.",
+        description="Strength α of L2-SP: α/2·|w − w₀|², with the initial weights w₀, is added to the loss.",
     )
-    replay: Annotated[Replay | None, BeforeValidator(_as_replay)] = Field(
+    replay: Annotated[Replay | None, BeforeValidator(_as_replay, json_schema_input_type=float | Replay | None)] = Field(
         default=None,
-        description="Source frames of training materials in every batch, with reference energies of their own: a share "
-        "(`0.5`), or the options.",
+        description="Source frames of training materials in every batch, with their own reference energies: a share "
+        "(`0.5`) or options.",
     )
     fidelities: Literal["target", "joint"] = Field(
         default="target",
-        description="`joint`: one network for both fidelities, which an embedding tells apart; needs `replay`.",
+        description="`joint`: one network for both fidelities, told apart by an embedding; needs `replay`.",
     )
     delta: bool = Field(
         default=False,
-        description="Δ-learning: a new network is trained as a correction to the frozen pretrained one; needs "
-        "`init: random` and a residual reference.",
+        description="Δ-learning: train a new network as a correction to the frozen pretrained one; needs `init: "
+        "random` and a residual reference.",
     )
     label: str = Field(default="", description="Name in figures and tables; default: the arm's key.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _references_of_random_weights(cls, data: Any) -> Any:
+        return {"references": "target", **data} if isinstance(data, dict) and data.get("init") == "random" else data
+
+    @property
+    def fit(self) -> str | None:
+        """Name of the fit that gives the reference energies; None where the initial network keeps its own."""
+        return None if self.references == CHECKPOINT else self.references
 
     @model_validator(mode="after")
     def _choices_agree(self) -> Self:
@@ -143,18 +144,18 @@ class Arm(Section):
 
     def _contradictions(self) -> Iterator[str]:
         if self.init == "random":
-            if self.atomref.from_ == "checkpoint":
-                yield "`init: random` has no checkpoint to take references from; use `atomref: {fit: …}`"
+            if self.fit is None:
+                yield "`init: random` has no checkpoint to take references from; use `references: target`"
             if self.trainable != "all":
                 yield f"`trainable: {self.trainable}` would freeze random weights; use `init: pretrained`"
             if self.l2_sp is not None:
                 yield "`l2_sp` would pull towards random weights; use `init: pretrained`"
         if self.fidelities == "joint" and self.replay is None:
             yield "`fidelities: joint` needs source frames in the batches; give `replay: 0.5`, for example"
-        if self.delta and (self.init != "random" or self.atomref.fit is None or self.atomref.trainable):
+        if self.delta and (self.init != "random" or self.fit is None or self.references_trainable):
             yield (
-                "`delta: true` needs `init: random` and `atomref: {fit: residual}`, not trainable: the correction is a "
-                "new network, and references of both networks have to be right together"
+                "`delta: true` needs `init: random` and `references: residual`, not trainable: the correction is a new "
+                "network, and the references of both networks have to be right together"
             )
         if self.delta and self.replay is not None:
             yield "`delta: true` has no labels for source frames; take `replay` out"

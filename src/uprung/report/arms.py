@@ -22,18 +22,18 @@ def functional_of(study: Study, name: str) -> str:
 
 def pretrained_of(study: Study) -> str:
     """Return the checkpoint that pretrained arms start from."""
-    return study.transfer.pretrained
+    return study.architecture
 
 
 def reference_of(study: Study, arm: str) -> ReferenceFit | None:
     """Return how the reference energies of an arm are fitted; None for those of the checkpoint."""
-    fit = study.arms[arm].atomref.fit
+    fit = study.arms[arm].fit
     return study.references[fit] if fit else None
 
 
 def trains_references(arm: Arm) -> bool:
     """Return whether training changes the reference energies of an arm."""
-    return arm.atomref.trainable
+    return arm.references_trainable
 
 
 def options_of(arm: Arm) -> Iterator[str]:

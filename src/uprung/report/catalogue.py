@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from uprung.config.load import size_token
 
 if TYPE_CHECKING:
-    from uprung.config.data import EvalSet
+    from uprung.config.data import ForceSet
     from uprung.config.study import Study
 
 
@@ -139,9 +139,9 @@ FOLDERS = {
 }
 
 
-def evalsets_of(study: Study) -> dict[str, EvalSet]:
+def evalsets_of(study: Study) -> dict[str, ForceSet]:
     """Return the evaluation sets of a study by name."""
-    return study.evalsets
+    return study.tests.softening.sets
 
 
 def fields_of(pattern: str) -> list[str]:

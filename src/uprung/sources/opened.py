@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from uprung.config.base import parse_elements
 from uprung.config.data import Source
 from uprung.config.formats import FORMATS
 from uprung.frames.schema import FramesError
@@ -36,7 +35,7 @@ class OpenSource:
     @property
     def unwanted(self) -> frozenset[int]:
         """Atomic numbers whose structures the study leaves out."""
-        return parse_elements(self.source.exclude_elements)
+        return frozenset(map(int, self.source.exclude_elements))
 
     def records(self) -> Records:
         """Yield the records of the source.

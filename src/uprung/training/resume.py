@@ -52,7 +52,7 @@ def identity_of(module: nn.Module, parts: Sequence[Rows], *, facts: Mapping[str,
     """
     known = {
         **facts,
-        "recipe": recipe.model_dump(mode="json", exclude={"checkpoint_minutes", "minutes", "memory_mb"}),
+        "recipe": recipe.model_dump(mode="json", exclude={"checkpoint_minutes"}),
         "data": [part.dataset.manifest for part in parts],
         "trainable": [name for name, p in module.named_parameters() if p.requires_grad],
     }

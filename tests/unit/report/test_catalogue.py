@@ -46,7 +46,7 @@ def test_every_declared_figure_and_linked_file_is_on_the_page(folder: Path) -> N
 def test_figures_that_compare_need_something_to_compare() -> None:
     assert not {"budgets", "before-after"} & set(figures_of(study()))
     network = {"own": {"steps": 10}}
-    arms = study_values()["arms"] | {"own": {"init": "own", "atomref": {"fit": "target"}}}
+    arms = study_values()["arms"] | {"own": {"init": "own", "references": "target"}}
     more = study(pretraining=network, arms=arms, budgets={"quick": {"steps": 30}, "long": {"epochs": 5}})
     assert {"budgets", "before-after"} <= set(figures_of(more))
     assert set(FIGURES) - {"budgets", "before-after"} == {

@@ -16,10 +16,10 @@ from uprung.scaling import crossovers, data_multiplier, fit_curves, fit_laws
 LABELS = {"scratch": "scratch", "keep": "kept references", "swap": "target references", "rest": "residual references"}
 STUDY = study(
     arms={
-        "scratch": {"init": "random", "atomref": {"fit": "target"}},
-        "keep": {"init": "pretrained", "atomref": {"from": "checkpoint"}},
-        "swap": {"init": "pretrained", "atomref": {"fit": "target"}},
-        "rest": {"init": "pretrained", "atomref": {"fit": "residual"}},
+        "scratch": {"init": "random", "references": "target"},
+        "keep": {"references": "checkpoint"},
+        "swap": {"references": "target"},
+        "rest": {"references": "residual"},
     }
 )
 SIZES = (100, 200, 400, 800, 1600)
@@ -203,7 +203,7 @@ def test_limits_come_and_go_with_their_cause() -> None:
     assert "interpolates" in limits.split_limits("frame", 200)[0]
     assert not any("interpolates" in limit for limit in limits.split_limits("chemical_system", 200))
     fit = {"target": {"labels": "target", "scope": "train"}}
-    whole = study(references=fit, arms={"a": {"init": "random", "atomref": {"fit": "target"}, "label": "whole"}})
+    whole = study(references=fit, arms={"a": {"init": "random", "references": "target", "label": "whole"}})
     assert "whole uses reference energies fitted to the whole training split" in limits.reference_limits(whole)[0]
     assert limits.reference_limits(STUDY) == []
     assert limits.target_limits(["energy", "force"], {"energy": 5, "forces": 5, "magmom": 5}) == [

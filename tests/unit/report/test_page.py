@@ -35,19 +35,18 @@ COMMAND = "snakemake --cores all --configfile small.yaml"
 
 def study_values(**changes: Any) -> dict[str, Any]:
     """Return the content of a study file."""
-    target = {"atomref": {"fit": "target"}}
     low, high = ({"functional": name, "sources": [{"format": "mlearn", "file": "x"}]} for name in ("PBE", "r2SCAN"))
     values = {
         "study": "small",
         "report": {"title": "A <small> study & more", "abstract": "Why.", "limits": ["It is made up"]},
         "fidelities": {"lo": low, "hi": high},
-        "evalsets": {"far": low, "far-hi": high},
+        "tests": {"softening": {"sets": {"far": low, "far-hi": high}}},
         "pairs": {"dimers": {"low": "lo", "high": "hi", "note": "two atoms"}},
         "transfer": {"pair": "dimers", "targets": ["energy", "force"]},
         "arms": {
-            "scratch": target | {"init": "random", "label": "from <nothing>"},
-            "swap": target | {"init": "pretrained"},
-            "keep": {"init": "pretrained", "trainable": "readout", "atomref": {"from": "checkpoint"}},
+            "scratch": {"init": "random", "references": "target", "label": "from <nothing>"},
+            "swap": {"references": "target"},
+            "keep": {"references": "checkpoint", "trainable": "readout"},
         },
         "sizes": [100, 200, 400, 800],
         "seeds": [0, 1],

@@ -10,7 +10,7 @@ import pytest
 from factories import DATA, table_of
 
 from uprung.atomref.least_squares import LeastSquares
-from uprung.config.study import ForceCorrection, Softening
+from uprung.config.tests import ForceCorrection, Softening
 from uprung.config.training import FineTuning, Training
 from uprung.datasets.store import Dataset, Rows, rows_of
 from uprung.models.data import open_dataset, write_dataset

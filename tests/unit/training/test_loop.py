@@ -342,7 +342,7 @@ def test_relabelled_data_are_other_data(dataset: Dataset, tmp_path: Path, monkey
 def test_options_that_change_no_number_do_not_throw_a_state_away(dataset: Dataset, tmp_path: Path, monkeypatch) -> None:
     state = tmp_path / "last.ckpt"
     interrupt(dataset, state, monkeypatch, after=8)
-    recipe = RECIPE.model_copy(update={"minutes": 999, "memory_mb": 9999, "checkpoint_minutes": 7.0})
+    recipe = RECIPE.model_copy(update={"checkpoint_minutes": 7.0})
     assert go(dataset, state, recipe=recipe)[0].resumed == 1
 
 

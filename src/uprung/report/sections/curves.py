@@ -78,7 +78,7 @@ def budget_words(budget: Budget) -> str:
         "val-loss": "lowest validation loss",
         "val-energy": "lowest validation energy error",
     }
-    return f"{length} at every size; scored checkpoint: {kept[budget.kept]}"
+    return f"{length} at every size; scored checkpoint: {kept[str(budget.keep)]}"
 
 
 def populations(curves: pd.DataFrame) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Learning curves from the tests of all runs."""
+"""Tables and figures of all runs: learning curves, where networks err, what they forget, which layers move."""
 
 # learns from the target's labels alone
 SCRATCH = next(
@@ -9,7 +9,6 @@ SCRATCH = next(
     ),
     None,
 )
-ARM_LABELS = {name: arm.label or name for name, arm in STUDY.arms.items()}
 TEST_NOISE = {"resamples": "<results>/scaling/resamples.parquet"}
 SEVERAL_BUDGETS = len(STUDY.budgets) > 1
 LAWS = STUDY.scaling.laws
@@ -37,16 +36,12 @@ rule collect_curves:
         "<results>/benchmarks/scaling/curves.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=60,
     params:
         n_runs=len(RUNS),
         fidelity=STUDY.high,
         targets=STUDY.transfer.targets,
         falling=STUDY.scaling.falling,
         bootstrap=STUDY.scaling.bootstrap,
-        code=code_digest("uprung.scaling.curves"),
     message:
         "Collecting the learning curves of {params.n_runs} runs"
     script:
@@ -65,13 +60,9 @@ rule plot_convergence:
         "<results>/benchmarks/scaling/convergence.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=15,
     params:
         arm_labels=ARM_LABELS,
         budget=next(iter(STUDY.budgets)),
-        code=code_digest("uprung.figures.convergence"),
     message:
         "Drawing the validation errors along the runs"
     script:
@@ -80,7 +71,6 @@ rule plot_convergence:
 
 # Error after training against error before it says something where networks were pretrained differently.
 INITS = {name: arm.init for name, arm in STUDY.arms.items() if arm.init != "random"}
-SEVERAL_NETWORKS = len(set(INITS.values())) > 1
 
 
 rule plot_before_after:
@@ -96,16 +86,104 @@ rule plot_before_after:
         "<results>/benchmarks/scaling/before_after.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=15,
     params:
         inits=INITS,
         targets=STUDY.transfer.targets,
         arm_labels=ARM_LABELS,
         budget=next(iter(STUDY.budgets)),
-        code=code_digest("uprung.figures.before_after"),
     message:
         "Drawing errors after training against errors before it"
     script:
         "../scripts/plot_before_after.py"
+
+
+rule collect_errors:
+    input:
+        errors=expand("{run}/errors.csv", run=RUNS),
+        metrics=expand("{run}/metrics.json", run=RUNS),
+        predictions=expand("{run}/predictions.parquet", run=RUNS),
+    output:
+        table="<results>/errors/errors.csv",
+        force=figure("errors-force"),
+        parity=figure("parity"),
+        png=expand("<results>/figures/{figure}.png", figure=["errors-force", "parity"]),
+    log:
+        "<results>/logs/errors.log",
+    benchmark:
+        "<results>/benchmarks/errors.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        arm_labels=ARM_LABELS,
+        budget=next(iter(STUDY.budgets)),
+        seed=STUDY.seeds[0],
+    message:
+        "Collecting where the networks err"
+    script:
+        "../scripts/collect_errors.py"
+
+
+rule evaluate_pretrained:
+    input:
+        split="<results>/split/split.parquet",
+        source=source_graphs(STUDY.tests.forgetting.frames),
+    output:
+        "<results>/forgetting/pretrained.json",
+    log:
+        "<results>/logs/forgetting/pretrained.log",
+    benchmark:
+        "<results>/benchmarks/forgetting/pretrained.tsv"
+    conda:
+        "../envs/training.yaml"
+    threads: STUDY.training.threads
+    resources:
+        mem_mb=STUDY.resources.memory_mb,
+        gpu=GPU,
+    params:
+        low=STUDY.low,
+        model=STUDY.architecture,
+        frames=STUDY.tests.forgetting.frames,
+        targets=STUDY.transfer.targets,
+        device=DEVICE,
+        threads=STUDY.training.threads,
+    message:
+        "Testing {params.model} as it is on {params.low}"
+    script:
+        "../scripts/evaluate_pretrained.py"
+
+
+rule plot_training:
+    input:
+        metrics=expand("{run}/metrics.json", run=RUNS),
+        history="<results>/scaling/history.csv",
+        pretrained=(
+            ["<results>/forgetting/pretrained.json"]
+            if STUDY.tests.forgetting.frames
+            else []
+        ),
+    output:
+        table="<results>/forgetting/forgetting.csv",
+        forgetting=figure("forgetting"),
+        dynamics=figure("dynamics"),
+        png=expand("<results>/figures/{figure}.png", figure=["forgetting", "dynamics"]),
+    log:
+        "<results>/logs/forgetting/figures.log",
+    benchmark:
+        "<results>/benchmarks/forgetting/figures.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        targets=STUDY.transfer.targets,
+        arm_labels=ARM_LABELS,
+        budget=next(iter(STUDY.budgets)),
+    message:
+        "Drawing what the networks forgot and how they moved"
+    script:
+        "../scripts/plot_training.py"
+
+
+rule forgetting:
+    """Errors at the source fidelity of every run, with figures."""
+    input:
+        "<results>/forgetting/forgetting.csv",
+        "<results>/figures/forgetting.svg",
