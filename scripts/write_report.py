@@ -4,8 +4,8 @@ from pathlib import Path
 
 from uprung.config.study import Study
 from uprung.job.logs import logged
-from uprung.report.page import study_page
 from uprung.report.results import read_results
+from uprung.report.study_page import study_page
 
 with logged(snakemake.log[0]):
     page, study = Path(snakemake.output[0]), Study.model_validate(snakemake.params.study)

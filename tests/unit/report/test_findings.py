@@ -10,7 +10,7 @@ from test_page import study
 
 from uprung.report.format import amount, error, listing, pearson, times, two_digits
 from uprung.report.sections import crossovers as crossings
-from uprung.report.sections import laws, limits, meaning, shift
+from uprung.report.sections import law_limits, laws, limits, meaning, shift
 from uprung.scaling import crossovers, data_multiplier, fit_curves, fit_laws
 
 LABELS = {"scratch": "scratch", "keep": "kept references", "swap": "target references", "rest": "residual references"}
@@ -212,9 +212,9 @@ def test_limits_come_and_go_with_their_cause() -> None:
     ]
     good = fit_laws(curves({"scratch": power(2, 0.4)}))
     none = crossovers(curves({"scratch": power(2, 0.4)}), [], scratch=None)
-    assert not any("refused" in limit for limit in limits.law_limits(good, none))
+    assert not any("refused" in limit for limit in law_limits.law_limits(good, none))
     bad = fit_laws(curves({"scratch": power(2, 0.4)}, unconverged={("scratch", n) for n in SIZES}))
-    assert "1 of 1 scaling laws" in limits.law_limits(bad, none)[0]
+    assert "1 of 1 scaling laws" in law_limits.law_limits(bad, none)[0]
     split = {
         "counts": [{"fidelity": "h", "split": s, "frames": n} for s, n in (("train", 8), ("excluded", 2))],
         "excluded": [{"fidelity": "h", "frame_id": i, "reason": "force above 10 eV/Å"} for i in "ab"],

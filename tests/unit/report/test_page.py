@@ -22,8 +22,8 @@ from uprung.labels.energy_shift import element_shift
 from uprung.report import svg
 from uprung.report.captions import figures_of
 from uprung.report.catalogue import FILES, expanded
-from uprung.report.page import study_page
 from uprung.report.results import StudyResults, read_results
+from uprung.report.study_page import study_page
 from uprung.scaling import crossovers, data_multiplier, fit_curves, laws_table
 from uprung.softening.slopes import Forces, softening_table
 

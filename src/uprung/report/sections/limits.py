@@ -1,26 +1,20 @@
-"""Limits, found from the tables: each is a sentence, and goes when its cause goes."""
+"""Limits of a study that trains, found from its tables: each is a sentence, and goes when its cause goes."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
 from uprung.config.study import Study
-from uprung.laws.selection import EVIDENCE
 from uprung.models.registry import card_of
 from uprung.report.arms import arm_labels, pretrained_of, reference_of
-from uprung.report.blocks import Block, Sentences
-from uprung.report.format import TARGETS, listing, plural, sentence
-from uprung.report.results import LawResults, StudyResults, is_true, where
+from uprung.report.format import TARGETS, listing, plural
+from uprung.report.results import StudyResults, where
 from uprung.report.sections.curves import budget_words
+from uprung.report.sections.law_limits import law_limits
 from uprung.scaling import LAW_POPULATION
-
-
-def section(found: Sequence[str], own: Sequence[str]) -> Iterator[Block]:
-    """Yield the section: what was found, and what the study file adds."""
-    yield Sentences([sentence(text) for text in (*found, *own)])
 
 
 def study_limits(study: Study, results: StudyResults) -> list[str]:
@@ -180,53 +174,3 @@ def budget_limits(study: Study, low_scale: str) -> list[str]:
             f"study is on the scale “{low_scale}”, so that the checkpoint is not a model of it."
         )
     return [*limits, text]
-
-
-def law_limits(laws: pd.DataFrame, crossover: pd.DataFrame, comparison: pd.DataFrame | None = None) -> list[str]:
-    """State how many laws were refused, how thin the fitted ones are, and that extrapolations are no measurements."""
-    fitted = laws["fitted"].map(is_true)
-    limits = []
-    if not fitted.all():
-        limits.append(f"{int((~fitted).sum())} of {len(laws)} scaling laws are refused for lack of converged sizes.")
-    thin = laws[fitted & (laws["n_sizes"] < 5)]
-    if len(thin):
-        limits.append(
-            f"{plural(len(thin), 'law rests', 'laws rest')} on fewer than five sizes; a straight line in log–log "
-            "through so few cannot tell a power law from another form."
-        )
-    elif (fitted & (laws["law"] == "power")).any():
-        limits.append("A power law is assumed, not shown: the sizes span too little to tell it from other forms.")
-    if comparison is not None:
-        limits += curvature_limits(comparison)
-    if (crossover["kind"] == "extrapolated").any():
-        limits.append("Crossings outside the measured sizes are extrapolations of fitted laws.")
-    return limits
-
-
-def curvature_limits(comparison: pd.DataFrame) -> list[str]:
-    """State where the seeds refute a power law that is kept all the same, since the sizes cannot tell what holds."""
-    keys = ["budget", "arm", "target"]
-    refuted = comparison[comparison["p_line"] < EVIDENCE].groupby(keys).size().index
-    kept = comparison[(comparison["law"] == "power") & comparison["chosen"].map(is_true)].set_index(keys).index
-    count = len(refuted.intersection(kept))
-    if not count:
-        return []
-    return [
-        f"{plural(count, 'curve bends', 'curves bend')} more than seed scatter explains (p < {EVIDENCE:g}), but the "
-        "sizes cannot say which other law holds: the power law is kept, and its interval contains the misfit."
-    ]
-
-
-def points_limits(results: LawResults) -> list[str]:
-    """State what given points cannot show."""
-    limits = [
-        "The predictions are unknown, so no interval covers the choice of the test materials: in simulated studies "
-        "such intervals contain the truth in fewer than 95 % of cases (docs/laws.md).",
-        "Whether the runs behind the points had converged is not known.",
-    ]
-    if len(set(results.curves["seed"])) == 1:
-        limits.append(
-            "There is one seed: nothing is known about the spread over subsets and initial weights, and intervals come "
-            "from the scatter of the sizes about the laws."
-        )
-    return [*limits, *law_limits(results.laws, results.crossover, results.comparison)]
