@@ -17,6 +17,7 @@ os.environ |= {
 
 from uprung.job.files import why_not_writable
 from uprung.job.parent import PARENT, name_of_process
+from uprung.config.arms import CHECKPOINT
 from uprung.config.base import plain
 from uprung.config.load import StudyError, find_file, load_study, size_token
 from uprung.job.fingerprint import REGISTRY, closure, code_digest
@@ -90,7 +91,8 @@ def check_results():
 
 def reference_of(arm):
     """Return the name of the reference fit of an arm, or None when it keeps the checkpoint's."""
-    return STUDY.arms[arm].fit
+    name = STUDY.arms[arm].references
+    return None if name == CHECKPOINT else name
 
 
 def reference_input(wildcards):

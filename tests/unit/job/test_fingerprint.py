@@ -218,7 +218,7 @@ def imported_from_config(file: Path) -> Iterator[tuple[str, object]]:
 
 
 ALLOWED = {
-    "States": {"protocol"},  # evaluated in a rule, so that what it returns is in the params
+    "Snapshots": {"protocol"},  # evaluated in a rule, so that what it returns is in the params
     "Tracking": {"services", "missing"},  # decides no number
 }
 
