@@ -168,6 +168,7 @@ if not POINTS:
         size_token(size): size for size in STUDY.sizes
     }  # path token -> size as the user wrote it
     DEVICE = STUDY.training.device
+    ARCHITECTURE = card_of(STUDY.transfer.pretrained)
     GPU = 1 if DEVICE == "cuda" else 0
 
     if STUDY.tracking.missing():

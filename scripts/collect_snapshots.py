@@ -12,7 +12,11 @@ from uprung.softening.snapshots import write_vasp_inputs
 
 with logged(snakemake.log[0]):
     options = Snapshots.model_validate(snakemake.params.snapshots)
-    frames = [frame for file in snakemake.input.frames for frame in ase.io.read(file, ":", format="extxyz")]
+    frames = [
+        frame
+        for file in snakemake.input.frames
+        for frame in ase.io.read(file, ":", format="extxyz")  # noqa: TID251
+    ]
     facts = [entry for file in snakemake.input.facts for entry in json.loads(Path(file).read_text())]
     folder = Path(snakemake.output.vasp)
     folder.mkdir(parents=True, exist_ok=True)

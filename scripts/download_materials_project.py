@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from uprung.job.logs import logged
-from uprung.sources.materials_project.download import pull
 
 with logged(snakemake.log[0]):
-    pull(Path(snakemake.params.state), Path(snakemake.output[0]), db_version=snakemake.params.release)
+    from uprung.sources.materials_project.download import download  # here, so that the log tells of a missing extra
+
+    download(Path(snakemake.params.state), Path(snakemake.output[0]), db_version=snakemake.params.release)

@@ -1,15 +1,14 @@
 """Turn what was downloaded of the Materials Project into the frames table of a fidelity."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from uprung.config.data import Fidelity, MaterialsProject
 from uprung.frames.intake import write_frames
 from uprung.job.files import sha256
 from uprung.job.logs import logged
-from uprung.sources.materials_project import validation
 from uprung.sources.materials_project.corrections import mp2020
-from uprung.sources.materials_project.filters import Filters, Tolerance
 from uprung.sources.materials_project.materials import Options
 from uprung.sources.materials_project.select import Selection
 from uprung.sources.work_consistency import WorkTest, checked
@@ -17,17 +16,18 @@ from uprung.sources.work_consistency import WorkTest, checked
 with logged(snakemake.log[0]):
     params = snakemake.params
     fidelity, wanted = Fidelity.model_validate(params.fidelity), MaterialsProject.model_validate(params.wanted)
-    downloaded, target = Path(snakemake.input[0]), Path(snakemake.output[0])
+    downloaded, target, work = Path(snakemake.input[0]), Path(snakemake.output[0]), WorkTest()
     restricted = json.loads(downloaded.read_text())["access_controlled_batch_ids"] if wanted.exclude_restricted else []
-    tolerances, work = [Tolerance(**entry.model_dump()) for entry in wanted.filters.duplicates], WorkTest()
     options = Options(
         fidelity.functional,
         exclude_batches=frozenset([*wanted.exclude_batches, *restricted]),
-        filters=Filters(**{**wanted.filters.model_dump(), "duplicates": tolerances}),
+        filters=wanted.filters,
         correction=mp2020 if wanted.correction == "mp2020" and fidelity.functional == "PBE" else None,
-        validate=validation.validate if wanted.validation else None,
-        validator=validation.NAME,
     )
+    if wanted.validation:
+        from uprung.sources.materials_project import validation  # of the extra `pull`
+
+        options = replace(options, validate=validation.validate, validator=validation.NAME)
     selection = Selection(
         downloaded, options, scratch=Path(params.scratch), listings=target.parent, processes=snakemake.threads
     )

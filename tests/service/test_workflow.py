@@ -106,5 +106,5 @@ def test_a_missing_key_is_one_clear_line(
     monkeypatch.delenv("MP_API_KEY")
     done = place.snakemake("results/pulled/download/manifest.json", "--cores", "1", study=STUDY, timeout=300)
     assert done.returncode != 0
-    assert "uprung: PullError: the environment variable MP_API_KEY is not set" in done.stdout
+    assert "uprung: DownloadError: the environment variable MP_API_KEY is not set" in done.stdout
     assert "Traceback" not in done.stdout

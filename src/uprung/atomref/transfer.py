@@ -72,10 +72,10 @@ class TransferFrames:
             ValueError: the energies of elements are on another label scale, or there are none.
         """
         energies = None
-        if options.elements and options.estimator in ("elemental-solid", "isolated-atom"):
+        if options.elements:
             energies = energies_of_elements(
                 read_frames(elements[options.elements]),
-                options.estimator,
+                "elemental-solid" if options.estimator == "elemental-solid" else "isolated-atom",
                 label=self.labels[1],
                 fidelity=options.elements,
                 wanted=(self.names[1], self.tables[1].manifest["label_scale"]),

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from uprung.config.base import Name, Section
+from uprung.config.estimators import ESTIMATORS, EstimatorName, FittedTo, contradiction, takes
 
 #: In place of the name of a reference fit: the initial network keeps its own reference energies.
 CHECKPOINT = "checkpoint"
@@ -21,7 +22,7 @@ def _as_replay(value: Any) -> Any:
 class ReferenceFit(Section):
     """How elemental reference energies are fitted."""
 
-    labels: Literal["target", "source", "residual"] = Field(
+    labels: FittedTo = Field(
         description="Energies to fit: `target`, of the target fidelity; `source`, of the source fidelity; `residual`, "
         "target energy minus the pretrained prediction, added to the checkpoint's references."
     )
@@ -35,20 +36,20 @@ class ReferenceFit(Section):
         description="Reference of elements without training structures: `prior`, the source's plus a shift smooth in "
         "Z; `source`, the source's unchanged; or an error.",
     )
-    estimator: Literal["least-squares", "ridge", "huber", "prior-ridge", "elemental-solid", "isolated-atom"] = Field(
+    estimator: EstimatorName = Field(
         default="least-squares",
-        description="`ridge` shrinks towards a common energy, `prior-ridge` towards source references plus a shift "
-        "smooth in Z; `huber` limits the weight of outliers; `elemental-solid` and `isolated-atom` take the energies "
-        "of `elements`. See docs/concepts.md.",
+        description=f"{'; '.join(f'`{name}` {kind.what}' for name, kind in ESTIMATORS.items())}. See docs/concepts.md.",
     )
     strength: float | None = Field(
         default=None,
         gt=0,
-        description="Strength of a ridge: number of structures of the pure element that weigh as much as the "
-        "expectation. Default: chosen by cross-validation that leaves out one group of the split at a time.",
+        description=f"Strength of {takes('strength')}: number of structures of the pure element that weigh as much "
+        "as the expectation. Default: chosen by cross-validation that leaves out one group of the split at a time.",
     )
     threshold: float | None = Field(
-        default=None, gt=0, description="Threshold of `huber`, in scales of the residuals; default: 1.345."
+        default=None,
+        gt=0,
+        description=f"Threshold of {takes('threshold')}, in scales of the residuals; default: 1.345.",
     )
     model: Name = Field(
         default="pretrained",
@@ -67,24 +68,11 @@ class ReferenceFit(Section):
 
     @model_validator(mode="after")
     def _options_of_the_estimator(self) -> Self:
-        of_elements = self.estimator in ("elemental-solid", "isolated-atom")
-        allowed = {
-            "strength": self.estimator in ("ridge", "prior-ridge"),
-            "threshold": self.estimator == "huber",
-            "elements": of_elements,
-            "bootstrap": not of_elements,
-        }
-        for key, fits in allowed.items():
-            if getattr(self, key) is not None and not fits:
-                raise ValueError(f"`{key}` means nothing to `estimator: {self.estimator}`; take it out")
-        if of_elements and self.elements is None:
-            raise ValueError(f"`estimator: {self.estimator}` needs `elements: <fidelity>`, which holds the energies")
-        if of_elements and self.labels != "target":
-            raise ValueError(f"`estimator: {self.estimator}` gives energies of the target: use `labels: target`")
+        options = {key: getattr(self, key) for key in ("strength", "threshold", "elements", "bootstrap")}
+        if found := contradiction(self.estimator, self.labels, options):
+            raise ValueError(found)
         if self.model != "pretrained" and self.labels != "residual":
             raise ValueError(f"`model` means nothing to `labels: {self.labels}`; take it out")
-        if self.estimator == "prior-ridge" and self.labels == "source":
-            raise ValueError("`estimator: prior-ridge` leans on source references, so it cannot fit `labels: source`")
         return self
 
 

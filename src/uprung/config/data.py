@@ -7,48 +7,22 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from uprung.config.base import Elements, EnergyLabel, Name, Section
-
-#: frames, eV/atom, ltol, stol, degrees: MPtrj's duplicates (Deng et al. 2023 and the query published beside it).
-MPTRJ_TOLERANCES = (
-    (0, 0.002, 0.002, 0.001, 0.05),
-    (11, 0.005, 0.01, 0.01, 0.1),
-    (31, 0.010, 0.1, 0.1, 1.0),
-    (51, 0.030, 0.3, 0.2, 3.0),
-)
+from uprung.config.formats import FORMATS, FormatName, quoted
 
 
 class Source(Section):
     """One file (or folder) of labelled structures."""
 
-    format: Literal[
-        "diatomics",
-        "solids",
-        "elements",
-        "mlearn",
-        "atoms",
-        "frames",
-        "gpaw",
-        "mptrj",
-        "mp-r2scan",
-        "matpes",
-        "mp-aloe",
-        "wbm-high-energy",
-        "omat",
-        "ase",
-        "vasprun",
-    ] = Field(
-        description="Reader: `diatomics`, `solids`, `elements`, `atoms` and `mlearn` are the embedded sets; `frames` "
-        "is a Parquet file or folder that already has the columns of the frames table; `gpaw` holds labels that uprung "
-        "computed (`own_dft`); `mptrj`, `mp-r2scan`, `matpes`, `mp-aloe`, `wbm-high-energy` (JSON) and `omat` "
-        "(OMat24, sAlex) are published sets; `ase` is extended XYZ or an ASE database; `vasprun` is a vasprun.xml or a "
-        "folder of runs. See docs/data-sources.md."
+    format: FormatName = Field(
+        description=f"Reader. {'; '.join(f'`{name}`: {known.what}' for name, known in FORMATS.items())}. "
+        "See docs/data-sources.md."
     )
     file: str = Field(description="Path of a file or folder, relative to the folder in which Snakemake runs.")
     label_scale: str | None = Field(
         default=None,
         min_length=1,
-        description="Code, pseudopotentials, U rule and corrections of the labels, in words. Required for `ase` and "
-        "`vasprun`; in place of their own for published sets; not allowed for the others.",
+        description="Code, pseudopotentials, U rule and corrections of the labels, in words. "
+        f"Required for {quoted('needed')}; replaces that of the set for {quoted('published')}; not allowed otherwise.",
     )
     exclude_elements: Elements = Field(
         default=[],
@@ -58,13 +32,13 @@ class Source(Section):
 
     @model_validator(mode="after")
     def _scale_where_needed(self) -> Self:
-        if self.format in ("ase", "vasprun") and self.label_scale is None:
+        rule = FORMATS[self.format].label_scale
+        if rule == "needed" and self.label_scale is None:
             raise ValueError(
                 f"label_scale: format {self.format!r} needs one, since its files do not say code, potentials and U "
                 "rule (for example: VASP PBE_64 PAW, r2SCAN, no U, uncorrected)"
             )
-        own = ("diatomics", "solids", "elements", "atoms", "mlearn", "frames", "gpaw")
-        if self.format in own and self.label_scale is not None:
+        if rule == "own" and self.label_scale is not None:
             raise ValueError(f"label_scale: format {self.format!r} has its own; take this key out")
         return self
 
@@ -80,7 +54,7 @@ class LabelledSet(Section):
     )
     sources: list[Source] = Field(default=[], description="Files and folders with the structures.")
 
-    def only(self, **origins: bool) -> None:
+    def _only(self, **origins: bool) -> None:
         """Check that the structures have one origin, and a functional that uprung can provide if it is not `sources`.
 
         Args:
@@ -110,7 +84,7 @@ class Fidelity(LabelledSet):
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
-        self.only(download=self.download, computed=self.computed)
+        self._only(download=self.download, computed=self.computed)
         if self.computed and self.energy == "energy+correction":
             raise ValueError("energy: computed labels have no correction (allowed: energy, energy_free)")
         return self
@@ -131,7 +105,7 @@ class ForceSet(LabelledSet):
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
-        self.only(snapshots=self.labelled_here)
+        self._only(snapshots=self.labelled_here)
         return self
 
 
@@ -143,6 +117,15 @@ class Tolerance(Section):
     ltol: float = Field(gt=0, description="Lengths of the cell, relative (pymatgen's StructureMatcher).")
     stol: float = Field(gt=0, description="Sites, relative to the mean free length per atom.")
     angle: float = Field(gt=0, description="Angles of the cell, degrees.")
+
+
+#: MPtrj's duplicates (Deng et al. 2023 and the query published beside it).
+MPTRJ_TOLERANCES = [
+    Tolerance(frames=0, energy=0.002, ltol=0.002, stol=0.001, angle=0.05),
+    Tolerance(frames=11, energy=0.005, ltol=0.01, stol=0.01, angle=0.1),
+    Tolerance(frames=31, energy=0.010, ltol=0.1, stol=0.1, angle=1.0),
+    Tolerance(frames=51, energy=0.030, ltol=0.3, stol=0.2, angle=3.0),
+]
 
 
 class Filters(Section):
@@ -157,10 +140,7 @@ class Filters(Section):
         default=(-0.010, 1.0), description="Energies that stay, against the main entry, eV/atom; null: all."
     )
     duplicates: list[Tolerance] = Field(
-        default_factory=lambda: [
-            Tolerance(frames=frames, energy=energy, ltol=lengths, stol=sites, angle=angle)
-            for frames, energy, lengths, sites, angle in MPTRJ_TOLERANCES
-        ],
+        default_factory=lambda: list(MPTRJ_TOLERANCES),
         description="A frame is left out when a kept one has its energy and structure; MPtrj's tolerances, which "
         "widen with the number of kept frames. An empty list keeps all.",
     )

@@ -16,7 +16,8 @@ import pytest
 from uprung import scaling
 from uprung.evaluation.forgetting import forgetting_table
 from uprung.figures.style import new_figure, save
-from uprung.labels.energy_shift import FidelityLabels, correlation, element_shift
+from uprung.labels.correlation import FidelityLabels, correlation
+from uprung.labels.energy_shift import element_shift
 from uprung.report import page, svg
 from uprung.report.results import LAW_TABLES, Results, read_results
 from uprung.report.study import Study
