@@ -160,15 +160,14 @@ def minutes_of_run(wildcards, input, attempt):
 
 
 if not POINTS:
-    config["seeds"] = (
-        STUDY.seeds
-    )  # as scripts read them; the study file may give their number
+    # as scripts read them; the study file may give their number
+    config["seeds"] = STUDY.seeds
     ARCHITECTURE = card_of(STUDY.architecture)
     SIZES = {
         size_token(size): size for size in STUDY.sizes
     }  # path token -> size as the user wrote it
     DEVICE = STUDY.training.device
-    ARCHITECTURE = card_of(STUDY.transfer.pretrained)
+    ARCHITECTURE = card_of(STUDY.architecture)
     GPU = 1 if DEVICE == "cuda" else 0
 
     if STUDY.tracking.missing():
