@@ -17,6 +17,7 @@ os.environ |= {
 
 from uprung.job.files import why_not_writable
 from uprung.job.parent import PARENT, name_of_process
+from uprung.config.arms import CHECKPOINT
 from uprung.config.base import plain
 from uprung.config.load import StudyError, find_file, load_study, size_token
 from uprung.job.fingerprint import REGISTRY, closure, code_digest
@@ -101,7 +102,8 @@ def check_results():
 
 def reference_of(arm):
     """Return the name of the reference fit of an arm, or None when it keeps the checkpoint's."""
-    return STUDY.arms[arm].fit
+    name = STUDY.arms[arm].references
+    return None if name == CHECKPOINT else name
 
 
 def reference_input(wildcards):
@@ -169,9 +171,8 @@ def minutes_of_run(wildcards, input, attempt):
 
 
 if not POINTS:
-    config["seeds"] = (
-        STUDY.seeds
-    )  # as scripts read them; the study file may give their number
+    # as scripts read them; the study file may give their number
+    config["seeds"] = STUDY.seeds
     ARCHITECTURE = card_of(STUDY.architecture)
     SIZES = {
         size_token(size): size for size in STUDY.sizes

@@ -1,26 +1,22 @@
-"""Architectures by name, checkpoints by name, and what a study may ask of them.
+"""Code of architectures by name, saved networks, and what a study may ask of them.
 
 Reading this module loads no network: cards are plain facts, and an architecture's code is imported when it is used.
 """
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from uprung.models.cards import ArchitectureCard, Checkpoint
-from uprung.models.chgnet.card import CARD as CHGNET
+from uprung.models.shipped import CARDS, OWNERS, card_of, checkpoint_card
 
 if TYPE_CHECKING:
     from uprung.config.study import Study
     from uprung.models.interface import Architecture, Potential
 
-CARDS: dict[str, ArchitectureCard] = {card.name: card for card in (CHGNET,)}
-#: Checkpoint -> the architecture that it belongs to.
-_OWNERS = {name: card for card in CARDS.values() for name in card.checkpoints}
+__all__ = ["CARDS", "architecture", "card_of", "checkpoint_card", "contradictions", "load"]
 
 
 def architecture(name: str) -> Architecture:
@@ -36,24 +32,6 @@ def architecture(name: str) -> Architecture:
     return found
 
 
-def card_of(checkpoint: str) -> ArchitectureCard:
-    """Return the card of the architecture that a shipped checkpoint belongs to.
-
-    Raises:
-        ValueError: an unknown name.
-    """
-    if checkpoint not in _OWNERS:
-        close = difflib.get_close_matches(checkpoint, _OWNERS, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"no checkpoint named {checkpoint!r}{hint} (allowed: {', '.join(_OWNERS)})")
-    return _OWNERS[checkpoint]
-
-
-def checkpoint_card(name: str) -> Checkpoint:
-    """Return what is known of a shipped checkpoint; raises ValueError for an unknown name."""
-    return card_of(name).checkpoints[name]
-
-
 def load(name_or_path: str | Path, fidelity: str | None = None) -> Potential:
     """Load a shipped checkpoint by name, or a saved network from a file.
 
@@ -64,10 +42,10 @@ def load(name_or_path: str | Path, fidelity: str | None = None) -> Potential:
     Raises:
         ValueError: an unknown name, no such file, a file of no known architecture, or a fidelity that is not in it.
     """
-    if str(name_or_path) in _OWNERS:
-        return architecture(_OWNERS[str(name_or_path)].name).load(name_or_path, fidelity)
+    if str(name_or_path) in OWNERS:
+        return architecture(OWNERS[str(name_or_path)].name).load(name_or_path, fidelity)
     if not Path(name_or_path).is_file():
-        raise ValueError(f"no checkpoint or file {str(name_or_path)!r} (checkpoints: {', '.join(_OWNERS)})")
+        raise ValueError(f"no checkpoint or file {str(name_or_path)!r} (checkpoints: {', '.join(OWNERS)})")
     return architecture(_detected(Path(name_or_path))).load(name_or_path, fidelity)
 
 
@@ -82,7 +60,7 @@ def contradictions(study: Study) -> Iterator[str]:
     used = [("architecture", study.architecture)]
     used += [("tests.softening.models", name) for name in softening.models]
     used += [(f"tests.softening.snapshots.{name}.model", entry.model) for name, entry in softening.snapshots.items()]
-    unknown = [(where, name) for where, name in used if name not in _OWNERS]
+    unknown = [(where, name) for where, name in used if name not in OWNERS]
     for where, name in unknown:
         try:
             card_of(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from uprung.config.arms import Arm, ReferenceFit
+from uprung.config.arms import CHECKPOINT, Arm, ReferenceFit
 from uprung.config.study import Study
 from uprung.report.catalogue import evalsets_of
 from uprung.report.format import functional
@@ -20,20 +20,10 @@ def functional_of(study: Study, name: str) -> str:
     return functional({**study.fidelities, **evalsets_of(study)}[name].functional)
 
 
-def pretrained_of(study: Study) -> str:
-    """Return the checkpoint that pretrained arms start from."""
-    return study.architecture
-
-
 def reference_of(study: Study, arm: str) -> ReferenceFit | None:
     """Return how the reference energies of an arm are fitted; None for those of the checkpoint."""
-    fit = study.arms[arm].fit
-    return study.references[fit] if fit else None
-
-
-def trains_references(arm: Arm) -> bool:
-    """Return whether training changes the reference energies of an arm."""
-    return arm.references_trainable
+    fit = study.arms[arm].references
+    return None if fit == CHECKPOINT else study.references[fit]
 
 
 def options_of(arm: Arm) -> Iterator[str]:

@@ -11,8 +11,6 @@ from itertools import product
 from string import Formatter
 from typing import TYPE_CHECKING
 
-from uprung.config.load import size_token
-
 if TYPE_CHECKING:
     from uprung.config.data import ForceSet
     from uprung.config.study import Study
@@ -157,7 +155,7 @@ def wildcards(pattern: str, study: Study) -> list[dict[str, str]]:
         "evalset": list(evalsets_of(study)),
         "budget": list(study.budgets),
         "arm": list(study.arms),
-        "size": [size_token(size) for size in study.sizes],
+        "size": [size.replace("%", "pct") for size in study.sizes],  # as in the folders of runs
         "seed": [str(seed) for seed in study.seeds],
     }
     names = fields_of(pattern)

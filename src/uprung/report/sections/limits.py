@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from uprung.config.study import Study
-from uprung.models.registry import card_of
-from uprung.report.arms import arm_labels, pretrained_of, reference_of
+from uprung.models.shipped import card_of
+from uprung.report.arms import arm_labels, reference_of
 from uprung.report.format import TARGETS, listing, plural
 from uprung.report.results import StudyResults, where
 from uprung.report.sections.curves import budget_words
@@ -63,7 +63,7 @@ def split_limits(group: str, n_test: int) -> list[str]:
 
 def pretraining_limits(pretraining: Mapping[str, Any], study: Study) -> list[str]:
     """State whether the pretrained network has seen the test materials at its own fidelity."""
-    pretrained = pretrained_of(study)
+    pretrained = study.architecture
     if all(arm.init == "random" for arm in study.arms.values()):
         return []
     total, inside = pretraining["test_materials"], pretraining["in_pretraining"]
@@ -165,7 +165,7 @@ def budget_limits(study: Study, low_scale: str) -> list[str]:
     if len(study.budgets) == 1:
         length = budget_words(next(iter(study.budgets.values()))).split(";")[0]
         limits.append(f"There is one training budget ({length}); longer training may change the order of the arms.")
-    pretrained = pretrained_of(study)
+    pretrained = study.architecture
     card = card_of(pretrained)
     text = f"One architecture ({card.title}) and one recipe for all arms, not tuned for any of them."
     if any(arm.init == "pretrained" for arm in study.arms.values()):

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from uprung.config.study import Study
-from uprung.report.arms import arm_labels, reference_of, trains_references
+from uprung.report.arms import arm_labels, reference_of
 from uprung.report.blocks import Block, Heading, Sentences, Text
 from uprung.report.curve_study import CurveStudy
 from uprung.report.format import TARGETS, error, listing, plural, sentence, times
@@ -207,7 +207,7 @@ def reference_effect(curves: pd.DataFrame, study: Study, *, target: str) -> list
     here, sizes = set(curves["arm"]), sizes_of(curves)
     chosen: dict[str, str] = {}  # labels that the references are fitted to -> first arm
     for name, arm in study.arms.items():
-        if arm.init == "pretrained" and not trains_references(arm) and name in here:
+        if arm.init == "pretrained" and not arm.references_trainable and name in here:
             fit = reference_of(study, name)
             chosen.setdefault(fit.labels if fit else "", name)
     kinds = [kind for kind in REFERENCE_WORDS if kind in chosen]

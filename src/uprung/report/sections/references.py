@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from uprung.config.study import Study
-from uprung.report.arms import arm_labels, options_of, reference_of, trains_references
+from uprung.report.arms import arm_labels, options_of, reference_of
 from uprung.report.blocks import Block, Cell, Heading, Row, Sentences, Table, Text, picture
 from uprung.report.format import NONE, amount, count, listing, plural
 from uprung.report.results import StudyResults
@@ -51,7 +51,7 @@ def arms_table(study: Study) -> Table:
                 arm.init if arm.init in ("random", "pretrained") else f"{arm.init}, pretrained in this study",
                 REFERENCES[fit.labels if fit else ""],
                 scope[fit.scope] if fit else NONE,
-                "yes" if trains_references(arm) else "no",
+                "yes" if arm.references_trainable else "no",
                 *([options[name] or NONE] if any(options.values()) else []),
             ]
         )

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from uprung.config.study import Study
-from uprung.models.registry import CARDS
+from uprung.models.shipped import CARDS
 from uprung.report.arms import arm_labels, functional_of
 from uprung.report.blocks import Block, Cell, Heading, Row, Sentences, Table, Text, picture
 from uprung.report.catalogue import evalsets_of

@@ -25,7 +25,7 @@ def section(study: Study, results: StudyResults) -> Iterator[Block]:
     tables = there(forgetting_table(here, labels, target=t, low=study.low) for t in study.transfer.targets)
     yield from tables
     if not tables:
-        nothing = "No source frames were tested (<code>forgetting: {frames: 0}</code>, or none held out)."
+        nothing = "No source frames were tested (<code>tests.forgetting.frames: 0</code>, or none held out)."
         yield Text(Markup(nothing))
 
 
