@@ -71,7 +71,6 @@ rule plot_convergence:
 
 # Error after training against error before it says something where networks were pretrained differently.
 INITS = {name: arm.init for name, arm in STUDY.arms.items() if arm.init != "random"}
-SEVERAL_NETWORKS = len(set(INITS.values())) > 1
 
 
 rule plot_before_after:

@@ -1,7 +1,5 @@
 """The page that a person reads."""
 
-OFF_THE_PAGE = ("training", "tracking", "resources")
-
 
 rule write_report:
     input:
@@ -22,8 +20,8 @@ rule write_report:
     conda:
         "../envs/analysis.yaml"
     params:
-        # how runs are scheduled and followed is not on the page
-        study={k: v for k, v in plain(STUDY).items() if k not in OFF_THE_PAGE},
+        # how runs are trained, scheduled and followed is not on the page
+        study=without(STUDY, "training", "resources", "tracking"),
         command=COMMAND,
     message:
         "Writing the report"

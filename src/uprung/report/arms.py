@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from uprung.config.arms import Arm, ReferenceFit
+from uprung.config.arms import CHECKPOINT, Arm, ReferenceFit
 from uprung.config.study import Study
 from uprung.report.catalogue import evalsets_of
 from uprung.report.format import functional
@@ -22,8 +22,8 @@ def functional_of(study: Study, name: str) -> str:
 
 def reference_of(study: Study, arm: str) -> ReferenceFit | None:
     """Return how the reference energies of an arm are fitted; None for those of the checkpoint."""
-    fit = study.arms[arm].fit
-    return study.references[fit] if fit else None
+    fit = study.arms[arm].references
+    return None if fit == CHECKPOINT else study.references[fit]
 
 
 def options_of(arm: Arm) -> Iterator[str]:

@@ -196,7 +196,7 @@ def comparison(tables: Mapping[str, pd.DataFrame], functionals: Mapping[str, str
             if [functionals[a], functionals[b]] == own and set(both[a].index) == set(both[b].index):
                 _, text = _softer(both[a][old], both[b][new])
                 said.append(
-                    f"On labels of its own functional each ({old} on {a}, {new} on {b}), the latter is softer "
+                    f"Each tested on labels of its own functional ({old} on {a}, {new} on {b}), the latter is softer "
                     f"in {text}."
                 )
     if softer:
