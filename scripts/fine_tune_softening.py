@@ -28,7 +28,7 @@ with logged(snakemake.log[0]):
     identity = identity_of(load(checkpoint), [everything], facts=facts, recipe=recipe)
     kept = SavedDraws(method, Path(params.state), identity)
     cloud = pd.read_parquet(snakemake.input.forces)
-    options = {"shots": params.shots, "draws": params.draws, "seed": 0}
-    found = drawn(cloud, kept, name=TRAINING, **options, first=options.draws)
+    asked = {"shots": params.shots, "draws": params.draws, "seed": 0, "first": options.draws}
+    found = drawn(cloud, kept, name=TRAINING, **asked)
     found.to_csv(snakemake.output[0], index=False)
     kept.forget()
