@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 from string import Formatter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from uprung.config.data import ForceSet
     from uprung.config.study import Study
 
 
@@ -137,7 +136,7 @@ FOLDERS = {
 }
 
 
-def evalsets_of(study: Study) -> dict[str, ForceSet]:
+def evalsets_of(study: Study) -> Mapping[str, Any]:
     """Return the evaluation sets of a study by name."""
     return study.tests.softening.sets
 

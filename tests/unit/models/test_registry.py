@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from uprung.config.load import StudyError, load_study
-from uprung.models import registry
+from uprung.models import registry, shipped
 from uprung.models.registry import CARDS, contradictions
 
 ROOT = Path(__file__).parents[3]
@@ -74,7 +74,8 @@ def test_a_file_is_no_name_of_a_checkpoint(name: str) -> None:
 def limited(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take from CHGNet's card all that a network can do without."""
     card = replace(CARDS["chgnet"], targets=("energy", "force"), abilities=frozenset(), blocks=2)
-    monkeypatch.setattr(registry, "_OWNERS", dict.fromkeys(card.checkpoints, card))
+    for module in (registry, shipped):
+        monkeypatch.setattr(module, "OWNERS", dict.fromkeys(card.checkpoints, card))
 
 
 ARM = {"init": "pretrained", "references": "checkpoint"}
