@@ -33,8 +33,6 @@ if POINTS:
 
     include: "rules/points.smk"
     include: "rules/scaling.smk"
-    include: "rules/page.smk"
-    include: "rules/points_report.smk"
 
 else:
 
@@ -46,7 +44,6 @@ else:
     include: "rules/evaluation.smk"
     include: "rules/scaling.smk"
     include: "rules/softening.smk"
-    include: "rules/page.smk"
     include: "rules/report.smk"
 
     localrules:
@@ -66,6 +63,12 @@ localrules:
     all,
     scaling,
     report,
+
+
+rule report:
+    """The report page."""
+    input:
+        "<results>/report.html",
 
 
 rule all:

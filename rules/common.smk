@@ -74,6 +74,16 @@ except StudyError as error:
         f"uprung: the study file needs a correction before anything can run\n{error}"
     )
 
+STUDY_FILES = [
+    os.path.relpath(f) for f in workflow.overwrite_configfiles or [CONFIG_FILE]
+]
+COMMAND = f"snakemake --cores all --configfile {' '.join(STUDY_FILES)}"
+# the script finds them beside its own library; here, a change of them writes the page again
+PAGE_LOOK = [
+    find_file(f"src/uprung/report/{name}", FOLDERS, key="report")
+    for name in ("page.html.j2", "style.css")
+]
+
 
 def one_of(names):
     """Return a regular expression that matches these names only, nothing when there are none."""
