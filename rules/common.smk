@@ -21,6 +21,9 @@ from uprung.config.arms import CHECKPOINT
 from uprung.config.base import plain
 from uprung.config.load import StudyError, find_file, load_study, size_token
 from uprung.job.fingerprint import REGISTRY, closure, code_digest
+from uprung.report.captions import FIGURES, LAW_FIGURES, figures_of
+from uprung.report.catalogue import FILES, LAWS as LAW_FILES, POINTS as POINTS_FILES
+from uprung.report.catalogue import expanded, fields_of
 from uprung.models.registry import card_of, contradictions
 from uprung.training.planning import run_memory, run_minutes
 
@@ -80,6 +83,14 @@ def one_of(names):
 def without(section, *keys):
     """Return a section of the study for params, without keys that do not decide the result."""
     return {key: value for key, value in plain(section).items() if key not in keys}
+
+
+def figure(name):
+    """Return a figure of the catalogue as an output, with its place in Snakemake's own report."""
+    entry, names = FIGURES[name], {key: f"{{{key}}}" for key in fields_of(name)}
+    labels = {**names, "figure": entry.about}
+    svg = f"<results>/figures/{name}.svg"
+    return report(svg, category=entry.category, labels=labels)
 
 
 def check_results():
