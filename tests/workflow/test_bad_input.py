@@ -22,7 +22,7 @@ RUN_TIMEOUT = 300
 
 
 def bad_arm(content: dict[str, Any]) -> None:
-    content["arms"]["scratch"]["init"] = "warm"
+    content["arms"]["residual-ref"]["init"] = "warm"
 
 
 def bad_arm_key(content: dict[str, Any]) -> None:
@@ -47,7 +47,7 @@ BEFORE_ANY_JOB: dict[str, tuple[Callable[[dict[str, Any]], Any], list[str]]] = {
         lambda content: content.update(trainings={"batch_size": 3}),
         ["trainings", "unknown key", "did you mean 'training'", "allowed:"],
     ),
-    "unknown arm option": (bad_arm, ["arms.scratch.init", "'warm'", "allowed: random, pretrained"]),
+    "unknown arm option": (bad_arm, ["arms.residual-ref.init", "'warm'", "allowed: random, pretrained"]),
     "unknown arm key": (bad_arm_key, ["arms.scratch.reference: unknown key", "did you mean 'references'"]),
     "unknown reference": (
         unknown_reference,

@@ -82,7 +82,7 @@ def _explain(problem: Any, model: type[Section]) -> str:
         allowed = _keys_at(location[:-1], model)
         return f"{key}: unknown key{suggest(str(location[-1]), allowed)}"
     if kind == "missing":
-        return f"{key}: this key is required"
+        return f"{key}: this key is required{' unless `init: random`' if location[-1] == 'references' else ''}"
     if kind == "literal_error":
         expected = problem["ctx"]["expected"].replace(" or ", ", ").replace("'", "").split(", ")
         return f"{key}: {value!r} is not allowed{suggest(str(value), expected)}"

@@ -39,6 +39,7 @@ def refused(study: dict[str, Any]) -> str:
 
 def test_a_first_study_fits_on_a_screen_and_says_the_same_as_its_long_form(first: dict[str, Any]) -> None:
     assert len(FIRST_STUDY.splitlines()) <= 20
+    assert FIRST_STUDY in (ROOT / "README.md").read_text()
     source = {"format": "ase", "file": "pbe.extxyz", "label_scale": "not stated (pbe.extxyz)"}
     target = {"format": "ase", "file": "r2scan.extxyz", "label_scale": "not stated (r2scan.extxyz)"}
     long = {
