@@ -18,15 +18,11 @@ rule analyse_shift:
         "<results>/benchmarks/analysis/{pair}.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=60,
     params:
         label_low=lambda w: STUDY.fidelities[STUDY.pairs[w.pair].low].energy,
         label_high=lambda w: STUDY.fidelities[STUDY.pairs[w.pair].high].energy,
         force_limit=STUDY.analysis.force_limit,
         bootstrap=STUDY.analysis.bootstrap,
-        code=code_digest("uprung.labels.aligned"),
     message:
         "Energy shift and label correlation of {wildcards.pair}"
     script:
@@ -72,9 +68,6 @@ rule plot_shift:
         "<results>/benchmarks/analysis/{pair}-figures.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=15,
     params:
         functionals=lambda w: [
             STUDY.fidelities[name].functional
@@ -83,7 +76,6 @@ rule plot_shift:
         label_low=lambda w: STUDY.fidelities[STUDY.pairs[w.pair].low].energy,
         label_high=lambda w: STUDY.fidelities[STUDY.pairs[w.pair].high].energy,
         force_limit=STUDY.analysis.force_limit,
-        code=code_digest("uprung.figures.shift", "uprung.labels.aligned"),
     message:
         "Drawing the energy shift of {wildcards.pair}"
     script:

@@ -20,12 +20,8 @@ rule read_points:
         "<results>/benchmarks/scaling/curves.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=10,
     params:
         smallest=STUDY.smallest,
-        code=code_digest("uprung.scaling.points"),
     message:
         "Reading the learning curves in {input}"
     script:

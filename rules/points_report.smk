@@ -20,16 +20,10 @@ rule write_points_report:
         "<results>/benchmarks/report.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=15,
     params:
-        study=part(STUDY)
-        | {
-            "command": f"snakemake --cores all --configfile {' '.join(CONFIG_FILES)} "
-            f"--config points={STUDY.points} study={STUDY.study}"
-        },
-        code=code_digest("uprung.report.points_page"),
+        study=plain(STUDY),
+        command=f"snakemake --cores all --configfile {' '.join(CONFIG_FILES)} "
+        f"--config points={STUDY.points} study={STUDY.study}",
     message:
         "Writing the report"
     script:

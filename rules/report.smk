@@ -13,7 +13,7 @@ REPORT_FIGURES = [
     *(["before-after"] if SEVERAL_NETWORKS else []),
     *expand(
         "softening-{evalset}{kind}",
-        evalset=STUDY.evalsets,
+        evalset=SOFTENING.sets,
         kind=["", "-parity", "-correction", "-sizes"],
     ),
 ]
@@ -21,16 +21,17 @@ REPORT_FIGURES = [
 # The slices of the study that the page shows: a change of another one does not write it again.
 SHOWN = {
     "study": STUDY.study,
+    "architecture": STUDY.architecture,
     "functionals": {
         name: fidelity.functional for name, fidelity in STUDY.fidelities.items()
     },
-    "evalsets": {name: evalset.functional for name, evalset in STUDY.evalsets.items()},
+    "evalsets": {name: evalset.functional for name, evalset in SOFTENING.sets.items()},
     **{
-        key: part(getattr(STUDY, key))
-        for key in ("report", "transfer", "split", "scaling", "forgetting")
+        key: plain(getattr(STUDY, key))
+        for key in ("report", "transfer", "split", "scaling")
     },
     **{
-        key: {name: part(entry) for name, entry in getattr(STUDY, key).items()}
+        key: {name: plain(entry) for name, entry in getattr(STUDY, key).items()}
         for key in ("pairs", "arms", "references", "budgets")
     },
     "command": f"snakemake --cores all --configfile {' '.join(CONFIG_FILES)}",
@@ -60,16 +61,16 @@ rule write_report:
         errors="<results>/errors/errors.csv",
         evalsets=expand(
             "<results>/softening/{evalset}/frames/manifest.json",
-            evalset=STUDY.evalsets,
+            evalset=SOFTENING.sets,
         ),
         evalsets_left_out=expand(
-            "<results>/softening/{evalset}/left_out.json", evalset=STUDY.evalsets
+            "<results>/softening/{evalset}/left_out.json", evalset=SOFTENING.sets
         ),
         softening=expand(
-            "<results>/softening/{evalset}/softening.csv", evalset=STUDY.evalsets
+            "<results>/softening/{evalset}/softening.csv", evalset=SOFTENING.sets
         ),
         corrections=expand(
-            "<results>/softening/{evalset}/correction.csv", evalset=STUDY.evalsets
+            "<results>/softening/{evalset}/correction.csv", evalset=SOFTENING.sets
         ),
         figures=expand("<results>/figures/{figure}.svg", figure=REPORT_FIGURES),
         # stand in for an SVG that is too large for the page
@@ -87,12 +88,8 @@ rule write_report:
         "<results>/benchmarks/report.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=15,
     params:
         study=SHOWN,
-        code=code_digest("uprung.report.page"),
     message:
         "Writing the report"
     script:

@@ -20,14 +20,10 @@ rule fit_laws:
         "<results>/benchmarks/scaling/laws.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=30,
     params:
         scratch=SCRATCH,
-        laws=part(LAWS),
+        laws=plain(LAWS),
         tested=bool(TEST_NOISE),
-        code=code_digest("uprung.scaling"),
     message:
         "Fitting scaling laws, crossovers and data multipliers"
     script:
@@ -55,17 +51,11 @@ rule plot_scaling:
         "<results>/benchmarks/scaling/figures.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=15,
     params:
         arm_labels=ARM_LABELS,
         scratch=SCRATCH,
         x_label=X_LABEL,
         budgets=SEVERAL_BUDGETS,
-        code=code_digest(
-            "uprung.figures.scaling", "uprung.figures.laws", "uprung.figures.budgets"
-        ),
     message:
         "Drawing learning curves, data multipliers and laws"
     script:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from uprung.config.points import PointsStudy
 from uprung.job.files import sha256
 from uprung.job.logs import logged
 from uprung.report.points_page import render_points
@@ -13,7 +14,7 @@ with logged(snakemake.log[0]):
     files = dict(snakemake.input.items())
     template, css = (Path(files.pop(name)).read_text() for name in ("template", "css"))
     page = render_points(
-        snakemake.params.study,
+        PointsStudy.model_validate(snakemake.params.study).model_dump() | {"command": snakemake.params.command},
         read_law_results(files),
         pd.read_csv(files["left_out"], keep_default_na=False),
         digest=sha256(Path(files["points"])),

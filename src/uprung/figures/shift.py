@@ -55,7 +55,7 @@ def element_axis(ax: Axes, Z: ArrayLike) -> None:
 
 
 def _statistics(low: Floats, high: Floats) -> dict[str, float]:
-    """Return r, slope and MAE as `uprung.labels.energy_shift.correlation` defines them; nan without spread."""
+    """Return r, slope and MAE as `uprung.labels.correlation.correlation` defines them; nan without spread."""
     if len(low) < 3 or min(np.ptp(low), np.ptp(high)) < 1e-9:
         return {"r": np.nan, "slope": np.nan, "mae": float(np.abs(high - low).mean()) if len(low) else np.nan}
     centred = low - low.mean()

@@ -31,7 +31,8 @@ def architecture(name: str) -> Architecture:
     """
     if name not in CARDS:
         raise ValueError(f"no architecture {name!r} (allowed: {', '.join(CARDS)})")
-    found: Architecture = importlib.import_module(CARDS[name].module).ARCHITECTURE
+    module = importlib.import_module(CARDS[name].module)  # noqa: TID251 - a name that the library itself holds
+    found: Architecture = module.ARCHITECTURE
     return found
 
 
@@ -77,9 +78,10 @@ def _detected(path: Path) -> str:
 
 def contradictions(study: Study) -> Iterator[str]:
     """Yield a message for every wish of a study that its architecture cannot fulfil."""
-    used = [("transfer.pretrained", study.transfer.pretrained)]
-    used += [("softening.models", name) for name in study.softening.models]
-    used += [(f"states.{name}.model", states.model) for name, states in study.states.items()]
+    softening = study.tests.softening
+    used = [("architecture", study.architecture)]
+    used += [("tests.softening.models", name) for name in softening.models]
+    used += [(f"tests.softening.snapshots.{name}.model", entry.model) for name, entry in softening.snapshots.items()]
     unknown = [(where, name) for where, name in used if name not in _OWNERS]
     for where, name in unknown:
         try:
@@ -88,7 +90,7 @@ def contradictions(study: Study) -> Iterator[str]:
             yield f"{where}: {error}"
     if unknown:
         return
-    card = card_of(study.transfer.pretrained)
+    card = card_of(study.architecture)
     for target in study.transfer.targets:
         if target not in card.targets:
             yield f"transfer.targets: {card.title} predicts no {target} (allowed: {', '.join(card.targets)})"
@@ -100,8 +102,8 @@ def contradictions(study: Study) -> Iterator[str]:
         blocks = int(arm.trainable.split("-")[1]) if arm.trainable.startswith("last-") else 0
         if blocks > card.blocks:
             yield f"arms.{name}.trainable: {arm.trainable}, but {card.title} has {card.blocks} blocks"
-    if "per-element" in study.softening.correction.methods:
-        asked_of = {card.name: card for card in map(card_of, study.softening.models)}
+    if "per-element" in softening.correction.methods:
+        asked_of = {card.name: card for card in map(card_of, softening.models)}
         for card in asked_of.values():
             if "forces-by-element" not in card.abilities:
-                yield f"softening.correction.methods: {card.title} has no forces by element"
+                yield f"tests.softening.correction.methods: {card.title} has no forces by element"

@@ -12,7 +12,7 @@ def label_agreement(correlation: pd.DataFrame, *, low: str, high: str) -> list[s
     """Say how well the labels of two fidelities agree, before and after referencing.
 
     Args:
-        correlation: as from `uprung.labels.energy_shift.correlation`; the last subset is described.
+        correlation: as from `uprung.labels.correlation.correlation`; the last subset is described.
         low: functional of the cheap labels, as printed.
         high: functional of the better labels.
     """

@@ -6,7 +6,22 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from uprung.config import arms, data, report, study, training
+from uprung.config.base import Section
 from uprung.report.format import functional
+
+SECTIONS: dict[str, type[Section]] = {
+    "report": report.Report,
+    "transfer": study.Transfer,
+    "split": data.Split,
+    "scaling": study.Scaling,
+}
+NAMED: dict[str, type[Section]] = {
+    "pairs": data.Pair,
+    "arms": arms.Arm,
+    "references": arms.ReferenceFit,
+    "budgets": training.Budget,
+}
 
 
 @dataclass(frozen=True)
@@ -71,45 +86,47 @@ class Study:
         return next((name for name, arm in self.arms.items() if arm.init == "random" and not arm.options), None)
 
     @classmethod
-    def from_plain(cls, data: Mapping[str, Any]) -> Study:
+    def from_plain(cls, values: Mapping[str, Any]) -> Study:
         """Build from plain values: the keys of a study file that the page shows, and `command`.
 
-        Keys: study, report, functionals (fidelity -> functional), evalsets (likewise), pairs, transfer, arms,
-        references, budgets, split, scaling, command, as in a study file.
+        Keys: study, report, functionals (fidelity -> functional), evalsets (likewise), pairs, architecture, transfer,
+        arms, references, budgets, split, scaling, command, as in a study file.
         """
-        report, transfer, scaling = data["report"], data["transfer"], data["scaling"]
+        shown = {**values} | {key: SECTIONS[key].model_validate(values[key]).model_dump() for key in SECTIONS}
+        for key, model in NAMED.items():
+            shown[key] = {name: model.model_validate(entry).model_dump() for name, entry in values[key].items()}
+        report, transfer, scaling = shown["report"], shown["transfer"], shown["scaling"]
         return cls(
-            name=data["study"],
-            title=report["title"] or f"Study {data['study']}",
+            name=shown["study"],
+            title=report["title"] or f"Study {shown['study']}",
             abstract=report["abstract"],
             limits=tuple(report["limits"]),
-            functionals={name: functional(value) for name, value in data["functionals"].items()},
-            evalsets={name: functional(value) for name, value in data["evalsets"].items()},
-            pairs={n: Pair(n, pair["low"], pair["high"], pair["note"]) for n, pair in data["pairs"].items()},
+            functionals={name: functional(value) for name, value in shown["functionals"].items()},
+            evalsets={name: functional(value) for name, value in shown["evalsets"].items()},
+            pairs={n: Pair(n, pair["low"], pair["high"], pair["note"]) for n, pair in shown["pairs"].items()},
             transfer=transfer["pair"],
-            pretrained=transfer["pretrained"],
+            pretrained=shown["architecture"],
             targets=tuple(transfer["targets"]),
-            arms={name: _arm(name, arm, data["references"]) for name, arm in data["arms"].items()},
-            budgets={name: _budget(value) for name, value in data["budgets"].items()},
-            split=data["split"],
+            arms={name: _arm(name, arm, shown["references"]) for name, arm in shown["arms"].items()},
+            budgets={name: _budget(value) for name, value in shown["budgets"].items()},
+            split=shown["split"],
             baseline=scaling["baseline"],
             falling=scaling["falling"],
             published=scaling["show_published"],
-            command=data["command"],
+            command=shown["command"],
         )
 
 
 def _arm(name: str, arm: Mapping[str, Any], references: Mapping[str, Any]) -> Arm:
-    fit = arm["atomref"]["fit"]
-    options = references[fit] if fit else {"labels": "", "scope": ""}
+    options = references.get(arm["references"], {"labels": "", "scope": ""})  # the checkpoint's are no fit
     return Arm(
         name=name,
         label=arm["label"] or name,
         init=arm["init"],
-        reference=fit or "checkpoint",
+        reference=arm["references"],
         fitted_to=options["labels"],
         scope=options["scope"],
-        trainable=arm["atomref"]["trainable"],
+        trainable=arm["references_trainable"],
         options=tuple(_options(arm)),
     )
 
@@ -130,10 +147,9 @@ def _options(arm: Mapping[str, Any]) -> Iterator[str]:
 
 def _budget(budget: Mapping[str, Any]) -> str:
     length = f"{budget['steps']:,} optimiser steps" if budget["steps"] else f"{budget['epochs']:,} epochs"
-    default = "last" if budget["steps"] else "val-energy"
     kept = {
         "last": "last step",
         "val-loss": "lowest validation loss",
         "val-energy": "lowest validation energy error",
     }
-    return f"{length} at every size; scored checkpoint: {kept[budget['keep'] or default]}"
+    return f"{length} at every size; scored checkpoint: {kept[budget['keep']]}"

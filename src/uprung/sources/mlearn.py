@@ -6,8 +6,6 @@ from one group of frames to another, and some contradict the energies (see data/
 
 from __future__ import annotations
 
-import gzip
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +14,7 @@ import numpy as np
 from ase.data import atomic_numbers
 
 from uprung.frames.schema import Frame, FramesError
+from uprung.sources.files import load_json
 
 SNAPSHOT = re.compile(r"^Snapshot \d+ of \d+ of ")
 LABEL_SCALE = "VASP PBE PAW (mlearn), no U, uncorrected"
@@ -34,9 +33,7 @@ def read(path: Path, functional: str) -> Iterator[Frame]:
     if functional != "PBE":
         raise FramesError(f"{path}: mlearn has PBE labels only, not {functional!r}")
     name = path.name.split(".")[0]
-    with gzip.open(path, "rt") as stream:
-        entries = json.load(stream)
-    for k, entry in enumerate(entries):
+    for k, entry in enumerate(load_json(path)):
         structure, outputs = entry["structure"], entry["outputs"]
         symbols = [site["species"][0]["element"] for site in structure["sites"]]
         yield Frame(

@@ -19,6 +19,8 @@ import numpy as np
 
 from uprung.frames.schema import Floats, Frame, FramesError, Rejected
 from uprung.sources.common import (
+    KBAR_TO_GPA,
+    MATPES_SCALE,
     NUMBERS,
     UnusableError,
     flat,
@@ -31,9 +33,7 @@ from uprung.sources.common import (
 from uprung.sources.files import Advance, unheard
 from uprung.sources.json_records import Record, read_records
 
-KBAR_TO_GPA = -0.1  # VASP counts compression positive
 MP_LEGACY = "VASP PBE_52 PAW, {functional}, U by the Materials Project's rule, uncorrected"
-MATPES = "VASP PBE_64 PAW, {functional}, no U, uncorrected"
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def _own_names(record: Record, Z: Any, *, key: str) -> tuple[str, str]:
 
 
 _MATPES = DataSet(
-    "matpes", None, MATPES, "{functional} static", "energy", "forces", "stress", None, None,
+    "matpes", None, MATPES_SCALE, "{functional} static", "energy", "forces", "stress", None, None,
     partial(_own_names, key="matpes_id"),
 )  # fmt: skip
 DATA_SETS = {

@@ -14,7 +14,7 @@ from uprung.sources import READERS
 
 
 def mixed_frames() -> list[Frame]:
-    solids = list(READERS["solids"](DATA / "solids" / "solids.jsonl.gz", "PBE"))[:3]
+    solids = list(READERS["solids"].read(DATA / "solids" / "solids.jsonl.gz", "PBE"))[:3]
     return [
         make_frame("d", magmom=np.array([1.5, -0.5]), forces=np.arange(6.0).reshape(2, 3)),
         *solids,

@@ -32,7 +32,7 @@ def _one_thread() -> Any:
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """Crystals with stress, dimers with forces, one of them with moments, a chain with energy only."""
     rng = np.random.default_rng(0)
-    solids = list(READERS["solids"](DATA / "solids" / "solids.jsonl.gz", "PBE"))
+    solids = list(READERS["solids"].read(DATA / "solids" / "solids.jsonl.gz", "PBE"))
     frames = table_of(
         [
             solids[0],  # aluminium

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 import string
+from functools import reduce
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -18,14 +19,14 @@ from uprung.config.load import StudyError, load_study, size_token
 from uprung.config.points import PointsStudy
 
 ROOT = Path(__file__).parents[3]
-ARMS = yaml.safe_load((ROOT / "config/arms.yaml").read_text())
-STUDY: dict[str, Any] = {
-    **yaml.safe_load((ROOT / "config/demo.yaml").read_text()),
-    "pretraining": {"own": {"steps": 10}},
-    "states": {"hot": {"structures": "some.extxyz"}},
-}
-#: Sections whose keys are names, and what a key of them is told as.
-SECTIONS = ("fidelities", "pairs", "references", "arms", "budgets", "evalsets", "pretraining", "states")
+DEMO = load_study(yaml.safe_load((ROOT / "config/demo.yaml").read_text())).model_dump(mode="json")
+STUDY: dict[str, Any] = {**DEMO, "pretraining": {"own": {"steps": 10}}}
+STUDY["tests"]["softening"]["snapshots"] = {"hot": {"structures": "some.extxyz"}}
+#: Sections whose keys are names.
+SECTIONS = (
+    *("fidelities", "pairs", "references", "arms", "budgets", "pretraining"),
+    *("tests.softening.sets", "tests.softening.snapshots"),
+)
 HOSTILE = [
     *(
         "../../etc",
@@ -75,7 +76,9 @@ def refusal(data: dict[str, Any]) -> str:
 def with_key(section: str, name: str) -> dict[str, Any]:
     """Return the study with one more entry of a section, under this name."""
     study = copy.deepcopy(STUDY)
-    entries = study[section]
+    entries: Any = study
+    for key in section.split("."):
+        entries = entries[key]
     entries[name] = copy.deepcopy(next(iter(entries.values())))
     return study
 
@@ -156,7 +159,8 @@ def paths(study: Any) -> list[str]:
         return found
     top = f"results/{study.study}"
     for section in SECTIONS:
-        found += [f"{top}/{section}/{name}/x.csv" for name in getattr(study, section)]
+        entries = reduce(getattr, section.split("."), study)
+        found += [f"{top}/{section}/{name}/x.csv" for name in entries]
     found += [
         f"{top}/logs/runs/{budget}/{arm}/n{size_token(size)}/seed{seed}/train.log"
         for budget in study.budgets
@@ -164,7 +168,7 @@ def paths(study: Any) -> list[str]:
         for size in study.sizes
         for seed in study.seeds
     ]
-    return found + [f"{top}/figures/softening-{name}-correction.svg" for name in study.evalsets]
+    return found + [f"{top}/figures/softening-{name}-correction.svg" for name in study.tests.softening.sets]
 
 
 def inside(path: str, study: str) -> bool:

@@ -57,8 +57,8 @@ class Small:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    solids = list(READERS["solids"](DATA / "solids" / "solids.jsonl.gz", "r2SCAN"))[::25]
-    dimers = list(READERS["diatomics"](DATA / "diatomics" / "diatomics-dft.json.gz", "r2SCAN"))[15::400]
+    solids = list(READERS["solids"].read(DATA / "solids" / "solids.jsonl.gz", "r2SCAN"))[::25]
+    dimers = list(READERS["diatomics"].read(DATA / "diatomics" / "diatomics-dft.json.gz", "r2SCAN"))[15::400]
     table = table_of([replace(frame, label_scale="one") for frame in (*solids, *dimers)])
     place = tmp_path_factory.mktemp("data")
     write_dataset(table, table.label("energy"), place, name="chgnet")

@@ -16,7 +16,8 @@ import pytest
 from uprung import scaling
 from uprung.evaluation.forgetting import forgetting_table
 from uprung.figures.style import new_figure, save
-from uprung.labels.energy_shift import FidelityLabels, correlation, element_shift
+from uprung.labels.correlation import FidelityLabels, correlation
+from uprung.labels.energy_shift import element_shift
 from uprung.report import page, svg
 from uprung.report.results import LAW_TABLES, Results, read_results
 from uprung.report.study import Study
@@ -29,20 +30,21 @@ FIGURES = ["energy", "labels", "shift", "elements", "importance"]
 
 def study_values(**changes: Any) -> dict[str, Any]:
     plain = {"trainable": "all", "l2_sp": None, "replay": None, "fidelities": "target", "delta": False}
-    arm = {"label": "", "atomref": {"fit": "target", "from": None, "trainable": False}} | plain
+    arm = {"label": "", "references": "target", "references_trainable": False} | plain
     values = {
         "study": "small",
         "report": {"title": "A <small> study & more", "abstract": "Why.", "limits": ["It is made up"]},
         "functionals": {"lo": "PBE", "hi": "r2SCAN"},
         "evalsets": {"far": "PBE", "far-hi": "r2SCAN"},
         "pairs": {"dimers": {"low": "lo", "high": "hi", "note": "two atoms"}},
-        "transfer": {"pair": "dimers", "pretrained": "chgnet-0.3.0", "targets": ["energy", "force"]},
+        "architecture": "chgnet-0.3.0",
+        "transfer": {"pair": "dimers", "targets": ["energy", "force"]},
         "arms": {
             "scratch": arm | {"init": "random", "label": "from <nothing>"},
             "swap": arm | {"init": "pretrained"},
             "keep": plain
             | {"label": "", "init": "pretrained", "trainable": "readout"}
-            | {"atomref": {"fit": None, "from": "checkpoint", "trainable": False}},
+            | {"references": "checkpoint", "references_trainable": False},
         },
         "references": {"target": {"labels": "target", "scope": "subset", "unseen": "prior"}},
         "budgets": {"quick": {"steps": 30, "epochs": None, "keep": None}},

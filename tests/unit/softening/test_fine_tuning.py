@@ -10,7 +10,7 @@ import pytest
 from factories import DATA, table_of
 
 from uprung.atomref.least_squares import LeastSquares
-from uprung.config.study import ForceCorrection, Softening
+from uprung.config.tests import ForceCorrection, Softening
 from uprung.config.training import FineTuning, Training
 from uprung.datasets.store import Dataset, Rows, rows_of
 from uprung.models.data import open_dataset, write_dataset
@@ -32,7 +32,7 @@ ONE = launch(RECIPE)
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     found = [
         frame
-        for frame in READERS["diatomics"](DATA / "diatomics" / "diatomics-dft.json.gz", "r2SCAN")
+        for frame in READERS["diatomics"].read(DATA / "diatomics" / "diatomics-dft.json.gz", "r2SCAN")
         if frame.material_id in ("N2", "Si2") and 0.1 < np.abs(frame.forces).max() < 10
     ]
     # another convention, and energies that some frames do not have

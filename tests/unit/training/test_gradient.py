@@ -44,8 +44,8 @@ def test_every_structure_is_dealt_once_and_no_rank_waits_long(costs: list[int], 
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Crystals and dimers (no angle), with gaps in every label, so that some parts of a batch have none of a kind."""
     rng = np.random.default_rng(0)
-    solids = list(READERS["solids"](DATA / "solids" / "solids.jsonl.gz", "r2SCAN"))[::25]
-    dimers = list(READERS["diatomics"](DATA / "diatomics" / "diatomics-dft.json.gz", "r2SCAN"))[15::400]
+    solids = list(READERS["solids"].read(DATA / "solids" / "solids.jsonl.gz", "r2SCAN"))[::25]
+    dimers = list(READERS["diatomics"].read(DATA / "diatomics" / "diatomics-dft.json.gz", "r2SCAN"))[15::400]
     frames = []
     for k, frame in enumerate([*solids, *dimers]):
         n = len(frame.Z)

@@ -63,7 +63,7 @@ def frames():
     path = DATA / "diatomics" / "diatomics-dft.json.gz"
     found = [
         f
-        for f in READERS["diatomics"](path, "r2SCAN")
+        for f in READERS["diatomics"].read(path, "r2SCAN")
         if f.material_id in ("N2", "O2", "Si2") and np.abs(f.forces).max() < 10 and float(f.frame_id.split("2-")[1]) < 3
     ]
     return table_of(found[::3])
@@ -342,7 +342,7 @@ def test_relabelled_data_are_other_data(dataset: Dataset, tmp_path: Path, monkey
 def test_options_that_change_no_number_do_not_throw_a_state_away(dataset: Dataset, tmp_path: Path, monkeypatch) -> None:
     state = tmp_path / "last.ckpt"
     interrupt(dataset, state, monkeypatch, after=8)
-    recipe = RECIPE.model_copy(update={"minutes": 999, "memory_mb": 9999, "checkpoint_minutes": 7.0})
+    recipe = RECIPE.model_copy(update={"checkpoint_minutes": 7.0})
     assert go(dataset, state, recipe=recipe)[0].resumed == 1
 
 

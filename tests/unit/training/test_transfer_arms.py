@@ -42,7 +42,7 @@ def _one_thread() -> Any:
 
 def stored(functional: str, folder: Path) -> Dataset:
     rng = np.random.default_rng(0)
-    solids = list(READERS["solids"](DATA / "solids" / "solids.jsonl.gz", functional))[::20]
+    solids = list(READERS["solids"].read(DATA / "solids" / "solids.jsonl.gz", functional))[::20]
     frames = table_of([replace(f, label_scale="one", magmom=rng.normal(size=len(f.Z))) for f in solids])
     write_dataset(frames, frames.label("energy"), folder, name="chgnet")
     return open_dataset(folder / "manifest.json")
@@ -95,7 +95,7 @@ def weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     ],
 )
 def test_training_changes_the_named_part_only(part: str, changed: set[str], high: Dataset, tmp_path: Path) -> None:
-    arm = Arm.model_validate({"init": "pretrained", "atomref": {"from": "checkpoint"}, "trainable": part})
+    arm = Arm.model_validate({"init": "pretrained", "references": "checkpoint", "trainable": part})
     nothing = np.zeros(94, dtype=bool)
     model = build_potential(arm, name="chgnet", pretrained="chgnet-0.3.0", references=None, elements=nothing, seed=0)
     before = {layer: [p.detach().clone() for p in parameters] for layer, parameters in model.layers().items()}
@@ -175,7 +175,7 @@ def source_references(potential: Potential) -> np.ndarray:
 
 
 def arm_with(**options: Any) -> Arm:
-    return Arm.model_validate({"init": "pretrained", "atomref": {"from": "checkpoint"}, **options})
+    return Arm.model_validate({"init": "pretrained", "references": "checkpoint", **options})
 
 
 def test_batches_hold_the_stated_share_of_source_frames_and_every_frame_in_turn(high: Dataset, low: Dataset) -> None:
@@ -296,7 +296,7 @@ def test_a_joint_run_resumes_to_the_same_network(high: Dataset, low: Dataset, tm
 
 # --------------------------------------------------------------------------------------------------- Δ-learning
 
-DELTA = Arm.model_validate({"init": "random", "atomref": {"fit": "residual"}, "delta": True})
+DELTA = Arm.model_validate({"init": "random", "references": "residual", "delta": True})
 
 
 def correction(high: Dataset) -> tuple[Potential, np.ndarray]:

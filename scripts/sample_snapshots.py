@@ -1,4 +1,4 @@
-"""Sample the high-energy states of a chunk of crystals, or what is still missing of them."""
+"""Sample the high-energy snapshots of a chunk of crystals, or what is still missing of them."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ with logged(snakemake.log[0]):
     potential = calculator(params.model, device=device)
     state = Path(params.state)
     frames, facts = [], []
-    with progress(len(structures), f"states of {snakemake.wildcards.states}", "crystal") as bar:
+    with progress(len(structures), f"snapshots of {snakemake.wildcards.snapshots}", "crystal") as bar:
         for structure, found, reason in sample_all(
             structures, potential, Protocol(**params.protocol), seed=params.seed, state=state
         ):

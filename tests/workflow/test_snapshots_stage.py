@@ -24,14 +24,14 @@ def test_states_of_two_crystals(tmp_path: Path) -> None:
     ase.io.write(place.folder / "crystals.extxyz", crystals)
 
     def change(content: dict[str, Any]) -> None:
-        content["states"] = {"hot": STATES}
+        content["tests"] = {"softening": {"snapshots": {"hot": STATES}}}
 
     place.configure(change)
-    assert place.planned("states") == {"sample_states": 2, "collect_states": 1}
-    run = place.snakemake("--cores", "2", "states", timeout=STUDY_TIMEOUT)
+    assert place.planned("snapshots") == {"sample_snapshots": 2, "collect_snapshots": 1}
+    run = place.snakemake("--cores", "2", "snapshots", timeout=STUDY_TIMEOUT)
     assert run.returncode == 0, run.stdout
-    at = place.results / "states/hot"
-    frames = ase.io.read(at / "states.extxyz", ":")
+    at = place.results / "snapshots/hot"
+    frames = ase.io.read(at / "snapshots.extxyz", ":")
     names = [f"{name}-{k:02d}" for name in ("si", "mgo") for k in range(4)]
     assert [frame.info["frame_id"] for frame in frames] == names
     assert {frame.info["trajectory"] for frame in frames} == {"si", "mgo"}
@@ -43,7 +43,7 @@ def test_states_of_two_crystals(tmp_path: Path) -> None:
     assert (manifest["crystals"], manifest["frames"], manifest["given_up"]) == (2, 8, [])
     assert sorted(p.name for p in (at / "vasp/PBE").iterdir()) == sorted(names)
     # what labels structures reads them as states of their crystals
-    assert [s.material for s in read_structures(at / "states.extxyz", 1.5)] == ["SI"] * 4 + ["MGO"] * 4
-    assert place.planned("states") == {}
-    place.configure(lambda content: content["states"]["hot"].update(temperature=500))
-    assert place.planned("states") == {"sample_states": 2, "collect_states": 1}
+    assert [s.material for s in read_structures(at / "snapshots.extxyz", 1.5)] == ["SI"] * 4 + ["MGO"] * 4
+    assert place.planned("snapshots") == {}
+    place.configure(lambda content: content["tests"]["softening"]["snapshots"]["hot"].update(temperature=500))
+    assert place.planned("snapshots") == {"sample_snapshots": 2, "collect_snapshots": 1}
