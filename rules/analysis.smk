@@ -40,27 +40,11 @@ rule plot_shift:
         shift="<results>/analysis/{pair}/shift.csv",
         importance="<results>/analysis/{pair}/importance.csv",
     output:
-        energy=report(
-            "<results>/figures/{pair}-energy.svg",
-            category="Energy shift",
-            labels={"pair": "{pair}", "figure": "energies"},
-        ),
-        labels=report(
-            "<results>/figures/{pair}-labels.svg",
-            category="Energy shift",
-            labels={"pair": "{pair}", "figure": "forces, stresses, moments"},
-        ),
-        shift=report(
-            "<results>/figures/{pair}-shift.svg",
-            category="Energy shift",
-            labels={"pair": "{pair}", "figure": "shift by element"},
-        ),
-        elements=report(
-            "<results>/figures/{pair}-elements.svg",
-            category="Energy shift",
-            labels={"pair": "{pair}", "figure": "periodic table"},
-        ),
-        importance="<results>/figures/{pair}-importance.svg",
+        energy=figure("{pair}-energy"),
+        labels=figure("{pair}-labels"),
+        shift=figure("{pair}-shift"),
+        elements=figure("{pair}-elements"),
+        importance=figure("{pair}-importance"),
         png=expand("<results>/figures/{{pair}}-{figure}.png", figure=SHIFT_FIGURES),
     log:
         "<results>/logs/analysis/{pair}-figures.log",

@@ -78,11 +78,7 @@ rule plot_references:
         ),
     output:
         table="<results>/references/references.csv",
-        svg=report(
-            "<results>/figures/references.svg",
-            category="References",
-            labels={"figure": "reference energies"},
-        ),
+        svg=figure("references"),
         png="<results>/figures/references.png",
     log:
         "<results>/logs/references/figure.log",
@@ -143,11 +139,7 @@ rule plot_comparison:
     input:
         "<results>/atomref/summary.csv",
     output:
-        svg=report(
-            "<results>/figures/reference-errors.svg",
-            category="References",
-            labels={"figure": "errors of reference energies alone"},
-        ),
+        svg=figure("reference-errors"),
         png="<results>/figures/reference-errors.png",
     log:
         "<results>/logs/atomref/figure.log",

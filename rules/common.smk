@@ -17,9 +17,13 @@ os.environ |= {
 
 from uprung.job.files import why_not_writable
 from uprung.job.parent import PARENT, name_of_process
+from uprung.config.arms import CHECKPOINT
 from uprung.config.base import plain
 from uprung.config.load import StudyError, find_file, load_study, size_token
 from uprung.job.fingerprint import REGISTRY, closure, code_digest
+from uprung.report.captions import FIGURES, LAW_FIGURES, figures_of
+from uprung.report.catalogue import FILES, LAWS as LAW_FILES, POINTS as POINTS_FILES
+from uprung.report.catalogue import expanded, fields_of
 from uprung.models.registry import card_of, contradictions
 from uprung.training.planning import run_memory, run_minutes
 
@@ -81,6 +85,14 @@ def without(section, *keys):
     return {key: value for key, value in plain(section).items() if key not in keys}
 
 
+def figure(name):
+    """Return a figure of the catalogue as an output, with its place in Snakemake's own report."""
+    entry, names = FIGURES[name], {key: f"{{{key}}}" for key in fields_of(name)}
+    labels = {**names, "figure": entry.about}
+    svg = f"<results>/figures/{name}.svg"
+    return report(svg, category=entry.category, labels=labels)
+
+
 def check_results():
     """Stop before the first job when results cannot be written."""
     why = why_not_writable(Path("results") / STUDY.study)
@@ -90,7 +102,8 @@ def check_results():
 
 def reference_of(arm):
     """Return the name of the reference fit of an arm, or None when it keeps the checkpoint's."""
-    return STUDY.arms[arm].fit
+    name = STUDY.arms[arm].references
+    return None if name == CHECKPOINT else name
 
 
 def reference_input(wildcards):
@@ -158,9 +171,8 @@ def minutes_of_run(wildcards, input, attempt):
 
 
 if not POINTS:
-    config["seeds"] = (
-        STUDY.seeds
-    )  # as scripts read them; the study file may give their number
+    # as scripts read them; the study file may give their number
+    config["seeds"] = STUDY.seeds
     ARCHITECTURE = card_of(STUDY.architecture)
     SIZES = {
         size_token(size): size for size in STUDY.sizes

@@ -52,11 +52,7 @@ rule plot_convergence:
     input:
         "<results>/scaling/history.csv",
     output:
-        svg=report(
-            "<results>/figures/convergence.svg",
-            category="Scaling",
-            labels={"figure": "convergence"},
-        ),
+        svg=figure("convergence"),
         png="<results>/figures/convergence.png",
     log:
         "<results>/logs/scaling/convergence.log",
@@ -75,7 +71,6 @@ rule plot_convergence:
 
 # Error after training against error before it says something where networks were pretrained differently.
 INITS = {name: arm.init for name, arm in STUDY.arms.items() if arm.init != "random"}
-SEVERAL_NETWORKS = len(set(INITS.values())) > 1
 
 
 rule plot_before_after:
@@ -83,11 +78,7 @@ rule plot_before_after:
         "<results>/scaling/history.csv",
     output:
         table="<results>/scaling/before_after.csv",
-        svg=report(
-            "<results>/figures/before-after.svg",
-            category="Scaling",
-            labels={"figure": "error after and before training"},
-        ),
+        svg=figure("before-after"),
         png="<results>/figures/before-after.png",
     log:
         "<results>/logs/scaling/before_after.log",
@@ -113,16 +104,8 @@ rule collect_errors:
         predictions=expand("{run}/predictions.parquet", run=RUNS),
     output:
         table="<results>/errors/errors.csv",
-        force=report(
-            "<results>/figures/errors-force.svg",
-            category="Errors",
-            labels={"figure": "against the size of the force"},
-        ),
-        parity=report(
-            "<results>/figures/parity.svg",
-            category="Errors",
-            labels={"figure": "predicted against labelled energies"},
-        ),
+        force=figure("errors-force"),
+        parity=figure("parity"),
         png=expand("<results>/figures/{figure}.png", figure=["errors-force", "parity"]),
     log:
         "<results>/logs/errors.log",
@@ -180,16 +163,8 @@ rule plot_training:
         ),
     output:
         table="<results>/forgetting/forgetting.csv",
-        forgetting=report(
-            "<results>/figures/forgetting.svg",
-            category="Training",
-            labels={"figure": "error at the source and at the target"},
-        ),
-        dynamics=report(
-            "<results>/figures/dynamics.svg",
-            category="Training",
-            labels={"figure": "gradients by layer"},
-        ),
+        forgetting=figure("forgetting"),
+        dynamics=figure("dynamics"),
         png=expand("<results>/figures/{figure}.png", figure=["forgetting", "dynamics"]),
     log:
         "<results>/logs/forgetting/figures.log",

@@ -3,15 +3,12 @@
 
 rule write_points_report:
     input:
-        **{name: f"<results>/scaling/{name}.csv" for name in SHOWN_TABLES},
-        template=TEMPLATE,
-        css=STYLE,
+        **{name: f"<results>/{entry.file}" for name, entry in POINTS_FILES.items()},
+        look=PAGE_LOOK,
         points=POINTS,
-        left_out="<results>/scaling/left_out.csv",
-        curves="<results>/scaling/curves.csv",
-        figures=expand("<results>/figures/{figure}.svg", figure=SCALING_FIGURES),
+        figures=expand("<results>/figures/{figure}.svg", figure=LAW_FIGURES),
         # stand in for an SVG that is too large for the page
-        bitmaps=expand("<results>/figures/{figure}.png", figure=SCALING_FIGURES),
+        bitmaps=expand("<results>/figures/{figure}.png", figure=LAW_FIGURES),
     output:
         "<results>/report.html",
     log:
@@ -22,8 +19,7 @@ rule write_points_report:
         "../envs/analysis.yaml"
     params:
         study=plain(STUDY),
-        command=f"snakemake --cores all --configfile {' '.join(CONFIG_FILES)} "
-        f"--config points={STUDY.points} study={STUDY.study}",
+        command=f"{COMMAND} --config points={STUDY.points} study={STUDY.study}",
     message:
         "Writing the report"
     script:

@@ -140,21 +140,9 @@ rule plot_softening:
         sizes="<results>/split/sizes.csv",
     output:
         table="<results>/softening/{evalset}/softening.csv",
-        materials=report(
-            "<results>/figures/softening-{evalset}.svg",
-            category="Softening",
-            labels={"figure": "slopes by material, {evalset}"},
-        ),
-        sizes=report(
-            "<results>/figures/softening-{evalset}-sizes.svg",
-            category="Softening",
-            labels={"figure": "slopes against n, {evalset}"},
-        ),
-        parity=report(
-            "<results>/figures/softening-{evalset}-parity.svg",
-            category="Softening",
-            labels={"figure": "predicted against labelled forces, {evalset}"},
-        ),
+        materials=figure("softening-{evalset}"),
+        sizes=figure("softening-{evalset}-sizes"),
+        parity=figure("softening-{evalset}-parity"),
         png=expand(
             "<results>/figures/softening-{evalset}{figure}.png",
             figure=["", "-sizes", "-parity"],
@@ -207,6 +195,8 @@ rule fine_tune_softening:
 
 rule correct_softening:
     input:
+        # of the checkpoints, then of runs, like the clouds
+        tables=[*rules.plot_softening.input.models, *rules.plot_softening.input.runs],
         clouds=rules.plot_softening.input.clouds,
         parts=[
             cloud.replace(".parquet", "-parts.parquet")
@@ -220,11 +210,7 @@ rule correct_softening:
     output:
         table="<results>/softening/{evalset}/correction.csv",
         draws="<results>/softening/{evalset}/correction.parquet",
-        figure=report(
-            "<results>/figures/softening-{evalset}-correction.svg",
-            category="Softening",
-            labels={"figure": "correction with few labels, {evalset}"},
-        ),
+        figure=figure("softening-{evalset}-correction"),
         png="<results>/figures/softening-{evalset}-correction.png",
     log:
         "<results>/logs/softening/{evalset}/correction.log",

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import ase.io
 
-from uprung.config.snapshots import States
+from uprung.config.snapshots import Snapshots
 from uprung.job.files import write_json
 from uprung.job.logs import logged
 from uprung.softening.snapshots import write_vasp_inputs
 
 with logged(snakemake.log[0]):
-    options = States.model_validate(snakemake.params.snapshots)
+    options = Snapshots.model_validate(snakemake.params.snapshots)
     frames = [
         frame
         for file in snakemake.input.frames

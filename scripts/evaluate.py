@@ -42,4 +42,6 @@ with logged(snakemake.log[0]):
         facts["source"] = sampled_source_errors(
             potential, open_dataset(file), split, params.low, params.forgetting, **asked
         )
-    write_json(snakemake.output.metrics, {**facts, "n_test": len(test), **metrics})
+    run = {name: snakemake.wildcards[name] for name in ("budget", "arm", "size")}
+    run["seed"] = int(snakemake.wildcards.seed)
+    write_json(snakemake.output.metrics, {"run": run, **facts, "n_test": len(test), **metrics})

@@ -128,7 +128,7 @@ def test_what_was_forgotten_is_in_the_report(done: Path) -> None:
     before = json.loads((done / "forgetting/pretrained.json").read_text())
     assert before["frames"] == 50
     page = (done / "report.html").read_text()
-    assert "What training does to the networks" in page
+    assert "Forgetting and gradients" in page
     assert "one network for both fidelities" in page
     assert "correction to the frozen pretrained network" in page
     for name in ("forgetting", "dynamics"):
@@ -160,7 +160,7 @@ def test_softening_of_checkpoints_and_arms(done: Path) -> None:
     every = pd.read_parquet(done / "softening/li-ge/correction.parquet")
     after = every.pivot_table(index=["model", "arm", "material", "shots", "draw"], columns="method", values="mae_after")
     np.testing.assert_allclose(after["per-element"], after["number"], rtol=1e-3)
-    assert "How soft the forces are" in (done / "report.html").read_text()
+    assert "Softening of the forces" in (done / "report.html").read_text()
 
 
 def test_the_index_lists_every_network(done: Path) -> None:

@@ -43,8 +43,8 @@ class ReferenceFit(Section):
     strength: float | None = Field(
         default=None,
         gt=0,
-        description=f"Strength of {takes('strength')}: number of structures of the pure element that weigh as much as "
-        "the expectation. Default: chosen by cross-validation that leaves out one group of the split at a time.",
+        description=f"Strength of {takes('strength')}: number of structures of the pure element that weigh as much "
+        "as the expectation. Default: chosen by cross-validation that leaves out one group of the split at a time.",
     )
     threshold: float | None = Field(
         default=None,
@@ -130,11 +130,6 @@ class Arm(Section):
     def _references_of_random_weights(cls, data: Any) -> Any:
         return {"references": "target", **data} if isinstance(data, dict) and data.get("init") == "random" else data
 
-    @property
-    def fit(self) -> str | None:
-        """Name of the fit that gives the reference energies; None where the initial network keeps its own."""
-        return None if self.references == CHECKPOINT else self.references
-
     @model_validator(mode="after")
     def _choices_agree(self) -> Self:
         found = list(self._contradictions())
@@ -144,7 +139,7 @@ class Arm(Section):
 
     def _contradictions(self) -> Iterator[str]:
         if self.init == "random":
-            if self.fit is None:
+            if self.references == CHECKPOINT:
                 yield "`init: random` has no checkpoint to take references from; use `references: target`"
             if self.trainable != "all":
                 yield f"`trainable: {self.trainable}` would freeze random weights; use `init: pretrained`"
@@ -152,7 +147,7 @@ class Arm(Section):
                 yield "`l2_sp` would pull towards random weights; use `init: pretrained`"
         if self.fidelities == "joint" and self.replay is None:
             yield "`fidelities: joint` needs source frames in the batches; give `replay: 0.5`, for example"
-        if self.delta and (self.init != "random" or self.fit is None or self.references_trainable):
+        if self.delta and (self.init != "random" or self.references == CHECKPOINT or self.references_trainable):
             yield (
                 "`delta: true` needs `init: random` and `references: residual`, not trainable: the correction is a new "
                 "network, and the references of both networks have to be right together"

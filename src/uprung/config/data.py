@@ -54,7 +54,7 @@ class LabelledSet(Section):
     )
     sources: list[Source] = Field(default=[], description="Files and folders with the structures.")
 
-    def only(self, **origins: bool) -> None:
+    def _only(self, **origins: bool) -> None:
         """Check that the structures have one origin, and a functional that uprung can provide if it is not `sources`.
 
         Args:
@@ -84,7 +84,7 @@ class Fidelity(LabelledSet):
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
-        self.only(download=self.download, computed=self.computed)
+        self._only(download=self.download, computed=self.computed)
         if self.computed and self.energy == "energy+correction":
             raise ValueError("energy: computed labels have no correction (allowed: energy, energy_free)")
         return self
@@ -105,7 +105,7 @@ class ForceSet(LabelledSet):
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
-        self.only(snapshots=self.labelled_here)
+        self._only(snapshots=self.labelled_here)
         return self
 
 

@@ -15,8 +15,9 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from uprung.config.formats import FORMATS
 from uprung.config.points import PointsStudy
-from uprung.config.short import FORMATS, FUNCTIONALS, PAIR, PRESETS, presets
+from uprung.config.short import FUNCTIONALS, PAIR, PRESETS, presets
 from uprung.config.study import Study
 
 FIRST_STUDY = """study: mine
@@ -29,6 +30,7 @@ sizes: [100, 400, all]
 seeds: 3
 steps: 2000
 """
+SUFFIXES = ", ".join(f"`{suffix}`" for known in FORMATS.values() for suffix in known.suffixes)
 INTRODUCTION = f"""# The study file
 
 One YAML file describes a study. Snakemake reads `config/demo.yaml` unless `--configfile` names another. A whole study:
@@ -46,7 +48,7 @@ Everything else has a default. Three keys are short forms of sections; what a se
 
 A side of `data` is a file, or `{{file: …}}` with further keys of a fidelity and its source; `match`, `tolerance` and
 `note` of the pair may stand beside the sides. Defaults: functional {FUNCTIONALS["low"]} and
-{FUNCTIONALS["high"]}; the format that the name suggests ({", ".join(f"`{suffix}`" for suffix in FORMATS)},
+{FUNCTIONALS["high"]}; the format that the name suggests ({SUFFIXES},
 or a folder of VASP runs); a label scale that says that it was not stated, in manifests and report.
 
 Every key, its type, its default and its meaning follow; `make schema` writes the list from the code.

@@ -13,6 +13,7 @@ class Format(NamedTuple):
 
     label_scale: LabelScale
     what: str
+    suffixes: tuple[str, ...] = ()  # of files that are read in this format unless the study file names another
 
 
 FORMATS = {
@@ -21,7 +22,7 @@ FORMATS = {
     "elements": Format("own", "embedded ground states of the elements"),
     "mlearn": Format("own", "embedded trajectories far from equilibrium"),
     "atoms": Format("own", "embedded isolated atoms"),
-    "frames": Format("own", "a Parquet file or folder with the columns of the frames table"),
+    "frames": Format("own", "a Parquet file or folder with the columns of the frames table", (".parquet",)),
     "gpaw": Format("own", "labels that uprung computed (`own_dft`)"),
     "mptrj": Format("published", "MPtrj (JSON)"),
     "mp-r2scan": Format("published", "MP-r2SCAN (JSON)"),
@@ -29,8 +30,8 @@ FORMATS = {
     "mp-aloe": Format("published", "MP-ALOE (JSON)"),
     "wbm-high-energy": Format("published", "WBM high-energy states (JSON)"),
     "omat": Format("published", "OMat24 or sAlex (LMDB)"),
-    "ase": Format("needed", "extended XYZ or an ASE database"),
-    "vasprun": Format("needed", "a vasprun.xml or a folder of VASP runs"),
+    "ase": Format("needed", "extended XYZ or an ASE database", (".extxyz", ".xyz", ".db", ".aselmdb")),
+    "vasprun": Format("needed", "a vasprun.xml or a folder of VASP runs", (".xml",)),
 }
 if TYPE_CHECKING:
     FormatName = str

@@ -15,12 +15,12 @@ import yaml
 
 from uprung.config.base import suggest
 from uprung.config.data import Fidelity, Source
+from uprung.config.formats import FORMATS
 
 PRESETS = Path(__file__).with_name("presets.yaml")
 KEYS = ("data", "steps", "epochs")  # of a study file, beside its sections
 PAIR = "low-high"  # name of the pair of `data: {low: …, high: …}`
 FUNCTIONALS = {"low": "PBE", "high": "r2SCAN"}
-FORMATS = {".extxyz": "ase", ".xyz": "ase", ".db": "ase", ".aselmdb": "ase", ".parquet": "frames", ".xml": "vasprun"}
 COMPRESSED = {".gz", ".bz2", ".xz"}
 
 #: Section or key that a short form was expanded to -> key that the user wrote.
@@ -69,7 +69,7 @@ def format_of(file: str) -> str | None:
     suffixes = [suffix for suffix in path.suffixes if suffix not in COMPRESSED]
     if "vasprun" in path.name or not suffixes:
         return "vasprun"
-    return FORMATS.get(suffixes[-1])
+    return next((name for name, known in FORMATS.items() if suffixes[-1] in known.suffixes), None)
 
 
 def _data(study: dict[str, Any], written: Written) -> Iterator[str]:
@@ -113,12 +113,11 @@ def _side(side: str, given: Any, written: Written) -> Generator[str, None, dict[
     if isinstance(source.get("file"), str):
         guessed = source.setdefault("format", format_of(source["file"]))
         if guessed is None:
-            formats = Source.model_json_schema()["properties"]["format"].get("enum", [])
             yield (
                 f"data.{side}.format: cannot be told from the name {source['file']!r}; write "
-                f"`{{file: {source['file']}, format: …}}` (allowed: {', '.join(formats)})"
+                f"`{{file: {source['file']}, format: …}}` (allowed: {', '.join(FORMATS)})"
             )
-        if guessed in ("ase", "vasprun"):
+        elif guessed in FORMATS and FORMATS[guessed].label_scale == "needed":
             source.setdefault("label_scale", f"not stated ({source['file']})")
     return fidelity | ({"sources": [source]} if source else {})
 

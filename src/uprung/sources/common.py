@@ -91,3 +91,28 @@ def from_voigt(values: Floats, name: str = "stress") -> Floats:
     if values.shape != (6,):
         raise UnusableError(f"{name} has {values.size} numbers; a stress has 6, or 3×3")
     return np.asarray(voigt_6_to_full_3x3_stress(values))
+
+
+def pymatgen_structure(structure: Any) -> tuple[NDArray[np.uint8], Floats, Floats]:
+    """Return Z (N,), lattice (3, 3) and frac (N, 3) of pymatgen's `Structure.as_dict`.
+
+    Raises:
+        UnusableError: another layout, not periodic, disordered, or an element beyond Pu.
+    """
+    try:
+        lattice, sites = structure["lattice"], structure["sites"]
+        if not all(lattice.get("pbc", ())):
+            raise UnusableError("structure is not periodic in all directions")
+        Z = np.array([_atomic_number(site["species"]) for site in sites], dtype=np.uint8)
+        return Z, rows(lattice["matrix"], "lattice"), rows([site["abc"] for site in sites], "abc")
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise UnusableError(f"structure is not laid out as pymatgen's: {type(error).__name__} {error}") from None
+
+
+def _atomic_number(species: list[dict[str, Any]]) -> int:
+    if len(species) != 1 or species[0].get("occu", 1) != 1:
+        raise UnusableError("structure is disordered: a site is not filled by one species")
+    found = NUMBERS.get(species[0]["element"])
+    if found is None:
+        raise UnusableError(f"element {species[0]['element']!r} is not one of H to Pu")
+    return found

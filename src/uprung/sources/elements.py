@@ -13,7 +13,7 @@ import numpy as np
 from ase.data import atomic_numbers
 
 from uprung.frames.schema import Frame
-from uprung.sources.common import KBAR_TO_GPA, MATPES_SCALE, from_voigt
+from uprung.sources.common import KBAR_TO_GPA, MATPES_SCALE, from_voigt, pymatgen_structure
 from uprung.sources.files import load_json
 
 #: Edge of the cell around an atom, Å. The file gives energies of atoms, but no cell: one without neighbours will do.
@@ -28,7 +28,7 @@ def read(path: Path, functional: str) -> Iterator[Frame]:
         functional: passed through the file's own `functional` entry, which is what the frames carry.
     """
     for element, entry in load_json(path).items():
-        structure = entry["structure"]
+        Z, lattice, frac = pymatgen_structure(entry["structure"])
         yield Frame(
             frame_id=f"{element}-ground-state",
             material_id=element,
@@ -36,9 +36,9 @@ def read(path: Path, functional: str) -> Iterator[Frame]:
             functional=entry["functional"],
             run_type=f"{entry['functional']} static",
             label_scale=MATPES_SCALE.format(functional=entry["functional"]),
-            Z=np.array([atomic_numbers[site["species"][0]["element"]] for site in structure["sites"]], dtype=np.uint8),
-            lattice=np.asarray(structure["lattice"]["matrix"], dtype=np.float64),
-            frac=np.asarray([site["abc"] for site in structure["sites"]], dtype=np.float64),
+            Z=Z,
+            lattice=lattice,
+            frac=frac,
             energy=float(entry["energy"]),
             forces=np.asarray(entry["forces"], dtype=np.float64),
             stress_gpa=KBAR_TO_GPA * from_voigt(np.array(entry["stress"])),

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from uprung.atomref.least_squares import LeastSquares
-from uprung.config.arms import Arm, TrainablePart
+from uprung.config.arms import CHECKPOINT, Arm, TrainablePart
 from uprung.datasets.splits import frames_on
 from uprung.datasets.store import Dataset, Labels, Rows, rows_of
 from uprung.models.interface import READOUT, REFERENCES, Potential
@@ -139,7 +139,7 @@ def build_potential(
     """
     potential = architecture(name).new(seed) if arm.init == "random" else load(pretrained)
     freeze_all_but(potential, arm.trainable)
-    if arm.fit is None:
+    if arm.references == CHECKPOINT:
         if arm.references_trainable:
             for parameter in potential.layers()[REFERENCES]:
                 parameter.requires_grad_(True)

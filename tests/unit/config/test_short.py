@@ -67,7 +67,7 @@ def test_a_side_of_the_data_may_say_more_and_the_pair_as_well(first: dict[str, A
     study = loaded(first | {"data": {"low": low, "high": high, "match": "material", "note": "Mine."}})
     fidelity = study.fidelities["low"]
     assert (fidelity.functional, fidelity.energy, fidelity.sources[0].format) == ("PBEsol", "energy_free", "vasprun")
-    assert fidelity.sources[0].exclude_elements == ["Yb"]
+    assert fidelity.sources[0].exclude_elements == ["70"]
     assert study.fidelities["high"].sources[0].label_scale is None  # the published set has its own
     assert (study.pairs["low-high"].match, study.pairs["low-high"].note) == ("material", "Mine.")
     downloaded = loaded(first | {"data": {"low": {"download": True}, "high": {"download": True}}})

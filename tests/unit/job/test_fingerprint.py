@@ -218,8 +218,9 @@ def imported_from_config(file: Path) -> Iterator[tuple[str, object]]:
 
 
 ALLOWED = {
+    "Arm": {"fit"},  # `references`, which is in the params
     "Study": {"low", "high"},  # names of fidelities, which are in the params of every rule that has files of them
-    "States": {"protocol"},  # evaluated in a rule, so that what it returns is in the params
+    "Snapshots": {"protocol"},  # evaluated in a rule, so that what it returns is in the params
     "Tracking": {"services", "missing"},  # decides no number
 }
 

@@ -4,8 +4,10 @@ from uprung.job.provenance import hardware, versions
 
 
 def test_versions_and_hardware() -> None:
-    assert {"python", "torch", "chgnet", "numpy"} <= versions().keys()
-    assert "not installed" not in {versions()[name] for name in ("torch", "chgnet", "numpy", "vesin")}
+    found = versions("chgnet", "vesin")  # those of an architecture
+    assert {"uprung", "python", "torch", "chgnet", "numpy", "vesin"} <= found.keys()
+    assert "not installed" not in found.values()
+    assert versions("nothing")["nothing"] == "not installed"
     facts = hardware()
     assert set(facts) == {"processor", "cores", "system"}
     assert facts["cores"] >= 1

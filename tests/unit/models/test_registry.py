@@ -27,7 +27,7 @@ def study(**changes: Any) -> dict[str, Any]:
         },
         "pairs": {"dimers": {"low": "pbe", "high": "r2scan"}},
         "transfer": {"pair": "dimers"},
-        "arms": {"scratch": {"init": "random", "atomref": {"fit": "target"}}},
+        "arms": {"scratch": {"init": "random", "references": "target"}},
         "sizes": [100],
         "seeds": [0],
         "budgets": {"short": {"steps": 10}},
@@ -52,8 +52,8 @@ def test_study_files_of_the_repository_ask_for_nothing_impossible(path: Path) ->
 @pytest.mark.parametrize(
     ("where", "changes"),
     [
-        ("transfer.pretrained", {"transfer": {"pair": "dimers", "pretrained": "chgnet-0.3.1"}}),
-        ("softening.models", {"softening": {"models": ["chgnet-r2scan", "chgnet-0.3.1"]}}),
+        ("architecture", {"architecture": "chgnet-0.3.1"}),
+        ("tests.softening.models", {"tests": {"softening": {"models": ["chgnet-r2scan", "chgnet-0.3.1"]}}}),
     ],
 )
 def test_a_checkpoint_that_nobody_ships_is_refused(where: str, changes: dict[str, Any]) -> None:
@@ -66,8 +66,8 @@ def test_a_checkpoint_that_nobody_ships_is_refused(where: str, changes: dict[str
 
 @pytest.mark.parametrize("name", ["../model.pth.tar", "/etc/passwd", "a" * 65, ""])
 def test_a_file_is_no_name_of_a_checkpoint(name: str) -> None:
-    (line,) = lines(study(transfer={"pair": "dimers", "pretrained": name}))
-    assert line.startswith("small.yaml: transfer.pretrained: ")
+    (line,) = lines(study(architecture=name))
+    assert line.startswith("small.yaml: architecture: ")
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def limited(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "_OWNERS", dict.fromkeys(card.checkpoints, card))
 
 
-ARM = {"init": "pretrained", "atomref": {"from": "checkpoint"}}
+ARM = {"init": "pretrained", "references": "checkpoint"}
 
 
 @pytest.mark.usefixtures("limited")
@@ -89,7 +89,7 @@ ARM = {"init": "pretrained", "atomref": {"from": "checkpoint"}}
             "transfer.targets: CHGNet predicts no stress (allowed: energy, force)",
         ),
         (
-            {"arms": {"sum": {"init": "random", "atomref": {"fit": "residual"}, "delta": True}}},
+            {"arms": {"sum": {"init": "random", "references": "residual", "delta": True}}},
             "arms.sum: CHGNet cannot do `delta`",
         ),
         ({"arms": {"old": {**ARM, "replay": 0.5}}}, "arms.old: CHGNet cannot do `replay`"),
@@ -98,8 +98,8 @@ ARM = {"init": "pretrained", "atomref": {"from": "checkpoint"}}
             "arms.few.trainable: last-3-blocks, but CHGNet has 2",
         ),
         (
-            {"softening": {"correction": {"methods": ["per-element"]}}},
-            "softening.correction.methods: CHGNet has no forces by element",
+            {"tests": {"softening": {"correction": {"methods": ["per-element"]}}}},
+            "tests.softening.correction.methods: CHGNet has no forces by element",
         ),
     ],
     ids=["target", "delta", "replay", "blocks", "forces by element"],

@@ -1,14 +1,45 @@
-"""Tables of the page about how a study was made: recipe, software, machine, hashes."""
+"""How the study was made: command, recipe, software, machine, hashes, files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from uprung.config.study import Study
+from uprung.report.blocks import Block, Command, Heading, Links, Row, Table, Text
+from uprung.report.catalogue import FILES, FOLDERS, wildcards
 from uprung.report.format import count, duration, listing, plural
-from uprung.report.tables import Table
+from uprung.report.results import StudyResults
 
 Card = Mapping[str, Any]
+
+
+def section(command: str, about: Sequence[Block], files: Sequence[tuple[str, str]]) -> Iterator[Block]:
+    """Yield the section of any study."""
+    yield from (Text("To reproduce this page, in the folder of the repository:"), Command(command))
+    yield from about
+    yield from (Heading("Data files"), Text("Paths are relative to this page."), Links(files))
+
+
+def study_blocks(study: Study, results: StudyResults) -> list[Block]:
+    """Return how the runs of a study were trained."""
+    return [
+        Text(effort(results.cards)),
+        recipe_table(results.cards, study.transfer.targets),
+        versions_table(results.cards),
+        hashes_table(results.frames),
+    ]
+
+
+def study_files(study: Study) -> list[tuple[str, str]]:
+    """Return path relative to the page and content of the files that the page links to."""
+    found = [
+        (entry.file.format(**names), entry.about.format(**names))
+        for entry in FILES.values()
+        if entry.linked
+        for names in wildcards(entry.file, study)
+    ]
+    return [*found, *FOLDERS.items()]
 
 
 def flat(options: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -43,7 +74,7 @@ def recipe_table(cards: Sequence[Card], targets: Sequence[str]) -> Table:
 
 def versions_table(cards: Sequence[Card]) -> Table:
     """Return software and machines of the training runs, from their cards."""
-    rows = [*distinct(cards, "versions").items(), *distinct(cards, "hardware").items()]
+    rows: list[Row] = [*distinct(cards, "versions").items(), *distinct(cards, "hardware").items()]
     return Table("Software and machines of the training runs, from their cards.", ["what", "version or type"], rows)
 
 
@@ -54,7 +85,7 @@ def effort(cards: Sequence[Card]) -> str:
     steps = sum(int(card["steps"]) for card in cards)
     text = (
         f"{plural(len(cards), 'training run')} with {count(steps)} optimiser steps took {duration(total)} of wall time "
-        "added up; runs may have shared the machine"
+        "in total; runs may have shared the machine"
     )
     again = f", and {plural(resumed, 'run')} resumed from a checkpoint" if resumed else ""
     return f"{text}{again}."
@@ -74,44 +105,3 @@ def hashes_table(frames: Mapping[str, Mapping[str, Any]]) -> Table:
         [(file, ", ".join(names), digest) for (file, digest), names in sorted(rows.items())],
         text=3,
     )
-
-
-#: Tables of laws, for studies that train and studies of given points.
-LAW_FILES = (
-    ("scaling/laws.csv", "scaling laws, fitted and refused"),
-    ("scaling/parameters.csv", "all parameters of all laws"),
-    ("scaling/comparison.csv", "laws compared"),
-    ("scaling/bands.csv", "lines and bands"),
-    ("scaling/crossover.csv", "crossovers"),
-    ("scaling/multiplier.csv", "data multipliers by interpolation"),
-    ("scaling/multiplier_curve.csv", "data multipliers by the laws, with intervals"),
-    ("scaling/labels.csv", "labels for some errors"),
-    ("scaling/extrapolation.csv", "errors at sizes asked for"),
-)
-
-
-def data_files(pairs: Sequence[str]) -> list[tuple[str, str]]:
-    """Return path relative to the page and content of the tables with the raw numbers."""
-    files = [
-        ("split/manifest.json", "split: counts, and every excluded frame with its reason"),
-        ("split/sizes.csv", "what every training-set size holds"),
-    ]
-    for pair in pairs:
-        files += [
-            (f"analysis/{pair}/correlation.csv", f"label agreement, {pair}"),
-            (f"analysis/{pair}/by_element.csv", f"label agreement by element, {pair}"),
-            (f"analysis/{pair}/shift.csv", f"energy shift by element, {pair}"),
-            (f"analysis/{pair}/importance.csv", f"elements that decide the difference of formation energies, {pair}"),
-        ]
-    return [
-        *files,
-        ("references/references.csv", "reference energies of the first seed"),
-        ("atomref/comparison.csv", "errors and diagnostics of every reference fit, size and seed"),
-        ("atomref/summary.csv", "the same over the seeds, with intervals"),
-        ("scaling/curves.csv", "test error of every run"),
-        ("scaling/summary.csv", "mean and spread over seeds"),
-        *LAW_FILES,
-        ("scaling/history.csv", "validation errors along every run"),
-        ("figures/", "all figures as SVG and PNG"),
-        ("runs/", "every run: model, metrics, predictions, card"),
-    ]

@@ -1,22 +1,58 @@
-"""How soft the forces are: table and sentences of one evaluation set."""
+"""Softening: size of the predicted forces on every evaluation set, and its correction."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import product
 from typing import Any
 
 import pandas as pd
 
-from uprung.report.format import NONE, amount, count, error, fixed, plural
-from uprung.report.tables import Cell, Table, left_out_words, reason_words
+from uprung.config.study import Study
+from uprung.models.registry import CARDS
+from uprung.report.arms import arm_labels, functional_of
+from uprung.report.blocks import Block, Cell, Heading, Row, Sentences, Table, Text, picture
+from uprung.report.catalogue import evalsets_of
+from uprung.report.format import NONE, amount, count, error, fixed, functional, plural
+from uprung.report.results import StudyResults, where
+from uprung.report.sections.data import left_out_words, reason_words
 from uprung.softening.force_correction import NUMBER, PER_ELEMENT, TRAINING
 from uprung.softening.slopes import POOLED, TOO_FEW, fraction_softened
 
 RESAMPLES = 1000
 #: Method of correction -> its name in a sentence.
 METHODS = {NUMBER: "one number", PER_ELEMENT: "one number per element", TRAINING: "fine-tuning"}
-#: Checkpoint -> functional of the labels it was trained on.
-CHECKPOINTS = {"chgnet-0.3.0": "PBE", "chgnet-r2scan": "r²SCAN"}
+#: Method of correction -> what it does to the forces, in a caption.
+EFFECTS = {
+    NUMBER: "one number multiplies the forces",
+    PER_ELEMENT: "one number per element multiplies the energies of its atoms",
+    TRAINING: "the whole network is trained on the labelled structures (energies after a shift of the reference "
+    "energies; fewer draws, and no networks of the study)",
+}
+
+
+def section(study: Study, results: StudyResults) -> Iterator[Block]:
+    """Yield the section."""
+    yield Text(
+        "A slope below 1 is no proof: minimising the squared error shrinks what cannot be predicted. Forces count as "
+        "too soft where larger ones fit better: c* is above 1 by its interval."
+    )
+    yield Sentences(comparison(results.softening, {name: functional_of(study, name) for name in evalsets_of(study)}))
+    labels, budget = arm_labels(study), next(iter(study.budgets))
+    for name, table in results.softening.items():
+        yield Heading(name, f"softening-{name}")
+        yield Sentences(
+            [
+                *not_judged(results.evalsets[name], results.evalsets_left_out[name]),
+                *findings(table),
+                *corrections(results.corrections[name]),
+            ]
+        )
+        yield softening_table(table, labels, budget=budget, title=f"evaluation set {name}")
+        effects = "; ".join(EFFECTS[method] for method in dict.fromkeys(results.corrections[name]["method"]))
+        several = len(set(where(table, model="run")["size"])) > 1
+        for kind in ("", "-parity", "-correction", *(["-sizes"] if several else [])):
+            yield picture(results.figures, f"softening-{{evalset}}{kind}", evalset=name, methods=effects)
 
 
 def softening_table(table: pd.DataFrame, labels: Mapping[str, str], *, budget: str, title: str) -> Table:
@@ -28,7 +64,7 @@ def softening_table(table: pd.DataFrame, labels: Mapping[str, str], *, budget: s
         budget: whose runs are shown.
         title: of the evaluation set.
     """
-    rows: list[list[str | Cell]] = []
+    rows: list[Row] = []
     for name, models in _models(table, labels, budget).items():
         medians, shares, pooled = [], [], []
         for _, part in models.groupby("seed", sort=False):
@@ -67,7 +103,7 @@ def softening_table(table: pd.DataFrame, labels: Mapping[str, str], *, budget: s
 
 
 def not_judged(facts: Mapping[str, Any], left_out: Mapping[str, Any]) -> list[str]:
-    """Return which structures of an evaluation set are not judged and why, nothing when all are.
+    """Return which structures of an evaluation set are not tested and why, nothing when all are.
 
     Args:
         facts: manifest of its frames.
@@ -78,7 +114,7 @@ def not_judged(facts: Mapping[str, Any], left_out: Mapping[str, Any]) -> list[st
     if not lost:
         return []
     words = [*left_out_words(facts), *reason_words(without, "left out")]
-    return [f"{count(lost)} of {plural(int(facts['read']), 'structure')} are not judged: {'; '.join(words)}."]
+    return [f"{count(lost)} of {plural(int(facts['read']), 'structure')} are not tested: {'; '.join(words)}."]
 
 
 def findings(table: pd.DataFrame) -> list[str]:
@@ -92,7 +128,7 @@ def findings(table: pd.DataFrame) -> list[str]:
         words = (
             f"{name}: over {plural(len(own), 'material')} the median slope is "
             f"{amount(float(own['slope'].median()))}, the range {amount(float(own['slope'].min()))} to "
-            f"{amount(float(own['slope'].max()))}; in {soft} the forces are too soft beyond doubt (slope below 1 "
+            f"{amount(float(own['slope'].max()))}; in {soft} the forces are clearly too soft (slope below 1 "
             "and c* above 1 by their intervals)"
         )
         if shrunk:
@@ -105,8 +141,8 @@ def findings(table: pd.DataFrame) -> list[str]:
             shown = worse.sort_values("cmae", ascending=False).iloc[0]
             words += (
                 f" Division by the slope makes {plural(len(worse), 'material')} worse (most in {shown['material']}: "
-                f"MAE {error(shown['mae'], 'force', units=False)}, cMAE {error(shown['cmae'], 'force')}): cMAE is a "
-                "promise, not a bound."
+                f"MAE {error(shown['mae'], 'force', units=False)}, cMAE {error(shown['cmae'], 'force')}): cMAE is an "
+                "estimate, not a bound."
             )
         said.append(words)
     return said
@@ -127,9 +163,9 @@ def corrections(table: pd.DataFrame) -> list[str]:
             ratio, against = part["mae_ratio"], float(part["mae_to_number"].median())
             middle, low, high = (fixed(float(value), 2) for value in (ratio.median(), ratio.min(), ratio.max()))
             words = (
-                f"{METHODS[str(method)]} takes the MAE to {middle} of what it was (median over "
+                f"{METHODS[str(method)]} multiplies the MAE by {middle} (median over "
                 f"{plural(len(part), 'material')}, {low} to {high}; {plural(int(part['draws'].max()), 'draw')}) and "
-                f"the median slope to {fixed(float(part['slope_after'].median()), 2)}"
+                f"brings the median slope to {fixed(float(part['slope_after'].median()), 2)}"
             )
             if method != NUMBER and against == against:
                 words += f"; that is {fixed(against, 2)} of the MAE after one number on the same draws"
@@ -139,32 +175,34 @@ def corrections(table: pd.DataFrame) -> list[str]:
 
 
 def comparison(tables: Mapping[str, pd.DataFrame], functionals: Mapping[str, str]) -> list[str]:
-    """Return how the shipped checkpoints compare on every evaluation set, with candidate causes as hypotheses.
+    """Return how shipped checkpoints compare with those that they were transferred from, with candidate causes.
 
     Args:
         tables: evaluation set -> table, see `softening_table`.
         functionals: evaluation set -> functional of its labels as printed.
     """
     slopes = {name: _checkpoint_slopes(table) for name, table in tables.items()}
-    slopes = {name: table for name, table in slopes.items() if set(CHECKPOINTS) <= set(table)}
+    checkpoints = {name: found for card in CARDS.values() for name, found in card.checkpoints.items()}
     said, softer = [], False
-    for name, table in slopes.items():
-        words = f"On {name} ({functionals[name]} labels) the r²SCAN checkpoint is softer than 0.3.0 in"
-        lower, text = _softer(table["chgnet-0.3.0"], table["chgnet-r2scan"])
-        softer |= lower
-        said.append(f"{words} {text}.")
-    pairs = [(a, b) for a in slopes for b in slopes if (functionals[a], functionals[b]) == tuple(CHECKPOINTS.values())]
-    for a, b in pairs:
-        if set(slopes[a].index) == set(slopes[b].index):
-            _, text = _softer(slopes[a]["chgnet-0.3.0"], slopes[b]["chgnet-r2scan"])
-            said.append(
-                f"Each judged by labels of its own functional (0.3.0 on {a}, the r²SCAN checkpoint on {b}), the latter "
-                f"is softer in {text}."
-            )
+    for new, found in checkpoints.items():
+        old = found.transferred_from
+        both = {name: table for name, table in slopes.items() if {old, new} <= set(table)}
+        for name, table in both.items():
+            lower, text = _softer(table[old], table[new])
+            softer |= lower
+            said.append(f"On {name} ({functionals[name]} labels) {new} is softer than {old} in {text}.")
+        for a, b in product(both, both):
+            own = [functional(checkpoints[name].functional) for name in (old, new)]
+            if [functionals[a], functionals[b]] == own and set(both[a].index) == set(both[b].index):
+                _, text = _softer(both[a][old], both[b][new])
+                said.append(
+                    f"Each tested on labels of its own functional ({old} on {a}, {new} on {b}), the latter is softer "
+                    f"in {text}."
+                )
     if softer:
         said.append(
-            "Why the published transfer made the forces softer is not known. Hypotheses that this table does not "
-            "decide between: fewer frames, nearer to equilibrium, in the r²SCAN set; forgetting of the distorted "
+            "Why the published transfer softened the forces is unknown. Hypotheses that this table cannot tell apart: "
+            "fewer frames, nearer to equilibrium, in the r²SCAN set; forgetting of the distorted "
             "frames that the pretraining saw; energies that weigh more than forces in the loss of the transfer."
         )
     return said

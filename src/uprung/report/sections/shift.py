@@ -1,15 +1,75 @@
-"""Sentences about how the labels of two fidelities differ, each made from the tables."""
+"""Energy shift: how the labels of two fidelities differ."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pandas as pd
 
-from uprung.report.findings import is_true
-from uprung.report.format import error, fixed, listing, pearson, plural
+from uprung.config.study import Study
+from uprung.report.arms import functional_of
+from uprung.report.blocks import Block, Cell, Heading, Sentences, Table, Text, picture
+from uprung.report.format import NONE, count, error, fixed, listing, pearson, plural
+from uprung.report.results import StudyResults, is_true
+
+
+def section(study: Study, results: StudyResults) -> Iterator[Block]:
+    """Yield the section: the pair that is trained on comes first."""
+    for name in sorted(study.pairs, key=lambda name: name != study.transfer.pair):
+        low, high = (functional_of(study, side) for side in (study.pairs[name].low, study.pairs[name].high))
+        trained = ", trained on" if name == study.transfer.pair else ""
+        yield Heading(f"{name}: {low} and {high}{trained}", f"pair-{name}")
+        yield Sentences(pair_findings(study, results, name))
+        yield correlation_table(results.correlations[name], low=low, high=high)
+        remark = str(results.analyses[name]["importance"])
+        for kind in ("energy", "labels", "shift", "elements", *(() if remark else ("importance",))):
+            yield picture(results.figures, f"{{pair}}-{kind}", pair=name, low=low, high=high)
+        if remark:
+            yield Text(f"No importance of elements for formation energies: {remark}.")
+
+
+def pair_findings(study: Study, results: StudyResults, name: str) -> list[str]:
+    """Return how the labels of a pair of fidelities differ, in sentences."""
+    low, high = (functional_of(study, side) for side in (study.pairs[name].low, study.pairs[name].high))
+    return [
+        *label_agreement(results.correlations[name], low=low, high=high),
+        *shift_by_element(results.shifts[name], low=low, high=high),
+    ]
+
+
+def correlation_table(correlation: pd.DataFrame, *, low: str, high: str) -> Table:
+    """Return the agreement of two fidelities' labels, quantity by quantity."""
+    scales = {"eV/atom": ("energy", "meV/atom"), "eV/Å": ("force", "meV/Å"), "GPa": ("stress", "GPa")}
+    rows = []
+    for _, row in correlation[correlation["n_values"] > 0].iterrows():
+        target, shown = scales.get(row["unit"], ("magmom", "μB"))
+        subset = str(row["subset"]).replace("F_low", f"F({low})")
+        interval = f"{pearson(row['pearson_low'])} to {pearson(row['pearson_high'])}"
+        rows.append(
+            (
+                Cell(str(row["quantity"]), subset),
+                count(row["n_structures"]),
+                count(row["n_values"]),
+                Cell(pearson(row["pearson"]), interval if NONE not in interval else ""),
+                pearson(row["spearman"]),
+                Cell(error(row["mae"], target, units=False), shown),
+                Cell(error(row["rmsd"], target, units=False), shown),
+                fixed(row["slope"], 3),
+            )
+        )
+    absent = correlation.loc[correlation["n_values"] == 0, "quantity"].drop_duplicates().tolist()
+    return Table(
+        f"Agreement of {low} and {high} labels of the same structures. Under Pearson r its 95 % bootstrap interval "
+        f"over materials. MAE and RMSD of {high} − {low}; slope of {high} on {low}. “Referenced” is each side minus "
+        f"its own least-squares elemental references; |F({low})| is the largest force on an atom of a structure."
+        + (f" Not labelled on both sides: {listing(absent)}." if absent else ""),
+        ["quantity", "structures", "values", "Pearson r", "Spearman ρ", "MAE", "RMSD", "slope"],
+        rows,
+    )
 
 
 def label_agreement(correlation: pd.DataFrame, *, low: str, high: str) -> list[str]:
-    """Say how well the labels of two fidelities agree, before and after referencing.
+    """State how well the labels of two fidelities agree, before and after referencing.
 
     Args:
         correlation: as from `uprung.labels.correlation.correlation`; the last subset is described.
@@ -55,11 +115,11 @@ def _interval(row: pd.Series) -> str:
 
 
 def _referencing(raw: pd.Series, relative: pd.Series) -> str:
-    """Say what subtracting each side's own elemental references changes."""
+    """State what subtracting each side's own elemental references changes."""
     if pd.isna(relative["pearson"]):
         return (
-            "A reference fit leaves nothing over here (as many references as independent energies), so that the "
-            "referenced correlation is undefined."
+            "The reference fit leaves no residual (as many references as independent energies), so the referenced "
+            "correlation is undefined."
         )
     start = "After subtracting each side's own elemental references, fitted linearly in composition,"
     text = f"{start} r = {_interval(relative)}"
@@ -72,11 +132,11 @@ def _referencing(raw: pd.Series, relative: pd.Series) -> str:
         return f"{text}. The correlation rises beyond both intervals."
     if relative["pearson_high"] < raw["pearson_low"]:
         return f"{text}. The correlation falls beyond both intervals."
-    return f"{text}. The two intervals of r overlap or are unknown, so that no change of the correlation is shown."
+    return f"{text}. The two intervals of r overlap or are unknown, so no change of the correlation is shown."
 
 
 def shift_by_element(shift: pd.DataFrame, *, low: str, high: str) -> list[str]:
-    """Say how the shift high − low varies over the elements.
+    """State how the shift high − low varies over the elements.
 
     Args:
         shift: as from `uprung.labels.energy_shift.element_shift`.

@@ -1,33 +1,57 @@
-"""Tables of the page about laws: what was fitted, which law the points support, and what follows from it."""
+"""Scaling laws: what was fitted, which law the points support, and its extrapolation."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
 from uprung.laws import LAWS, TITLES
 from uprung.laws.selection import EVIDENCE
-from uprung.report.curve_tables import minus
-from uprung.report.findings import is_true
-from uprung.report.format import MINUS, NONE, TARGETS, amount, error, fixed, two_digits, unit
-from uprung.report.tables import Cell, Table
+from uprung.report.blocks import Block, Cell, Details, Heading, Row, Table, by_arm, picture
+from uprung.report.curve_study import CurveStudy
+from uprung.report.format import MINUS, NONE, TARGETS, error, fixed, listing, minus, two_digits, unit
+from uprung.report.results import is_true, where
 
 FORMULAE = "; ".join(f"{name} {TITLES[name]}" for name in LAWS)
 
 
+PARAMETERS = {
+    "exponent": "a",
+    "prefactor": "C",
+    "floor": "E∞",
+    "shift": "N₀",
+    "exponent_before": "b",
+    "break": "N at the break",
+}
+
+
+def section(curves: CurveStudy) -> Iterator[Block]:
+    """Yield the section."""
+    results, labels = curves.results, curves.labels
+    for budget in curves.budgets:
+        if len(curves.budgets) > 1:
+            yield Heading(f"Budget {budget}")
+        yield laws_table(where(results.laws, budget=budget), labels)
+        yield from curves.tables(comparison_table, results.comparison, budget)
+        if parameters := curves.tables(parameters_table, results.parameters, budget):
+            yield Details("All parameters of all laws", parameters)
+        yield from curves.tables(extrapolation_table, results.extrapolation, budget)
+    yield picture(results.figures, "law-comparison")
+
+
 def laws_table(laws: pd.DataFrame, labels: Mapping[str, str]) -> Table:
     """Return the fitted exponents with their intervals, and the reasons of refusals, for one budget."""
-    rows = []
+    rows: list[Row] = []
     for target in dict.fromkeys(laws["target"]):
         for arm, label in labels.items():
-            for _, row in laws[(laws["target"] == target) & (laws["arm"] == arm)].iterrows():
+            for _, row in where(laws, target=target, arm=arm).iterrows():
                 rows.append((TARGETS[target][0], label, *_law_cells(row)))
     return Table(
         "Scaling laws through the converged points of each curve, least squares in log–log over all sizes and seeds: "
-        "power law MAE = C·N⁻ᵃ, where no other law is named. Intervals are 95 %; the remark says what they are made "
-        "from. Excluded: points that are not converged or not wanted. A power law needs three sizes, else it is "
+        "power law MAE = C·N⁻ᵃ, where no other law is named. Intervals are 95 %; the remark states their source. "
+        "Excluded: points that are not converged or not requested. A power law needs three sizes, else it is "
         "refused.",
         ["target", "arm", "law", "exponent a", "95 % interval", "R²", "sizes", "points", "excluded", "remark"],
         rows,
@@ -39,14 +63,11 @@ def laws_table(laws: pd.DataFrame, labels: Mapping[str, str]) -> Table:
 def _law_cells(row: pd.Series) -> tuple[str, ...]:
     counts = (str(int(row["n_sizes"])), str(int(row["n_points"])), str(int(row["n_excluded"])))
     if not is_true(row["fitted"]):
-        return (str(row["law"]), NONE, NONE, NONE, *counts, "refused: " + minus("; ".join(_first_reasons(row))))
+        reason = minus("; ".join(str(row["reason"]).split("; ")[:2]))
+        return (str(row["law"]), NONE, NONE, NONE, *counts, f"refused: {reason}")
     interval = interval_words(row["exponent_low"], row["exponent_high"], 2)
     law = str(row["law"])
     return (law, fixed(row["exponent"], 3), interval, fixed(row["r2"], 3), *counts, str(row["interval"]))
-
-
-def _first_reasons(row: pd.Series) -> list[str]:
-    return str(row["reason"]).split("; ")[:2]
 
 
 def interval_words(low: float, high: float, digits: int) -> str:
@@ -61,18 +82,14 @@ def comparison_table(comparison: pd.DataFrame, labels: Mapping[str, str], *, tar
     here = comparison[comparison["fitted"].map(is_true)]
     if here.empty:
         return None
-    rows: list[list[str | Cell]] = []
-    for arm, label in labels.items():
-        mine = {str(row["law"]): _score_cell(row) for _, row in here[here["arm"] == arm].iterrows()}
-        if mine:
-            rows.append([label, *(mine.get(law, Cell(NONE)) for law in LAWS)])
+    cells = {(str(row["arm"]), str(row["law"])): _score_cell(row) for _, row in here.iterrows()}
     return Table(
         f"Laws compared, {TARGETS[target][0]}: {FORMULAE}. Error in predicting a size left out, as a factor; below "
         "AICc above the power law's, where the sizes suffice for it (lower is better), and the probability that seed "
-        "scatter alone would improve on the power law as much. Bold: the law taken, which is the power law unless "
+        "scatter alone would improve on the power law as much. Bold: the selected law, which is the power law unless "
         f"another one has an AICc at all, such a probability below {EVIDENCE:g}, and predicts left-out sizes better.",
         ["arm", *LAWS],
-        rows,
+        by_arm(labels, here["arm"], LAWS, lambda arm, law: cells.get((arm, law), Cell(NONE))),
     )
 
 
@@ -92,16 +109,6 @@ def probability(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"= {p:.2g}"
 
 
-PARAMETERS = {
-    "exponent": "a",
-    "prefactor": "C",
-    "floor": "E∞",
-    "shift": "N₀",
-    "exponent_before": "b",
-    "break": "N at the break",
-}
-
-
 def parameters_table(parameters: pd.DataFrame, labels: Mapping[str, str], *, target: str) -> Table | None:
     """Return all parameters of all laws of one budget and target with their intervals; None where there are none."""
     if parameters.empty:
@@ -113,7 +120,7 @@ def parameters_table(parameters: pd.DataFrame, labels: Mapping[str, str], *, tar
             part = mine[mine["law"] == law]
             if len(part):
                 words = "; ".join(_parameter(row, target) for _, row in part.iterrows())
-                rows.append((label, law + (" (taken)" if is_true(part["chosen"].iloc[0]) else ""), words))
+                rows.append((label, law + (" (selected)" if is_true(part["chosen"].iloc[0]) else ""), words))
     return Table(
         f"Parameters of all laws with 95 % intervals, {TARGETS[target][0]}: C and E∞ in {unit(target)} (C at N = 1), "
         "N₀ and the break in structures.",
@@ -135,55 +142,17 @@ def _parameter(row: pd.Series, target: str) -> str:
     return f"{PARAMETERS[name]} = {shown[0]} ({shown[1]} to {shown[2]})"
 
 
-def labels_table(needed: pd.DataFrame, labels: Mapping[str, str], *, target: str) -> Table | None:
-    """Return how many labels each arm needs for some errors, for one budget and target; None without a law."""
-    if needed.empty:
-        return None
-    arms = {arm: label for arm, label in labels.items() if arm in set(needed["arm"])}
-    rows: list[list[str | Cell]] = []
-    for wanted in sorted(set(needed["error"]), reverse=True):
-        mine = {str(row["arm"]): _labels_cell(row) for _, row in needed[needed["error"] == wanted].iterrows()}
-        rows.append([error(wanted, target), *(mine[arm] for arm in arms)])
-    return Table(
-        f"Labels that the law of each arm needs for an error of the {TARGETS[target][0]}, with 95 % interval; below, "
-        "how many more than its largest size, and by how many powers of ten that is an extrapolation. It holds as far "
-        "as the law does.",
-        ["error", *arms.values()],
-        rows,
-    )
-
-
-def _labels_cell(row: pd.Series) -> Cell:
-    low, high = span_of_sizes(row["low"], row["high"])
-    if not math.isfinite(row["n"]):
-        return Cell("not reached", f"{low} or more" if math.isfinite(row["low"]) else "")
-    text = f"{two_digits(row['n'])} ({low} to {high})"
-    if row["more"] <= 0:
-        return Cell(text)
-    return Cell(text, f"{two_digits(row['more'])} more; {fixed(row['decades'], 1)} decades")
-
-
-def span_of_sizes(low: float, high: float) -> tuple[str, str]:
-    """Return both ends of an interval of sizes in words."""
-    return two_digits(low), "any larger size" if math.isinf(high) else two_digits(high)
-
-
 def extrapolation_table(far: pd.DataFrame, labels: Mapping[str, str], *, target: str) -> Table | None:
     """Return the error at the sizes asked for, of one budget and target; None where none was asked for."""
     if far.empty:
         return None
     sizes = sorted(set(far["n"]))
-    rows: list[list[str | Cell]] = []
-    for arm, label in labels.items():
-        mine = far[far["arm"] == arm]
-        if len(mine):
-            rows.append([label, *(_far_cell(mine[mine["n"] == n], target) for n in sizes)])
     return Table(
-        f"Error of the {TARGETS[target][0]} in {unit(target)} by the law of each arm at sizes asked for, with its 95 % "
+        f"Error of the {TARGETS[target][0]} in {unit(target)} by the law of each arm at requested sizes, with its 95 % "
         "interval; below, the span of the intervals of all laws that could be fitted, and by how many powers of ten "
         "the size lies outside the measured ones.",
         ["arm", *(f"n = {n:,.0f}" for n in sizes)],
-        rows,
+        by_arm(labels, far["arm"], sizes, lambda arm, n: _far_cell(where(far, arm=arm, n=n), target)),
     )
 
 
@@ -202,31 +171,33 @@ def _span(low: float, high: float, target: str) -> str:
     return f"{ends[0]} to {ends[1]}"
 
 
-def ratio_table(ratios: pd.DataFrame, labels: Mapping[str, str], *, target: str) -> Table | None:
-    """Return data multipliers by the laws at the smallest, a middle and the largest size; None without two laws."""
-    ratios = ratios[ratios["multiplier"].map(math.isfinite)]
-    if ratios.empty:
-        return None
-    rows: list[list[str | Cell]] = []
-    for arm, label in labels.items():
-        mine = ratios[ratios["transfer"] == arm]
-        if len(mine):
-            shown = [mine.iloc[i] for i in sorted({0, len(mine) // 2, len(mine) - 1})]
-            rows += [[label, f"{row['n']:,.0f}", ratio_words(row), _outside(row)] for row in shown]
-    return Table(
-        f"Data multiplier in the {TARGETS[target][0]} error by the fitted laws, with its 95 % interval, at the "
-        "smallest, a middle and the largest size of each arm. The last column says by how many powers of ten the "
-        "size that it is compared with lies outside the measured ones.",
-        ["arm", "n", "multiplier", "decades outside"],
-        rows,
-    )
+def fitted_laws(laws: pd.DataFrame, labels: Mapping[str, str], *, target: str) -> list[str]:
+    """State which exponents were fitted, which is the steepest beyond its interval, and which laws were refused.
 
-
-def _outside(row: pd.Series) -> str:
-    return fixed(row["decades"], 1) if row["decades"] > 0.05 else NONE
-
-
-def ratio_words(row: pd.Series) -> str:
-    """Return a multiplier with its interval: '4.9 (1.9 to 13)'."""
-    high = "∞" if math.isinf(row["high"]) else amount(row["high"])
-    return f"{amount(row['multiplier'])} ({amount(row['low'])} to {high})"
+    Args:
+        laws: rows of one budget and target, as from `uprung.scaling.fit_laws`.
+        labels: arm -> name as printed.
+        target: of the rows.
+    """
+    what = TARGETS[target][0]
+    good = laws[laws["fitted"].map(is_true)].sort_values("exponent", ascending=False)
+    refused = [labels[str(a)] for a in laws.loc[~laws["fitted"].map(is_true), "arm"]]
+    sentences = []
+    if len(good) > 1:
+        first, rest = good.iloc[0], good.iloc[1:]
+        name = labels[str(first["arm"])]
+        if (rest["exponent_high"] < first["exponent_low"]).all():
+            sentences.append(f"The {what} error of {name} falls fastest with training size, beyond the intervals.")
+        else:
+            sentences.append(
+                f"The fitted {what} exponents do not single out one arm as learning fastest: "
+                f"the interval of the largest ({name}) overlaps others."
+            )
+    flat = [labels[str(a)] for a in good.loc[good["exponent_low"] <= 0, "arm"]]
+    if flat:
+        sentences.append(
+            f"Within the interval of its exponent, the {what} error of {listing(flat, 'or')} need not fall at all."
+        )
+    if refused:
+        sentences.append(f"No {what} law is fitted to {listing(refused)}: too few converged sizes.")
+    return sentences

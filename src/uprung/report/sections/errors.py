@@ -1,16 +1,34 @@
-"""Tables of where the networks err."""
+"""Errors by element, kind of compound and size of the force."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import pandas as pd
 from ase.data import chemical_symbols
 
-from uprung.report.format import NONE, TARGETS, error, unit
-from uprung.report.tables import Cell, Table
+from uprung.config.study import Study
+from uprung.report.arms import arm_labels
+from uprung.report.blocks import Block, Cell, Details, Row, Table, picture, there
+from uprung.report.format import NONE, TARGETS, error, plural, unit
+from uprung.report.results import StudyResults, where
 
 NAMES = {"kind": "kind of compound", "element": "element"}
+
+
+def section(study: Study, results: StudyResults) -> Iterator[Block]:
+    """Yield the section: the first budget at the largest size."""
+    yield picture(results.figures, "errors-force")
+    yield picture(results.figures, "parity")
+    here = where(results.errors, budget=next(iter(study.budgets)))
+    size = str(results.curves.sort_values("n_frames")["size"].iloc[-1])
+
+    def tables(by: str) -> list[Table]:
+        found = (breakdown_table(here, arm_labels(study), target=t, by=by, size=size) for t in study.transfer.targets)
+        return there(found)
+
+    yield from tables("kind")
+    yield Details("Errors by element", tables("element"))
 
 
 def breakdown_table(
@@ -25,17 +43,17 @@ def breakdown_table(
         by: `kind` or `element`.
         size: token of the training-set size.
     """
-    here = errors[(errors["by"] == by) & (errors["target"] == target) & (errors["size"] == size)]
+    here = where(errors, by=by, target=target, size=size)
     if not len(here):
         return None
     key = here["key"].astype(int) if by == "element" else here["key"]
     here = here.assign(order=key).sort_values("order")
     arms = [arm for arm in labels if arm in set(here["arm"])]
-    rows: list[list[str | Cell]] = []
+    rows: list[Row] = []
     for name, part in here.groupby("order", sort=False):
         found = part.set_index("arm")
         shown = chemical_symbols[int(str(name))] if by == "element" else str(name)
-        count = f"{int(found['n'].max()):,} value{'s' if found['n'].max() > 1 else ''}"
+        count = plural(int(found["n"].max()), "value")
         best = found["mae"].min()
         cells: list[str | Cell] = [Cell(shown, count)]
         for arm in arms:
@@ -47,7 +65,7 @@ def breakdown_table(
         rows.append(cells)
     return Table(
         f"Error (MAE) of the {TARGETS[target][0]} by {NAMES[by]} in {unit(target)}, n = {size}, all seeds together. "
-        "Bold: lowest of its row."
+        "Bold: lowest in its row."
         + (" An energy counts for every element in the structure." if (by, target) == ("element", "energy") else ""),
         [NAMES[by], *(labels[arm] for arm in arms)],
         rows,
