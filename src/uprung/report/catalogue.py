@@ -11,7 +11,7 @@ from itertools import product
 from string import Formatter
 from typing import TYPE_CHECKING
 
-from uprung.config.load import size_token
+from uprung.job.files import size_token
 
 if TYPE_CHECKING:
     from uprung.config.data import ForceSet
