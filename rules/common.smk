@@ -15,11 +15,11 @@ os.environ |= {
     "MALLOC_TRIM_THRESHOLD_": "16000000000",
 }
 
-from uprung.job.files import why_not_writable
+from uprung.job.files import size_token, why_not_writable
 from uprung.job.parent import PARENT, name_of_process
 from uprung.config.arms import CHECKPOINT
 from uprung.config.base import plain
-from uprung.config.load import StudyError, find_file, load_study, size_token
+from uprung.config.load import StudyError, find_file, load_study
 from uprung.job.fingerprint import REGISTRY, closure, code_digest
 from uprung.report.captions import FIGURES, LAW_FIGURES, figures_of
 from uprung.report.catalogue import FILES, LAWS as LAW_FILES, POINTS as POINTS_FILES

@@ -90,9 +90,16 @@ def module_file(name: str) -> Path:
 def files_behind(script: str) -> list[Path]:
     """Return a script and the modules of uprung that it imports, directly or not."""
     path = ROOT / "scripts" / script
-    found = closure(path)
-    architectures = [card.module for card in CARDS.values()] if REGISTRY in found else []
+    found = [path, *map(module_file, closure(path))]
+    architectures = [card.module for card in CARDS.values()] if any(map(needs_networks, found)) else []
     return [path, *map(module_file, closure(path, *architectures))]
+
+
+def needs_networks(path: Path) -> bool:
+    """Return whether a file has the registry import the code of an architecture; its cards are facts alone."""
+    nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+    names = {alias.name for node in nodes if node.module == REGISTRY for alias in node.names}
+    return bool(names & {"architecture", "load"})
 
 
 def jobs() -> list[tuple[str, str]]:
@@ -170,6 +177,14 @@ def test_the_pattern_knows_cuda_packages() -> None:
 def test_every_import_is_a_declared_dependency(path: Path) -> None:
     extras = [optional(name) for name, (place, _) in EXTRAS.items() if path.is_relative_to(ROOT / place)]
     assert external(path) - declared() - set().union(*extras) == set()
+
+
+def test_what_needs_networks_is_known() -> None:
+    assert needs_networks(ROOT / "src/uprung/models/predict.py") is False
+    assert needs_networks(ROOT / "src/uprung/models/data.py") is True
+    assert module_file("uprung.models.chgnet.packed") in files_behind("train.py")
+    assert module_file("uprung.models.chgnet.packed") in files_behind("build_graphs.py")
+    assert module_file("uprung.models.chgnet.packed") not in files_behind("write_report.py")
 
 
 @pytest.mark.parametrize("extra", EXTRAS)

@@ -19,11 +19,6 @@ class StudyError(ValueError):
     """The study file asks for something that uprung does not allow; the message names file, key and choices."""
 
 
-def size_token(size: str) -> str:
-    """Return a size as it stands in a path: `0.1%` -> `0.1pct`."""
-    return size.replace("%", "pct")
-
-
 def load_study(
     data: dict[str, Any],
     *,

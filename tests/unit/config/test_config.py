@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from uprung.config.base import parse_elements
-from uprung.config.load import StudyError, find_file, load_study, size_token
+from uprung.config.load import StudyError, find_file, load_study
 from uprung.config.points import PointsStudy
 from uprung.config.study import Study
 from uprung.dft.labels import Scheme
@@ -372,10 +372,6 @@ def test_find_file_looks_in_every_folder_and_says_where(tmp_path: Path) -> None:
 def test_parse_elements() -> None:
     assert parse_elements(["Yb", "58-60", "92-", "1"]) == {70, 58, 59, 60, 92, 93, 94, 1}
     assert parse_elements([]) == frozenset()
-
-
-def test_size_token() -> None:
-    assert [size_token(s) for s in ("0.1%", "100", "all")] == ["0.1pct", "100", "all"]
 
 
 def test_schema_names_every_section_and_describes_every_key() -> None:

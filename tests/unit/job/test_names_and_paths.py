@@ -15,8 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from uprung.config.base import LONGEST_NAME
-from uprung.config.load import StudyError, load_study, size_token
+from uprung.config.load import StudyError, load_study
 from uprung.config.points import PointsStudy
+from uprung.job.files import size_token
 
 ROOT = Path(__file__).parents[3]
 DEMO = load_study(yaml.safe_load((ROOT / "config/demo.yaml").read_text())).model_dump(mode="json")
@@ -210,3 +211,7 @@ def test_the_property_can_fail() -> None:
     for path in ("results/../x", "results/a/../../x", "/results/a/x", "results/b/x", "results/a//x", "results/a/x y"):
         assert not inside(path, "a")
     assert inside("results/a/x", "a")
+
+
+def test_a_size_in_a_path_has_no_percent_sign() -> None:
+    assert [size_token(size) for size in ("0.1%", "100", "all")] == ["0.1pct", "100", "all"]
