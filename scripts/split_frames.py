@@ -4,23 +4,17 @@ from pathlib import Path
 
 import pandas as pd
 
-from uprung.config.data import Split
+from uprung.config.data import Select, Split
+from uprung.datasets import splits
 from uprung.datasets.sizes import resolve_sizes
-from uprung.datasets.splits import (
-    FidelityFrames,
-    group_names,
-    pretraining_share,
-    require_sides,
-    split_counts,
-    split_fidelities,
-    training_order,
-)
+from uprung.datasets.splits import FidelityFrames, group_names, split_fidelities, training_order
 from uprung.frames.table import read_frames
 from uprung.job.files import write_json
 from uprung.job.logs import logged
 
 with logged(snakemake.log[0]):
-    split, params = Split.model_validate(snakemake.params.split), snakemake.params
+    params = snakemake.params
+    split, select = Split.model_validate(params.split), Select.model_validate(params.select)
     pairs = pd.read_parquet(snakemake.input.pairs)
     same_geometry = dict(zip(pairs["frame_id_low"], pairs["frame_id_high"], strict=True))
     sides = [
@@ -30,7 +24,7 @@ with logged(snakemake.log[0]):
             (params.high, read_frames(snakemake.input.high), params.label_high, {}),
         )
     ]
-    table = split_fidelities(sides, shares=(split.train, split.val, split.test), key=split.key, **params.select)
+    table = split_fidelities(sides, shares=(split.train, split.val, split.test), key=split.key, **select.model_dump())
     # Sizes are checked here, before graphs and training, but not through params: a new size must not split anew.
     train = table[(table["fidelity"] == params.high) & (table["split"] == "train")]
     orders = {
@@ -38,8 +32,8 @@ with logged(snakemake.log[0]):
     }
     sizes = [str(size) for size in snakemake.config["sizes"]]
     resolve_sizes(orders, sizes, dict.fromkeys(train["frame_id"], frozenset()))
-    require_sides(table, params.high)
+    splits.require_sides(table, params.high)
     table.to_parquet(snakemake.output.table)
     known = [frozenset(Path(file).read_text().split()) for file in snakemake.input.pretraining]
-    share = pretraining_share(table, params.high, known[0] if known else None)
-    write_json(snakemake.output.manifest, {**split_counts(table), "pretraining": share})
+    share = splits.pretraining_share(table, params.high, known[0] if known else None)
+    write_json(snakemake.output.manifest, {**splits.split_counts(table), "pretraining": share})

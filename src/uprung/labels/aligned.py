@@ -1,4 +1,4 @@
-"""Paired frames as aligned arrays: row i of both sides is the same structure, labelled twice."""
+"""Aligned labels of paired frames: row i of both sides is the same structure, labelled twice."""
 
 from __future__ import annotations
 
@@ -10,14 +10,23 @@ from numpy.typing import NDArray
 
 from uprung.frames.flat import composition_fractions
 from uprung.frames.table import Frames
-from uprung.labels.energy_shift import BOND_FORCE, FidelityLabels, bond_force, force_mask
+from uprung.labels.correlation import BOND_FORCE, FidelityLabels, bond_force, force_mask
 
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class PairedFrames:
-    """n paired structures: composition X (n, 94), sites by `offsets` (n + 1,), material of each, both labels."""
+    """Paired structures and the labels of both sides.
+
+    Attributes:
+        X: composition fractions, (n, 94).
+        numbers: atomic numbers of all sites, (N,).
+        offsets: where each structure starts among the sites, (n + 1,).
+        groups: materials, (n,).
+        low: labels of the low side.
+        high: labels of the high side.
+    """
 
     X: Floats
     numbers: NDArray[np.int64]
@@ -81,7 +90,7 @@ def align(low: Frames, high: Frames, pairs: pd.DataFrame, *, label_low: str, lab
     Args:
         low: frames with the cheap labels.
         high: frames with the better labels.
-        pairs: from `pairing.match_frames`.
+        pairs: from `structures.pairs.match_frames`.
         label_low: energy label of the low side (see `Frames.label`).
         label_high: that of the high side.
     """

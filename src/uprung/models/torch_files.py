@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-import pickle
+import pickle  # noqa: TID251 - for UnpicklingError, which torch raises
 import re
 import zipfile
 from collections.abc import Mapping
@@ -41,7 +41,7 @@ def read_tensors(path: Path, device: torch.device | str = "cpu") -> dict[str, An
     reason = _damage(path)
     if not reason:
         try:
-            content = torch.load(path, map_location=device, weights_only=True)
+            content = torch.load(path, map_location=device, weights_only=True)  # noqa: TID251
         except Exception as error:  # a damaged file raises whatever its first broken byte asks for
             reason = _reason(error)
         else:

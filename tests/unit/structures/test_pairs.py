@@ -13,7 +13,7 @@ from uprung.structures.pairs import COLUMNS, match_frames
 
 
 def read(source: str, path: str, functional: str) -> Frames:
-    return table_of(list(READERS[source](DATA / path, functional)))
+    return table_of(list(READERS[source].read(DATA / path, functional)))
 
 
 EMBEDDED = {
