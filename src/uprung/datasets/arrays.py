@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from uprung.job.files import DamagedError, sha256
+from uprung.job.files import DamagedError, checksum
 
 _HEADER = 128  # bytes reserved for the header of a .npy file whose length is known only at the end
 _BLOCK = 1 << 18  # bytes of data per checksum
@@ -59,7 +59,7 @@ class ArrayWriter:
         self._file.write(b"\x93NUMPY\x01\x00" + length.to_bytes(2, "little") + text.ljust(length - 1) + b"\n")
         self._file.close()
         sums = [*self._sums, self._crc] if self._fill else self._sums
-        return {"sha256": sha256(self.path), "bytes": self.path.stat().st_size, "shape": list(shape), "crc32": sums}
+        return {**checksum(self.path), "shape": list(shape), "crc32": sums}
 
 
 def write_array(path: Path, array: NDArray[Any]) -> dict[str, Any]:

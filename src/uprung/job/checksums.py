@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from uprung.job.files import DamagedError, sha256, write_json
+from uprung.job.files import DamagedError, checksum, write_json
 
 FOLDER = "checksums"
 
@@ -37,7 +37,8 @@ def verify(files: Iterable[str | Path]) -> None:
             continue
         remedy = f"Delete {file} and start the same command again: it is made anew"
         if not entry.exists():
-            raise DamagedError(file, f"has no checksum ({entry} is missing)", remedy)
+            own = "A file of your own belongs outside results/"
+            raise DamagedError(file, f"has no checksum ({entry} is missing)", f"{remedy}. {own}")
         try:
             known = json.loads(entry.read_text(encoding="utf-8"))
         except ValueError:
@@ -58,4 +59,4 @@ def _facts(file: Path) -> dict[str, Any]:
     if file.is_dir():
         inside = sorted(path for path in file.rglob("*") if path.is_file())
         return {path.relative_to(file).as_posix(): _facts(path) for path in inside}
-    return {"sha256": sha256(file), "bytes": file.stat().st_size}
+    return checksum(file)

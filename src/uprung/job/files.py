@@ -8,6 +8,7 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 LONGEST = 180  # bytes of a file name that is made of a name in data
@@ -60,6 +61,11 @@ def write_whole(path: str | Path, content: bytes, *, previous: Path | None = Non
 def write_json(path: str | Path, content: object) -> None:
     """Write JSON aside and rename, so that a file that exists is complete."""
     write_whole(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def checksum(path: Path) -> dict[str, Any]:
+    """Return what a manifest says of the content of a file: `sha256` and `bytes`."""
+    return {"sha256": sha256(path), "bytes": path.stat().st_size}
 
 
 def sha256(path: Path) -> str:

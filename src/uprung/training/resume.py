@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from uprung.config.training import Training
 from uprung.datasets.store import Rows
 from uprung.job.provenance import versions
+from uprung.models.interface import Potential
 from uprung.models.torch_files import read_tensors, write_tensors
 
 LOG = logging.getLogger(__name__)
@@ -46,12 +47,12 @@ Identity = Mapping[str, str]
 
 
 def identity_of(
-    module: nn.Module, parts: Sequence[Rows], *, facts: Mapping[str, Any], recipe: Training, code: str
+    potential: Potential, parts: Sequence[Rows], *, facts: Mapping[str, Any], recipe: Training, code: str
 ) -> Identity:
     """Return digests of all that decides a run's numbers, so that no run continues the state of another.
 
     Args:
-        module: the network as it begins.
+        potential: the network as it begins.
         parts: training, validation and replayed frames.
         facts: what else decides the numbers, in plain values.
         recipe: of the run; what does not change its numbers is left out.
@@ -66,12 +67,12 @@ def identity_of(
         labels = part.labels
         for values in (part.rows, labels.energy, labels.forces, labels.stress, labels.magmom):
             data.update(np.ascontiguousarray(values).tobytes())
-    weights = hashlib.sha256(_json([name for name, p in module.named_parameters() if p.requires_grad]))
-    for value in module.state_dict().values():
+    weights = hashlib.sha256(_json([name for name, p in potential.named_parameters() if p.requires_grad]))
+    for value in potential.state_dict().values():
         weights.update(value.detach().cpu().numpy().tobytes())
     return {
         "code": code,
-        "versions of packages": hashlib.sha256(_json(versions())).hexdigest(),
+        "versions of packages": hashlib.sha256(_json(versions(*potential.card.packages))).hexdigest(),
         "options": hashlib.sha256(_json(options)).hexdigest(),
         "data": data.hexdigest(),
         "initial weights": weights.hexdigest(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from uprung.models.chgnet.checkpoint import from_content, new_chgnet, shipped_ch
 from uprung.models.chgnet.potential import CHGNetPotential
 from uprung.models.chgnet.store import graphs_of, open_store, write_store
 from uprung.models.interface import Architecture, Geometry, Potential
-from uprung.models.torch_files import read_tensors
+from uprung.models.torch_files import read_tensors, require_finite
 from uprung.models.total import SumPotential
 
 
@@ -48,6 +48,7 @@ class _CHGNetArchitecture:
             _refuse(fidelity, path)
         potential = CHGNetPotential(from_content(content, path))
         if known and (own := known[str(fidelity)]):
+            require_finite(own, path)
             with torch.no_grad():
                 potential.chgnet.atom_embedding.embedding.weight += own["shift"]
             potential.set_references(own["references"].double().numpy(), trainable=False)
@@ -71,8 +72,8 @@ class _CHGNetArchitecture:
     ) -> dict[str, Any]:
         return write_store(folder, names, geometries, processes=processes, progress=progress)
 
-    def open_inputs(self, folder: Path) -> Inputs:
-        return open_store(folder)
+    def open_inputs(self, folder: Path, manifest: Mapping[str, Any]) -> Inputs:
+        return open_store(folder, manifest)
 
     def inputs_of(self, geometries: Sequence[Geometry]) -> Inputs:
         return graphs_of(geometries)

@@ -30,7 +30,6 @@ _ARRAYS: dict[str, tuple[str, int]] = {  # name -> dtype, columns (0: one-dimens
 }
 _COUNTS = ("atom", "edge", "angle")
 _CHUNK = 64
-_REMEDY = "Delete the manifest.json above it and start the same command again: the graphs are built anew"
 
 
 def _build_chunk(chunk: list[Geometry], *, atom_cutoff: float, bond_cutoff: float) -> list[Graph | str]:
@@ -242,8 +241,12 @@ class GraphStore(Graphs):
     Attributes: `manifest`, `keys` (n,), and those of `Graphs`.
     """
 
-    def __init__(self, folder: Path | str) -> None:
+    def __init__(self, folder: Path | str, manifest: Mapping[str, Any] | None = None) -> None:
         """Map the arrays of a folder.
+
+        Args:
+            folder: of the store.
+            manifest: of `write_store`; by default that of the folder.
 
         Raises:
             ValueError: it holds no complete store of this format version.
@@ -251,7 +254,7 @@ class GraphStore(Graphs):
         """
         self.folder = Path(folder)
         try:
-            self.manifest: dict[str, Any] = json.loads((self.folder / "manifest.json").read_text("utf-8"))
+            self.manifest: Mapping[str, Any] = manifest or json.loads((self.folder / "manifest.json").read_bytes())
         except FileNotFoundError:
             raise ValueError(f"{self.folder} holds no complete graph store: manifest.json is missing") from None
         if self.manifest.get("format") != FORMAT_VERSION:
@@ -265,9 +268,11 @@ class GraphStore(Graphs):
         self.keys: NDArray[np.str_] = self._array("keys").whole()
 
     def _array(self, name: str) -> CheckedArray:
-        return CheckedArray(self.folder / f"{name}.npy", self.manifest["arrays"][name], remedy=_REMEDY)
+        above = self.folder.parent / "manifest.json"
+        remedy = f"Delete {above} and start the same command again: the graphs are built anew"
+        return CheckedArray(self.folder / f"{name}.npy", self.manifest["arrays"][name], remedy=remedy)
 
 
-def open_store(folder: Path | str) -> GraphStore:
+def open_store(folder: Path | str, manifest: Mapping[str, Any] | None = None) -> GraphStore:
     """Open a graph store; see `GraphStore`."""
-    return GraphStore(folder)
+    return GraphStore(folder, manifest)
