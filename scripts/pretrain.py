@@ -33,8 +33,7 @@ with job(snakemake):
         source=params.low,
         options={key: params[key] for key in ("pretraining", "recipe", "targets")},
         tracking=Tracking.model_validate(snakemake.config.get("tracking", {})),  # no parameter: it decides no number
-        code=params.code,
     )
     rows = (everything, *sides(dataset, split, chosen, params.low))
     beginning = partial(begin_pretraining, *rows, seed=options.seed)
-    run_job(task, beginning, chosen, inputs=list(files), outputs=dict(snakemake.output.items()))
+    run_job(task, beginning, chosen, inputs=list(files), outputs=dict(snakemake.output.items()), code=params.code)

@@ -36,11 +36,10 @@ with job(snakemake):
         source=params.low,
         options={key: params[key] for key in ("arm", "budget", "size", "recipe", "pretrained", "targets")},
         tracking=Tracking.model_validate(snakemake.config.get("tracking", {})),  # no parameter: it decides no number
-        code=params.code,
         l2_sp=arm.l2_sp,
         corrects=pretrained if arm.delta else None,
     )
     rows = (*sides(open_dataset(files.graphs), split, chosen, params.high), next(iter(replayed), None))
     own = {"pretrained": next(iter(files.initial), pretrained), "references": next(iter(fits), None)}
     beginning = partial(begin, arm, *rows, **own, corrected=pretrained, targets=targets, seed=task.seed)
-    run_job(task, beginning, chosen, inputs=list(files), outputs=dict(snakemake.output.items()))
+    run_job(task, beginning, chosen, inputs=list(files), outputs=dict(snakemake.output.items()), code=params.code)

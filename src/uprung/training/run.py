@@ -43,7 +43,6 @@ class Job:
         corrects: shipped checkpoint that a Δ-learning network is added to; None for any other.
         options: what the card says was asked for.
         tracking: services that the finished run is sent to.
-        code: fingerprint of the code; a resume state of another one is not continued.
     """
 
     name: str
@@ -57,7 +56,6 @@ class Job:
     source: str
     options: Mapping[str, Any]
     tracking: Tracking
-    code: str
     l2_sp: float | None = None
     corrects: str | None = None
 
@@ -69,6 +67,7 @@ def run_job(
     *,
     inputs: Sequence[str],
     outputs: Mapping[str, str],
+    code: str,
 ) -> None:
     """Train a network and write what the run leaves behind; an interrupted run goes on where it was.
 
@@ -78,6 +77,7 @@ def run_job(
         subset: the training frames, rows of an order.
         inputs: files that the run read, for the card.
         outputs: files by name: model, other, history, card.
+        code: fingerprint of the job's code; see `train`.
 
     Raises:
         TrainingError: see `train`.
@@ -98,7 +98,7 @@ def run_job(
         state=state,
         replay=own.replay,
         l2_sp=job.l2_sp,
-        code=job.code,
+        code=code,
         what=job.what,
         watch=Events(job.results / "tensorboard" / job.name),
     )

@@ -98,7 +98,7 @@ def test_manifest_counts_labels(dataset: Dataset) -> None:
 
 def test_labels_cannot_be_written_to(dataset: Dataset) -> None:
     with pytest.raises(ValueError, match="read-only"):
-        dataset.forces[0] = 0.0
+        dataset.forces.whole()[0] = 0.0
 
 
 def test_a_frame_without_graph_is_a_contradiction(tmp_path: Path) -> None:
