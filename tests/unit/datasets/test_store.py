@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from factories import DATA, make_frame, table_of
 from uprung.datasets.store import Dataset, DatasetError, rows_of
 from uprung.frames.schema import Frame
 from uprung.frames.table import Frames
+from uprung.job.files import DamagedError
 from uprung.models.data import open_dataset, write_dataset
 from uprung.sources import READERS
 
@@ -94,6 +96,35 @@ def test_manifest_counts_labels(dataset: Dataset) -> None:
     assert (facts["frames"], facts["atoms"]) == (5, atoms)
     assert facts["labels"] == {"energy": 5, "forces": 3 * (atoms - 3), "stress": 27, "magmom": 2}
     assert facts["label_scale"] == "scale A"
+
+
+@pytest.mark.parametrize("label", ["energy", "forces", "stress_gpa", "magmom"])
+def test_other_labels_are_another_manifest(frames: Frames, tmp_path: Path, label: str) -> None:
+    """Snakemake compares manifests; labels that it does not see change would leave old networks beside new labels."""
+    changed = mixed_frames()
+    changed[0] = replace(changed[0], **{label: np.asarray(getattr(changed[1], label)) * 0 + 0.25})
+    if label in ("forces", "magmom"):
+        changed[0] = replace(mixed_frames()[0], **{label: getattr(mixed_frames()[0], label) + 0.25})
+    manifests = [
+        write_dataset(table, table.label("energy"), tmp_path / str(k), name="chgnet")
+        for k, table in enumerate((frames, frames, table_of(changed)))
+    ]
+    assert manifests[0] == manifests[1]
+    assert manifests[0]["labels"] == manifests[2]["labels"] or label == "stress_gpa"
+    assert manifests[0]["arrays"] != manifests[2]["arrays"]
+
+
+def test_a_damaged_block_is_refused_when_it_is_read(frames: Frames, tmp_path: Path) -> None:
+    write_dataset(frames, frames.label("energy"), tmp_path, name="chgnet")
+    file = tmp_path / "labels/forces.npy"
+    content = bytearray(file.read_bytes())
+    content[-3] ^= 4
+    file.write_bytes(content)
+    dataset = open_dataset(tmp_path / "manifest.json")
+    with pytest.raises(
+        DamagedError, match=r"forces\.npy is damaged in its bytes .* Delete .*/manifest\.json and start"
+    ):
+        dataset.labels(np.array([0]))
 
 
 def test_labels_cannot_be_written_to(dataset: Dataset) -> None:

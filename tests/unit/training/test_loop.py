@@ -295,6 +295,22 @@ def test_a_truncated_checkpoint_falls_back_to_the_one_before(
     assert_same_run(found, whole)
 
 
+def test_a_flipped_bit_in_a_state_falls_back_to_the_one_before(
+    dataset: Dataset, whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    state = tmp_path / "last.ckpt"
+    interrupt(dataset, state, monkeypatch, after=7)
+    content = bytearray(state.read_bytes())
+    content[len(content) // 2] ^= 16
+    state.write_bytes(content)
+    with caplog.at_level(logging.INFO):
+        found = go(dataset, state)
+    assert "the archive is damaged in" in caplog.text
+    assert "trying the resume state before it" in caplog.text
+    assert "resumed at step 6" in caplog.text
+    assert_same_run(found, whole)
+
+
 def test_without_a_readable_checkpoint_a_run_starts_again(
     dataset: Dataset, whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
