@@ -17,7 +17,8 @@ import torch
 from uprung.models.calculator import calculator
 from uprung.models.chgnet.architecture import ARCHITECTURE
 from uprung.models.chgnet.card import CARD
-from uprung.models.chgnet.checkpoint import new_chgnet, read_content, save_chgnet
+from uprung.models.chgnet.checkpoint import new_chgnet, save_chgnet
+from uprung.models.files import read_content
 from uprung.models.registry import load
 from uprung.training.arms import build_potential
 from uprung.training.resume import resume_state
