@@ -2,10 +2,10 @@
 
 from uprung.frames.table import read_frames
 from uprung.job.files import write_json
-from uprung.job.logs import logged
+from uprung.job.run import job
 from uprung.structures.pairs import match_frames
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     table, counts = match_frames(
         read_frames(snakemake.input.low),
         read_frames(snakemake.input.high),
