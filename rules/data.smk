@@ -114,7 +114,10 @@ rule pairs:
     params:
         match=lambda w: STUDY.pairs[w.pair].match,
         tolerance=lambda w: STUDY.pairs[w.pair].tolerance,
-        code=code_digest("uprung.structures.pairs"),
+        identical_labels=lambda w: STUDY.pairs[w.pair].identical_labels,
+        label_low=lambda w: STUDY.fidelities[STUDY.pairs[w.pair].low].energy,
+        label_high=lambda w: STUDY.fidelities[STUDY.pairs[w.pair].high].energy,
+        code=code_digest("uprung.structures.pairs", "uprung.labels.identical"),
     message:
         "Pairing the structures of {wildcards.pair}"
     script:
@@ -144,6 +147,7 @@ rule split:
         high=STUDY.high,
         label_low=STUDY.fidelities[STUDY.low].energy,
         label_high=STUDY.fidelities[STUDY.high].energy,
+        tolerance=STUDY.pairs[STUDY.transfer.pair].tolerance,
         split={k: v for k, v in part(STUDY.split).items() if k != "sampling"},
         select=part(STUDY.transfer.select),
         code=code_digest("uprung.datasets.splits"),

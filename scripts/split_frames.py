@@ -14,6 +14,7 @@ from uprung.datasets.splits import (
     split_counts,
     split_fidelities,
     training_order,
+    twin_groups,
 )
 from uprung.frames.table import read_frames
 from uprung.job.files import write_json
@@ -21,14 +22,11 @@ from uprung.job.logs import logged
 
 with logged(snakemake.log[0]):
     split, params = Split.model_validate(snakemake.params.split), snakemake.params
-    pairs = pd.read_parquet(snakemake.input.pairs)
-    same_geometry = dict(zip(pairs["frame_id_low"], pairs["frame_id_high"], strict=True))
+    low, high = read_frames(snakemake.input.low), read_frames(snakemake.input.high)
+    groups = twin_groups(low, high, pd.read_parquet(snakemake.input.pairs), split.group, params.tolerance)
     sides = [
-        FidelityFrames(name, frames, frames.label(label), group_names(frames, split.group, same_as))
-        for name, frames, label, same_as in (
-            (params.low, read_frames(snakemake.input.low), params.label_low, same_geometry),
-            (params.high, read_frames(snakemake.input.high), params.label_high, {}),
-        )
+        FidelityFrames(params.low, low, low.label(params.label_low), groups[0]),
+        FidelityFrames(params.high, high, high.label(params.label_high), groups[1]),
     ]
     table = split_fidelities(sides, shares=(split.train, split.val, split.test), key=split.key, **params.select)
     # Sizes are checked here, before graphs and training, but not through params: a new size must not split anew.
@@ -42,4 +40,9 @@ with logged(snakemake.log[0]):
     table.to_parquet(snakemake.output.table)
     known = [frozenset(Path(file).read_text().split()) for file in snakemake.input.pretraining]
     share = pretraining_share(table, params.high, known[0] if known else None)
-    write_json(snakemake.output.manifest, {**split_counts(table), "pretraining": share})
+    joined = {
+        side.fidelity: sum(a != b for a, b in zip(side.groups, group_names(side.frames, split.group), strict=True))
+        for side in sides
+    }
+    facts = {**split_counts(table), "frames_in_the_group_of_a_twin": joined, "pretraining": share}
+    write_json(snakemake.output.manifest, facts)

@@ -147,6 +147,36 @@ def align(a: Geometries, i: int, j: int, tolerance: float, alike: NDArray[np.boo
     return None
 
 
+def superposition(left: Frames, right: Frames, tolerance: float) -> tuple[Ints, Floats]:
+    """Return how frame k of the right lies on frame k of the left, for all k.
+
+    Args:
+        left: n frames.
+        right: n frames of the same geometries, written in any way.
+        tolerance: largest root-mean-square displacement, Å.
+
+    Returns:
+        For every site of the left the number of the right's that lies on it, (N,), both counted through all frames, and
+        the matrix (n, 3, 3) by which vectors of the right are multiplied.
+
+    Raises:
+        ValueError: two frames are not the same.
+    """
+    both, n = Crystals(left, right), len(left)
+    order, rotation = np.zeros(both.offsets[n], dtype=np.int64), np.broadcast_to(np.eye(3), (n, 3, 3)).copy()
+    for rows in both.compositions():
+        own = rows[rows < n]
+        geometries, first = both.geometries(np.concatenate([own, own + n])), np.arange(len(own))
+        sites, partners = geometries.sites[: len(own)], geometries.sites[len(own) :]
+        for k in np.flatnonzero(unturned(geometries, first, first + len(own)) > tolerance):
+            found = align(geometries, int(k), int(k) + len(own), tolerance)
+            if found is None:
+                raise ValueError(f"pair {own[k]}: the two structures are not the same within {tolerance:g} Å")
+            partners[k], rotation[own[k]] = partners[k][found.order], found.rotation
+        order[both.offsets[own][:, None] + sites] = (both.offsets[own + n] - both.offsets[n])[:, None] + partners
+    return order, rotation
+
+
 def _placements(
     fractions: Floats,
     other: Floats,

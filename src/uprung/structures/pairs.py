@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import defaultdict
 from typing import Any, Literal
 
@@ -76,7 +75,7 @@ def match_frames(
 
 
 def require_pairs(name: str, low: Frames, high: Frames, counts: dict[str, Any]) -> None:
-    """Raise PairsError where there is no pair, with the nearest miss; log the warnings of the counts.
+    """Raise PairsError where there is no pair, with the nearest miss.
 
     Args:
         name: of the pair in the study file.
@@ -84,8 +83,6 @@ def require_pairs(name: str, low: Frames, high: Frames, counts: dict[str, Any]) 
         high: those with the better labels.
         counts: from `match_frames`.
     """
-    for warning in counts["warnings"]:
-        logging.warning("pair %s: %s", name, warning)
     if counts["pairs"]:
         return
     none = f"pair {name}: 0 of {len(low)} and {len(high)} frames"
