@@ -88,7 +88,7 @@ rule frames:
         needed=lambda w: (
             STUDY.transfer.targets if w.fidelity in TRAINED else ["energy"]
         ),
-        code=code_digest("uprung.sources"),
+        code=code_digest("uprung.sources", "uprung.structures.duplicates"),
     message:
         "Reading {wildcards.fidelity}: labelled structures into the frames table"
     script:

@@ -35,7 +35,7 @@ rule evalset_frames:
             k: v for k, v in part(STUDY.evalsets[w.evalset]).items() if k != "states"
         },
         needed=["force"],
-        code=code_digest("uprung.sources"),
+        code=code_digest("uprung.sources", "uprung.structures.duplicates"),
     message:
         "Reading evaluation set {wildcards.evalset}"
     script:

@@ -1,4 +1,4 @@
-"""Read the sources of a fidelity into its frames table; refuse a fidelity without the labels that are trained."""
+"""Read the sources of a fidelity into its frames table, without copies; refuse one without labels that are trained."""
 
 from pathlib import Path
 
@@ -7,6 +7,7 @@ from uprung.config.data import Fidelity
 from uprung.frames.intake import write_frames
 from uprung.job.logs import logged
 from uprung.sources import digests, open_source
+from uprung.structures.duplicates import leave_out_duplicates
 
 with logged(snakemake.log[0]):
     fidelity = Fidelity.model_validate(snakemake.params.fidelity)
@@ -29,3 +30,4 @@ with logged(snakemake.log[0]):
             "readers": [opened.facts() for opened in sources],
         },
     )
+    leave_out_duplicates(Path(snakemake.output[0]))
