@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,28 +39,36 @@ class Duplicates:
 def find_duplicates(frames: Frames, labelled: NDArray[np.bool_]) -> Duplicates:
     """Find copies: the same geometry and energy to rounding as an earlier frame, and no label that this one lacks.
 
+    A rotated or mirrored crystal is no copy: whoever computed it a second time had a reason.
+
     Args:
         frames: a table with geometries and energies.
         labelled: (n, labels) which labels each frame has.
     """
     energy = frames.label("energy")
     energy = np.where(np.isnan(energy), frames.label("energy_free"), energy) / frames.nsites
-    classes = find_twins(Crystals(frames), COPY).classes()
-    order = np.argsort(classes, kind="stable")
-    copies, disagreements = dict[int, int](), list[list[int]]()
-    for members in np.split(order, np.flatnonzero(np.diff(classes[order])) + 1):
+    twins, copies = find_twins(Crystals(frames), COPY), dict[int, int]()
+    for members in _shared(twins.classes(turned=False)):
         kept = list[int]()
-        for row in members.tolist() if len(members) > 1 else ():
+        for row in members:
             same = np.abs(energy[kept] - energy[row]) <= SAME_ENERGY
             same &= (labelled[kept] >= labelled[row]).all(axis=1)
             if same.any():
                 copies[row] = kept[int(same.argmax())]
             else:
                 kept.append(row)
-        known = [row for row in kept if np.isfinite(energy[row])]
-        if known and np.ptp(energy[known]) > DISAGREEMENT:
-            disagreements.append(known)
-    return Duplicates(copies, disagreements)
+    known = [
+        [row for row in rows if row not in copies and np.isfinite(energy[row])] for rows in _shared(twins.classes())
+    ]
+    return Duplicates(copies, [rows for rows in known if rows and np.ptp(energy[rows]) > DISAGREEMENT])
+
+
+def _shared(classes: NDArray[np.int64]) -> Iterator[list[int]]:
+    """Yield the rows of every class that has several, rising."""
+    order = np.argsort(classes, kind="stable")
+    for members in np.split(order, np.flatnonzero(np.diff(classes[order])) + 1):
+        if len(members) > 1:
+            yield members.tolist()
 
 
 def leave_out_duplicates(manifest: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from uprung.frames.table import Frames
-from uprung.structures.identity import Crystals
+from uprung.structures.identity import Crystals, unturned
 from uprung.structures.lattices import Ints
 from uprung.structures.twins import Twins, find_twins
 
@@ -18,8 +18,8 @@ COLUMNS = ["row_low", "row_high", "frame_id_low", "frame_id_high", "material_id"
 ALIKE = 1e-6
 #: A smaller share of the smaller side in pairs is remarked.
 FEW = 0.1
-#: How much farther than the tolerance the nearest miss is looked for, and among how many frames of the low side.
-MISSES, SAMPLE = (10, 100), 500
+#: The nearest miss is looked for among so many frames of either side, and up to so many tolerances in every way.
+SAMPLE, MISS = 200, 10
 
 
 class PairsError(ValueError):
@@ -96,20 +96,23 @@ def require_pairs(name: str, low: Frames, high: Frames, counts: dict[str, Any]) 
 
 
 def _nearest_miss(low: Frames, high: Frames, tolerance: float) -> str:
-    """Return the smallest displacement between the two sides, in words."""
+    """Return the smallest displacement between the two sides, in words; a larger one is compared site by site only."""
     both = Crystals(low, high)
     shared = [rows for rows in both.compositions() if rows[0] < len(low) <= rows[-1]]
     if not shared:
         return "no composition (atoms of each element in the cell) is on both sides"
-    some = np.concatenate([rows[rows < len(low)] for rows in shared])[:SAMPLE]
-    ids_low, ids_high = low.strings("frame_id"), high.strings("frame_id")
-    for factor in MISSES:
-        twins = find_twins(Crystals(low.take(some), high), tolerance * factor, len(some))
-        if len(twins.rmsd):
-            k = int(twins.rmsd.argmin())
-            names = f"{ids_low[some[twins.first[k]]]} and {ids_high[twins.second[k] - len(some)]}"
-            return f"the nearest, {names}, are {twins.rmsd[k]:.2g} Å apart"
-    return f"{len(some)} frames were looked at, and none has another of its composition within {tolerance * factor:g} Å"
+    left = np.concatenate([rows[rows < len(low)] for rows in shared])[:SAMPLE]
+    right = np.concatenate([rows[rows >= len(low)] - len(low) for rows in shared])[:SAMPLE]
+    both, n = Crystals(low.take(left), high.take(right)), len(left)
+    twins = find_twins(both, MISS * tolerance, n)
+    found = list(zip(twins.rmsd, twins.first, twins.second, strict=True))
+    for rows in both.compositions() if not found else ():
+        geometries = both.geometries(rows)
+        i, j = (side.ravel() for side in np.meshgrid(np.flatnonzero(rows < n), np.flatnonzero(rows >= n)))
+        found += zip(unturned(geometries, i, j), rows[i], rows[j], strict=True)
+    rmsd, first, second = min(found)
+    names = f"{low.strings('frame_id')[left[first]]} and {high.strings('frame_id')[right[second - n]]}"
+    return f"the nearest, {names}, are {rmsd:.2g} Å apart"
 
 
 def _same_geometry(low: Frames, high: Frames, tolerance: float) -> list[tuple[int, int, float]]:

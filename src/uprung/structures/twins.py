@@ -32,21 +32,27 @@ _WEIGHT = 0.5 + np.arange(95) * 0.6180339887 % 1
 
 @dataclass(frozen=True)
 class Twins:
-    """Frames of equal geometry: `first` and `second` (p,) of each pair, `rmsd` (p,) Å; `copy_of` (n,).
+    """Frames of equal geometry.
 
-    Frames whose geometry is the same to the last bit are one: `copy_of` names the first of them, and pairs are between
-    first ones.
+    `first` and `second` (p,) of each pair, `rmsd` (p,) between them, Å, and whether a rotation or reflection is,
+    `turned` (p,). Frames whose geometry is the same to the last bit are one: `copy_of` (n,) names the first of them,
+    and pairs are between first ones.
     """
 
     first: Ints
     second: Ints
     rmsd: Floats
+    turned: NDArray[np.bool_]
     copy_of: Ints
 
-    def classes(self) -> Ints:
-        """Return a number (n,) that frames share if a chain of equal geometries leads from one to the other."""
-        n = len(self.copy_of)
-        rows, columns = np.concatenate([self.first, np.arange(n)]), np.concatenate([self.second, self.copy_of])
+    def classes(self, *, turned: bool = True) -> Ints:
+        """Return a number (n,) that frames share if a chain of equal geometries leads from one to the other.
+
+        Args:
+            turned: whether rotations and reflections of a crystal are equal to it.
+        """
+        n, some = len(self.copy_of), np.flatnonzero(~self.turned | turned)
+        rows, columns = np.append(self.first[some], np.arange(n)), np.append(self.second[some], self.copy_of)
         graph = coo_matrix((np.ones(len(rows), dtype=np.int8), (rows, columns)), shape=(n, n))
         return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
 
@@ -60,7 +66,7 @@ def find_twins(crystals: Crystals, tolerance: float, split_at: int | None = None
         split_at: look for pairs of a frame before this number and one from it on only; None: for all pairs.
     """
     copy_of = np.arange(len(crystals))
-    pairs, distances = [np.zeros((0, 2), dtype=np.int64)], [np.zeros(0)]
+    pairs, facts = [np.zeros((0, 2), dtype=np.int64)], [np.zeros((0, 2))]
     for rows in crystals.compositions():
         if len(rows) < 2 or (split_at is not None and (rows[0] >= split_at or rows[-1] < split_at)):
             continue
@@ -75,11 +81,11 @@ def find_twins(crystals: Crystals, tolerance: float, split_at: int | None = None
             low = np.isin(kept, own[rows < split_at])
             high = np.isin(kept, own[rows >= split_at])
         geometries = geometries.take(kept)
-        for found, rmsd in _equal(geometries, tolerance, low, high):
-            pairs.append(rows[kept[found]])
-            distances.append(rmsd)
-    found = np.concatenate(pairs)
-    return Twins(found[:, 0], found[:, 1], np.concatenate(distances), copy_of)
+        for own_pairs, own_facts in _equal(geometries, tolerance, low, high):
+            pairs.append(rows[kept[own_pairs]])
+            facts.append(own_facts)
+    (first, second), (rmsd, turned) = np.concatenate(pairs).T, np.concatenate(facts).T
+    return Twins(first, second, rmsd, turned > 0, copy_of)
 
 
 def _first_copies(geometries: Geometries) -> Ints:
@@ -94,19 +100,20 @@ def _first_copies(geometries: Geometries) -> Ints:
 def _equal(
     geometries: Geometries, tolerance: float, low: NDArray[np.bool_], high: NDArray[np.bool_]
 ) -> Iterator[tuple[Ints, Floats]]:
-    """Yield pairs (p, 2) of equal crystals with their displacements (p,), of one that is low and one that is high."""
+    """Yield pairs (p, 2) of equal crystals, one low and one high; displacement, and whether one is turned (p, 2)."""
     invariants = Invariants(geometries, tolerance)
     for near in invariants.near():
         i, j = near.T
         pairs = near[(low[i] & high[j]) | (high[i] & low[j])]
-        rmsd = unturned(geometries, *pairs.T)
+        rmsd, turned = unturned(geometries, *pairs.T), np.zeros(len(pairs))
         for p in np.flatnonzero(rmsd > tolerance):
             i, j = pairs[p]
             if invariants.alike(i, j):
                 found = align(geometries, i, j, tolerance, invariants.sites_alike(i, j))
                 rmsd[p] = np.inf if found is None else found.rmsd
+                turned[p] = found is not None and bool((found.rotation != np.eye(3)).any())
         same = rmsd <= tolerance
-        yield pairs[same], rmsd[same]
+        yield pairs[same], np.column_stack([rmsd, turned])[same]
 
 
 class Invariants:

@@ -64,9 +64,10 @@ def test_one_geometry_with_two_energies_is_kept_and_told(tmp_path: Path) -> None
         make_frame("b", energy=-2.00001),  # converged a little differently
         make_frame("b", energy=-2.0, bond=2.301),  # the next step of a relaxation
         make_frame("b", energy=-2.0, Z=(14, 6)),
+        make_frame("b", energy=-2.0, frac=np.array([[0, 0, 0.1], [0, 0, 0.1 + 2.3 / 15]])),  # turned
         make_frame("b", energy=-2.0, stress_gpa=np.eye(3)),  # has a label that the first one lacks
     ],
-    ids=["energy", "geometry", "species", "labels"],
+    ids=["energy", "geometry", "species", "orientation", "labels"],
 )
 def test_what_is_no_copy_stays(tmp_path: Path, other: Frame) -> None:
     facts = table(tmp_path, [make_frame("a", energy=-2.0)], [other])

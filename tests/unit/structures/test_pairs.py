@@ -152,7 +152,7 @@ def test_no_pair_stops_with_what_was_compared_and_the_nearest_miss() -> None:
             "geometry",
             "no composition (atoms of each element in the cell) is on both sides",
         ),
-        (make_frame("A", bond=5.0), "geometry", "none has another of its composition within 0.1 Å"),
+        (make_frame("A", bond=5.0), "geometry", "the nearest, a and A, are 0.85 Å apart"),
         (make_frame("A", material_id="other"), "material", "0 of 1 and 1 frames share a material_id"),
     ],
 )
