@@ -6,11 +6,14 @@ from uprung.frames.table import read_frames
 from uprung.job.files import write_json
 from uprung.job.logs import logged
 from uprung.labels.identical import identical_labels, require_two_functionals
+from uprung.structures.identity import COLUMNS as GEOMETRY
 from uprung.structures.pairs import match_frames, require_pairs
+
+COLUMNS = ["frame_id", "material_id", *GEOMETRY, "energy", "energy_free", "correction", "forces"]
 
 with logged(snakemake.log[0]):
     params, name = snakemake.params, snakemake.wildcards.pair
-    low, high = read_frames(snakemake.input.low), read_frames(snakemake.input.high)
+    low, high = (read_frames(side, columns=COLUMNS) for side in (snakemake.input.low, snakemake.input.high))
     table, counts = match_frames(low, high, match=params.match, tolerance=params.tolerance)
     require_pairs(name, low, high, counts)
     same = identical_labels(low, high, table, (params.label_low, params.label_high))

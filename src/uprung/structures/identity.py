@@ -45,16 +45,14 @@ class Crystals:
     """The geometries of some frames tables, one after another: row k of the second has number `len(first) + k`."""
 
     def __init__(self, *tables: Frames) -> None:
-        """Reduce all cells; memory is some 40 bytes per site beside the tables."""
-        sites = np.concatenate([table.nsites for table in tables])
-        numbers = np.concatenate([table.numbers() for table in tables]).astype(np.uint8)
-        self.offsets = np.concatenate([[0], np.cumsum(sites)])
-        self._frac = np.concatenate([table.flat("frac", 3) for table in tables]).reshape(-1, 3)
+        """Reduce all cells. Positions stay in the tables; memory beside them is some 300 bytes per frame."""
+        self.offsets = np.concatenate([[0], np.cumsum(np.concatenate([table.nsites for table in tables]))])
+        self._numbers = np.concatenate([np.asarray(table.table["Z"].combine_chunks().flatten()) for table in tables])
+        self._frac = [table.flat("frac", 3).reshape(-1, 3) for table in tables]
+        self._ends = np.cumsum([len(table) for table in tables])
         raw = np.concatenate([table.flat("lattice") for table in tables]).reshape(-1, 3, 3)
         self._op = reduction(raw)
         self._lattice = self._op @ raw
-        self._order = np.lexsort((numbers, np.repeat(np.arange(len(sites), dtype=np.int32), sites)))
-        self._numbers = numbers[self._order]
 
     def __len__(self) -> int:
         """Return the number of frames."""
@@ -64,22 +62,25 @@ class Crystals:
         """Return the frames of each composition (atoms of each element in the cell), (n,) each, rising."""
         grouped = defaultdict[bytes, list[int]](list)
         for k in range(len(self)):
-            grouped[self._numbers[self.offsets[k] : self.offsets[k + 1]].tobytes()].append(k)
+            grouped[np.sort(self._numbers[self.offsets[k] : self.offsets[k + 1]]).tobytes()].append(k)
         return [np.array(rows) for rows in grouped.values()]
 
     def geometries(self, rows: Ints) -> Geometries:
-        """Return the canonical form of frames of one composition."""
+        """Return the canonical form of some frames of one composition, rising."""
         start = self.offsets[rows]
-        n_sites = int(self.offsets[rows[0] + 1] - start[0])
-        places = start[:, None] + np.arange(n_sites)
-        order = self._order[places]
+        places = start[:, None] + np.arange(self.offsets[rows[0] + 1] - start[0])
+        sites = np.argsort(self._numbers[places], axis=1, kind="stable")
+        places = np.take_along_axis(places, sites, axis=1)
+        own = np.split(places, np.searchsorted(rows, self._ends[:-1]))
+        before = self.offsets[[0, *self._ends[:-1]]]
+        frac = np.concatenate([part[sites - n] for part, sites, n in zip(self._frac, own, before, strict=True)])
         # positions stay: frac @ lattice = (frac @ op⁻¹) @ (op @ lattice), and op⁻¹ has whole numbers, too
-        frac = self._frac[order] @ np.rint(np.linalg.inv(self._op[rows]))
+        frac = frac @ np.rint(np.linalg.inv(self._op[rows]))
         return Geometries(
             numbers=self._numbers[places[0]].astype(np.int64),
             lattice=self._lattice[rows],
             frac=frac - np.floor(frac),
-            sites=order - start[:, None],
+            sites=sites,
         )
 
 
