@@ -32,9 +32,10 @@ check: .venv/.stamp
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
 
-# the study file's models are the source; schema and key list are generated and tested to be up to date
+# schema, key list and list of results are generated from the code and tested to be up to date
 schema: .venv/.stamp
 	$(BIN)/python -m uprung.config.docs config
+	$(BIN)/python -m uprung.report.captions docs
 
 .venv/.stamp: requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "uprung needs Python 3.11 or newer")'

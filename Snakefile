@@ -33,26 +33,17 @@ if POINTS:
 
     include: "rules/points.smk"
     include: "rules/scaling.smk"
-    include: "rules/page.smk"
-    include: "rules/points_report.smk"
 
 else:
 
-    include: "rules/names.smk"
-    include: "rules/states.smk"
     include: "rules/data.smk"
     include: "rules/dft.smk"
     include: "rules/analysis.smk"
-    include: "rules/graphs.smk"
-    include: "rules/atomref.smk"
     include: "rules/training.smk"
-    include: "rules/pretraining.smk"
-    include: "rules/curves.smk"
+    include: "rules/atomref.smk"
+    include: "rules/evaluation.smk"
     include: "rules/scaling.smk"
-    include: "rules/errors.smk"
-    include: "rules/forgetting.smk"
     include: "rules/softening.smk"
-    include: "rules/page.smk"
     include: "rules/report.smk"
 
     localrules:
@@ -65,7 +56,7 @@ else:
         pretraining,
         forgetting,
         softening,
-        states,
+        snapshots,
 
 
 localrules:
@@ -74,7 +65,23 @@ localrules:
     report,
 
 
+rule report:
+    """The report page."""
+    input:
+        "<results>/report.html",
+
+
 rule all:
     default_target: True
     input:
         rules.report.input,
+
+
+# Modules that the registry of architectures loads by name.
+ARCHITECTURE_MODULES = [] if POINTS else [ARCHITECTURE.module]
+
+for each in workflow.rules:  # code that is to run a rule again when it changes
+    if each.script:
+        file = Path(workflow.basedir, "scripts", Path(each.script).name)
+        loaded = ARCHITECTURE_MODULES if REGISTRY in closure(file) else []
+        each.set_params(code=code_digest(file, *loaded))

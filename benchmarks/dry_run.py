@@ -23,7 +23,8 @@ ROOT = Path(__file__).parents[1]
 def plan(seeds: int) -> tuple[int, int, float, float]:
     """Return runs, jobs, seconds and peak memory (MB, of the largest child so far) of a dry run of the demo."""
     study = yaml.safe_load((ROOT / "config/demo.yaml").read_text())
-    study |= {"study": f"plan-{seeds}", "seeds": list(range(seeds)), "softening": {"runs": "none"}}
+    study |= {"study": f"plan-{seeds}", "seeds": list(range(seeds))}
+    study["tests"]["softening"]["runs"] = "none"
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "study.yaml"
         file.write_text(yaml.safe_dump(study, allow_unicode=True))

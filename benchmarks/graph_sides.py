@@ -144,7 +144,7 @@ def _warm_stock(set_name: str, first: int | None) -> int:
 
 
 class Uprung(Builder):
-    """`uprung.models.chgnet.graphs.write_store`, from pymatgen structures to the store on disk."""
+    """`uprung.models.chgnet.store.write_store`, from pymatgen structures to the store on disk."""
 
     def warm_up(self) -> Callable[[], int]:
         return _warm_uprung
@@ -159,14 +159,13 @@ class Uprung(Builder):
 
 def build_store(structures: Sequence[Structure], folder: str | Path, processes: int) -> Count:
     """Write a graph store of pymatgen structures."""
-    from uprung.models.chgnet.graphs import write_store
+    from uprung.models.chgnet.store import write_store
+    from uprung.models.interface import Geometry
 
     manifest = write_store(
         folder,
         [str(row) for row in range(len(structures))],
-        [np.array(structure.atomic_numbers) for structure in structures],
-        [structure.frac_coords for structure in structures],
-        [structure.lattice.matrix for structure in structures],
+        [Geometry(np.array(s.atomic_numbers), s.frac_coords, s.lattice.matrix) for s in structures],
         atom_cutoff=ATOM_CUTOFF,
         bond_cutoff=BOND_CUTOFF,
         processes=processes,
@@ -256,7 +255,7 @@ class UprungStore(Reader):
     """The graph store: mapped, and packed into batches."""
 
     def prepare(self) -> None:
-        from uprung.models.chgnet.graphs import open_store
+        from uprung.models.chgnet.store import open_store
 
         self.open_store = open_store
 

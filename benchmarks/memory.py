@@ -16,7 +16,6 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
-from chgnet.model import CHGNet
 from graphs import positive
 from record import Case, aligned, case, conditions, default_path, measurement, new_record, rows, write
 from sets import SETS
@@ -24,9 +23,10 @@ from sides import Child, memory
 from throughput_sides import TARGETS, frames_of
 
 from uprung.config.training import Budget, Training
-from uprung.datasets.store import Rows, open_dataset, write_dataset
+from uprung.datasets.store import Rows
 from uprung.job.logs import progress
-from uprung.models.chgnet.module import Packed
+from uprung.models.data import open_dataset, write_dataset
+from uprung.models.registry import load
 from uprung.training.gradient import launch
 from uprung.training.loop import train
 
@@ -36,7 +36,7 @@ INTERVAL = 0.02  # seconds between two looks at the memory
 
 def repeat(source: Path, target: Path, times: int) -> None:
     """Write a data set whose structures are those of another one, several times over."""
-    for folder in ("graphs", "labels"):
+    for folder in ("inputs", "labels"):
         (target / folder).mkdir(parents=True)
         for file in sorted((source / folder).glob("*.npy")):
             values = np.load(file)
@@ -51,7 +51,7 @@ def repeat(source: Path, target: Path, times: int) -> None:
                 )
                 large.reshape(shape)[:] = values
                 large.flush()
-    for name in ("manifest.json", "graphs/manifest.json"):
+    for name in ("manifest.json", "inputs/manifest.json"):
         (target / name).write_bytes((source / name).read_bytes())
 
 
@@ -79,7 +79,7 @@ class Run:
         began = time.perf_counter()
         train(
             launch(recipe),
-            Packed(CHGNet.load(use_device="cpu", verbose=False), TARGETS),
+            load("chgnet-0.3.0"),
             Rows(self.dataset, rows[VALIDATION:]),
             Rows(self.dataset, rows[:VALIDATION]),
             targets=TARGETS,
@@ -97,7 +97,7 @@ def measure(folder: Path, compared: Case | None = None) -> Case:
     """Train from a data set in a process of its own; the note says how much more memory than the compared one took."""
     with Child("memory:Run", threads=1, folder=str(folder)) as child:
         answer = child.ask("run")
-        disk = sum(file.stat().st_size for part in ("graphs", "labels") for file in (folder / part).iterdir())
+        disk = sum(file.stat().st_size for part in ("inputs", "labels") for file in (folder / part).iterdir())
         found = measurement(
             [answer["seconds"]],
             STEPS * BATCH,
@@ -122,7 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with TemporaryDirectory() as place, progress(4, "memory", "stage") as bar:
         small, large = Path(place) / "small", Path(place) / "large"
         frames = frames_of(SETS["headline"]())
-        write_dataset(frames, frames.label("energy"), small)
+        write_dataset(frames, frames.label("energy"), small, name="chgnet")
         bar.update()
         repeat(small, large, -(-options.structures // len(frames)))
         bar.update()

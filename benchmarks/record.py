@@ -52,7 +52,7 @@ def _gpus() -> list[str]:
 
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that decide numbers or speed, where installed."""
-    found = provenance.versions()
+    found = provenance.versions("chgnet", "vesin")
     for package in MORE_PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[package] = importlib.metadata.version(package)

@@ -20,10 +20,11 @@ from sets import SEED, SETS, BenchmarkSet
 from sides import memory, reset_peak
 
 from uprung.config.training import Training
-from uprung.datasets.store import Rows, open_dataset, write_dataset
+from uprung.datasets.store import Rows
 from uprung.frames.schema import SCHEMA, Frame
 from uprung.frames.table import Frames
-from uprung.models.chgnet.module import Packed
+from uprung.models.chgnet.potential import CHGNetPotential
+from uprung.models.data import open_dataset, write_dataset
 from uprung.training.gradient import accumulate_gradient, launch
 
 TARGETS = ("energy", "force", "stress", "magmom")
@@ -143,11 +144,11 @@ class Uprung(_Side):
         super().__init__(set_name, first, batch, device)
         self.folder = TemporaryDirectory()
         frames = frames_of(self.data)
-        write_dataset(frames, frames.label("energy"), Path(self.folder.name))
+        write_dataset(frames, frames.label("energy"), Path(self.folder.name), name="chgnet")
         self.dataset = open_dataset(Path(self.folder.name) / "manifest.json")
         self.recipe = Training(device="cuda" if device == "cuda" else "cpu", threads=torch.get_num_threads())
         self.fabric = launch(self.recipe)
-        self.module = Packed(self.model, TARGETS).train()
+        self.module = CHGNetPotential(self.model).train()
         self.optimiser = torch.optim.Adam(self.model.parameters(), lr=RATE, fused=True)
         self.initial = self._accumulate(self.batches[0][:2])
         self.warm_up()

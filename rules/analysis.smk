@@ -18,15 +18,11 @@ rule analyse_shift:
         "<results>/benchmarks/analysis/{pair}.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=60,
     params:
         label_low=lambda w: STUDY.fidelities[STUDY.pairs[w.pair].low].energy,
         label_high=lambda w: STUDY.fidelities[STUDY.pairs[w.pair].high].energy,
         force_limit=STUDY.analysis.force_limit,
         bootstrap=STUDY.analysis.bootstrap,
-        code=code_digest("uprung.labels.aligned"),
     message:
         "Energy shift and label correlation of {wildcards.pair}"
     script:
@@ -44,27 +40,11 @@ rule plot_shift:
         shift="<results>/analysis/{pair}/shift.csv",
         importance="<results>/analysis/{pair}/importance.csv",
     output:
-        energy=report(
-            "<results>/figures/{pair}-energy.svg",
-            category="Energy shift",
-            labels={"pair": "{pair}", "figure": "energies"},
-        ),
-        labels=report(
-            "<results>/figures/{pair}-labels.svg",
-            category="Energy shift",
-            labels={"pair": "{pair}", "figure": "forces, stresses, moments"},
-        ),
-        shift=report(
-            "<results>/figures/{pair}-shift.svg",
-            category="Energy shift",
-            labels={"pair": "{pair}", "figure": "shift by element"},
-        ),
-        elements=report(
-            "<results>/figures/{pair}-elements.svg",
-            category="Energy shift",
-            labels={"pair": "{pair}", "figure": "periodic table"},
-        ),
-        importance="<results>/figures/{pair}-importance.svg",
+        energy=figure("{pair}-energy"),
+        labels=figure("{pair}-labels"),
+        shift=figure("{pair}-shift"),
+        elements=figure("{pair}-elements"),
+        importance=figure("{pair}-importance"),
         png=expand("<results>/figures/{{pair}}-{figure}.png", figure=SHIFT_FIGURES),
     log:
         "<results>/logs/analysis/{pair}-figures.log",
@@ -72,9 +52,6 @@ rule plot_shift:
         "<results>/benchmarks/analysis/{pair}-figures.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=15,
     params:
         functionals=lambda w: [
             STUDY.fidelities[name].functional
@@ -83,7 +60,6 @@ rule plot_shift:
         label_low=lambda w: STUDY.fidelities[STUDY.pairs[w.pair].low].energy,
         label_high=lambda w: STUDY.fidelities[STUDY.pairs[w.pair].high].energy,
         force_limit=STUDY.analysis.force_limit,
-        code=code_digest("uprung.figures.shift", "uprung.labels.aligned"),
     message:
         "Drawing the energy shift of {wildcards.pair}"
     script:

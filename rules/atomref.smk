@@ -15,15 +15,13 @@ rule predict_pretrained:
         "../envs/training.yaml"
     threads: STUDY.training.threads
     resources:
-        mem_mb=STUDY.training.memory_mb,
-        runtime=120,
-        gpu=1 if DEVICE == "cuda" else 0,
+        mem_mb=STUDY.resources.memory_mb,
+        gpu=GPU,
     params:
-        model=STUDY.transfer.pretrained,
+        model=STUDY.architecture,
         targets=STUDY.transfer.targets,
         device=DEVICE,
         threads=STUDY.training.threads,
-        code=code_digest("uprung.models.predict", "uprung.models.chgnet.architecture"),
     message:
         "Predicting all frames with network {wildcards.pretrained} as it is"
     script:
@@ -50,17 +48,12 @@ rule fit_reference:
         "<results>/benchmarks/references/{reference}/n{size}/seed{seed}.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=10,
     params:
-        reference=lambda w: part(STUDY.references[w.reference]),
+        reference=lambda w: plain(STUDY.references[w.reference]),
+        elements=lambda w: element_fidelities(w.reference),
         size=lambda w: SIZES[w.size],
-        low=STUDY.low,
-        high=STUDY.high,
-        label_low=STUDY.fidelities[STUDY.low].energy,
-        label_high=STUDY.fidelities[STUDY.high].energy,
-        code=code_digest("uprung.atomref.fit", "uprung.datasets.sizes"),
+        names=[STUDY.low, STUDY.high],
+        labels=[STUDY.fidelities[name].energy for name in (STUDY.low, STUDY.high)],
     message:
         "Fitting reference {wildcards.reference} on n = {wildcards.size}, seed {wildcards.seed}"
     script:
@@ -85,11 +78,7 @@ rule plot_references:
         ),
     output:
         table="<results>/references/references.csv",
-        svg=report(
-            "<results>/figures/references.svg",
-            category="References",
-            labels={"figure": "reference energies"},
-        ),
+        svg=figure("references"),
         png="<results>/figures/references.png",
     log:
         "<results>/logs/references/figure.log",
@@ -97,14 +86,10 @@ rule plot_references:
         "<results>/benchmarks/references/figure.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=10,
     params:
         references=USED_REFERENCES,
         sizes=list(SIZES),
         seed=STUDY.seeds[0],
-        code=code_digest("uprung.figures.atomref"),
     message:
         "Drawing the reference energies"
     script:
@@ -135,21 +120,15 @@ rule compare_references:
         "<results>/benchmarks/atomref/comparison.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=60,
     params:
-        references={name: part(STUDY.references[name]) for name in COMPARED_REFERENCES},
+        references={name: plain(STUDY.references[name]) for name in COMPARED_REFERENCES},
         elements=element_fidelities(*COMPARED_REFERENCES),
         sizes=SIZES,
         seeds=STUDY.seeds,
-        low=STUDY.low,
-        high=STUDY.high,
-        label_low=STUDY.fidelities[STUDY.low].energy,
-        label_high=STUDY.fidelities[STUDY.high].energy,
+        names=[STUDY.low, STUDY.high],
+        labels=[STUDY.fidelities[name].energy for name in (STUDY.low, STUDY.high)],
         baseline=STUDY.scaling.baseline,
         resamples=STUDY.scaling.bootstrap,
-        code=code_digest("uprung.atomref.compare"),
     message:
         "Comparing reference fits on held-out frames"
     script:
@@ -160,11 +139,7 @@ rule plot_comparison:
     input:
         "<results>/atomref/summary.csv",
     output:
-        svg=report(
-            "<results>/figures/reference-errors.svg",
-            category="References",
-            labels={"figure": "errors of reference energies alone"},
-        ),
+        svg=figure("reference-errors"),
         png="<results>/figures/reference-errors.png",
     log:
         "<results>/logs/atomref/figure.log",
@@ -172,12 +147,8 @@ rule plot_comparison:
         "<results>/benchmarks/atomref/figure.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=10,
     params:
         baseline=STUDY.scaling.baseline,
-        code=code_digest("uprung.figures.reference_comparison"),
     message:
         "Drawing the errors of reference energies alone"
     script:

@@ -15,11 +15,17 @@ os.environ |= {
     "MALLOC_TRIM_THRESHOLD_": "16000000000",
 }
 
-from uprung.job.files import why_not_writable
+from uprung.job.files import size_token, why_not_writable
 from uprung.job.parent import PARENT, name_of_process
-from uprung.config.load import StudyError, find_file, load_study, size_token
-from uprung.job.provenance import code_digest
+from uprung.config.arms import CHECKPOINT
+from uprung.config.base import plain
+from uprung.config.load import StudyError, find_file, load_study
+from uprung.job.fingerprint import REGISTRY, closure, code_digest
+from uprung.report.captions import FIGURES, LAW_FIGURES, figures_of
+from uprung.report.catalogue import FILES, LAWS as LAW_FILES, POINTS as POINTS_FILES
+from uprung.report.catalogue import expanded, fields_of
 from uprung.models.registry import card_of, contradictions
+from uprung.training.planning import run_memory, run_minutes
 
 os.environ[PARENT] = name_of_process()  # a job ends when this process has ended
 
@@ -37,9 +43,12 @@ try:
     POINTS = getattr(
         STUDY, "points", None
     )  # a table of given points: nothing is trained
+    SOFTENING = None if POINTS else STUDY.tests.softening
+    # the key of their files as the study file has it
+    FIDELITIES = "data" if isinstance(config.get("data"), dict) else "fidelities"
     SOURCES = {
         name: [
-            find_file(s.file, FOLDERS, key=f"{CONFIG_FILE}: fidelities.{name}")
+            find_file(s.file, FOLDERS, key=f"{CONFIG_FILE}: {FIDELITIES}.{name}")
             for s in fidelity.sources
         ]
         for name, fidelity in ({} if POINTS else STUDY.fidelities).items()
@@ -48,10 +57,12 @@ try:
         POINTS = find_file(POINTS, FOLDERS, key="points")
     EVALSET_SOURCES = {
         name: [
-            find_file(s.file, FOLDERS, key=f"{CONFIG_FILE}: evalsets.{name}")
+            find_file(
+                s.file, FOLDERS, key=f"{CONFIG_FILE}: tests.softening.sets.{name}"
+            )
             for s in evalset.sources
         ]
-        for name, evalset in ({} if POINTS else STUDY.evalsets).items()
+        for name, evalset in ({} if POINTS else SOFTENING.sets).items()
     }
     PRETRAINING_MATERIALS = [
         find_file(file, FOLDERS, key=f"{CONFIG_FILE}: transfer.pretraining_materials")
@@ -63,15 +74,33 @@ except StudyError as error:
         f"uprung: the study file needs a correction before anything can run\n{error}"
     )
 
+STUDY_FILES = [
+    os.path.relpath(f) for f in workflow.overwrite_configfiles or [CONFIG_FILE]
+]
+COMMAND = f"snakemake --cores all --configfile {' '.join(STUDY_FILES)}"
+# the script finds them beside its own library; here, a change of them writes the page again
+PAGE_LOOK = [
+    find_file(f"src/uprung/report/{name}", FOLDERS, key="report")
+    for name in ("page.html.j2", "style.css")
+]
+
 
 def one_of(names):
     """Return a regular expression that matches these names only, nothing when there are none."""
     return "|".join(map(str, names)) or "(?!)"
 
 
-def part(section):
-    """Return a section of the study as plain values, for params: a change of it, and of nothing else, reruns."""
-    return section.model_dump(mode="json", by_alias=True)
+def without(section, *keys):
+    """Return a section of the study for params, without keys that do not decide the result."""
+    return {key: value for key, value in plain(section).items() if key not in keys}
+
+
+def figure(name):
+    """Return a figure of the catalogue as an output, with its place in Snakemake's own report."""
+    entry, names = FIGURES[name], {key: f"{{{key}}}" for key in fields_of(name)}
+    labels = {**names, "figure": entry.about}
+    svg = f"<results>/figures/{name}.svg"
+    return report(svg, category=entry.category, labels=labels)
 
 
 def check_results():
@@ -79,3 +108,113 @@ def check_results():
     why = why_not_writable(Path("results") / STUDY.study)
     if why:
         sys.exit(f"uprung: {why}")
+
+
+def reference_of(arm):
+    """Return the name of the reference fit of an arm, or None when it keeps the checkpoint's."""
+    name = STUDY.arms[arm].references
+    return None if name == CHECKPOINT else name
+
+
+def reference_input(wildcards):
+    """Return the reference table of a run's arm, none for `references: checkpoint`."""
+    name = reference_of(wildcards.arm)
+    return (
+        [f"<results>/references/{name}/n{wildcards.size}/seed{wildcards.seed}.csv"]
+        if name
+        else []
+    )
+
+
+def element_manifests(*references):
+    """Return the frames that hold the elemental energies of some references, one file per fidelity."""
+    return [
+        f"<results>/frames/{fidelity}/manifest.json"
+        for fidelity in element_fidelities(*references)
+    ]
+
+
+def element_fidelities(*references):
+    """Return the fidelities that some references take elemental energies from."""
+    named = [STUDY.references[name].elements for name in references]
+    return list(dict.fromkeys(name for name in named if name))
+
+
+def source_graphs(needed):
+    """Return the graph store of the source fidelity where it is needed."""
+    return [f"<results>/graphs/{STUDY.low}/manifest.json"] if needed else []
+
+
+def pretrained_here(network):
+    """Return the file of a network that this study pretrains; none for shipped checkpoints and random weights."""
+    here = network in STUDY.pretraining
+    return [f"<results>/pretraining/{network}/model.pth.tar"] if here else []
+
+
+def is_joint(arm):
+    """Return whether an arm trains one network for both fidelities."""
+    return STUDY.arms[arm].fidelities == "joint"
+
+
+def memory_of_run(wildcards, input, attempt):
+    """Return the memory to ask for, MB: more for more structures, and for a retry."""
+    size = SIZES[wildcards.size]
+    return attempt * run_memory(STUDY.resources.memory_mb, input.order, size)
+
+
+def memory_of_pretraining(wildcards, input, attempt):
+    """Return the memory to ask for, MB: more for more structures, and for a retry."""
+    size = STUDY.pretraining[wildcards.network].size
+    return attempt * run_memory(STUDY.resources.memory_mb, input.order, size)
+
+
+def minutes_of_run(wildcards, input, attempt):
+    """Return the run time to ask for: less for a small size where epochs decide, more for a retry."""
+    epochs = STUDY.budgets[wildcards.budget].epochs is not None
+    limit = (
+        STUDY.resources.minutes,
+        input.order,
+        SIZES[wildcards.size],
+        SIZES.values(),
+    )
+    return attempt * run_minutes(*limit, epochs=epochs)
+
+
+if not POINTS:
+    # as scripts read them; the study file may give their number
+    config["seeds"] = STUDY.seeds
+    ARCHITECTURE = card_of(STUDY.architecture)
+    SIZES = {
+        size_token(size): size for size in STUDY.sizes
+    }  # path token -> size as the user wrote it
+    DEVICE = STUDY.training.device
+    ARCHITECTURE = card_of(STUDY.architecture)
+    GPU = 1 if DEVICE == "cuda" else 0
+
+    if STUDY.tracking.missing():
+        sys.exit(
+            f"uprung: runs cannot be tracked as {CONFIG_FILE} asks\n{STUDY.tracking.missing()}"
+        )
+    RUN = "{budget}/{arm}/n{size}/seed{seed}"
+    RUNS = expand(
+        f"<results>/runs/{RUN}",
+        budget=STUDY.budgets,
+        arm=STUDY.arms,
+        size=SIZES,
+        seed=STUDY.seeds,
+    )
+    RECIPE = plain(STUDY.training)
+    ARM_LABELS = {name: arm.label or name for name, arm in STUDY.arms.items()}
+
+    wildcard_constraints:
+        fidelity=one_of(STUDY.fidelities),
+        pair=one_of(STUDY.pairs),
+        reference=one_of(STUDY.references),
+        budget=one_of(STUDY.budgets),
+        arm=one_of(STUDY.arms),
+        size=one_of(SIZES),
+        seed=one_of(STUDY.seeds),
+        evalset=one_of(SOFTENING.sets),
+        model=one_of(SOFTENING.models),
+        network=one_of(STUDY.pretraining),
+        pretrained=one_of(["pretrained", *STUDY.pretraining]),

@@ -1,38 +1,34 @@
-"""Data in: sources, the pull or labels of one's own (dft.smk) -> frames -> pairs -> split -> nested subsets."""
+"""Data in: sources, a download or labels of one's own (dft.smk) -> frames -> pairs -> split -> nested subsets."""
 
 # A network is trained on the target, and on the source where the study pretrains.
 TRAINED = [STUDY.high, *([STUDY.low] if STUDY.pretraining else [])]
-PULLED = [name for name, fidelity in STUDY.fidelities.items() if fidelity.pulled]
+DOWNLOADED = [name for name, fidelity in STUDY.fidelities.items() if fidelity.download]
 COMPUTED = [name for name, fidelity in STUDY.fidelities.items() if fidelity.computed]
-LABELLED = [name for name, evalset in STUDY.evalsets.items() if evalset.labelled_here]
+LABELLED = [name for name, evalset in SOFTENING.sets.items() if evalset.labelled_here]
 
 
-rule pull:
+rule download:
     output:
-        "<results>/pull/manifest.json",
+        "<results>/download/manifest.json",
     log:
-        "<results>/logs/pull.log",
+        "<results>/logs/download.log",
     benchmark:
-        "<results>/benchmarks/pull.tsv"
+        "<results>/benchmarks/download.tsv"
     localrule: True  # compute nodes seldom reach the internet
     conda:
         "../envs/materials-project.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=2880,
     params:
         release=STUDY.materials_project.release,
-        state=f"results/{STUDY.study}/state/pull",
-        code=code_digest("uprung.sources.materials_project.download"),
+        state=f"results/{STUDY.study}/state/download",
     message:
-        "Pulling the Materials Project; an interrupted pull goes on where it was"
+        "Downloading the Materials Project; an interrupted download goes on where it was"
     script:
-        "../scripts/pull_materials_project.py"
+        "../scripts/download_materials_project.py"
 
 
-rule pulled_frames:
+rule downloaded_frames:
     input:
-        "<results>/pull/manifest.json",
+        "<results>/download/manifest.json",
     output:
         "<results>/frames/{fidelity}/manifest.json",
     log:
@@ -40,29 +36,19 @@ rule pulled_frames:
     benchmark:
         "<results>/benchmarks/frames/{fidelity}.tsv"
     wildcard_constraints:
-        fidelity=one_of(PULLED),
+        fidelity=one_of(DOWNLOADED),
     conda:
         "../envs/materials-project.yaml"
     threads: 4
-    resources:
-        mem_mb=8000,
-        runtime=1440,
     params:
-        fidelity=lambda w: part(STUDY.fidelities[w.fidelity]),
-        wanted={
-            k: v for k, v in part(STUDY.materials_project).items() if k != "release"
-        },
+        fidelity=lambda w: plain(STUDY.fidelities[w.fidelity]),
+        wanted=without(STUDY.materials_project, "release"),
         needed=lambda w: (
             STUDY.transfer.targets if w.fidelity in TRAINED else ["energy"]
         ),
-        scratch=f"results/{STUDY.study}/state/frames/{{fidelity}}",
-        code=code_digest(
-            "uprung.sources.materials_project.select",
-            "uprung.sources.materials_project.corrections",
-            "uprung.sources.materials_project.validation",
-        ),
+        scratch=lambda w: f"results/{STUDY.study}/state/frames/{w.fidelity}",
     message:
-        "Selecting {wildcards.fidelity}: what was pulled into the frames table"
+        "Selecting {wildcards.fidelity}: what was downloaded into the frames table"
     script:
         "../scripts/select_frames.py"
 
@@ -77,18 +63,14 @@ rule frames:
     benchmark:
         "<results>/benchmarks/frames/{fidelity}.tsv"
     wildcard_constraints:
-        fidelity=one_of(set(STUDY.fidelities) - {*PULLED, *COMPUTED}),
+        fidelity=one_of(set(STUDY.fidelities) - {*DOWNLOADED, *COMPUTED}),
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=30,
     params:
-        fidelity=lambda w: part(STUDY.fidelities[w.fidelity]),
+        fidelity=lambda w: plain(STUDY.fidelities[w.fidelity]),
         needed=lambda w: (
             STUDY.transfer.targets if w.fidelity in TRAINED else ["energy"]
         ),
-        code=code_digest("uprung.sources", "uprung.structures.duplicates"),
     message:
         "Reading {wildcards.fidelity}: labelled structures into the frames table"
     script:
@@ -108,16 +90,12 @@ rule pairs:
         "<results>/benchmarks/pairs/{pair}.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=30,
     params:
         match=lambda w: STUDY.pairs[w.pair].match,
         tolerance=lambda w: STUDY.pairs[w.pair].tolerance,
         identical_labels=lambda w: STUDY.pairs[w.pair].identical_labels,
         label_low=lambda w: STUDY.fidelities[STUDY.pairs[w.pair].low].energy,
         label_high=lambda w: STUDY.fidelities[STUDY.pairs[w.pair].high].energy,
-        code=code_digest("uprung.structures.pairs", "uprung.labels.identical"),
     message:
         "Pairing the structures of {wildcards.pair}"
     script:
@@ -139,18 +117,14 @@ rule split:
         "<results>/benchmarks/split.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=4000,
-        runtime=60,
     params:
         low=STUDY.low,
         high=STUDY.high,
         label_low=STUDY.fidelities[STUDY.low].energy,
         label_high=STUDY.fidelities[STUDY.high].energy,
         tolerance=STUDY.pairs[STUDY.transfer.pair].tolerance,
-        split={k: v for k, v in part(STUDY.split).items() if k != "sampling"},
-        select=part(STUDY.transfer.select),
-        code=code_digest("uprung.datasets.splits"),
+        split=without(STUDY.split, "sampling"),
+        select=plain(STUDY.transfer.select),
     message:
         "Splitting into train, validation and test"
     script:
@@ -173,20 +147,12 @@ rule order:
         "<results>/benchmarks/order/seed{seed}.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=10,
     params:
         fidelity=STUDY.high,
         seed=lambda w: int(w.seed),
         draw=STUDY.split.draw,
         sampling=STUDY.split.sampling,
         key=STUDY.split.key,
-        code=code_digest(
-            "uprung.datasets.splits"
-            if STUDY.split.sampling == "random"
-            else "uprung.datasets.sampling"
-        ),
     message:
         "Ordering the training frames for seed {wildcards.seed}: every size is a prefix"
     script:
@@ -205,13 +171,9 @@ rule sizes:
         "<results>/benchmarks/sizes.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=10,
     params:
         seeds=STUDY.seeds,
         sizes=STUDY.sizes,
-        code=code_digest("uprung.datasets.sizes", "uprung.datasets.splits"),
     message:
         "Resolving the training-set sizes"
     script:

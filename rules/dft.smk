@@ -1,11 +1,122 @@
-"""Labels of one's own: structures or states -> chunks of PBE or r²SCAN labels, by GPAW -> frames. Nothing without `own_dft`."""
+"""Snapshots of crystals far from equilibrium; labels of one's own, by GPAW: chunks of structures or snapshots -> frames."""
+
+SNAPSHOTS, SNAPSHOT_COUNTS, SNAPSHOT_CHUNKS = {}, {}, {}
+
+if SOFTENING.snapshots:
+    from uprung.dft.structures import (
+        StructuresError,
+        count_structures,
+        number_of_chunks,
+    )
+
+    try:
+        SNAPSHOTS = {
+            name: find_file(
+                states.structures,
+                FOLDERS,
+                key=f"{CONFIG_FILE}: tests.softening.snapshots.{name}.structures",
+            )
+            for name, states in SOFTENING.snapshots.items()
+        }
+        # where no run is given up
+        SNAPSHOT_COUNTS = {
+            name: count_structures(Path(file)) * SOFTENING.snapshots[name].frames
+            for name, file in SNAPSHOTS.items()
+        }
+        SNAPSHOT_CHUNKS = {
+            name: number_of_chunks(Path(file), SOFTENING.snapshots[name].chunk_size)
+            for name, file in SNAPSHOTS.items()
+        }
+    except (StudyError, StructuresError) as error:
+        sys.exit(f"uprung: the structures to be sampled cannot be used\n{error}")
+
+
+rule sample_snapshots:
+    input:
+        lambda w: SNAPSHOTS[w.snapshots],
+    output:
+        frames="<results>/snapshots/{snapshots}/chunk{chunk}.extxyz",
+        facts="<results>/snapshots/{snapshots}/chunk{chunk}.json",
+    log:
+        "<results>/logs/snapshots/{snapshots}/chunk{chunk}.log",
+    benchmark:
+        "<results>/benchmarks/snapshots/{snapshots}/chunk{chunk}.tsv"
+    wildcard_constraints:
+        snapshots=one_of(SNAPSHOTS),
+        chunk=one_of(range(max(SNAPSHOT_CHUNKS.values(), default=0))),
+    conda:
+        "../envs/training.yaml"
+    threads: STUDY.training.threads
+    resources:
+        mem_mb=STUDY.resources.memory_mb,
+        runtime=lambda w: max(
+            1,
+            int(
+                SOFTENING.snapshots[w.snapshots].chunk_size
+                * STUDY.resources.snapshot_minutes
+            ),
+        ),
+        gpu=GPU,
+    params:
+        protocol=lambda w: SOFTENING.snapshots[w.snapshots].protocol(),
+        model=lambda w: SOFTENING.snapshots[w.snapshots].model,
+        seed=lambda w: SOFTENING.snapshots[w.snapshots].seed,
+        chunk_size=lambda w: SOFTENING.snapshots[w.snapshots].chunk_size,
+        device=DEVICE,
+        threads=STUDY.training.threads,
+        state=lambda w: f"results/{STUDY.study}/state/snapshots/{w.snapshots}",
+    message:
+        "Sampling snapshots {wildcards.snapshots}, chunk {wildcards.chunk}"
+    script:
+        "../scripts/sample_snapshots.py"
+
+
+rule collect_snapshots:
+    input:
+        frames=lambda w: expand(
+            "<results>/snapshots/{snapshots}/chunk{chunk}.extxyz",
+            snapshots=w.snapshots,
+            chunk=range(SNAPSHOT_CHUNKS[w.snapshots]),
+        ),
+        facts=lambda w: expand(
+            "<results>/snapshots/{snapshots}/chunk{chunk}.json",
+            snapshots=w.snapshots,
+            chunk=range(SNAPSHOT_CHUNKS[w.snapshots]),
+        ),
+    output:
+        frames="<results>/snapshots/{snapshots}/snapshots.extxyz",
+        manifest="<results>/snapshots/{snapshots}/manifest.json",
+        vasp=directory("<results>/snapshots/{snapshots}/vasp"),
+    log:
+        "<results>/logs/snapshots/{snapshots}/collect.log",
+    benchmark:
+        "<results>/benchmarks/snapshots/{snapshots}/collect.tsv"
+    wildcard_constraints:
+        snapshots=one_of(SNAPSHOTS),
+    conda:
+        "../envs/training.yaml"
+    params:
+        snapshots=lambda w: plain(SOFTENING.snapshots[w.snapshots]),
+    message:
+        "Collecting snapshots {wildcards.snapshots}"
+    script:
+        "../scripts/collect_snapshots.py"
+
+
+rule snapshots:
+    """High-energy snapshots of crystals, ready to be labelled."""
+    input:
+        expand("<results>/snapshots/{snapshots}/manifest.json", snapshots=SNAPSHOTS),
+
 
 from uprung.config.dft import OwnDFT
 
 OWN_DFT = STUDY.own_dft or OwnDFT()
 STRUCTURES, CHUNKS = [], []
-LABEL_CHUNKS = {  # evaluation set -> chunks; the last ones are empty where runs of states were given up
-    name: range(-(-STATE_COUNTS[STUDY.evalsets[name].states] // OWN_DFT.chunk_size))
+LABEL_CHUNKS = {  # evaluation set -> chunks; the last ones are empty where runs of snapshots were given up
+    name: range(
+        -(-SNAPSHOT_COUNTS[SOFTENING.sets[name].snapshots] // OWN_DFT.chunk_size)
+    )
     for name in LABELLED
 }
 
@@ -38,22 +149,21 @@ rule label_structures:
         "../envs/gpaw.yaml"
     threads: 1
     resources:
-        mem_mb=OWN_DFT.memory_mb,
-        runtime=max(1, int(OWN_DFT.chunk_size * OWN_DFT.minutes)),
+        mem_mb=STUDY.resources.dft_memory_mb,
+        runtime=max(1, int(OWN_DFT.chunk_size * STUDY.resources.dft_minutes)),
     params:
         scheme=lambda w: OWN_DFT.scheme(STUDY.fidelities[w.fidelity].functional),
         chunk_size=OWN_DFT.chunk_size,
         state=lambda w: f"results/{STUDY.study}/state/own_dft/{w.fidelity}",
-        code=code_digest("uprung.dft.gpaw"),
     message:
         "Labelling structures: {wildcards.fidelity}, chunk {wildcards.chunk}"
     script:
         "../scripts/label_structures.py"
 
 
-use rule label_structures as label_states with:
+use rule label_structures as label_snapshots with:
     input:
-        lambda w: f"<results>/states/{STUDY.evalsets[w.evalset].states}/states.extxyz",
+        lambda w: f"<results>/snapshots/{SOFTENING.sets[w.evalset].snapshots}/snapshots.extxyz",
     output:
         "<results>/softening/{evalset}/labels/chunk{chunk}.jsonl",
     log:
@@ -64,12 +174,11 @@ use rule label_structures as label_states with:
         evalset=one_of(LABELLED),
         chunk=one_of(range(max(map(len, LABEL_CHUNKS.values()), default=0))),
     params:
-        scheme=lambda w: OWN_DFT.scheme(STUDY.evalsets[w.evalset].functional),
+        scheme=lambda w: OWN_DFT.scheme(SOFTENING.sets[w.evalset].functional),
         chunk_size=OWN_DFT.chunk_size,
         state=lambda w: f"results/{STUDY.study}/state/softening/{w.evalset}/labels",
-        code=code_digest("uprung.dft.gpaw"),
     message:
-        "Labelling the states of {wildcards.evalset}, chunk {wildcards.chunk}"
+        "Labelling the snapshots of {wildcards.evalset}, chunk {wildcards.chunk}"
 
 
 rule computed_frames:
@@ -85,9 +194,6 @@ rule computed_frames:
         fidelity=one_of(COMPUTED),
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=30,
     params:
         functional=lambda w: STUDY.fidelities[w.fidelity].functional,
         energy=lambda w: STUDY.fidelities[w.fidelity].energy,
@@ -95,14 +201,13 @@ rule computed_frames:
         needed=lambda w: (
             STUDY.transfer.targets if w.fidelity == STUDY.high else ["energy"]
         ),
-        code=code_digest("uprung.sources"),
     message:
         "Reading {wildcards.fidelity}: computed labels into the frames table"
     script:
         "../scripts/collect_labels.py"
 
 
-use rule computed_frames as labelled_states with:
+use rule computed_frames as labelled_snapshots with:
     input:
         lambda w: expand(
             "<results>/softening/{evalset}/labels/chunk{chunk}.jsonl",
@@ -118,11 +223,10 @@ use rule computed_frames as labelled_states with:
     wildcard_constraints:
         evalset=one_of(LABELLED),
     params:
-        functional=lambda w: STUDY.evalsets[w.evalset].functional,
-        energy=lambda w: STUDY.evalsets[w.evalset].energy,
+        functional=lambda w: SOFTENING.sets[w.evalset].functional,
+        energy=lambda w: SOFTENING.sets[w.evalset].energy,
         net_force=OWN_DFT.net_force,
         needed=["force"],
-        code=code_digest("uprung.sources"),
     message:
         "Reading evaluation set {wildcards.evalset}: computed labels into the frames table"
 

@@ -1,4 +1,4 @@
-"""Learning curves from a table of given points: nothing is trained."""
+"""A study of given points: their learning curves and its page; nothing is trained."""
 
 SCRATCH = STUDY.scratch
 ARM_LABELS = STUDY.labels
@@ -20,13 +20,34 @@ rule read_points:
         "<results>/benchmarks/scaling/curves.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=10,
     params:
         smallest=STUDY.smallest,
-        code=code_digest("uprung.scaling.points"),
     message:
         "Reading the learning curves in {input}"
     script:
         "../scripts/read_points.py"
+
+
+rule write_points_report:
+    input:
+        **{name: f"<results>/{entry.file}" for name, entry in POINTS_FILES.items()},
+        look=PAGE_LOOK,
+        points=POINTS,
+        figures=expand("<results>/figures/{figure}.svg", figure=LAW_FIGURES),
+        # stand in for an SVG that is too large for the page
+        bitmaps=expand("<results>/figures/{figure}.png", figure=LAW_FIGURES),
+    output:
+        "<results>/report.html",
+    log:
+        "<results>/logs/report.log",
+    benchmark:
+        "<results>/benchmarks/report.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        study=plain(STUDY),
+        command=f"{COMMAND} --config points={STUDY.points} study={STUDY.study}",
+    message:
+        "Writing the report"
+    script:
+        "../scripts/write_points_report.py"

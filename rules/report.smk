@@ -1,84 +1,16 @@
 """The page that a person reads."""
 
-REPORT_FIGURES = [
-    *expand("{pair}-{figure}", pair=STUDY.pairs, figure=SHIFT_FIGURES),
-    "references",
-    "reference-errors",
-    *SCALING_FIGURES,
-    "convergence",
-    "errors-force",
-    "parity",
-    "forgetting",
-    "dynamics",
-    *(["before-after"] if SEVERAL_NETWORKS else []),
-    *expand(
-        "softening-{evalset}{kind}",
-        evalset=STUDY.evalsets,
-        kind=["", "-parity", "-correction", "-sizes"],
-    ),
-]
-
-# The slices of the study that the page shows: a change of another one does not write it again.
-SHOWN = {
-    "study": STUDY.study,
-    "functionals": {
-        name: fidelity.functional for name, fidelity in STUDY.fidelities.items()
-    },
-    "evalsets": {name: evalset.functional for name, evalset in STUDY.evalsets.items()},
-    **{
-        key: part(getattr(STUDY, key))
-        for key in ("report", "transfer", "split", "scaling", "forgetting")
-    },
-    **{
-        key: {name: part(entry) for name, entry in getattr(STUDY, key).items()}
-        for key in ("pairs", "arms", "references", "budgets")
-    },
-    "command": f"snakemake --cores all --configfile {' '.join(CONFIG_FILES)}",
-}
-
 
 rule write_report:
     input:
-        **{name: f"<results>/scaling/{name}.csv" for name in SHOWN_TABLES},
-        template=TEMPLATE,
-        css=STYLE,
-        frames=expand(
-            "<results>/frames/{fidelity}/manifest.json", fidelity=STUDY.fidelities
-        ),
-        pairs=expand("<results>/pairs/{pair}/manifest.json", pair=STUDY.pairs),
-        split="<results>/split/manifest.json",
-        sizes="<results>/split/sizes.csv",
-        summaries=expand("<results>/analysis/{pair}/summary.json", pair=STUDY.pairs),
-        correlations=expand(
-            "<results>/analysis/{pair}/correlation.csv", pair=STUDY.pairs
-        ),
-        shifts=expand("<results>/analysis/{pair}/shift.csv", pair=STUDY.pairs),
-        references="<results>/references/references.csv",
-        reference_errors="<results>/atomref/summary.csv",
-        curves="<results>/scaling/curves.csv",
-        forgetting="<results>/forgetting/forgetting.csv",
-        errors="<results>/errors/errors.csv",
-        evalsets=expand(
-            "<results>/softening/{evalset}/frames/manifest.json",
-            evalset=STUDY.evalsets,
-        ),
-        evalsets_left_out=expand(
-            "<results>/softening/{evalset}/left_out.json", evalset=STUDY.evalsets
-        ),
-        softening=expand(
-            "<results>/softening/{evalset}/softening.csv", evalset=STUDY.evalsets
-        ),
-        corrections=expand(
-            "<results>/softening/{evalset}/correction.csv", evalset=STUDY.evalsets
-        ),
-        figures=expand("<results>/figures/{figure}.svg", figure=REPORT_FIGURES),
+        **{
+            name: [f"<results>/{file}" for file in expanded(entry.file, STUDY)]
+            for name, entry in FILES.items()
+        },
+        look=PAGE_LOOK,
+        figures=expand("<results>/figures/{figure}.svg", figure=figures_of(STUDY)),
         # stand in for an SVG that is too large for the page
-        bitmaps=expand("<results>/figures/{figure}.png", figure=REPORT_FIGURES),
-        cards=expand("{run}/card.yaml", run=RUNS),
-        # not read, but the page links to it
-        summary="<results>/scaling/summary.csv",
-        reference_comparison="<results>/atomref/comparison.csv",
-        models="<results>/models/index.csv",
+        bitmaps=expand("<results>/figures/{figure}.png", figure=figures_of(STUDY)),
     output:
         "<results>/report.html",
     log:
@@ -87,12 +19,10 @@ rule write_report:
         "<results>/benchmarks/report.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=15,
     params:
-        study=SHOWN,
-        code=code_digest("uprung.report.page"),
+        # how runs are trained, scheduled and followed is not on the page
+        study=without(STUDY, "training", "resources", "tracking"),
+        command=COMMAND,
     message:
         "Writing the report"
     script:

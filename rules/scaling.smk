@@ -1,11 +1,9 @@
 """Laws, crossovers and multipliers from learning curves, whether trained here or given."""
 
-LAW_TABLES = (
-    *("laws", "parameters", "comparison", "bands", "extrapolation", "labels"),
-    *("crossover", "multiplier", "multiplier_curve", "summary"),
-)
-SCALING_FIGURES = ["learning-curves", "data-multiplier", "law-comparison"]
-SCALING_FIGURES += ["budgets"] if SEVERAL_BUDGETS else []
+LAW_TABLES = {name: entry.file for name, entry in LAW_FILES.items()} | {
+    "summary": FILES["summary"].file
+}
+SCALING_FIGURES = [*LAW_FIGURES, *(["budgets"] if SEVERAL_BUDGETS else [])]
 
 
 rule fit_laws:
@@ -13,21 +11,17 @@ rule fit_laws:
         **TEST_NOISE,
         curves="<results>/scaling/curves.csv",
     output:
-        **{name: f"<results>/scaling/{name}.csv" for name in LAW_TABLES},
+        **{name: f"<results>/{file}" for name, file in LAW_TABLES.items()},
     log:
         "<results>/logs/scaling/laws.log",
     benchmark:
         "<results>/benchmarks/scaling/laws.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=30,
     params:
         scratch=SCRATCH,
-        laws=part(LAWS),
+        laws=plain(LAWS),
         tested=bool(TEST_NOISE),
-        code=code_digest("uprung.scaling"),
     message:
         "Fitting scaling laws, crossovers and data multipliers"
     script:
@@ -44,10 +38,7 @@ rule plot_scaling:
         crossover="<results>/scaling/crossover.csv",
         multiplier="<results>/scaling/multiplier_curve.csv",
     output:
-        report(
-            expand("<results>/figures/{figure}.svg", figure=SCALING_FIGURES),
-            category="Scaling",
-        ),
+        [figure(name) for name in SCALING_FIGURES],
         expand("<results>/figures/{figure}.png", figure=SCALING_FIGURES),
     log:
         "<results>/logs/scaling/figures.log",
@@ -55,17 +46,11 @@ rule plot_scaling:
         "<results>/benchmarks/scaling/figures.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=15,
     params:
         arm_labels=ARM_LABELS,
         scratch=SCRATCH,
         x_label=X_LABEL,
         budgets=SEVERAL_BUDGETS,
-        code=code_digest(
-            "uprung.figures.scaling", "uprung.figures.laws", "uprung.figures.budgets"
-        ),
     message:
         "Drawing learning curves, data multipliers and laws"
     script:

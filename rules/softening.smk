@@ -1,6 +1,6 @@
 """Softening: forces of the checkpoints and of trained networks against those of frames far from equilibrium."""
 
-CORRECTION = STUDY.softening.correction
+CORRECTION = SOFTENING.correction
 # also forces by the element whose energies they come from
 PARTS = "per-element" in CORRECTION.methods
 SOFTENED_SIZES = {"none": [], "largest": [*SIZES][-1:], "all": [*SIZES]}
@@ -8,7 +8,7 @@ SOFTENED = expand(
     f"<results>/softening/{{evalset}}/runs/{RUN}",
     budget=STUDY.budgets,
     arm=STUDY.arms,
-    size=SOFTENED_SIZES[STUDY.softening.runs],
+    size=SOFTENED_SIZES[SOFTENING.runs],
     seed=STUDY.seeds,
     allow_missing=True,
 )
@@ -24,18 +24,12 @@ rule evalset_frames:
     benchmark:
         "<results>/benchmarks/softening/{evalset}/frames.tsv"
     wildcard_constraints:
-        evalset=one_of(set(STUDY.evalsets) - {*LABELLED}),
+        evalset=one_of(set(SOFTENING.sets) - {*LABELLED}),
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=30,
     params:
-        fidelity=lambda w: {
-            k: v for k, v in part(STUDY.evalsets[w.evalset]).items() if k != "states"
-        },
+        fidelity=lambda w: without(SOFTENING.sets[w.evalset], "snapshots"),
         needed=["force"],
-        code=code_digest("uprung.sources", "uprung.structures.duplicates"),
     message:
         "Reading evaluation set {wildcards.evalset}"
     script:
@@ -55,16 +49,8 @@ rule evalset_graphs:
     conda:
         "../envs/training.yaml"
     threads: 2
-    resources:
-        mem_mb=8000,
-        runtime=240,
     params:
         architecture=ARCHITECTURE.name,
-        code=code_digest(
-            "uprung.models.data",
-            "uprung.models.chgnet.architecture",
-            "uprung.datasets.splits",
-        ),
     message:
         "Building the neighbour graphs of {wildcards.evalset}"
     script:
@@ -92,21 +78,15 @@ rule soften_model:
         "../envs/training.yaml"
     threads: STUDY.training.threads
     resources:
-        mem_mb=STUDY.training.memory_mb,
-        runtime=120,
-        gpu=1 if DEVICE == "cuda" else 0,
+        mem_mb=STUDY.resources.memory_mb,
+        gpu=GPU,
     params:
         model="{model}",
         fidelity=None,
-        bootstrap=STUDY.softening.bootstrap,
+        bootstrap=SOFTENING.bootstrap,
         parts=PARTS,
         device=DEVICE,
         threads=STUDY.training.threads,
-        code=code_digest(
-            "uprung.softening.slopes",
-            "uprung.models.predict",
-            "uprung.models.chgnet.architecture",
-        ),
     message:
         "Forces of {wildcards.model} on {wildcards.evalset}"
     script:
@@ -133,15 +113,10 @@ use rule soften_model as soften_run with:
     params:
         model=None,
         fidelity=lambda w: STUDY.high if is_joint(w.arm) else None,
-        bootstrap=STUDY.softening.bootstrap,
+        bootstrap=SOFTENING.bootstrap,
         parts=PARTS,
         device=DEVICE,
         threads=STUDY.training.threads,
-        code=code_digest(
-            "uprung.softening.slopes",
-            "uprung.models.predict",
-            "uprung.models.chgnet.architecture",
-        ),
     message:
         "Forces of {wildcards.arm} at n = {wildcards.size}, seed {wildcards.seed}, on {wildcards.evalset}"
 
@@ -150,14 +125,14 @@ rule plot_softening:
     input:
         models=expand(
             "<results>/softening/{evalset}/models/{model}.csv",
-            model=STUDY.softening.models,
+            model=SOFTENING.models,
             allow_missing=True,
         ),
         runs=[f"{run}.csv" for run in SOFTENED],
         clouds=[
             *expand(
                 "<results>/softening/{evalset}/models/{model}.parquet",
-                model=STUDY.softening.models,
+                model=SOFTENING.models,
                 allow_missing=True,
             ),
             *[f"{run}.parquet" for run in SOFTENED],
@@ -165,21 +140,9 @@ rule plot_softening:
         sizes="<results>/split/sizes.csv",
     output:
         table="<results>/softening/{evalset}/softening.csv",
-        materials=report(
-            "<results>/figures/softening-{evalset}.svg",
-            category="Softening",
-            labels={"figure": "slopes by material, {evalset}"},
-        ),
-        sizes=report(
-            "<results>/figures/softening-{evalset}-sizes.svg",
-            category="Softening",
-            labels={"figure": "slopes against n, {evalset}"},
-        ),
-        parity=report(
-            "<results>/figures/softening-{evalset}-parity.svg",
-            category="Softening",
-            labels={"figure": "predicted against labelled forces, {evalset}"},
-        ),
+        materials=figure("softening-{evalset}"),
+        sizes=figure("softening-{evalset}-sizes"),
+        parity=figure("softening-{evalset}-parity"),
         png=expand(
             "<results>/figures/softening-{evalset}{figure}.png",
             figure=["", "-sizes", "-parity"],
@@ -191,13 +154,9 @@ rule plot_softening:
         "<results>/benchmarks/softening/{evalset}/figures.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=15,
     params:
         arm_labels=ARM_LABELS,
         budget=next(iter(STUDY.budgets)),
-        code=code_digest("uprung.figures.softening"),
     message:
         "Drawing the softening on {wildcards.evalset}"
     script:
@@ -218,20 +177,16 @@ rule fine_tune_softening:
         "../envs/training.yaml"
     threads: STUDY.training.threads
     resources:
-        mem_mb=lambda w, attempt: STUDY.training.memory_mb * attempt,
-        runtime=lambda w, attempt: CORRECTION.training.minutes * attempt,
-        gpu=1 if DEVICE == "cuda" else 0,
+        mem_mb=lambda w, attempt: STUDY.resources.memory_mb * attempt,
+        runtime=lambda w, attempt: STUDY.resources.correction_minutes * attempt,
+        gpu=GPU,
     params:
-        training={k: v for k, v in part(CORRECTION.training).items() if k != "minutes"},
-        machine={k: v for k, v in RECIPE.items() if k not in part(CORRECTION.training)},
+        recipe=plain(CORRECTION.training.recipe(STUDY.training)),
+        epochs=CORRECTION.training.epochs,
+        trained_draws=CORRECTION.training.draws,
         shots=CORRECTION.shots,
         draws=CORRECTION.draws,
         state=lambda w: f"results/{STUDY.study}/state/softening/{w.evalset}/training/{w.model}",
-        code=code_digest(
-            "uprung.softening.force_correction",
-            "uprung.softening.fine_tuning",
-            "uprung.softening.saved_draws",
-        ),
     message:
         "Training {wildcards.model} on few structures of {wildcards.evalset}"
     script:
@@ -240,6 +195,8 @@ rule fine_tune_softening:
 
 rule correct_softening:
     input:
+        # of the checkpoints, then of runs, like the clouds
+        tables=[*rules.plot_softening.input.models, *rules.plot_softening.input.runs],
         clouds=rules.plot_softening.input.clouds,
         parts=[
             cloud.replace(".parquet", "-parts.parquet")
@@ -247,17 +204,13 @@ rule correct_softening:
         ],
         trained=expand(
             "<results>/softening/{evalset}/training/{model}.csv",
-            model=STUDY.softening.models if "training" in CORRECTION.methods else [],
+            model=SOFTENING.models if "training" in CORRECTION.methods else [],
             allow_missing=True,
         ),
     output:
         table="<results>/softening/{evalset}/correction.csv",
         draws="<results>/softening/{evalset}/correction.parquet",
-        figure=report(
-            "<results>/figures/softening-{evalset}-correction.svg",
-            category="Softening",
-            labels={"figure": "correction with few labels, {evalset}"},
-        ),
+        figure=figure("softening-{evalset}-correction"),
         png="<results>/figures/softening-{evalset}-correction.png",
     log:
         "<results>/logs/softening/{evalset}/correction.log",
@@ -265,18 +218,12 @@ rule correct_softening:
         "<results>/benchmarks/softening/{evalset}/correction.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=30,
     params:
         methods=CORRECTION.methods,
         shots=CORRECTION.shots,
         draws=CORRECTION.draws,
         arm_labels=ARM_LABELS,
         budget=next(iter(STUDY.budgets)),
-        code=code_digest(
-            "uprung.softening.force_correction", "uprung.figures.correction"
-        ),
     message:
         "Correcting the forces on {wildcards.evalset}"
     script:
@@ -286,5 +233,5 @@ rule correct_softening:
 rule softening:
     """Softening of the checkpoints and of trained networks on every evaluation set, and its correction."""
     input:
-        expand("<results>/softening/{evalset}/softening.csv", evalset=STUDY.evalsets),
-        expand("<results>/softening/{evalset}/correction.csv", evalset=STUDY.evalsets),
+        expand("<results>/softening/{evalset}/softening.csv", evalset=SOFTENING.sets),
+        expand("<results>/softening/{evalset}/correction.csv", evalset=SOFTENING.sets),

@@ -1,17 +1,108 @@
-"""Training of every (budget, arm, size, seed) and evaluation on the test split."""
+"""Neighbour graphs, training of every (budget, arm, size, seed) and of networks that the study pretrains, tests of the runs."""
 
-RUN = "{budget}/{arm}/n{size}/seed{seed}"
-RUNS = expand(
-    f"<results>/runs/{RUN}",
-    budget=STUDY.budgets,
-    arm=STUDY.arms,
-    size=SIZES,
-    seed=STUDY.seeds,
-)
-# What decides the numbers of a run; what a scheduler is told does not.
-RECIPE = {
-    k: v for k, v in part(STUDY.training).items() if k not in ("minutes", "memory_mb")
-}
+REPLAY = any(arm.replay for arm in STUDY.arms.values())
+
+
+rule build_graphs:
+    input:
+        frames="<results>/frames/{fidelity}/manifest.json",
+        split="<results>/split/split.parquet",
+    output:
+        "<results>/graphs/{fidelity}/manifest.json",
+    log:
+        "<results>/logs/graphs/{fidelity}.log",
+    benchmark:
+        "<results>/benchmarks/graphs/{fidelity}.tsv"
+    wildcard_constraints:
+        fidelity=one_of([STUDY.low, STUDY.high]),
+    conda:
+        "../envs/training.yaml"
+    threads: 2
+    params:
+        fidelity="{fidelity}",
+        architecture=ARCHITECTURE.name,
+        label=lambda w: STUDY.fidelities[w.fidelity].energy,
+        # of the source, frames to test on and, for pretraining and replay, to train on
+        sample=lambda w: (
+            None if w.fidelity == STUDY.high else STUDY.tests.forgetting.frames
+        ),
+        sides=(["train"] if REPLAY or STUDY.pretraining else [])
+        + (["val"] if STUDY.pretraining else []),
+    message:
+        "Building the neighbour graphs of {wildcards.fidelity}"
+    script:
+        "../scripts/build_graphs.py"
+
+
+rule graphs:
+    """Graph stores of the study."""
+    input:
+        f"<results>/graphs/{STUDY.high}/manifest.json",
+        source_graphs(REPLAY or STUDY.pretraining or STUDY.tests.forgetting.frames),
+
+
+use rule order as order_source with:
+    input:
+        split="<results>/split/split.parquet",
+        frames=(
+            []
+            if STUDY.split.sampling == "random"
+            else [f"<results>/frames/{STUDY.low}/manifest.json"]
+        ),
+    output:
+        "<results>/pretraining/{network}/order.parquet",
+    log:
+        "<results>/logs/pretraining/{network}/order.log",
+    benchmark:
+        "<results>/benchmarks/pretraining/{network}/order.tsv"
+    params:
+        fidelity=STUDY.low,
+        seed=lambda w: STUDY.pretraining[w.network].seed,
+        draw=STUDY.split.draw,
+        sampling=STUDY.split.sampling,
+        key=STUDY.split.key,
+    message:
+        "Ordering the training frames of the source for {wildcards.network}"
+
+
+rule pretrain:
+    input:
+        graphs=f"<results>/graphs/{STUDY.low}/manifest.json",
+        split="<results>/split/split.parquet",
+        order="<results>/pretraining/{network}/order.parquet",
+    output:
+        model="<results>/pretraining/{network}/model.pth.tar",
+        other="<results>/pretraining/{network}/other.pth.tar",
+        history="<results>/pretraining/{network}/history.csv",
+        card="<results>/pretraining/{network}/card.yaml",
+    log:
+        "<results>/logs/pretraining/{network}/train.log",
+    benchmark:
+        "<results>/benchmarks/pretraining/{network}/train.tsv"
+    conda:
+        "../envs/training.yaml"
+    threads: STUDY.training.threads * (1 if DEVICE == "cuda" else STUDY.training.devices)
+    resources:
+        mem_mb=memory_of_pretraining,
+        runtime=lambda w, attempt: STUDY.resources.minutes * attempt,
+        gpu=STUDY.training.devices * GPU,
+    params:
+        pretraining=lambda w: plain(STUDY.pretraining[w.network]),
+        low=STUDY.low,
+        recipe=RECIPE,
+        targets=STUDY.transfer.targets,
+        results=lambda w: f"results/{STUDY.study}",  # a function, or the linter takes it for a prefix of files
+        run=lambda w: f"pretraining/{w.network}",
+    message:
+        "Pretraining {wildcards.network} on {params.low}"
+    script:
+        "../scripts/pretrain.py"
+
+
+rule pretraining:
+    """Every network that the study pretrains."""
+    input:
+        expand("<results>/pretraining/{network}/card.yaml", network=STUDY.pretraining),
 
 
 rule train_run:
@@ -37,22 +128,16 @@ rule train_run:
     resources:
         mem_mb=memory_of_run,
         runtime=minutes_of_run,
-        gpu=STUDY.training.devices if DEVICE == "cuda" else 0,
+        gpu=STUDY.training.devices * GPU,
     params:
-        arm=lambda w: {k: v for k, v in part(STUDY.arms[w.arm]).items() if k != "label"},
-        budget=lambda w: part(STUDY.budgets[w.budget]),
+        arm=lambda w: without(STUDY.arms[w.arm], "label"),
+        budget=lambda w: plain(STUDY.budgets[w.budget]),
         size=lambda w: SIZES[w.size],
         low=STUDY.low,
         high=STUDY.high,
         recipe=RECIPE,
-        pretrained=STUDY.transfer.pretrained,
+        pretrained=STUDY.architecture,
         targets=STUDY.transfer.targets,
-        code=code_digest(
-            "uprung.training.run",
-            "uprung.models.chgnet.architecture",
-            "uprung.datasets.sizes",
-            "uprung.datasets.splits",
-        ),
         results=lambda w: f"results/{STUDY.study}",  # a function, or the linter takes it for a prefix of files
         run=lambda w: f"runs/{RUN}".format(**w),
     message:
@@ -70,7 +155,7 @@ rule evaluate_run:
         model=f"<results>/runs/{RUN}/model.pth.tar",
         other=f"<results>/runs/{RUN}/other.pth.tar",
         card=f"<results>/runs/{RUN}/card.yaml",
-        source=source_graphs(STUDY.forgetting.frames),
+        source=source_graphs(STUDY.tests.forgetting.frames),
     output:
         metrics=f"<results>/runs/{RUN}/metrics.json",
         predictions=f"<results>/runs/{RUN}/predictions.parquet",
@@ -83,9 +168,8 @@ rule evaluate_run:
         "../envs/training.yaml"
     threads: STUDY.training.threads
     resources:
-        mem_mb=STUDY.training.memory_mb,
-        runtime=60,
-        gpu=1 if DEVICE == "cuda" else 0,
+        mem_mb=STUDY.resources.memory_mb,
+        gpu=GPU,
     params:
         size=lambda w: SIZES[w.size],
         low=STUDY.low,
@@ -93,15 +177,10 @@ rule evaluate_run:
         # a network for two fidelities has to be told which one; others know one only
         fidelity=lambda w: STUDY.high if is_joint(w.arm) else None,
         source_fidelity=lambda w: STUDY.low if is_joint(w.arm) else None,
-        forgetting=STUDY.forgetting.frames,
+        forgetting=STUDY.tests.forgetting.frames,
         targets=STUDY.transfer.targets,
         device=DEVICE,
         threads=STUDY.training.threads,
-        code=code_digest(
-            "uprung.evaluation.errors",
-            "uprung.datasets.sizes",
-            "uprung.datasets.splits",
-        ),
     message:
         "Testing {wildcards.arm} on n = {wildcards.size}, seed {wildcards.seed}, {wildcards.budget}"
     script:
@@ -121,12 +200,8 @@ rule index_models:
         "<results>/benchmarks/models.tsv"
     conda:
         "../envs/analysis.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=15,
     params:
         targets=STUDY.transfer.targets,
-        code=code_digest("uprung.evaluation.index"),
     message:
         "Listing the trained networks"
     script:

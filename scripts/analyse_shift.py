@@ -6,7 +6,8 @@ from uprung.frames.table import read_frames
 from uprung.job.files import write_json
 from uprung.job.logs import logged
 from uprung.labels.aligned import align
-from uprung.labels.energy_shift import correlation, correlation_by_element, element_shift, formation_importance
+from uprung.labels.correlation import correlation, correlation_by_element
+from uprung.labels.energy_shift import element_shift, formation_importance
 
 with logged(snakemake.log[0]):
     params, output = snakemake.params, snakemake.output

@@ -1,4 +1,4 @@
-"""Collect where the networks err, by element, kind of compound and size of the force, and draw it."""
+"""Collect and draw errors by element, kind of compound and size of the force."""
 
 import json
 from pathlib import Path
@@ -11,22 +11,20 @@ from uprung.figures.style import save
 from uprung.job.logs import logged
 
 with logged(snakemake.log[0]):
-    params, tables, shown, largest = snakemake.params, [], {}, (0, "")
-    for file in map(Path, snakemake.input.errors):
-        budget, arm, size, seed = file.parent.parts[-4:]
-        tables.append(pd.read_csv(file, dtype={"key": str}).assign(budget=budget, arm=arm, size=size[1:]))
-        metrics = json.loads((file.parent / "metrics.json").read_text())
-        largest = max(largest, (metrics["n_train"], size[1:]))
-        if budget == params.budget and seed == f"seed{params.seed}":
-            shown[arm, size[1:]] = (file.parent, metrics["kept"])
+    params, files, output = snakemake.params, snakemake.input, snakemake.output
+    runs = [json.loads(Path(file).read_text()) for file in files.metrics]
+    size = max(runs, key=lambda run: run["n_train"])["run"]["size"]
+    tables = [
+        pd.read_csv(file, dtype={"key": str}).assign(**run["run"]) for file, run in zip(files.errors, runs, strict=True)
+    ]
     table = mean_errors_by(pd.concat(tables), ["budget", "arm", "size"])
-    table.to_csv(snakemake.output.table, index=False)
-    size = largest[1]
+    table.to_csv(output.table, index=False)
     own = table[(table["budget"] == params.budget) & (table["size"] == size)]
-    save(errors_by_force(own, arm_labels=params.arm_labels), snakemake.output.force)
+    save(errors_by_force(own, arm_labels=params.arm_labels), output.force)
     frames = {}
-    for (arm, of_size), (folder, kept) in shown.items():
-        if of_size == size:
-            predictions = pd.read_parquet(folder / "predictions.parquet")
-            frames[arm] = predictions[predictions["checkpoint"] == kept]
-    save(parity(frames, arm_labels=params.arm_labels), snakemake.output.parity)
+    for file, run in zip(files.predictions, runs, strict=True):
+        names = run["run"]
+        if (names["budget"], names["size"], names["seed"]) == (params.budget, size, params.seed):
+            predictions = pd.read_parquet(file)
+            frames[names["arm"]] = predictions[predictions["checkpoint"] == run["kept"]]
+    save(parity(frames, arm_labels=params.arm_labels), output.parity)

@@ -4,52 +4,25 @@ import numpy as np
 import pandas as pd
 
 from uprung.atomref.compare import ComparedFit, Held, compare_references
-from uprung.atomref.fit import Estimator, Labelled, energies_of_elements
+from uprung.atomref.transfer import TransferFrames
 from uprung.config.arms import ReferenceFit
-from uprung.frames.table import read_frames
 from uprung.job.logs import logged
 
 with logged(snakemake.log[0]):
     params, files = snakemake.params, snakemake.input
-    split = pd.read_parquet(files.split)
-    low, high = read_frames(files.low), read_frames(files.high)
-    tables = {name: read_frames(file) for name, file in zip(params.elements, files.elements, strict=True)}
-    high_split = split[split["fidelity"] == params.high].sort_values("row")
-    low_train = split[(split["fidelity"] == params.low) & (split["split"] == "train")]
-    low_rows, used = low_train["row"].to_numpy(), high_split["split"] != "excluded"
-    X_low, X_high = low.composition(), high.composition()
+    transfer = TransferFrames.read(files.low, files.high, files.split, names=params.names, labels=params.labels)
+    elements = dict(zip(params.elements, files.elements, strict=True))
     candidates = []
     for name, values in params.references.items():
         options = ReferenceFit.model_validate(values)
-        elements = options.elements and energies_of_elements(
-            tables[options.elements],
-            options.estimator,
-            label=params.label_high,
-            fidelity=options.elements,
-            wanted=(params.high, high.manifest["label_scale"]),
-        )
-        estimator = Estimator(
-            options.estimator,
-            strength=options.strength,
-            threshold=options.threshold or 1.345,
-            elements=elements,
-        )
+        estimator = transfer.estimator(options, elements, seed=None)
         candidates.append(ComparedFit(name, options.labels, estimator, options.scope, options.unseen))
+    target = transfer.target()
     held = Held(
-        frames=Labelled(
-            X_high,
-            high.label(params.label_high) / high.nsites,
-            high_split["material_id"].to_numpy(dtype=str),
-            high_split["group"].to_numpy(dtype=str),
-        ),
-        source=Labelled(
-            X_low[low_rows],
-            (low.label(params.label_low) / low.nsites)[low_rows],
-            low_train["material_id"].to_numpy(dtype=str),
-            low_train["group"].to_numpy(dtype=str),
-        ),
-        test=np.flatnonzero(high_split["split"] == "test"),
-        needed=(X_high[used] > 0).any(axis=0),
+        frames=transfer.target_frames(target),
+        source=transfer.source_training(),
+        test=np.flatnonzero(target["split"] == "test"),
+        needed=transfer.needed(),
         orders={seed: pd.read_parquet(file) for seed, file in zip(params.seeds, files.orders, strict=True)},
         sizes=params.sizes,
     )

@@ -1,11 +1,10 @@
 """Correct the forces of every model on an evaluation set with few labelled structures."""
 
-from pathlib import Path
-
 import pandas as pd
 
 from uprung.figures.correction import correction
 from uprung.figures.style import save
+from uprung.frames.csv import read_table
 from uprung.job.logs import logged
 from uprung.softening.force_correction import (
     NUMBER,
@@ -17,16 +16,17 @@ from uprung.softening.force_correction import (
     correction_table,
     drawn,
 )
-from uprung.softening.slopes import model_of
+from uprung.softening.models import MODEL, TEXT
 
 with logged(snakemake.log[0]):
-    params, tables, draws = snakemake.params, [], []
-    trained = {Path(file).stem: pd.read_csv(file) for file in snakemake.input.trained}
-    for n, file in enumerate(map(Path, snakemake.input.clouds)):
-        cloud, model, found = pd.read_parquet(file), model_of(file), {}
+    params, files, tables, draws = snakemake.params, snakemake.input, [], []
+    models = [read_table(file, TEXT)[MODEL].iloc[0].to_dict() for file in files.tables]
+    trained = dict(zip((model["model"] for model in models), map(pd.read_csv, files.trained), strict=False))
+    for n, (file, model) in enumerate(zip(files.clouds, models, strict=True)):
+        cloud, found = pd.read_parquet(file), {}
         closed = {NUMBER: by_number} if NUMBER in params.methods else {}
         if PER_ELEMENT in params.methods:
-            closed[PER_ELEMENT] = ByElement(pd.read_parquet(snakemake.input.parts[n]))
+            closed[PER_ELEMENT] = ByElement(pd.read_parquet(files.parts[n]))
         for name, method in closed.items():
             found[name] = drawn(cloud, method, name=name, shots=params.shots, draws=params.draws, seed=0)
         if model["model"] in trained:

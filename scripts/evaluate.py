@@ -38,8 +38,8 @@ with logged(snakemake.log[0]):
     errors.to_csv(snakemake.output.errors, index=False)
     facts = {key: card[key] for key in ("kept", "n_train", "n_materials", "n_val", "steps", "best_step")}
     for file in inputs.source:
-        potential = load(inputs.model, params.source_fidelity)
-        facts["source"] = sampled_source_errors(
-            potential, open_dataset(file), split, params.low, params.forgetting, **asked
-        )
-    write_json(snakemake.output.metrics, {**facts, "n_test": len(test), **metrics})
+        potential, low = load(inputs.model, params.source_fidelity), open_dataset(file)
+        facts["source"] = sampled_source_errors(potential, low, split, params.low, params.forgetting, **asked)
+    run = {name: snakemake.wildcards[name] for name in ("budget", "arm", "size")}
+    run["seed"] = int(snakemake.wildcards.seed)
+    write_json(snakemake.output.metrics, {"run": run, **facts, "n_test": len(test), **metrics})

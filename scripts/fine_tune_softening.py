@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from uprung.config.training import FineTuning, Training
+from uprung.config.training import Training
 from uprung.datasets.store import Rows
 from uprung.job.logs import logged
 from uprung.models.data import open_dataset
@@ -18,17 +18,16 @@ from uprung.training.resume import identity_of
 
 with logged(snakemake.log[0]):
     params = snakemake.params
-    options = FineTuning.model_validate(params.training)
-    recipe = options.recipe(Training.model_validate(params.machine))
+    recipe = Training.model_validate(params.recipe)
     dataset = open_dataset(snakemake.input.graphs)
     checkpoint = snakemake.wildcards.model
-    method = FineTuned(launch(recipe), checkpoint, dataset, recipe, options.epochs)
+    method = FineTuned(launch(recipe), checkpoint, dataset, recipe, params.epochs)
     everything = Rows(dataset, np.arange(len(dataset.energy)))
-    facts = {"epochs": options.epochs, "code": params.code}
+    facts = {"epochs": params.epochs, "code": params.code}
     identity = identity_of(load(checkpoint), [everything], facts=facts, recipe=recipe)
     kept = SavedDraws(method, Path(params.state), identity)
     cloud = pd.read_parquet(snakemake.input.forces)
     options = {"shots": params.shots, "draws": params.draws, "seed": 0}
-    found = drawn(cloud, kept, name=TRAINING, **options, first=options.draws)
+    found = drawn(cloud, kept, name=TRAINING, **options, first=params.trained_draws)
     found.to_csv(snakemake.output[0], index=False)
     kept.forget()

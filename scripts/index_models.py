@@ -9,17 +9,11 @@ from uprung.evaluation.index import TrainedModel, model_index
 from uprung.job.logs import logged
 
 with logged(snakemake.log[0]):
-    models = []
-    for file in map(Path, snakemake.input.models):
-        budget, arm, size, seed = file.parent.parts[-4:]
-        models.append(
-            TrainedModel(
-                {"budget": budget, "arm": arm, "size": size[1:], "seed": int(seed.removeprefix("seed"))},
-                file,
-                yaml.safe_load((file.parent / "card.yaml").read_text()),
-                json.loads((file.parent / "metrics.json").read_text()),
-            )
-        )
+    files = snakemake.input
+    models = [
+        TrainedModel(Path(model), yaml.safe_load(Path(card).read_text()), json.loads(Path(metrics).read_text()))
+        for model, card, metrics in zip(files.models, files.cards, files.metrics, strict=True)
+    ]
     folder = Path(snakemake.output[0]).parents[1]
     table = model_index(models, root=folder, targets=snakemake.params.targets)
     table.to_csv(snakemake.output[0], index=False)

@@ -1,14 +1,13 @@
-"""Draw what training makes of networks that were pretrained differently."""
-
-import pandas as pd
+"""Draw errors after training against errors before it."""
 
 from uprung.figures.before_after import before_after, before_after_table
 from uprung.figures.style import save
+from uprung.frames.csv import read_table
 from uprung.job.logs import logged
 
 with logged(snakemake.log[0]):
     params = snakemake.params
-    history = pd.read_csv(snakemake.input[0], dtype={"size": str})
+    history = read_table(snakemake.input[0])
     table = before_after_table(history, params.inits, params.targets)
     table.to_csv(snakemake.output.table, index=False)
     save(before_after(table[table["budget"] == params.budget], arm_labels=params.arm_labels), snakemake.output.svg)

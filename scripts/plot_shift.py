@@ -3,6 +3,7 @@
 import pandas as pd
 
 from uprung.figures import shift as figures
+from uprung.figures.elements import by_element
 from uprung.figures.style import save, text_figure
 from uprung.frames.table import read_frames
 from uprung.job.logs import logged
@@ -28,6 +29,6 @@ with logged(snakemake.log[0]):
     save(figures.label_parity(paired.shared(), names=names), output.labels)
     table = pd.read_csv(snakemake.input.shift)
     save(figures.shift_by_element(table, names=names), output.shift)
-    save(figures.by_element(table, value="shift", names=names), output.elements)
+    save(by_element(table, names=names), output.elements)
     importance = pd.read_csv(snakemake.input.importance)
     save(figures.importance(importance) if len(importance) else text_figure(NO_IMPORTANCE), output.importance)

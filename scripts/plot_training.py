@@ -1,30 +1,25 @@
-"""Collect what the runs forgot, and draw it beside the gradients of their layers."""
+"""Collect and draw forgetting; draw gradients by layer."""
 
 import json
 from pathlib import Path
 
-import pandas as pd
-
 from uprung.evaluation.forgetting import forgetting_table
 from uprung.figures.style import save
 from uprung.figures.training import dynamics, forgetting
+from uprung.frames.csv import read_table
 from uprung.job.logs import logged
 
 with logged(snakemake.log[0]):
-    params, runs = snakemake.params, []
-    for file in map(Path, snakemake.input.metrics):
-        budget, arm, size, seed = file.parent.parts[-4:]
-        names = {"budget": budget, "arm": arm, "size": size[1:], "seed": int(seed.removeprefix("seed"))}
-        runs.append((names, json.loads(file.read_text())))
+    params, files, output = snakemake.params, snakemake.input, snakemake.output
+    runs = [json.loads(Path(file).read_text()) for file in files.metrics]
     table = forgetting_table(runs, params.targets)
-    table.to_csv(snakemake.output.table, index=False)
+    table.to_csv(output.table, index=False)
     before = {}
-    for file in snakemake.input.pretrained:
+    for file in files.pretrained:
         found = json.loads(Path(file).read_text())
         before = {t: errors["mae"] for t, errors in {**found["raw"], **found.get("rereferenced", {})}.items()}
     own = table[table["budget"] == params.budget]
-    save(forgetting(own, before, arm_labels=params.arm_labels), snakemake.output.forgetting)
-    history = pd.read_csv(snakemake.input.history, dtype={"size": str})
-    largest = max((m["n_train"], n["size"]) for n, m in runs)[1]
+    save(forgetting(own, before, arm_labels=params.arm_labels), output.forgetting)
+    history, largest = read_table(files.history), max(runs, key=lambda run: run["n_train"])["run"]["size"]
     history = history[(history["budget"] == params.budget) & (history["size"] == largest)]
-    save(dynamics(history, arm_labels=params.arm_labels), snakemake.output.dynamics)
+    save(dynamics(history, arm_labels=params.arm_labels), output.dynamics)

@@ -1,48 +1,44 @@
-"""Turn what was pulled of the Materials Project into the frames table of a fidelity."""
+"""Turn what was downloaded of the Materials Project into the frames table of a fidelity."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
-from uprung.config.base import parse_elements
 from uprung.config.data import Fidelity, MaterialsProject
 from uprung.frames.intake import write_frames
 from uprung.job.files import sha256
 from uprung.job.logs import logged
-from uprung.sources.materials_project import validation
 from uprung.sources.materials_project.corrections import mp2020
-from uprung.sources.materials_project.filters import Filters, Tolerance
 from uprung.sources.materials_project.materials import Options
 from uprung.sources.materials_project.select import Selection
 from uprung.sources.work_consistency import WorkTest, checked
 
 with logged(snakemake.log[0]):
-    fidelity = Fidelity.model_validate(snakemake.params.fidelity)
-    wanted = MaterialsProject.model_validate(snakemake.params.wanted)
-    pulled, target = Path(snakemake.input[0]), Path(snakemake.output[0])
-    restricted = json.loads(pulled.read_text())["access_controlled_batch_ids"] if wanted.exclude_restricted else []
-    filters, work = wanted.filters.model_dump(), WorkTest()
+    params = snakemake.params
+    fidelity, wanted = Fidelity.model_validate(params.fidelity), MaterialsProject.model_validate(params.wanted)
+    downloaded, target, work = Path(snakemake.input[0]), Path(snakemake.output[0]), WorkTest()
+    restricted = json.loads(downloaded.read_text())["access_controlled_batch_ids"] if wanted.exclude_restricted else []
+    options = Options(
+        fidelity.functional,
+        exclude_batches=frozenset([*wanted.exclude_batches, *restricted]),
+        filters=wanted.filters,
+        correction=mp2020 if wanted.correction == "mp2020" and fidelity.functional == "PBE" else None,
+    )
+    if wanted.validation:
+        from uprung.sources.materials_project import validation  # of the extra `pull`
+
+        options = replace(options, validate=validation.validate, validator=validation.NAME)
     selection = Selection(
-        pulled,
-        Options(
-            fidelity.functional,
-            exclude_batches=frozenset([*wanted.exclude_batches, *restricted]),
-            filters=Filters(**{**filters, "duplicates": [Tolerance(**entry) for entry in filters["duplicates"]]}),
-            correction=mp2020 if wanted.correction == "mp2020" and fidelity.functional == "PBE" else None,
-            validate=validation.validate if wanted.validation else None,
-            validator=validation.NAME,
-        ),
-        scratch=Path(snakemake.params.scratch.format(fidelity=snakemake.wildcards.fidelity)),
-        listings=target.parent,
-        processes=snakemake.threads,
+        downloaded, options, scratch=Path(params.scratch), listings=target.parent, processes=snakemake.threads
     )
     write_frames(
-        [(checked(selection.records(), work, pulled), parse_elements(wanted.exclude_elements))],
+        [(checked(selection.records(), work, downloaded), frozenset(map(int, wanted.exclude_elements)))],
         target.parent,
         functional=fidelity.functional,
-        needed=snakemake.params.needed,
+        needed=params.needed,
         about=lambda: {
             "energy_label": fidelity.energy,
-            "sources": {"pull/manifest.json": sha256(pulled)},
+            "sources": {"download/manifest.json": sha256(downloaded)},
             "readers": [{**selection.facts(), "work_test": work.result()}],
         },
     )

@@ -10,6 +10,7 @@ from uprung.job.logs import logged
 from uprung.models.data import open_dataset
 from uprung.models.predict import predict, predict_by_element
 from uprung.models.registry import load
+from uprung.softening.models import model_of
 from uprung.softening.slopes import cloud, forces_of, parts_table, softening_table
 
 with logged(snakemake.log[0]):
@@ -31,7 +32,7 @@ with logged(snakemake.log[0]):
         about["run_type"].to_numpy(dtype=object),
     )
     found = softening_table(forces, resamples=params.bootstrap, seed=0)
-    found.to_csv(snakemake.output.table, index=False)
+    found.assign(**model_of(dict(snakemake.wildcards.items()))).to_csv(snakemake.output.table, index=False)
     names = np.array(dataset.keys, dtype=object)
     if params.parts:
         parts = predict_by_element(potential, dataset, rows, device=params.device)

@@ -2,13 +2,11 @@
 
 from pathlib import Path
 
+from uprung.config.study import Study
 from uprung.job.logs import logged
-from uprung.report.page import render
 from uprung.report.results import read_results
-from uprung.report.study import Study
+from uprung.report.study_page import study_page
 
 with logged(snakemake.log[0]):
-    files = dict(snakemake.input.items())
-    template, css = (Path(files.pop(name)).read_text() for name in ("template", "css"))
-    page = render(Study.from_plain(snakemake.params.study), read_results(files), template=template, css=css)
-    Path(snakemake.output[0]).write_text(page)
+    page, study = Path(snakemake.output[0]), Study.model_validate(snakemake.params.study)
+    page.write_text(study_page(study, read_results(page.parent, study), command=snakemake.params.command))

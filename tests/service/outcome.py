@@ -13,7 +13,7 @@ from world import FREE_MINUS_E0, Calculation, World
 
 from uprung.frames.intake import write_frames
 from uprung.frames.table import Frames, read_frames
-from uprung.sources.materials_project.download import pull
+from uprung.sources.materials_project.download import download
 from uprung.sources.materials_project.materials import Options
 from uprung.sources.materials_project.select import Selection
 from uprung.sources.materials_project.service import Patience
@@ -46,7 +46,7 @@ class Outcome:
 
 def pull_into(folder: Path, **options: Any) -> Path:
     """Pull, and return the manifest."""
-    pull(folder / "state", folder / "manifest.json", patience=QUICK, **options)
+    download(folder / "state", folder / "manifest.json", patience=QUICK, **options)
     return folder / "manifest.json"
 
 

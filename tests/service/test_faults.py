@@ -18,7 +18,7 @@ from outcome import account, pull_into, pulled, select
 from servers import Service
 from world import World, calculation, simple_world
 
-from uprung.sources.materials_project.parts import PullError
+from uprung.sources.materials_project.parts import DownloadError
 from uprung.sources.materials_project.service import BlockedError
 
 KEY = "k" * 32
@@ -59,7 +59,7 @@ def test_errors_without_end_stop_the_pull_and_keep_what_there_is(
     service: Service, world: World, tmp_path: Path
 ) -> None:
     service.api.order({"match": ASKED, "times": 10_000, "status": 503})
-    with pytest.raises(PullError, match=r"main entries, GGA.*failed 5 times, last with .*503.*run again"):
+    with pytest.raises(DownloadError, match=r"main entries, GGA.*failed 5 times, last with .*503.*run again"):
         pull_into(tmp_path)
     assert not (tmp_path / "manifest.json").exists()
     service.api.order()
@@ -77,14 +77,14 @@ def test_a_block_stops_the_pull_at_once(service: Service, tmp_path: Path, path: 
             {"match": path, "times": 10_000, "status": status, "body": BLOCK},
             {"match": HEARTBEAT, "after": 1, "times": 10_000, "status": status, "body": BLOCK},
         )
-    with pytest.raises(PullError, match=r"blocked|403"):
+    with pytest.raises(DownloadError, match=r"blocked|403"):
         pull_into(tmp_path)
     assert len([e for e in service.api.log() if e["path"] in (HEARTBEAT, "/materials/core/blessed_tasks/")]) <= 8
 
 
 def test_a_refused_key_stops_the_pull_at_once(service: Service, tmp_path: Path) -> None:
     service.api.order({"match": ASKED, "times": 10_000, "status": 403, "body": {"detail": "no such key"}})
-    with pytest.raises(PullError, match="403"):
+    with pytest.raises(DownloadError, match="403"):
         pull_into(tmp_path)
     assert len([entry for entry in service.api.log() if ASKED in entry["path"]]) == 1
 
@@ -127,13 +127,13 @@ def test_store_that_fails_for_a_while(service: Service, world: World, tmp_path: 
 def test_a_data_file_that_is_gone_is_named(service: Service, world: World, tmp_path: Path) -> None:
     key = next(key for key in service.keys("trajectories") if "r2SCAN" in key)
     service.delete("trajectories", key)
-    with pytest.raises(PullError, match=r"table trajectories: run_type=r2SCAN/.*failed 5 times"):
+    with pytest.raises(DownloadError, match=r"table trajectories: run_type=r2SCAN/.*failed 5 times"):
         pull_into(tmp_path)
 
 
 def test_a_new_version_of_a_table_does_not_mix_in(service: Service, world: World, tmp_path: Path) -> None:
     service.s3.order({"match": "core/trajectories/run_type=r2SCAN", "times": 10_000, "status": 404})
-    with pytest.raises(PullError):
+    with pytest.raises(DownloadError):
         pull_into(tmp_path)
     service.s3.order()
     later = World([], orphans=[calculation(3_200_000, 0, "r2SCAN")])
@@ -148,24 +148,24 @@ def test_a_new_version_of_a_table_does_not_mix_in(service: Service, world: World
 
 def test_a_table_that_was_replaced_is_refused(service: Service, world: World, tmp_path: Path) -> None:
     service.s3.order({"match": "core/trajectories/run_type=r2SCAN", "times": 10_000, "status": 404})
-    with pytest.raises(PullError):
+    with pytest.raises(DownloadError):
         pull_into(tmp_path)
     service.load(world)  # the same content, other tables
-    with pytest.raises(PullError, match="it was replaced since this pull began"):
+    with pytest.raises(DownloadError, match="it was replaced since this download began"):
         pull_into(tmp_path)
 
 
 def test_another_release_in_the_same_folder_is_refused(service: Service, tmp_path: Path) -> None:
     pull_into(tmp_path)
-    with pytest.raises(PullError, match=r"began with release 2026.10.1, not 2027.1.1"):
+    with pytest.raises(DownloadError, match=r"began with release 2026.10.1, not 2027.1.1"):
         pull_into(tmp_path, db_version="2027.1.1")
 
 
 PULL = """
 import sys
 from pathlib import Path
-from uprung.sources.materials_project.download import pull
-pull(Path(sys.argv[1]) / "state", Path(sys.argv[1]) / "manifest.json")
+from uprung.sources.materials_project.download import download
+download(Path(sys.argv[1]) / "state", Path(sys.argv[1]) / "manifest.json")
 """
 
 
@@ -226,7 +226,7 @@ def test_two_pulls_do_not_share_a_folder(service: Service, tmp_path: Path) -> No
     process = start_pull(tmp_path)
     try:
         until(lambda: len(journal(tmp_path)) > 1)
-        with pytest.raises(PullError, match="another pull is writing here"):
+        with pytest.raises(DownloadError, match="another download is writing here"):
             pull_into(tmp_path)
     finally:
         process.kill()
@@ -253,7 +253,7 @@ def test_the_key_is_told_to_nobody_but_the_service(
     assert any(entry["headers"].get("x-api-key") == key for entry in service.api.log())
     assert not any(key in entry["query"] + entry["path"] for entry in service.api.log())
     service.api.order({"match": ASKED, "times": 99, "status": 403, "body": {"detail": f"bad key {key}"}})
-    with pytest.raises(PullError, match=r"bad key \*\*\*") as failure:
+    with pytest.raises(DownloadError, match=r"bad key \*\*\*") as failure:
         pull_into(tmp_path / "again")
     assert key not in str(failure.value)
     told = [caplog.text, *(p.read_bytes().decode("latin-1") for p in tmp_path.rglob("*") if p.is_file())]
@@ -266,9 +266,9 @@ def test_a_missing_key_is_told_when_it_is_needed(
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
 ) -> None:
     monkeypatch.setenv("MP_API_KEY", key)
-    with pytest.raises(PullError, match=r"environment variable MP_API_KEY (is not set|has 5 characters, not 32)"):
+    with pytest.raises(DownloadError, match=r"environment variable MP_API_KEY (is not set|has 5 characters, not 32)"):
         pull_into(tmp_path)
 
 
 def test_a_block_is_an_error_of_its_own() -> None:
-    assert issubclass(BlockedError, PullError)
+    assert issubclass(BlockedError, DownloadError)

@@ -14,11 +14,11 @@ import pytest
 from monty.serialization import dumpfn
 from pymatgen.core import Lattice, Structure
 
-from uprung.datasets.store import open_dataset, write_dataset
 from uprung.frames.intake import write_frames
 from uprung.frames.table import read_frames
-from uprung.models.chgnet.checkpoint import load_chgnet
+from uprung.models.data import open_dataset, write_dataset
 from uprung.models.predict import predict
+from uprung.models.registry import load
 from uprung.softening.slopes import statistics
 from uprung.sources import open_source
 
@@ -59,15 +59,15 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, dict[st
         sources = [(iter(records), frozenset())]
         write_frames(sources, manifest.parent, functional="PBE", needed=["force"], about=dict)
         frames = read_frames(manifest)
-        write_dataset(frames, frames.label("energy"), folder / element / "graphs", processes=1)
+        write_dataset(frames, frames.label("energy"), folder / element / "graphs", processes=1, name="chgnet")
         dataset = open_dataset(folder / element / "graphs/manifest.json")
         rows = np.arange(len(dataset.energy))
-        predicted = predict([load_chgnet("0.3.0")], dataset, rows, targets=["force"])["force"]
+        predicted = predict(load("chgnet-0.3.0"), dataset, rows, targets=["force"])["force"]
         label = dataset.labels(rows).forces.astype(float)
         ours[element] = statistics(label.ravel(), predicted.ravel())["slope"]
         own = content.setdefault(element, {})
         for k, record in enumerate(records):
-            assert dataset.graphs.keys[k] == record.frame_id
+            assert dataset.keys[k] == record.frame_id
             here = slice(dataset.offsets[k], dataset.offsets[k + 1])
             structure = Structure(Lattice(record.lattice), record.Z.astype(int).tolist(), record.frac)
             own[record.frame_id] = {"structure": structure, "vasp_f": label[here].tolist()}

@@ -15,11 +15,11 @@ from outcome import account, pull_into, pulled, select
 from servers import Service
 from world import Material, World, calculation, tables, trajectory
 
+from uprung.config.data import Filters
 from uprung.frames.schema import FramesError
-from uprung.sources.materials_project.filters import Filters
-from uprung.sources.materials_project.parts import PullError
+from uprung.sources.materials_project.parts import DownloadError
 
-NO_FILTER = Filters(same_hubbard=False, main_entry=None, converged=False, window=None, duplicates=())
+NO_FILTER = Filters(same_hubbard=False, main_entry=None, converged=False, window=None, duplicates=[])
 
 
 @pytest.mark.parametrize("functional", ["PBE", "r2SCAN"])
@@ -225,7 +225,7 @@ def test_the_same_trajectory_twice_is_taken_once(service: Service, world: World,
 
 
 def test_a_release_that_is_not_there_is_refused(service: Service, tmp_path: Path) -> None:
-    with pytest.raises(PullError, match=r"no data of release 1999.1.1 \(there: 2026.10.1\)"):
+    with pytest.raises(DownloadError, match=r"no data of release 1999.1.1 \(there: 2026.10.1\)"):
         pull_into(tmp_path, db_version="1999.1.1")
 
 
@@ -327,7 +327,7 @@ def test_a_table_without_deletions_but_with_their_feature_is_read(
 
 def test_a_deletion_vector_that_does_not_fit_is_refused(service: Service, tmp_path: Path) -> None:
     delete_rows(service, "tasks", ".parquet", [40])
-    with pytest.raises(PullError, match="Deletion vector mask length 41 exceeds numRecords 18"):
+    with pytest.raises(DownloadError, match="Deletion vector mask length 41 exceeds numRecords 18"):
         pull_into(tmp_path)
 
 

@@ -16,7 +16,7 @@ from workplace import Workplace, checkout
 STUDY = "config/pulled.yaml"
 KEY = "recognisable" + "0123456789" * 2
 OTHER_KEY = "ofthesettings" + "9876543210" * 2  # pymatgen's own settings file, which uprung does not read
-MANIFEST = "results/pulled/pull/manifest.json"
+MANIFEST = "results/pulled/download/manifest.json"
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def test_a_run_that_the_service_refuses_and_repeats_the_key_to(service: Service,
     options = ("--cores", "1", "--verbose", "--printshellcmds", "--show-failed-logs")
     done = place.snakemake(MANIFEST, *options, study=STUDY, timeout=300)
     assert done.returncode != 0
-    assert "uprung: PullError: main entries" in done.stdout
+    assert "uprung: DownloadError: main entries" in done.stdout
     assert status != 403 or "***" in done.stdout  # of other answers the client keeps the words to itself
     assert sent(service) == {KEY}
     assert written(place, done.stdout) == []

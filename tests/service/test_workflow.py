@@ -57,7 +57,7 @@ def test_frames_of_a_pulled_study(service: Service, world: World, place: Workpla
     (reader,) = manifest["readers"]
     assert reader["excluded_batches"] == ["gnome_r2scan_statics"]
     assert reader["energies_repaired"] == 20
-    assert manifest["sources"].keys() == {"pull/manifest.json"}
+    assert manifest["sources"].keys() == {"download/manifest.json"}
     again = place.snakemake(*targets, "-n", study=STUDY)
     assert NOTHING in again.stdout
     assert os.environ["MP_API_KEY"] not in done.stdout
@@ -68,7 +68,7 @@ def test_frames_of_a_pulled_study(service: Service, world: World, place: Workpla
     # another filter selects anew, but does not pull anew
     place.edit("config/pulled.yaml", "converged: true", "converged: false")
     planned = place.planned(*targets, study=STUDY)
-    assert planned == {"pulled_frames": 2}
+    assert planned == {"downloaded_frames": 2}
     corrections = read_frames(place.folder / targets[0]).table["correction"].to_pylist()
     scale = dict(zip(read_frames(place.folder / targets[0]).strings("frame_id"), corrections, strict=True))
     assert scale["mp-3000010-0-0"] == pytest.approx(-0.687)  # MgO: one oxide ion
@@ -78,20 +78,20 @@ def test_frames_of_a_pulled_study(service: Service, world: World, place: Workpla
 
 def test_snakemake_killed_in_the_middle_goes_on(service: Service, world: World, place: Workplace) -> None:
     service.s3.order({"match": "core/trajectories/run_type=r2SCAN", "times": 10_000, "delay": 60})
-    process = place.start("results/pulled/pull/manifest.json", "--cores", "1", study=STUDY)
+    process = place.start("results/pulled/download/manifest.json", "--cores", "1", study=STUDY)
     end = time.monotonic() + 240
     while not any("run_type=r2SCAN" in entry["path"] for entry in service.s3.log()):
         assert time.monotonic() < end, "it did not get there"
         time.sleep(0.1)
     os.killpg(process.pid, signal.SIGKILL)
     stop(process) if process.poll() is None else process.communicate()
-    state = place.folder / "results/pulled/state/pull"
+    state = place.folder / "results/pulled/state/download"
     before = (state / "journal.jsonl").read_text()
     assert before.count("\n") >= 3
     service.s3.order()
     unlocked = place.snakemake("--unlock", study=STUDY)
     assert unlocked.returncode == 0, unlocked.stdout
-    done = place.snakemake("data", "--until", "pulled_frames", "--cores", "1", study=STUDY, timeout=300)
+    done = place.snakemake("data", "--until", "downloaded_frames", "--cores", "1", study=STUDY, timeout=300)
     assert done.returncode == 0, done.stdout
     assert (state / "journal.jsonl").read_text().startswith(before)
     rejected_or_there(place, world)
@@ -104,7 +104,7 @@ def test_a_missing_key_is_one_clear_line(
         material.entries_in_table = False
     service.load(world)
     monkeypatch.delenv("MP_API_KEY")
-    done = place.snakemake("results/pulled/pull/manifest.json", "--cores", "1", study=STUDY, timeout=300)
+    done = place.snakemake("results/pulled/download/manifest.json", "--cores", "1", study=STUDY, timeout=300)
     assert done.returncode != 0
-    assert "uprung: PullError: the environment variable MP_API_KEY is not set" in done.stdout
+    assert "uprung: DownloadError: the environment variable MP_API_KEY is not set" in done.stdout
     assert "Traceback" not in done.stdout

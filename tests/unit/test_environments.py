@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import sys
 import tomllib
@@ -12,12 +13,19 @@ from typing import Any
 import pytest
 import yaml
 
-from uprung.job.provenance import closure
+from uprung.job.fingerprint import REGISTRY, closure
+from uprung.models.registry import CARDS
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
 CONDA_TO_PYPI = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
 MODULE_TO_PYPI = {"sklearn": "scikit-learn", "yaml": "pyyaml", "pydantic_core": "pydantic"}
+VALIDATION = "pymatgen-io-validation"
+#: Extra -> place of the modules that may import its packages, and the scripts that import these modules.
+EXTRAS = {
+    "dft": ("src/uprung/dft/gpaw.py", {"label_structures.py"}),
+    "pull": ("src/uprung/sources/materials_project", {"download_materials_project.py", "select_frames.py"}),
+}
 #: What pip needs to build GPAW from source: no Python packages, so no part of the lock.
 BUILD_TOOLS = {"cxx-compiler", "libxc"}
 CUDA = re.compile(r"nvidia-(?!ml-py)|triton|pytorch-cuda|cuda|cudnn|cupy|jax-cuda")
@@ -57,31 +65,41 @@ def own_dft() -> dict[str, str]:
     return dict(entry.split("==") for entry in project()["optional-dependencies"]["dft"])
 
 
+def optional(extra: str) -> set[str]:
+    """Return the packages of an extra."""
+    return {canonical(re.match(r"[A-Za-z0-9_.-]+", entry)[0]) for entry in project()["optional-dependencies"][extra]}
+
+
 def external(path: Path) -> set[str]:
     """Return the PyPI names of all that a file imports beside the standard library and uprung."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            found |= {alias.name.split(".")[0] for alias in node.names}
+            found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            found.add((node.module or "").split(".")[0])
-    return {canonical(MODULE_TO_PYPI.get(name, name)) for name in found - sys.stdlib_module_names - {"uprung"}}
-
-
-def own(path: Path) -> set[str]:
-    """Return the uprung modules that a script imports."""
-    nodes = [n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.ImportFrom)]
-    found = set()
-    for node in nodes:
-        if (node.module or "").startswith("uprung"):
-            modules = [f"{node.module}.{alias.name}" for alias in node.names]
-            found |= {m if module_file(m).exists() else node.module for m in modules}
-    return found
+            found.add(node.module or "")
+    packages = {VALIDATION if name.startswith("pymatgen.io.validation") else name.split(".")[0] for name in found}
+    return {canonical(MODULE_TO_PYPI.get(name, name)) for name in packages - sys.stdlib_module_names - {"uprung"}}
 
 
 def module_file(name: str) -> Path:
     base = ROOT.joinpath("src", *name.split("."))
     return base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
+
+
+def files_behind(script: str) -> list[Path]:
+    """Return a script and the modules of uprung that it imports, directly or not."""
+    path = ROOT / "scripts" / script
+    found = [path, *map(module_file, closure(path))]
+    architectures = [card.module for card in CARDS.values()] if any(map(needs_networks, found)) else []
+    return [path, *map(module_file, closure(path, *architectures))]
+
+
+def needs_networks(path: Path) -> bool:
+    """Return whether a file has the registry import the code of an architecture; its cards are facts alone."""
+    nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+    names = {alias.name for node in nodes if node.module == REGISTRY for alias in node.names}
+    return bool(names & {"architecture", "load"})
 
 
 def jobs() -> list[tuple[str, str]]:
@@ -126,7 +144,7 @@ def test_gpaw_is_one_version_everywhere_and_no_part_of_the_lock() -> None:
     assert versions.keys() == {"gpaw", "gpaw-data"}
     assert not versions.keys() & locked().keys()
     wanted = " ".join(f"{name}=={version}" for name, version in versions.items())
-    for file in ("Makefile", "src/uprung/dft/gpaw.py", "docs/how-to/own-dft.md"):
+    for file in ("Makefile", "docs/how-to/own-dft.md"):
         assert wanted in (ROOT / file).read_text(), file
     assert pins(ROOT / "envs/gpaw.yaml").items() >= versions.items()
 
@@ -157,20 +175,53 @@ def test_the_pattern_knows_cuda_packages() -> None:
     "path", sorted((ROOT / "src").rglob("*.py")), ids=lambda p: p.relative_to(ROOT / "src").as_posix()
 )
 def test_every_import_is_a_declared_dependency(path: Path) -> None:
-    optional = own_dft().keys() if path == ROOT / "src/uprung/dft/gpaw.py" else set()
-    assert external(path) - declared() - optional == set()
+    extras = [optional(name) for name, (place, _) in EXTRAS.items() if path.is_relative_to(ROOT / place)]
+    assert external(path) - declared() - set().union(*extras) == set()
+
+
+def test_what_needs_networks_is_known() -> None:
+    assert needs_networks(ROOT / "src/uprung/models/predict.py") is False
+    assert needs_networks(ROOT / "src/uprung/models/data.py") is True
+    assert module_file("uprung.models.chgnet.packed") in files_behind("train.py")
+    assert module_file("uprung.models.chgnet.packed") in files_behind("build_graphs.py")
+    assert module_file("uprung.models.chgnet.packed") not in files_behind("write_report.py")
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_scripts_of_the_base_installation_do_without_extras(extra: str) -> None:
+    packages = optional(extra) - declared()
+    needing = {script for _, script in JOBS if any(external(file) & packages for file in files_behind(script))}
+    assert needing == EXTRAS[extra][1]
+
+
+@pytest.mark.parametrize(
+    ("module", "package"),
+    [
+        ("uprung.sources.materials_project.tables", "deltalake"),
+        ("uprung.sources.materials_project.service", "mp_api"),
+        ("uprung.sources.materials_project.validation", "pymatgen.io.validation"),
+    ],
+)
+def test_a_missing_extra_is_one_line(module: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(sys.modules):
+        if name in (module, package) or name.startswith(f"{package}."):
+            monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(
+        ModuleNotFoundError, match=r"^the Materials Project needs the extra `pull` \(.*\[pull\]"
+    ) as error:
+        importlib.import_module(module)
+    assert "pip install --editable '.[pull]'" in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize(("conda", "script"), JOBS, ids=[script for _, script in JOBS])
 def test_environment_of_a_rule_holds_what_its_script_imports(conda: str, script: str) -> None:
-    path = ROOT / "scripts" / script
-    files = [path, *(module_file(m) for name in own(path) for m in closure(name))]
-    needed = set().union(*map(external, files))
+    needed = set().union(*map(external, files_behind(script)))
     assert needed - pins(ROOT / conda).keys() == set()
 
 
 @pytest.mark.parametrize("script", sorted({s for conda, s in JOBS if conda.endswith("analysis.yaml")}))
 def test_analysis_needs_no_torch(script: str) -> None:
-    path = ROOT / "scripts" / script
-    for file in [path, *(module_file(m) for name in own(path) for m in closure(name))]:
+    for file in files_behind(script):
         assert not external(file) & {"torch", "chgnet", "lightning"}, file

@@ -28,15 +28,18 @@ BELOW = {
 BELOW["scaling"] = {"config", "laws", "frames"}
 BELOW["evaluation"] = {*BELOW["training"], "training"}
 BELOW["softening"] = {*BELOW["training"], "training", "sources", "dft"}
-BELOW["figures"] = {"config", "laws", "scaling", "labels", "evaluation", "softening"}
+BELOW["figures"] = {"config", "frames", "laws", "scaling", "labels", "evaluation", "softening"}
 BELOW["report"] = {*BELOW["figures"], "figures", "models"}
 #: Architecture's folder -> packages that nothing else may import.
 PACKAGES = {"chgnet": {"chgnet"}, "matgl": {"matgl"}, "sevennet": {"sevenn"}, "mace": {"mace"}}
 
 
-def imported(path: Path) -> Iterator[str]:
-    """Yield the dotted names of all modules that a file imports, also inside functions."""
-    for node in ast.walk(ast.parse(path.read_text())):
+def imported(path: Path, *, types: bool = True) -> Iterator[str]:
+    """Yield the dotted names of all modules that a file imports, also inside functions, and for types if asked."""
+    tree = ast.parse(path.read_text())
+    if not types:
+        tree.body = [node for node in tree.body if not isinstance(node, ast.If)]  # `if TYPE_CHECKING:`
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (item.name for item in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -77,7 +80,7 @@ def test_analysis_needs_no_torch(name: str) -> None:
         if path in seen:
             continue
         seen.add(path)
-        names = set(imported(path))
+        names = set(imported(path, types=False))
         assert not {module.split(".")[0] for module in names} & {"torch", "lightning"}, path
         for module in names:
             base = LIBRARY.joinpath(*module.split(".")[1:]) if module.startswith("uprung.") else None

@@ -14,14 +14,15 @@ import yaml
 from chgnet.model import CHGNet
 from workplace import STUDY_TIMEOUT, Workplace, checkout
 
-from uprung.datasets.store import open_dataset, rows_of
+from uprung.datasets.store import rows_of
 from uprung.job.files import sha256
-from uprung.models.chgnet.checkpoint import load_chgnet
-from uprung.models.chgnet.layers import layer_of
-from uprung.models.chgnet.saved import load_potential
+from uprung.models.chgnet.potential import layer_of
+from uprung.models.data import open_dataset
 from uprung.models.predict import predict
+from uprung.models.registry import CARDS, load
 
 STUDY = "tests/workflow/arms.yaml"
+LOADS_IN = CARDS["chgnet"].own_package
 ARMS = ("readout", "pulled", "replay", "joint", "delta", "own")
 
 
@@ -51,14 +52,15 @@ def test_every_arm_is_trained_and_tested_at_both_fidelities(done: Path, arm: str
     assert 0 < metrics["last"]["all"]["energy"]["mae"] < 10
     assert metrics["source"]["frames"] == 50
     assert set(metrics["source"]["raw"]) == {"energy", "force"}
-    assert card["loads_in_chgnet"] is (arm != "delta")
+    assert card["architecture"] == "chgnet"
+    assert card["loads_in"] == ("" if arm == "delta" else LOADS_IN)
     assert (card["n_replay"] > 100) is (arm in ("replay", "joint"))
     history = pd.read_csv(folder(done, arm) / "history.csv")
     assert history["val_loss"].iloc[-1] < history["val_loss"].iloc[0]
 
 
 def test_frozen_layers_are_those_of_the_checkpoint(done: Path) -> None:
-    start = load_chgnet("0.3.0").state_dict()
+    start = load("chgnet-0.3.0").chgnet.state_dict()
     moved = {}
     for arm in ("readout", "pulled"):
         weights = CHGNet.from_file(str(folder(done, arm) / "model.pth.tar")).state_dict()
@@ -84,8 +86,8 @@ def test_a_network_pretrained_here_is_what_an_arm_starts_from(done: Path) -> Non
     assert np.abs(network - shipped).mean() > 0.01
     dataset = open_dataset(done / "graphs/r2scan/manifest.json")
     rows = np.arange(20)
-    found = predict([load_chgnet(at / "model.pth.tar")], dataset, rows, targets=["energy"])["network"]
-    np.testing.assert_allclose(found, network.loc[dataset.graphs.keys[:20]], atol=1e-5)
+    found = predict(load(at / "model.pth.tar"), dataset, rows, targets=["energy"])["network"]
+    np.testing.assert_allclose(found, network.loc[dataset.keys[:20]], atol=1e-5)
 
 
 def test_errors_before_training_are_those_of_the_networks_the_arms_start_from(done: Path) -> None:
@@ -103,7 +105,7 @@ def test_the_network_of_an_arm_predicts_what_its_test_says(done: Path) -> None:
     dataset = open_dataset(done / "graphs/r2scan/manifest.json")
     for arm in ARMS:
         table = pd.read_parquet(folder(done, arm) / "predictions.parquet").query("checkpoint == 'last'")
-        potential = load_potential(folder(done, arm) / "model.pth.tar", "r2scan" if arm == "joint" else None)
+        potential = load(folder(done, arm) / "model.pth.tar", "r2scan" if arm == "joint" else None)
         found = predict(potential, dataset, rows_of(dataset, table["frame_id"]), targets=["energy"])
         np.testing.assert_allclose(found["energy"], table["energy"], atol=1e-4)
 
@@ -113,7 +115,7 @@ def test_a_joint_network_is_better_at_the_source_when_it_is_told_so(done: Path) 
     rows = np.flatnonzero(np.isfinite(dataset.energy))[:200]
     error = {}
     for fidelity in ("pbe", "r2scan"):
-        potential = load_potential(folder(done, "joint") / "model.pth.tar", fidelity)
+        potential = load(folder(done, "joint") / "model.pth.tar", fidelity)
         found = predict(potential, dataset, rows, targets=["energy"])["energy"]
         error[fidelity] = np.abs(found - dataset.energy[rows]).mean()
     assert error["pbe"] < error["r2scan"]
@@ -126,7 +128,7 @@ def test_what_was_forgotten_is_in_the_report(done: Path) -> None:
     before = json.loads((done / "forgetting/pretrained.json").read_text())
     assert before["frames"] == 50
     page = (done / "report.html").read_text()
-    assert "What training does to the networks" in page
+    assert "Forgetting and gradients" in page
     assert "one network for both fidelities" in page
     assert "correction to the frozen pretrained network" in page
     for name in ("forgetting", "dynamics"):
@@ -158,13 +160,13 @@ def test_softening_of_checkpoints_and_arms(done: Path) -> None:
     every = pd.read_parquet(done / "softening/li-ge/correction.parquet")
     after = every.pivot_table(index=["model", "arm", "material", "shots", "draw"], columns="method", values="mae_after")
     np.testing.assert_allclose(after["per-element"], after["number"], rtol=1e-3)
-    assert "How soft the forces are" in (done / "report.html").read_text()
+    assert "Softening of the forces" in (done / "report.html").read_text()
 
 
 def test_the_index_lists_every_network(done: Path) -> None:
-    index = pd.read_csv(done / "models/index.csv").set_index("arm")
+    index = pd.read_csv(done / "models/index.csv", keep_default_na=False).set_index("arm")
     assert set(index.index) == set(ARMS)
-    assert index["loads_in_chgnet"].to_dict() == {arm: arm != "delta" for arm in ARMS}
+    assert index["loads_in"].to_dict() == {arm: "" if arm == "delta" else LOADS_IN for arm in ARMS}
     for arm in ARMS:
         metrics, card = read(done, arm)
         assert sha256(done / index.loc[arm, "file"]) == index.loc[arm, "sha256"]

@@ -22,15 +22,15 @@ RUN_TIMEOUT = 300
 
 
 def bad_arm(content: dict[str, Any]) -> None:
-    content["arms"]["scratch"]["init"] = "warm"
+    content["arms"]["residual-ref"]["init"] = "warm"
 
 
 def bad_arm_key(content: dict[str, Any]) -> None:
-    content["arms"]["scratch"]["atomrefs"] = {"fit": "target"}
+    content["arms"]["scratch"]["reference"] = "target"
 
 
 def unknown_reference(content: dict[str, Any]) -> None:
-    content["arms"]["scratch"]["atomref"] = {"fit": "targets"}
+    content["arms"]["scratch"]["references"] = "targets"
 
 
 def missing_file(content: dict[str, Any]) -> None:
@@ -47,11 +47,15 @@ BEFORE_ANY_JOB: dict[str, tuple[Callable[[dict[str, Any]], Any], list[str]]] = {
         lambda content: content.update(trainings={"batch_size": 3}),
         ["trainings", "unknown key", "did you mean 'training'", "allowed:"],
     ),
-    "unknown arm option": (bad_arm, ["arms.scratch.init", "'warm'", "allowed: random, pretrained"]),
-    "unknown arm key": (bad_arm_key, ["arms.scratch.atomrefs", "unknown key", "allowed: init, atomref, trainable"]),
+    "unknown arm option": (bad_arm, ["arms.residual-ref.init", "'warm'", "allowed: random, pretrained"]),
+    "unknown arm key": (bad_arm_key, ["arms.scratch.reference: unknown key", "did you mean 'references'"]),
     "unknown reference": (
         unknown_reference,
-        ["arms.scratch.atomref.fit", "'targets'", "did you mean 'target'", "allowed: target, source, residual"],
+        ["arms.scratch.references", "'targets'", "did you mean 'target'", "allowed: target, source, residual"],
+    ),
+    "key of an earlier version": (
+        lambda content: content["training"].update(minutes=5),
+        ["training.minutes: replaced by `resources.minutes`"],
     ),
     "duplicate seeds": (lambda content: content.update(seeds=[0, 1, 0]), ["seeds", "0 given more than once"]),
     "duplicate sizes": (lambda content: content.update(sizes=[60, 120, 60]), ["sizes", "60 given more than once"]),

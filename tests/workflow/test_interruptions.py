@@ -198,7 +198,7 @@ def test_a_killed_correction_keeps_the_draws_that_it_has_trained(fresh: Workplac
     lithium = {"functional": "PBE", "sources": [{"format": "mlearn", "file": "data/mlearn/Li_test.json.gz"}]}
     correction = {"methods": ["number", "per-element", "training"], "shots": [1], "draws": 10, "training": training}
     wanted = {"models": ["chgnet-0.3.0"], "runs": "none", "correction": correction}
-    fresh.configure(lambda study: study.update(evalsets={"li": lithium}, softening=wanted))
+    fresh.configure(lambda study: study.update(tests={"softening": {"sets": {"li": lithium}, **wanted}}))
     state = fresh.results / "state/softening/li/training/chgnet-0.3.0"
     session = Session(fresh, "softening")
     begun = lambda: list(state.glob("*.json")) or session.process.poll() is not None  # noqa: E731

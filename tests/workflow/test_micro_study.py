@@ -184,3 +184,17 @@ def test_snakemakes_own_report_needs_no_network(
 def test_the_micro_study_is_what_these_tests_think_it_is(micro: Workplace) -> None:
     study = yaml.safe_load((micro.folder / MICRO).read_text())
     assert (tuple(study["arms"]), tuple(study["sizes"]), study["seeds"]) == (ARMS, SIZES, [0])
+
+
+def test_every_file_that_the_page_links_to_exists(micro: Workplace) -> None:
+    page = (micro.results / "report.html").read_text()
+    linked = re.findall(r'<a href="([^"#][^"]*)"', page)
+    assert "scaling/laws.csv" in linked
+    assert [file for file in linked if not (micro.results / file).exists()] == []
+
+
+def test_a_run_says_which_it_is(micro: Workplace) -> None:
+    for run in RUNS:
+        _, budget, arm, size, seed = run.split("/")
+        expected = {"budget": budget, "arm": arm, "size": size[1:], "seed": int(seed[4:])}
+        assert json.loads((micro.results / run / "metrics.json").read_text())["run"] == expected

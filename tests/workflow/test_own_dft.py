@@ -68,7 +68,7 @@ def test_structures_are_checked_before_any_job(own: Workplace) -> None:
 def test_a_missing_gpaw_is_one_clear_message(own: Workplace) -> None:
     done = own.snakemake("results/micro/own_dft/pbe/chunk0.jsonl", "--cores", "1")
     assert done.returncode == 1
-    assert "uprung: ModuleNotFoundError: GPAW is missing" in done.stdout
+    assert "uprung: ModuleNotFoundError: `own_dft` needs the extra `dft`" in done.stdout
     assert "make gpaw" in done.stdout
     assert "Traceback" not in done.stdout
     assert not (own.results / "own_dft/pbe/chunk0.jsonl").exists()
@@ -110,31 +110,29 @@ def hot(fresh: Workplace) -> Workplace:
     for n, atoms in enumerate(crystals):
         atoms.info = {"frame_id": f"run{n}", "material_id": "LiH"}
     ase.io.write(fresh.folder / "crystals.extxyz", crystals)
-    states = {"structures": "crystals.extxyz", "length": 0.05, "frames": 2, "strained": 1, "timestep": 1.0}
+    snapshots = {"structures": "crystals.extxyz", "length": 0.05, "frames": 2, "strained": 1, "timestep": 1.0}
 
     def change(study: dict[str, Any]) -> None:
-        study["states"] = {"hot": states}
         study["own_dft"] = {"cutoff": 200, "k_density": 0.8, "chunk_size": 3}
-        study["evalsets"] = {
-            "hot-pbe": {"functional": "PBE", "states": "hot"},
-            "hot-r2scan": {"functional": "r2SCAN", "states": "hot"},
-        }
-        study["softening"] = {"models": ["chgnet-0.3.0"], "runs": "none", "correction": {"shots": [1]}}
+        sets = {f"hot-{name.lower()}": {"functional": name, "snapshots": "hot"} for name in ("PBE", "r2SCAN")}
+        softening = {"models": ["chgnet-0.3.0"], "runs": "none", "correction": {"shots": [1]}}
+        study["tests"] = {"softening": {"sets": sets, "snapshots": {"hot": snapshots}, **softening}}
 
     fresh.configure(change)
     return fresh
 
 
 def test_states_are_labelled_and_judged_at_both_fidelities(hot: Workplace) -> None:
-    wanted = {"sample_states": 1, "collect_states": 1, "label_states": 2 * 2, "labelled_states": 2, "soften_model": 2}
+    labels = {"sample_snapshots": 1, "collect_snapshots": 1, "label_snapshots": 2 * 2}
+    wanted = {**labels, "labelled_snapshots": 2, "soften_model": 2}
     assert wanted.items() <= hot.planned("softening").items()
     assert "evalset_frames" not in hot.planned("softening")
-    assert hot.planned("dft") == {name: wanted[name] for name in ("sample_states", "collect_states", "label_states")}
+    assert hot.planned("dft") == labels
 
 
 @pytest.mark.gpaw
 @pytest.mark.skipif(importlib.util.find_spec("gpaw") is None, reason="GPAW is not installed: make gpaw")
-def test_labelled_states_keep_crystal_and_simulation(hot: Workplace) -> None:
+def test_labelled_snapshots_keep_crystal_and_simulation(hot: Workplace) -> None:
     done = hot.snakemake("softening", "--cores", "2", timeout=900)
     assert done.returncode == 0, done.stdout
     for name in ("hot-pbe", "hot-r2scan"):

@@ -45,7 +45,11 @@ def test_a_table_of_ones_own_gives_laws_figures_and_a_page(fresh: Workplace) -> 
     for name in ("learning-curves", "data-multiplier", "law-comparison"):
         assert (results / f"figures/{name}.svg").stat().st_size > 1000
     page = (results / "report.html").read_text()
-    for words in ("Points from my.csv: 20 runs", "No predictions are known", "Labels that the law of each arm needs"):
+    for words in (
+        "Points from my.csv: 20 runs",
+        "The predictions are unknown",
+        "Labels that the law of each arm needs",
+    ):
         assert words in re.sub(r"\s+", " ", page)
     assert not re.search(r"<(?:script|img|link)[^>]+(?:src|href)=[\"']https?:", page)
     assert [p.name for p in (fresh.folder / "results").iterdir()] == ["mine"]

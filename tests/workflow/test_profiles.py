@@ -110,8 +110,8 @@ def test_time_and_memory_follow_the_resolved_size(finished: Workplace) -> None:
 
     # optimiser steps take as long at every size; 2 kB per structure are less than a megabyte here
     assert asked() == {"60": (5, 1501), "120": (5, 1501), "240": (5, 1501)}
-    epochs = {"budgets": {"epochs30": {"epochs": 30}}, "sizes": ["60", "120", "all"]}
-    finished.configure(lambda content: (content.update(epochs), content["training"].update(minutes=100)))
+    changes = {"epochs": 30, "sizes": ["60", "120", "all"], "resources": {"minutes": 100}}
+    finished.configure(lambda content: (content.pop("steps"), content.update(changes)))
     found = asked()
     frames = pd.read_csv(finished.results / "split/sizes.csv").set_index("size")["n_frames"]
     whole = len(pd.read_parquet(finished.results / "split/order/seed0.parquet"))

@@ -35,6 +35,11 @@ def code(file: str) -> Change:
     return lambda place: append(place.folder / file, "\n\nANOTHER_NUMBER = 1\n")
 
 
+def swap(file: str, old: str, new: str) -> Change:
+    """Return a replacement of a text that occurs once in a file."""
+    return lambda place: place.edit(file, old, new)
+
+
 def append(path: Path, text: str) -> None:
     path.write_text(path.read_text() + text)
 
@@ -81,7 +86,21 @@ CHANGES: dict[str, tuple[Change, dict[str, int]]] = {
     "a touched module": (touch(TRAINING, "src/uprung/frames/schema.py"), {}),
     "a touched rule file and study file": (touch("rules/training.smk", "tests/workflow/micro.yaml"), {}),
     "a touched data file": (touch(DATA), {}),
+    "a line of the log": (swap(TRAINING, "step %d of %d  loss %.4g", "step %d (%d): loss %.4g"), {}),
+    "the words of an error": (swap(TRAINING, "give `split` other shares", "choose other shares"), {}),
+    "another option of an arm, off by default": (
+        swap(
+            "src/uprung/config/arms.py",
+            "    label: str = Field(",
+            '    unused: bool = Field(default=False, description="Not used.")\n    label: str = Field(',
+        ),
+        {},
+    ),
+    "code that no result depends on": (code("src/uprung/job/files.py"), {}),
     # code
+    "code of a script": (code("scripts/train.py"), TRAINED),
+    "how tables are written": (code("src/uprung/frames/intake.py"), FULL),
+    "how frames are sampled": (code("src/uprung/datasets/splits.py"), SPLIT),
     "code of the training": (code(TRAINING), TRAINED),
     "code of the evaluation": (
         code("src/uprung/evaluation/errors.py"),
@@ -95,8 +114,8 @@ CHANGES: dict[str, tuple[Change, dict[str, int]]] = {
         {"predict_pretrained": 1, "evaluate_pretrained": 1, "fit_reference": 3, "plot_references": 1, **TRAINED},
     ),
     "code of the reference fits": (
-        code("src/uprung/atomref/references.py"),  # one of three arms keeps the checkpoint's references
-        {"evaluate_pretrained": 1, "fit_reference": 6, "plot_references": 1, **COMPARED, **TRAINED, "train_run": 6},
+        code("src/uprung/atomref/references.py"),
+        {"evaluate_pretrained": 1, "fit_reference": 6, "plot_references": 1, **COMPARED, **TRAINED},
     ),
     "code of the comparison of references": (code("src/uprung/atomref/compare.py"), {**COMPARED, **REPORT}),
     "code of an estimator": (
@@ -107,7 +126,7 @@ CHANGES: dict[str, tuple[Change, dict[str, int]]] = {
     "learning rate": (study(training__learning_rate=5e-4), TRAINED),
     "batch size": (study(training__batch_size=16), TRAINED),
     "a service that runs are shown in": (tracked, {}),
-    "memory to ask for": (study(training__memory_mb=2500, training__minutes=9), {}),
+    "memory to ask for": (study(resources__memory_mb=2500, resources__minutes=9), {}),
     "force limit of the analysis": (
         study(analysis__force_limit=5.0),
         {"analyse_shift": 1, "plot_shift": 1, **REPORT},

@@ -22,7 +22,7 @@ DRY_TIMEOUT = 120
 NOTHING = "Nothing to be done"
 TARGETS = (
     *("data", "dft", "analysis", "atomref", "graphs", "train", "pretraining", "scaling", "forgetting"),
-    *("softening", "states", "report", "all"),
+    *("softening", "snapshots", "report", "all"),
 )
 
 
@@ -82,7 +82,7 @@ class Workplace:
         done = self.snakemake(*(targets or ("all",)), "-n", *options, study=study)
         assert done.returncode == 0, done.stdout
         counts = job_counts(done.stdout)
-        # a target without files of its own (no `evalsets` in the study, for example) is listed alone
+        # a target without files of its own (no `tests.softening.sets` in the study, for example) is listed alone
         alone = "\ntotal " in done.stdout and not counts
         assert bool(counts) != (NOTHING in done.stdout or alone), done.stdout
         return counts

@@ -1,4 +1,4 @@
-"""What all estimators of elemental reference energies share: the model, checks of input, the design, diagnostics."""
+"""Base of the estimators of elemental reference energies: model, checks of input, design, diagnostics."""
 
 from __future__ import annotations
 
@@ -34,10 +34,11 @@ def symbols(Z: Iterable[int]) -> str:
 
 
 def check_composition(X: ArrayLike) -> Floats:
-    """Return X as float64 (n, 94).
+    """Return X as float64, (n, 94).
 
-    Raises ValueError unless each row is finite, non-negative and sums to 1: counts of atoms instead of
-    fractions would fit without complaint and mean something else.
+    Raises:
+        ValueError: a row is not finite, has a negative entry, or does not sum to 1: counts of atoms instead of
+            fractions would fit without complaint and mean something else.
     """
     array = np.asarray(X, dtype=np.float64)
     if array.ndim != 2 or array.shape[1] != N_ELEMENTS:
@@ -52,7 +53,11 @@ def check_composition(X: ArrayLike) -> Floats:
 
 
 def check_values(y: ArrayLike, n: int, name: str = "y") -> Floats:
-    """Return y as float64 (n,); raises ValueError on another shape or a value that is not finite."""
+    """Return y as float64, (n,).
+
+    Raises:
+        ValueError: another shape, or a value that is not finite.
+    """
     array = np.asarray(y, dtype=np.float64)
     if array.shape != (n,):
         raise ValueError(f"{name}: shape {array.shape}, expected ({n},), one value per structure")
@@ -66,7 +71,11 @@ def check_values(y: ArrayLike, n: int, name: str = "y") -> Floats:
 
 
 def check_elements(values: ArrayLike, name: str) -> Floats:
-    """Return values of the elements as float64 (94,), nan where there is none; raises ValueError on another shape."""
+    """Return values of the elements as float64, (94,), nan where there is none.
+
+    Raises:
+        ValueError: another shape.
+    """
     array = np.asarray(values, dtype=np.float64)
     if array.shape != (N_ELEMENTS,):
         raise ValueError(f"{name}: shape {array.shape}, expected ({N_ELEMENTS},), one value per element")
@@ -77,7 +86,12 @@ def check_elements(values: ArrayLike, name: str) -> Floats:
 class Design:
     """The compositions of a fit, X[:, seen] = U · diag(s) · row_space, without the directions that do not occur.
 
-    U (n, rank); s (rank,) falling; row_space (rank, n_seen); null (n_seen − rank, n_seen), orthonormal; seen (94,).
+    Attributes:
+        U: (n, rank).
+        s: singular values, (rank,), falling.
+        row_space: (rank, n_seen).
+        null: orthonormal directions that do not occur, (n_seen − rank, n_seen).
+        seen: elements that occur, (94,).
     """
 
     U: Floats
@@ -131,20 +145,23 @@ def design_of(X: Floats) -> Design:
 class CompositionModel(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc]
     """Base of the reference estimators: energy per atom linear in composition fractions, without an intercept.
 
-    A subclass implements `fit(X, y, groups=None, together=None)`: X (n, 94) composition fractions, y (n,) eV/atom,
-    groups (n,) labels (usually materials) within which residuals may be correlated, together (n,) labels of what is
-    left out at once where a strength is chosen. After it there are
+    A subclass implements `fit`. After it there are:
 
-    - coef_ (94,) references, eV/atom, nan for elements without a value;
-    - stderr_ (94,) standard errors, eV/atom, nan where they cannot be estimated;
-    - n_structures_ (94,) structures that contain the element;
-    - seen_ (94,) the estimator has a value for the element;
-    - determined_ (94,) the value stands by itself, not only in a sum with others;
-    - null_space_ (94, d) orthonormal directions in which the references of seen elements can move without
-      changing a fitted energy (d = 0 where everything is determined);
-    - leverage_ (n,) diagonal of the hat matrix, ∂(fitted energy)/∂(its own label);
-    - rank_; condition_, ratio of the largest to the smallest singular value kept; n_samples_, n_groups_;
-    - prior_, prior_stderr_ (94,) or None: what an estimator with a prior expects of elements that it has not seen.
+    Attributes:
+        coef_: references, (94,) eV/atom, nan for elements without a value.
+        stderr_: standard errors, (94,) eV/atom, nan where they cannot be estimated.
+        n_structures_: structures that contain the element, (94,).
+        seen_: whether the estimator has a value for the element, (94,).
+        determined_: whether the value stands by itself, not only in a sum with others, (94,).
+        null_space_: orthonormal directions in which the references of seen elements can move without changing a
+            fitted energy, (94, d); d = 0 where everything is determined.
+        leverage_: diagonal of the hat matrix, ∂(fitted energy)/∂(its own label), (n,).
+        rank_: of the compositions.
+        condition_: ratio of the largest to the smallest singular value kept.
+        n_samples_: structures.
+        n_groups_: groups.
+        prior_: what an estimator with a prior expects of elements that it has not seen, (94,) eV/atom, or None.
+        prior_stderr_: its standard errors, (94,) eV/atom, or None.
     """
 
     #: What `Reference.origin` calls the values: fitted to the labels, or taken from elemental energies.
@@ -174,12 +191,20 @@ class CompositionModel(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc
     def fit(
         self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None, together: ArrayLike | None = None
     ) -> Self:
-        """Fit references to energies per atom."""
+        """Fit references to energies per atom.
+
+        Args:
+            X: composition fractions, (n, 94).
+            y: energies, (n,) eV/atom.
+            groups: labels (usually materials) within which residuals may be correlated, (n,).
+            together: labels of what is left out at once where a strength is chosen, (n,).
+        """
 
     def _begin(self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None) -> tuple[Floats, Floats, Ints, Design]:
         """Check the input, note what the design says, and return X, y, integer codes of the groups and the design.
 
-        Raises ValueError on empty, mis-shaped or non-finite input.
+        Raises:
+            ValueError: empty, mis-shaped or non-finite input.
         """
         X = check_composition(X)
         if len(X) == 0:
@@ -196,11 +221,15 @@ class CompositionModel(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc
         return X, y, codes, design
 
     def predict(self, X: ArrayLike) -> Floats:
-        """Return X · coef_ (n,), eV/atom; raises UnseenElementError naming the elements without a value."""
+        """Return X · coef_, (n,) eV/atom.
+
+        Raises:
+            UnseenElementError: an element has no value; the message names it.
+        """
         return reference_energy(check_composition(X), self.coef_, "the reference fit")
 
     def estimable(self, X: ArrayLike) -> Bools:
-        """Return (n,) whether the data determine the energy of each composition.
+        """Return whether the data determine the energy of each composition, (n,).
 
         False where an element was never seen, or where the composition needs the value of an element that
         was only ever seen in fixed proportion to others; `predict` then returns the minimum-norm value.
@@ -211,9 +240,10 @@ class CompositionModel(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc
 
 
 def group_codes(groups: ArrayLike | None, n: int) -> Ints:
-    """Return integer codes 0..G−1 (n,) of the group labels; every row is its own group when None.
+    """Return integer codes 0..G−1 of the group labels, (n,); every row is its own group when None.
 
-    Raises ValueError on a wrong length or a missing label.
+    Raises:
+        ValueError: a wrong length, or a missing label.
     """
     if groups is None:
         return np.arange(n)
@@ -234,7 +264,16 @@ def group_sums(values: Floats, codes: Ints) -> Floats:
 
 
 def reference_energy(X: Floats, values: Floats, what: str) -> Floats:
-    """Return X · values (n,), eV/atom; `what` names the values if one of them is missing (UnseenElementError)."""
+    """Return X · values, (n,) eV/atom.
+
+    Args:
+        X: composition fractions, (n, 94).
+        values: of the elements, (94,) eV/atom, nan where there is none.
+        what: names the values in the message.
+
+    Raises:
+        UnseenElementError: a value is missing.
+    """
     missing = np.isnan(values)
     absent = missing & (X > 0).any(axis=0)
     if absent.any():

@@ -1,4 +1,4 @@
-"""Reference estimators against each other: the error of reference energies alone on held-out structures.
+"""Comparison of reference estimators: the error of reference energies alone on held-out structures.
 
 Intervals are percentiles of a bootstrap over whole test groups, with the same resamples for all estimators, so that
 differences between them are paired. They hold for the subsets at hand; what another subset does shows in the seeds.
@@ -15,8 +15,9 @@ import pandas as pd
 
 from uprung.atomref import CompositionModel
 from uprung.atomref.base import UNIT_TOLERANCE, Bools, Floats, Ints, group_codes
-from uprung.atomref.fit import Estimator, FittedTo, Labelled, fit_reference
+from uprung.atomref.fit import Estimator, Labelled, fit_reference
 from uprung.atomref.references import Policy, ReferenceEnergies
+from uprung.config.estimators import FittedTo
 from uprung.datasets.sizes import subset
 
 POPULATIONS = ("all", "covered")
@@ -24,7 +25,7 @@ POPULATIONS = ("all", "covered")
 
 @dataclass(frozen=True)
 class ComparedFit:
-    """An entry of the study's references: which labels, on which frames, by which estimator, gaps filled how."""
+    """An entry of the study's references: its labels and frames, its estimator, how gaps are filled."""
 
     name: str
     labels: FittedTo
@@ -37,9 +38,13 @@ class ComparedFit:
 class Held:
     """The labelled structures of the target and what is compared on them.
 
-    frames: all structures of the target fidelity; source: the low-fidelity training structures; test: rows of the
-    test structures; needed (94,): elements of the study; orders: seed -> training order (columns row, unit_rank,
-    n_frames); sizes: size tokens.
+    Attributes:
+        frames: all structures of the target fidelity.
+        source: the low-fidelity training structures.
+        test: rows of the test structures.
+        needed: elements of the study, (94,).
+        orders: seed -> training order (columns row, unit_rank, n_frames).
+        sizes: size tokens.
     """
 
     frames: Labelled

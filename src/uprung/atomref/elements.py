@@ -1,4 +1,4 @@
-"""References that are energies of elements themselves: the elemental solid, or the isolated atom."""
+"""References taken from energies of the elements themselves: elemental solids, or isolated atoms."""
 
 from __future__ import annotations
 
@@ -23,9 +23,12 @@ ElementKind = Literal["elemental-solid", "isolated-atom"]
 class ElementEnergies(CompositionModel):
     """Tabulated energies of the elements; labels count structures, but change no value.
 
-    Parameters values: (94,) eV/atom, nan where there is none, on the label scale of the energies to be predicted
-    (see `require_same_scale`); kind: `elemental-solid` or `isolated-atom`, for the name. A table has no sampling
-    error, so standard errors are nan, and leverages are 0.
+    A table has no sampling error, so standard errors are nan, and leverages are 0.
+
+    Attributes:
+        values: (94,) eV/atom, nan where there is none, on the label scale of the energies to be predicted (see
+            `require_same_scale`).
+        kind: `elemental-solid` or `isolated-atom`, for the name.
     """
 
     origin = "elements"

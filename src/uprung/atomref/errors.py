@@ -26,8 +26,15 @@ ENOUGH_RESAMPLES = 0.95
 def sandwich(basis: Floats, to_coef: Floats, residual: Floats, codes: Ints, *, clustered: bool, used: float) -> Floats:
     """Return sandwich standard errors (k,) of coefficients to_coef · basisᵀ · y; all nan without degrees of freedom.
 
-    basis (n, r), to_coef (k, r), residual (n,), codes (n,) of the groups. The factor is G/(G−1)·(n−1)/(n−used) with
-    clusters and HC1, n/(n−used), without; `used` is the number of degrees of freedom of the fit.
+    The factor is G/(G−1)·(n−1)/(n−used) with clusters and HC1, n/(n−used), without.
+
+    Args:
+        basis: directions that the fit uses, (n, r).
+        to_coef: from coordinates in the basis to coefficients, (k, r).
+        residual: (n,) eV/atom.
+        codes: groups 0..G−1, (n,).
+        clustered: whether residuals of a group may be correlated.
+        used: degrees of freedom of the fit.
     """
     n = len(basis)
     n_groups = int(codes.max()) + 1
@@ -40,7 +47,7 @@ def sandwich(basis: Floats, to_coef: Floats, residual: Floats, codes: Ints, *, c
 
 
 def rests_on_one_group(U: Floats, to_coef: Floats, codes: Ints) -> Bools:
-    """Return, per seen element, whether leaving out some single group would make it undetermined.
+    """Return, per seen element, whether leaving out some single group would make it undetermined, (n_seen,).
 
     Leaving out group g loses a direction exactly where its block of the hat matrix, U_g U_gᵀ, has an
     eigenvalue 1, which is where U_gᵀ U_g has one; that direction says which elements are concerned.

@@ -1,9 +1,9 @@
-"""The reference fits of a study: which estimator, on which labels, and what it leans on."""
+"""Fits of reference energies as a study asks for them: estimator, labels, priors."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,22 +22,25 @@ from uprung.atomref import (
 from uprung.atomref.base import Bools, Floats
 from uprung.atomref.elements import ElementKind
 from uprung.atomref.references import Policy, ReferenceEnergies, complete
+from uprung.config.estimators import FittedTo
 from uprung.datasets.splits import isolated
 from uprung.frames.table import Frames
-
-FittedTo = Literal["target", "source", "residual"]
-EstimatorName = Literal["least-squares", "ridge", "huber", "prior-ridge", "elemental-solid", "isolated-atom"]
 
 
 @dataclass(frozen=True, eq=False)
 class Estimator:
     """An estimator with its options.
 
-    name; strength of a ridge, None to choose it; threshold of Huber's estimator, in scales; elements (94,) eV/atom,
-    energies of solids or atoms; resamples of the bootstrap behind the standard errors, 0 for analytic ones; its seed.
+    Attributes:
+        name: a key of `uprung.config.estimators.ESTIMATORS`.
+        strength: of a ridge; None to choose it.
+        threshold: of Huber's estimator, in scales of the residuals.
+        elements: energies of solids or atoms, (94,) eV/atom.
+        resamples: of the bootstrap behind the standard errors; 0 for analytic ones.
+        seed: of the bootstrap.
     """
 
-    name: EstimatorName = "least-squares"
+    name: str = "least-squares"
     strength: float | None = None
     threshold: float = 1.345
     elements: Floats | None = None
@@ -45,25 +48,40 @@ class Estimator:
     seed: int = 0
 
     def build(self, source: Floats | None) -> CompositionModel:
-        """Return the estimator, unfitted; source (94,) eV/atom is what `prior-ridge` leans on.
+        """Return the estimator, unfitted.
 
-        Raises ValueError for an unknown name, or without what the estimator needs.
+        Args:
+            source: source references, (94,) eV/atom, which `prior-ridge` leans on.
+
+        Raises:
+            ValueError: an unknown name, or the estimator lacks something.
         """
-        if self.name == "least-squares":
-            return LeastSquares()
-        if self.name == "ridge":
-            return Ridge(self.strength)
-        if self.name == "huber":
-            return Huber(self.threshold)
-        if self.name == "prior-ridge":
-            if source is None:
-                raise ValueError("prior-ridge: leans on source references, which a fit to the source energies has not")
-            return PriorRidge(source, self.strength)
-        if self.name in ("elemental-solid", "isolated-atom"):
-            if self.elements is None:
-                raise ValueError(f"{self.name}: no energies of elements were given")
-            return ElementEnergies(self.elements, self.name)
-        raise ValueError(f"no estimator {self.name!r} (allowed: {', '.join(get_args(EstimatorName))})")
+        if self.name not in BUILDERS:
+            raise ValueError(f"no estimator {self.name!r} (allowed: {', '.join(BUILDERS)})")
+        return BUILDERS[self.name](self, source)
+
+
+def _prior_ridge(options: Estimator, source: Floats | None) -> CompositionModel:
+    if source is None:
+        raise ValueError("prior-ridge: leans on source references, which a fit to the source energies has not")
+    return PriorRidge(source, options.strength)
+
+
+def _of_elements(options: Estimator, kind: ElementKind) -> CompositionModel:
+    if options.elements is None:
+        raise ValueError(f"{kind}: no energies of elements were given")
+    return ElementEnergies(options.elements, kind)
+
+
+#: How the estimators of `uprung.config.estimators.ESTIMATORS` are built from options and source references.
+BUILDERS: dict[str, Callable[[Estimator, Floats | None], CompositionModel]] = {
+    "least-squares": lambda options, source: LeastSquares(),
+    "ridge": lambda options, source: Ridge(options.strength),
+    "huber": lambda options, source: Huber(options.threshold),
+    "prior-ridge": _prior_ridge,
+    "elemental-solid": lambda options, source: _of_elements(options, "elemental-solid"),
+    "isolated-atom": lambda options, source: _of_elements(options, "isolated-atom"),
+}
 
 
 def energies_of_elements(
@@ -92,8 +110,12 @@ def energies_of_elements(
 class Labelled:
     """Structures and the energies that a reference is fitted to.
 
-    X (n, 94) composition fractions; y (n,) eV/atom; groups (n,), materials, for standard errors; together (n,), what
-    the study's split keeps together and a choice of strength leaves out at once, None for every structure by itself.
+    Attributes:
+        X: composition fractions, (n, 94).
+        y: energies, (n,) eV/atom.
+        groups: materials, (n,), by which standard errors are clustered.
+        together: what the study's split keeps together and a choice of strength leaves out at once, (n,); None for
+            every structure by itself.
     """
 
     X: Floats

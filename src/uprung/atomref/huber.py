@@ -23,12 +23,16 @@ class Huber(CompositionModel):
     elements occur in one structure, then look far more precise than they are. With the scale fixed the problem is
     convex; it is solved by reweighting in coordinates in which the design is orthonormal.
 
-    Parameter threshold: in scales; 1.345 keeps 95 % of the efficiency of least squares for normal errors. Standard
-    errors are the sandwich of the M-estimator, clustered as for least squares and nan where these are, and
-    for elements of which no structure is within the threshold. Further attributes: scale_, eV/atom, 0 for an exact
-    fit; weights_ (n,), 1 within the threshold.
+    Standard errors are the sandwich of the M-estimator, clustered as for least squares. They are nan where these are,
+    and for elements of which no structure is within the threshold.
+
+    Attributes:
+        threshold: in scales; 1.345 keeps 95 % of the efficiency of least squares for normal errors.
+        scale_: scale of the residuals, eV/atom; 0 for an exact fit.
+        weights_: weight of every structure, (n,), 1 within the threshold.
     """
 
+    name = "huber"
     scale_: float
     weights_: Floats
 
@@ -36,17 +40,13 @@ class Huber(CompositionModel):
         """Take the threshold, in scales of the residuals."""
         self.threshold = threshold
 
-    @property
-    def name(self) -> str:
-        """Short name of the estimator, as written into tables and study files."""
-        return "huber"
-
     def fit(
         self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None, together: ArrayLike | None = None
     ) -> Self:
-        """Fit references to energies per atom, as `CompositionModel` says; there is no strength to choose.
+        """Fit references to energies per atom (see `CompositionModel.fit`); there is no strength to choose.
 
-        Raises ValueError on unusable input or a threshold that is not positive.
+        Raises:
+            ValueError: unusable input, or a threshold that is not positive.
         """
         if not self.threshold > 0:
             raise ValueError(f"huber: threshold {self.threshold}; it has to be positive")

@@ -20,15 +20,12 @@ class LeastSquares(CompositionModel):
     sandwich would report a standard error near zero.
     """
 
-    @property
-    def name(self) -> str:
-        """Short name of the estimator, as written into tables and study files."""
-        return "least-squares"
+    name = "least-squares"
 
     def fit(
         self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None, together: ArrayLike | None = None
     ) -> Self:
-        """Fit references to energies per atom, as `CompositionModel` says; there is no strength to choose."""
+        """Fit references to energies per atom, as `CompositionModel.fit` says; there is no strength to choose."""
         X, y, codes, design = self._begin(X, y, groups)
         U, to_coef = design.U, design.to_coef
         self.coef_ = design.spread(to_coef @ (U.T @ y))

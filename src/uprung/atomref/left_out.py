@@ -11,13 +11,19 @@ BLOCK = 10_000_000
 
 
 def left_out_residuals(L: Floats, residual: Floats, codes: Ints) -> Floats:
-    """Return what the residuals (n,) would be had the fit not seen the row's group.
+    """Return what the residuals would be had the fit not seen the row's group, (n,).
 
-    The fit is linear with the hat matrix H = L Lᵀ, L (n, k), and minimises squared residuals plus a quadratic
-    penalty: then the residuals of a group left out are (I − H_gg)⁻¹ r_g (Hastie, Tibshirani, Friedman, The Elements
-    of Statistical Learning, Eq. 7.64 for single rows). codes (n,) number the groups 0..G−1.
+    The fit is linear and minimises squared residuals plus a quadratic penalty. With its hat matrix H = L Lᵀ, the
+    residuals of a group left out are (I − H_gg)⁻¹ r_g (Hastie, Tibshirani, Friedman, The Elements of Statistical
+    Learning, Eq. 7.64 for single rows).
 
-    Raises numpy.linalg.LinAlgError when a group holds a direction of the fit alone.
+    Args:
+        L: root of the hat matrix, (n, k).
+        residual: of the fit, (n,).
+        codes: groups 0..G−1, (n,).
+
+    Raises:
+        numpy.linalg.LinAlgError: a group holds a direction of the fit alone.
     """
     sizes = np.bincount(codes)
     order = np.argsort(codes, kind="stable")

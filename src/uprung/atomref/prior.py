@@ -1,4 +1,4 @@
-"""What is expected of an element without data: a reference that is known, plus a shift that is smooth in Z."""
+"""Priors of elements without data: a known reference plus a shift that is smooth in Z."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def degree_for(n_elements: int) -> int:
 
 
 def powers(Z: ArrayLike, degree: int) -> Floats:
-    """Return the powers (n, degree + 1) of Z, highest first, with 1..94 scaled to [−1, 1] for a good condition."""
+    """Return the powers of Z, highest first, with 1..94 scaled to [−1, 1] for a good condition, (n, degree + 1)."""
     scaled = 2 * (np.asarray(Z, dtype=np.float64) - 1) / (N_ELEMENTS - 1) - 1
     return np.vander(scaled, degree + 1)
 

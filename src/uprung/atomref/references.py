@@ -1,4 +1,4 @@
-"""The reference energies of a run: what a fit determines, and what fills its gaps."""
+"""Reference energies of a run: what a fit determines, completed by priors."""
 
 from __future__ import annotations
 
@@ -32,9 +32,14 @@ ORIGINS = ("fit", "elements", "prior", "source")
 class ReferenceEnergies:
     """Elemental reference energies as used in training.
 
-    values, stderr (94,) eV/atom, nan where there is none; n_structures (94,); origin (94,) is 'fit' where the
-    data determine the value, 'elements' where it is an energy of the element itself, 'prior' where the prior decides
-    it, 'source' where the source reference stands as it is, '' where there is no value; estimator is the fit's name.
+    Attributes:
+        values: (94,) eV/atom, nan where there is none.
+        stderr: (94,) eV/atom, nan where there is none.
+        n_structures: structures fitted that contain the element, (94,).
+        origin: 'fit' where the data determine the value, 'elements' where it is an energy of the element itself,
+            'prior' where the prior decides it, 'source' where the source reference stands as it is, '' where there is
+            no value, (94,).
+        estimator: name of the fit.
     """
 
     values: Floats
@@ -54,7 +59,7 @@ class ReferenceEnergies:
             raise ValueError(f"reference origin: {sorted(set(self.origin))}, allowed are {', '.join(ORIGINS)}")
 
     def predict(self, X: ArrayLike) -> Floats:
-        """Return the reference energy per atom (n,), eV/atom; raises UnseenElementError."""
+        """Return the reference energy per atom, (n,) eV/atom; raises UnseenElementError without a value."""
         return reference_energy(check_composition(X), self.values, "the reference")
 
     def to_frame(self) -> pd.DataFrame:
@@ -75,7 +80,11 @@ class ReferenceEnergies:
 
     @classmethod
     def from_frame(cls, table: pd.DataFrame) -> ReferenceEnergies:
-        """Return the reference written by `to_frame`; raises ValueError naming what the table lacks."""
+        """Return the reference written by `to_frame`.
+
+        Raises:
+            ValueError: the table lacks something; the message names it.
+        """
         columns = ["Z", "value", "stderr", "n_structures", "origin", "estimator"]
         lacking = [name for name in columns if name not in table]
         if lacking:
@@ -105,17 +114,21 @@ def complete(
 ) -> ReferenceEnergies:
     """Return the references of a fit with an explicit value, or an error, for what it does not determine.
 
-    policy 'prior': an element not seen gets source[Z] + shift(Z), where the shift is a polynomial in Z
-    fitted to (fit − source) over the elements that the fit determines; its standard error is the
-    leave-one-out root-mean-square error of that polynomial. Elements seen only in fixed proportion to others
-    keep every energy the data do determine, and the prior decides the rest (origin 'prior'). A fit that has a
-    prior of its own (`PriorRidge`) uses that one.
-    policy 'source': the same without a shift; the standard error is the root mean square of (fit − source).
-    policy 'error': refuse if an element that is needed is not determined.
+    Elements seen only in fixed proportion to others keep every energy the data do determine, and the prior decides the
+    rest (origin 'prior'). Elements neither needed nor fitted stay nan.
 
-    source (94,) eV/atom, nan where there is none: references of the low side on the label scale of the
-    pretrained model. needed (94,) whether an element must have a value. Elements neither needed nor fitted stay
-    nan. Raises ValueError naming the elements and what can be done.
+    Args:
+        fit: a fitted estimator.
+        policy: what an element not seen gets. `prior`: source[Z] + shift(Z), where the shift is a polynomial in Z
+            fitted to (fit − source) over the elements that the fit determines, with its leave-one-out root-mean-square
+            error as standard error; a fit that has a prior of its own (`PriorRidge`) uses that one. `source`: the same
+            without a shift, with the root mean square of (fit − source). `error`: a refusal.
+        source: references of the low side on the label scale of the pretrained model, (94,) eV/atom, nan where there
+            is none.
+        needed: whether an element must have a value, (94,).
+
+    Raises:
+        ValueError: a needed element has no value; the message names it and what can be done.
     """
     needed = np.asarray(needed, dtype=bool)
     if needed.shape != (N_ELEMENTS,):

@@ -39,17 +39,24 @@ class Ridge(CompositionModel):
     That is scikit-learn's `Ridge` with an intercept: compositions sum to 1, so an intercept is a common reference. A
     pull towards zero, as elsewhere, would depend on where the scale of energies has its zero.
 
-    Parameter strength: see above; None chooses the one of `STRENGTHS` with the smallest mean squared error on what is
-    left out. What `together` names is left out at once (every row by itself without it). Exact, in closed form, with
-    everything but the strength fitted anew; groups that alone hold an unpenalised direction are not scored.
+    Where no strength is given, it is the one of `STRENGTHS` with the smallest mean squared error on what is left out:
+    what `together` names at once, else every row by itself. Exact, in closed form, with everything but the strength
+    fitted anew; groups that alone hold an unpenalised direction are not scored.
 
     Standard errors add the clustered sampling variance, as of least squares, and the variance of the deviations that
-    the pull hides, σ²/strength each. For independent errors that is the posterior variance. nan where
-    the value rests on a single group. Further attributes: strength_; scores_, mean squared left-out error
-    (eV/atom)² of every strength tried, empty for a given one; n_scored_, structures in that mean; expected_ and
-    expected_stderr_ (94,), what the references are pulled to, and by how much an element without data may miss it.
+    the pull hides, σ²/strength each. For independent errors that is the posterior variance. They are nan where the
+    value rests on a single group.
+
+    Attributes:
+        strength: of the pull, in structures of the pure element; None to choose it.
+        strength_: the strength used.
+        scores_: mean squared left-out error of every strength tried, (eV/atom)²; empty for a given one.
+        n_scored_: structures in that mean.
+        expected_: what the references are pulled to, (94,) eV/atom.
+        expected_stderr_: by how much an element without data may miss it, (94,) eV/atom.
     """
 
+    name = "ridge"
     strength_: float
     expected_: Floats
     expected_stderr_: Floats
@@ -60,21 +67,17 @@ class Ridge(CompositionModel):
         """Take the strength of the pull, None to choose it."""
         self.strength = strength
 
-    @property
-    def name(self) -> str:
-        """Short name of the estimator, as written into tables and study files."""
-        return "ridge"
-
     def _expectation(self, seen: Bools) -> tuple[Floats, Floats, Bools]:
-        """Return c (94,), T (94, q), and which elements have an expectation; the others are not pulled, (94,)."""
+        """Return c (94,), T (94, q), and which elements have an expectation (94,); the others are not pulled."""
         return np.zeros(N_ELEMENTS), np.ones((N_ELEMENTS, 1)), np.ones(N_ELEMENTS, dtype=bool)
 
     def fit(
         self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None, together: ArrayLike | None = None
     ) -> Self:
-        """Fit references to energies per atom, as `CompositionModel` says.
+        """Fit references to energies per atom (see `CompositionModel.fit`).
 
-        Raises ValueError on unusable input, a strength that is not positive, or nothing to choose a strength from.
+        Raises:
+            ValueError: unusable input, a strength that is not positive, or nothing to choose a strength from.
         """
         if self.strength is not None and not self.strength > 0:
             raise ValueError(f"{self.name}: strength {self.strength}; it has to be positive")
@@ -131,23 +134,26 @@ class PriorRidge(Ridge):
     in the source. An element without a source value is fitted freely. `prior_` is the source plus the shift for every
     element of the source, seen or not.
 
-    Parameters source: (94,) eV/atom, nan where there is none; strength: as in `Ridge`.
+    Attributes:
+        source: source references, (94,) eV/atom, nan where there is none.
+        strength: as in `Ridge`.
     """
+
+    name = "prior-ridge"
 
     def __init__(self, source: ArrayLike, strength: float | None = None) -> None:
         """Take the source references and the strength of the pull."""
         super().__init__(strength)
         self.source = source
 
-    @property
-    def name(self) -> str:
-        """Short name of the estimator, as written into tables and study files."""
-        return "prior-ridge"
-
     def fit(
         self, X: ArrayLike, y: ArrayLike, groups: ArrayLike | None = None, together: ArrayLike | None = None
     ) -> Self:
-        """Fit references to energies per atom, as `Ridge` does; raises ValueError also without any source value."""
+        """Fit references to energies per atom (see `Ridge.fit`).
+
+        Raises:
+            ValueError: as `Ridge.fit`, or no element fitted has a source value.
+        """
         super().fit(X, y, groups, together)
         self.prior_, self.prior_stderr_ = self.expected_, self.expected_stderr_
         return self
@@ -169,8 +175,14 @@ class PriorRidge(Ridge):
 class _Problem:
     """A ridge problem after the free part, X·T·b, has been projected out: y = Q(Qᵀy) + U(Uᵀy) + residual.
 
-    Q (n, r) spans X·T, and free (q, r) leads from Qᵀy to b. The compositions of pulled elements less their part in Q
-    are U · diag(s) · V, V (k, 94); along (r, k) = Qᵀ X Vᵀ is what a deviation takes away from the free part.
+    Attributes:
+        y: energies less c, (n,) eV/atom.
+        Q: orthonormal basis of X·T, (n, r).
+        free: from Qᵀy to b, (q, r).
+        U: with s and V, the compositions of pulled elements less their part in Q are U · diag(s) · V, (n, k).
+        s: (k,).
+        V: (k, 94).
+        along: Qᵀ X Vᵀ, (r, k), what a deviation takes away from the free part.
     """
 
     y: Floats

@@ -1,4 +1,4 @@
-"""Sections of the study file about strategies: reference energies and arms."""
+"""Sections of the study file about reference fits and arms."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, model_validator
 
 from uprung.config.base import Name, Section
+from uprung.config.estimators import ESTIMATORS, EstimatorName, FittedTo, contradiction, takes
 
+#: In place of the name of a reference fit: the initial network keeps its own reference energies.
+CHECKPOINT = "checkpoint"
 TrainablePart = Literal["all", "readout", "all-but-embeddings", "last-1-block", "last-2-blocks", "last-3-blocks"]
 
 
@@ -19,92 +22,62 @@ def _as_replay(value: Any) -> Any:
 class ReferenceFit(Section):
     """How elemental reference energies are fitted."""
 
-    labels: Literal["target", "source", "residual"] = Field(
-        description="`target`: target energies; `source`: the study's own low-fidelity energies; `residual`: target "
-        "energy minus the pretrained prediction, added to the checkpoint's references."
+    labels: FittedTo = Field(
+        description="Energies to fit: `target`, of the target fidelity; `source`, of the source fidelity; `residual`, "
+        "target energy minus the pretrained prediction, added to the checkpoint's references."
     )
     scope: Literal["subset", "train"] = Field(
         default="subset",
-        description="Fitted on the run's own subset, or on the whole training split (more labels than n: the report "
-        "says so).",
+        description="Fit to the run's own subset, or to the whole training split (more labels than n, as the report "
+        "states).",
     )
     unseen: Literal["prior", "source", "error"] = Field(
         default="prior",
-        description="Elements without training structures: `prior`, source reference plus a shift smooth in Z; "
-        "`source`, the source reference as it is; or an error.",
+        description="Reference of elements without training structures: `prior`, the source's plus a shift smooth in "
+        "Z; `source`, the source's unchanged; or an error.",
     )
-    estimator: Literal["least-squares", "ridge", "huber", "prior-ridge", "elemental-solid", "isolated-atom"] = Field(
+    estimator: EstimatorName = Field(
         default="least-squares",
-        description="`ridge` pulls towards a common energy, `prior-ridge` towards source references plus a shift "
-        "smooth in Z; `huber` limits the pull of outliers; `elemental-solid` and `isolated-atom` take energies from "
-        "`elements`. See docs/concepts.md.",
+        description=f"{'; '.join(f'`{name}` {kind.what}' for name, kind in ESTIMATORS.items())}. See docs/concepts.md.",
     )
     strength: float | None = Field(
         default=None,
         gt=0,
-        description="Of a ridge: the number of structures of the pure element that weigh as much as the expectation. "
-        "Default: the smallest squared error on what is left out, where the split's group is left out at once.",
+        description=f"Strength of {takes('strength')}: number of structures of the pure element that weigh as much "
+        "as the expectation. Default: chosen by cross-validation that leaves out one group of the split at a time.",
     )
     threshold: float | None = Field(
-        default=None, gt=0, description="Of `huber`, in scales of the residuals; default 1.345."
+        default=None,
+        gt=0,
+        description=f"Threshold of {takes('threshold')}, in scales of the residuals; default: 1.345.",
     )
     model: Name = Field(
         default="pretrained",
-        description="Of `labels: residual`, the network whose prediction is subtracted: `pretrained` or an entry of "
-        "`pretraining`.",
+        description="Network whose prediction `labels: residual` subtracts: `pretrained` or an entry of `pretraining`.",
     )
     elements: Name | None = Field(
         default=None,
-        description="Fidelity that holds the solids or atoms, on the label scale of the target (source formats "
+        description="Fidelity with the elemental solids or atoms, on the label scale of the target (source formats "
         "`elements`, `atoms`).",
     )
     bootstrap: int | None = Field(
         default=None,
         ge=2,
-        description="Resamples of materials behind the standard errors; default: analytic ones, clustered by material.",
+        description="Bootstrap resamples of materials for standard errors; default: analytic, clustered by material.",
     )
 
     @model_validator(mode="after")
     def _options_of_the_estimator(self) -> Self:
-        of_elements = self.estimator in ("elemental-solid", "isolated-atom")
-        allowed = {
-            "strength": self.estimator in ("ridge", "prior-ridge"),
-            "threshold": self.estimator == "huber",
-            "elements": of_elements,
-            "bootstrap": not of_elements,
-        }
-        for key, fits in allowed.items():
-            if getattr(self, key) is not None and not fits:
-                raise ValueError(f"`{key}` means nothing to `estimator: {self.estimator}`; take it out")
-        if of_elements and self.elements is None:
-            raise ValueError(f"`estimator: {self.estimator}` needs `elements: <fidelity>`, which holds the energies")
-        if of_elements and self.labels != "target":
-            raise ValueError(f"`estimator: {self.estimator}` gives energies of the target: use `labels: target`")
+        options = {key: getattr(self, key) for key in ("strength", "threshold", "elements", "bootstrap")}
+        if found := contradiction(self.estimator, self.labels, options):
+            raise ValueError(found)
         if self.model != "pretrained" and self.labels != "residual":
             raise ValueError(f"`model` means nothing to `labels: {self.labels}`; take it out")
-        if self.estimator == "prior-ridge" and self.labels == "source":
-            raise ValueError("`estimator: prior-ridge` leans on source references, so it cannot fit `labels: source`")
-        return self
-
-
-class AtomRef(Section):
-    """Reference energies of an arm: `fit: <name of a reference>` or `from: checkpoint`."""
-
-    fit: Name | None = Field(default=None, description="Name of an entry of `references`.")
-    from_: Literal["checkpoint"] | None = Field(
-        default=None, alias="from", description="Keep the references of the pretrained checkpoint."
-    )
-    trainable: bool = Field(default=False, description="Whether training changes them.")
-
-    @model_validator(mode="after")
-    def _one_origin(self) -> Self:
-        if (self.fit is None) == (self.from_ is None):
-            raise ValueError("give exactly one of `fit: <reference>` and `from: checkpoint`")
         return self
 
 
 class Replay(Section):
-    """Frames of the source fidelity that every optimiser batch holds beside those of the target."""
+    """Frames of the source fidelity in every optimiser batch, beside those of the target."""
 
     fraction: float = Field(default=0.5, gt=0, lt=1, description="Share of the optimiser batch.")
     labels: Literal["source", "pretrained"] = Field(
@@ -114,38 +87,48 @@ class Replay(Section):
 
 
 class Arm(Section):
-    """A strategy, as a few orthogonal choices."""
+    """A strategy: independent choices of initial weights, references and training."""
 
     init: Name = Field(
-        description="Weights the network starts from: `random`, `pretrained` (the checkpoint of `transfer`), or an "
-        "entry of `pretraining`."
+        default="pretrained",
+        description="Initial weights: `random`, `pretrained` (the checkpoint that `architecture` names), or an entry "
+        "of `pretraining`.",
     )
-    atomref: AtomRef = Field(description="Elemental reference energies.")
+    references: Name = Field(
+        description="Elemental reference energies: `target`, `source`, `residual` or another entry of `references`, or "
+        "`checkpoint` for those of the initial network. Default with `init: random`: `target`.",
+    )
+    references_trainable: bool = Field(default=False, description="Whether training changes the reference energies.")
     trainable: TrainablePart = Field(
         default="all",
-        description="Part of the network that training changes: `all`, `readout`, `all-but-embeddings`, or the readout "
-        "and the last blocks of convolutions (`last-1-block`, `last-2-blocks`, `last-3-blocks`).",
+        description="Part of the network that is trained: `all`, `readout`, `all-but-embeddings`, or the readout and "
+        "the last blocks of convolutions (`last-1-block`, `last-2-blocks`, `last-3-blocks`).",
     )
     l2_sp: float | None = Field(
         default=None,
         gt=0,
-        description="Strength α of a pull towards the initial weights: α/2·|w − w₀|² is added to the loss.",
+        description="Strength α of L2-SP: α/2·|w − w₀|², with the initial weights w₀, is added to the loss.",
     )
-    replay: Annotated[Replay | None, BeforeValidator(_as_replay)] = Field(
+    replay: Annotated[Replay | None, BeforeValidator(_as_replay, json_schema_input_type=float | Replay | None)] = Field(
         default=None,
-        description="Source frames of training materials in every batch, with reference energies of their own: a share "
-        "(`0.5`), or the options.",
+        description="Source frames of training materials in every batch, with their own reference energies: a share "
+        "(`0.5`) or options.",
     )
     fidelities: Literal["target", "joint"] = Field(
         default="target",
-        description="`joint`: one network for both fidelities, which an embedding tells apart; needs `replay`.",
+        description="`joint`: one network for both fidelities, told apart by an embedding; needs `replay`.",
     )
     delta: bool = Field(
         default=False,
-        description="Δ-learning: a new network is trained as a correction to the frozen pretrained one; needs "
-        "`init: random` and a residual reference.",
+        description="Δ-learning: train a new network as a correction to the frozen pretrained one; needs `init: "
+        "random` and a residual reference.",
     )
     label: str = Field(default="", description="Name in figures and tables; default: the arm's key.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _references_of_random_weights(cls, data: Any) -> Any:
+        return {"references": "target", **data} if isinstance(data, dict) and data.get("init") == "random" else data
 
     @model_validator(mode="after")
     def _choices_agree(self) -> Self:
@@ -156,18 +139,18 @@ class Arm(Section):
 
     def _contradictions(self) -> Iterator[str]:
         if self.init == "random":
-            if self.atomref.from_ == "checkpoint":
-                yield "`init: random` has no checkpoint to take references from; use `atomref: {fit: …}`"
+            if self.references == CHECKPOINT:
+                yield "`init: random` has no checkpoint to take references from; use `references: target`"
             if self.trainable != "all":
                 yield f"`trainable: {self.trainable}` would freeze random weights; use `init: pretrained`"
             if self.l2_sp is not None:
                 yield "`l2_sp` would pull towards random weights; use `init: pretrained`"
         if self.fidelities == "joint" and self.replay is None:
             yield "`fidelities: joint` needs source frames in the batches; give `replay: 0.5`, for example"
-        if self.delta and (self.init != "random" or self.atomref.fit is None or self.atomref.trainable):
+        if self.delta and (self.init != "random" or self.references == CHECKPOINT or self.references_trainable):
             yield (
-                "`delta: true` needs `init: random` and `atomref: {fit: residual}`, not trainable: the correction is a "
-                "new network, and references of both networks have to be right together"
+                "`delta: true` needs `init: random` and `references: residual`, not trainable: the correction is a new "
+                "network, and the references of both networks have to be right together"
             )
         if self.delta and self.replay is not None:
             yield "`delta: true` has no labels for source frames; take `replay` out"

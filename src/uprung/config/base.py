@@ -1,4 +1,4 @@
-"""What the sections of a study file share: names, sizes, elements.
+"""Types that the sections of a study file share: names, sizes, seeds, elements.
 
 A name that the user chooses (fidelity, pair, reference, arm, budget) becomes a folder name and a Snakemake
 wildcard, so it is restricted to letters, digits and hyphens. Options never enter a path.
@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 NAME = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
 LONGEST_NAME = 64  # of a folder; file systems end at 255 bytes, and logs put several names into one path
+MOST_SEEDS = 1000
 SIZE = re.compile(r"all|[1-9][0-9]{0,14}|[0-9]{1,15}(\.[0-9]{1,15})?%")
 # no library for these: the study file is checked before anything heavy is imported
 SYMBOLS = (
@@ -45,8 +46,17 @@ def _size(value: object) -> str:
     return token
 
 
+def _seeds(value: object) -> object:
+    """Return the first n seeds for a number n; anything else as it is."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        return value
+    if not 1 <= value <= MOST_SEEDS:
+        raise ValueError(f"{value} is not a number of seeds from 1 to {MOST_SEEDS}; single seeds are a list: [{value}]")
+    return list(range(value))
+
+
 def unique(values: list[Any]) -> list[Any]:
-    """Return the values; raise ValueError if one of them is there twice."""
+    """Return the values; raise ValueError if one occurs twice."""
     double = sorted({str(v) for v in values if values.count(v) > 1})
     if double:
         raise ValueError(f"{', '.join(double)} given more than once")
@@ -75,12 +85,12 @@ def parse_elements(items: Sequence[str]) -> frozenset[int]:
 
 
 def _elements(items: list[str]) -> list[str]:
-    parse_elements(items)
-    return items
+    """Return the atomic numbers as text: a rule's params hold what was understood."""
+    return [str(number) for number in sorted(parse_elements(items))]
 
 
 def suggest(word: str, choices: list[str]) -> str:
-    """Return what a message adds about a wrong word: the closest choice, and all of them."""
+    """Return the end of a message about a wrong word: the closest choice, and all choices."""
     close = difflib.get_close_matches(word, choices, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
     return f"{hint} (allowed: {', '.join(choices)})"
@@ -88,6 +98,10 @@ def suggest(word: str, choices: list[str]) -> str:
 
 Name = Annotated[str, AfterValidator(_name)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
+Seeds = Annotated[
+    list[Seed],
+    BeforeValidator(_seeds, json_schema_input_type=Annotated[int, Field(ge=1, le=MOST_SEEDS)] | list[Seed]),
+]
 Elements = Annotated[list[str], AfterValidator(_elements)]
 Size = Annotated[
     str,
@@ -105,6 +119,35 @@ Checkpoint = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 
 
 class Section(BaseModel):
-    """A section of the study file: no unknown keys, no change after it was read."""
+    """A section of the study file: unknown keys are errors, and the values cannot be changed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def plain(section: Section) -> dict[str, Any]:
+    """Return a section as plain values for the params of a rule; a model validates them to the same section.
+
+    A key that is off (null, false, an empty text, list or mapping) and off by default is left out, so that a new
+    option leaves the params of the runs that do not use it, and so their results, as they were.
+    """
+    dumped, found = section.model_dump(mode="json", by_alias=True), dict[str, Any]()
+    for name, field in type(section).model_fields.items():
+        key, value = field.alias or name, getattr(section, name)
+        shown = _plain(value, dumped[key])
+        if not (_off(shown) and value == field.get_default(call_default_factory=True)):
+            found[key] = shown
+    return found
+
+
+def _plain(value: Any, dumped: Any) -> Any:
+    if isinstance(value, Section):
+        return plain(value)
+    if isinstance(value, dict):
+        return {key: _plain(value[name], dumped[key]) for name, key in zip(value, dumped, strict=True)}
+    if isinstance(value, list | tuple):
+        return [_plain(entry, there) for entry, there in zip(value, dumped, strict=True)]
+    return dumped
+
+
+def _off(value: Any) -> bool:
+    return value is None or value is False or (isinstance(value, str | list | dict) and not value)

@@ -7,48 +7,22 @@ from typing import Literal, Self
 from pydantic import Field, model_validator
 
 from uprung.config.base import Elements, EnergyLabel, Name, Section
-
-#: frames, eV/atom, ltol, stol, degrees: MPtrj's duplicates (Deng et al. 2023 and the query published beside it).
-MPTRJ_TOLERANCES = (
-    (0, 0.002, 0.002, 0.001, 0.05),
-    (11, 0.005, 0.01, 0.01, 0.1),
-    (31, 0.010, 0.1, 0.1, 1.0),
-    (51, 0.030, 0.3, 0.2, 3.0),
-)
+from uprung.config.formats import FORMATS, FormatName, quoted
 
 
 class Source(Section):
     """One file (or folder) of labelled structures."""
 
-    format: Literal[
-        "diatomics",
-        "solids",
-        "elements",
-        "mlearn",
-        "atoms",
-        "frames",
-        "gpaw",
-        "mptrj",
-        "mp-r2scan",
-        "matpes",
-        "mp-aloe",
-        "wbm-high-energy",
-        "omat",
-        "ase",
-        "vasprun",
-    ] = Field(
-        description="Reader: `diatomics`, `solids`, `elements`, `atoms` and `mlearn` are the embedded sets; `frames` "
-        "is a Parquet file or folder that already has the columns of the frames table; `gpaw` holds labels that uprung "
-        "computed (`own_dft`); `mptrj`, `mp-r2scan`, `matpes`, `mp-aloe`, `wbm-high-energy` (JSON) and `omat` "
-        "(OMat24, sAlex) are published sets; `ase` is extended XYZ or an ASE database; `vasprun` is a vasprun.xml or a "
-        "folder of runs. See docs/data-sources.md."
+    format: FormatName = Field(
+        description=f"Reader. {'; '.join(f'`{name}`: {known.what}' for name, known in FORMATS.items())}. "
+        "See docs/data-sources.md."
     )
     file: str = Field(description="Path of a file or folder, relative to the folder in which Snakemake runs.")
     label_scale: str | None = Field(
         default=None,
         min_length=1,
-        description="Code, pseudopotentials, U rule and corrections of the labels, in words. Required for `ase` and "
-        "`vasprun`; in place of their own for published sets; not allowed for the others.",
+        description="Code, pseudopotentials, U rule and corrections of the labels, in words. "
+        f"Required for {quoted('needed')}; replaces that of the set for {quoted('published')}; not allowed otherwise.",
     )
     exclude_elements: Elements = Field(
         default=[],
@@ -58,72 +32,80 @@ class Source(Section):
 
     @model_validator(mode="after")
     def _scale_where_needed(self) -> Self:
-        if self.format in ("ase", "vasprun") and self.label_scale is None:
+        rule = FORMATS[self.format].label_scale
+        if rule == "needed" and self.label_scale is None:
             raise ValueError(
                 f"label_scale: format {self.format!r} needs one, since its files do not say code, potentials and U "
                 "rule (for example: VASP PBE_64 PAW, r2SCAN, no U, uncorrected)"
             )
-        own = ("diatomics", "solids", "elements", "atoms", "mlearn", "frames", "gpaw")
-        if self.format in own and self.label_scale is not None:
+        if rule == "own" and self.label_scale is not None:
             raise ValueError(f"label_scale: format {self.format!r} has its own; take this key out")
         return self
 
 
-class Fidelity(Section):
-    """One level of theory: exactly one functional and one label scale."""
+class LabelledSet(Section):
+    """Labelled structures of one functional, on one label scale."""
 
-    functional: str = Field(description="Functional whose labels are read, as the files spell it (`PBE`, `r2SCAN`).")
+    functional: str = Field(description="Functional of the labels, as the files spell it (`PBE`, `r2SCAN`).")
     energy: EnergyLabel = Field(
         default="energy",
-        description="Which energy is the label: `energy` (E0, σ→0), `energy_free` (what the forces are gradients "
-        "of) or `energy+correction`.",
+        description="Energy that serves as label: `energy` (E0, σ→0), `energy_free` (the forces are its gradients) or "
+        "`energy+correction`.",
     )
-    sources: list[Source] = Field(default=[], description="Files and folders that the structures come from.")
-    pulled: bool = Field(
+    sources: list[Source] = Field(default=[], description="Files and folders with the structures.")
+
+    def _only(self, **origins: bool) -> None:
+        """Check that the structures have one origin, and a functional that uprung can provide if it is not `sources`.
+
+        Args:
+            origins: key other than `sources` -> whether it is used.
+
+        Raises:
+            ValueError: none or several are used, or the functional is not available.
+        """
+        used = [key for key, value in {"sources": bool(self.sources), **origins}.items() if value]
+        if len(used) != 1:
+            *keys, last = (f"`{key}`" for key in ("sources", *origins))
+            raise ValueError(f"give exactly one of {', '.join(keys)} and {last}")
+        if used != ["sources"] and self.functional not in ("PBE", "r2SCAN"):
+            raise ValueError(f"functional: `{used[0]}` is for PBE or r2SCAN, not {self.functional!r}")
+
+
+class Fidelity(LabelledSet):
+    """One level of theory."""
+
+    download: bool = Field(
         default=False,
-        description="The structures are pulled from the Materials Project, in place of `sources`, as the section "
-        "`materials_project` says.",
+        description="Take the structures from the Materials Project instead of `sources`; see `materials_project`.",
     )
     computed: bool = Field(
-        default=False,
-        description="The study computes the labels itself, in place of `sources`, as the section `own_dft` says.",
+        default=False, description="Compute the labels in this study instead of reading `sources`; see `own_dft`."
     )
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
-        if [self.pulled, self.computed, bool(self.sources)].count(True) != 1:
-            raise ValueError("give one of `sources`, `pulled: true` and `computed: true`")
-        if self.pulled and self.functional not in ("PBE", "r2SCAN"):
-            raise ValueError(f"functional: the Materials Project is pulled for PBE or r2SCAN, not {self.functional!r}")
-        if self.computed and self.functional not in ("PBE", "r2SCAN"):
-            raise ValueError(f"functional: labels are computed for PBE or r2SCAN, not {self.functional!r}")
+        self._only(download=self.download, computed=self.computed)
         if self.computed and self.energy == "energy+correction":
             raise ValueError("energy: computed labels have no correction (allowed: energy, energy_free)")
         return self
 
 
-class EvalSet(Fidelity):
-    """Frames far from equilibrium whose forces potentials are held against."""
+class ForceSet(LabelledSet):
+    """Structures far from equilibrium, with forces that models are tested on."""
 
-    states: Name | None = Field(
+    snapshots: Name | None = Field(
         default=None,
-        description="Sampled states (`states`) that the study labels itself with GPAW, as the section `own_dft` says, "
-        "in place of `sources`.",
+        description="Entry of `snapshots` that the study labels with GPAW instead of reading `sources`; see `own_dft`.",
     )
 
     @property
     def labelled_here(self) -> bool:
         """Whether the study computes the labels."""
-        return self.states is not None
+        return self.snapshots is not None
 
     @model_validator(mode="after")
     def _one_origin(self) -> Self:
-        if self.pulled or self.computed:
-            raise ValueError("give `sources` or `states`; only fidelities can be pulled or computed")
-        if [self.labelled_here, bool(self.sources)].count(True) != 1:
-            raise ValueError("give one of `sources` and `states`")
-        if self.labelled_here and self.functional not in ("PBE", "r2SCAN"):
-            raise ValueError(f"functional: labels are computed for PBE or r2SCAN, not {self.functional!r}")
+        self._only(snapshots=self.labelled_here)
         return self
 
 
@@ -135,6 +117,15 @@ class Tolerance(Section):
     ltol: float = Field(gt=0, description="Lengths of the cell, relative (pymatgen's StructureMatcher).")
     stol: float = Field(gt=0, description="Sites, relative to the mean free length per atom.")
     angle: float = Field(gt=0, description="Angles of the cell, degrees.")
+
+
+#: MPtrj's duplicates (Deng et al. 2023 and the query published beside it).
+MPTRJ_TOLERANCES = [
+    Tolerance(frames=0, energy=0.002, ltol=0.002, stol=0.001, angle=0.05),
+    Tolerance(frames=11, energy=0.005, ltol=0.01, stol=0.01, angle=0.1),
+    Tolerance(frames=31, energy=0.010, ltol=0.1, stol=0.1, angle=1.0),
+    Tolerance(frames=51, energy=0.030, ltol=0.3, stol=0.2, angle=3.0),
+]
 
 
 class Filters(Section):
@@ -149,10 +140,7 @@ class Filters(Section):
         default=(-0.010, 1.0), description="Energies that stay, against the main entry, eV/atom; null: all."
     )
     duplicates: list[Tolerance] = Field(
-        default_factory=lambda: [
-            Tolerance(frames=frames, energy=energy, ltol=lengths, stol=sites, angle=angle)
-            for frames, energy, lengths, sites, angle in MPTRJ_TOLERANCES
-        ],
+        default_factory=lambda: list(MPTRJ_TOLERANCES),
         description="A frame is left out when a kept one has its energy and structure; MPtrj's tolerances, which "
         "widen with the number of kept frames. An empty list keeps all.",
     )
@@ -168,27 +156,27 @@ class Filters(Section):
 
 
 class MaterialsProject(Section):
-    """What is pulled from the Materials Project. The key to it is read from the environment (`MP_API_KEY`) only."""
+    """Download from the Materials Project. The API key is read from the environment (`MP_API_KEY`) only."""
 
     release: str | None = Field(default=None, description="Database release (`2026.04.13`); null: the current one.")
     exclude_batches: list[str] = Field(
         default=["gnome_r2scan_statics"],
-        description="Batches of calculations that are left out; by default those whose licence is non-commercial.",
+        description="Batches of calculations to leave out; by default those with a non-commercial licence.",
     )
     exclude_restricted: bool = Field(
-        default=True, description="Batches that the service itself names as access-controlled are left out as well."
+        default=True, description="Leave out the batches that the service marks as access-controlled as well."
     )
     exclude_elements: Elements = Field(
-        default=[], description="Structures with these elements are left out and counted, as for other sources."
+        default=[], description="Leave out structures with these elements, and count them, as for other sources."
     )
     correction: Literal["none", "mp2020"] = Field(
         default="none",
-        description="`mp2020` fills the column of corrections of GGA and GGA+U (for `energy: energy+correction`).",
+        description="`mp2020` computes the corrections of GGA and GGA+U energies (for `energy: energy+correction`).",
     )
     validation: bool = Field(
         default=True,
-        description="pymatgen-io-validation looks at the calculations that frames are from: its "
-        "findings are flags of the frames, counted and listed; nothing is left out for them.",
+        description="Validate the calculations with pymatgen-io-validation. Its findings are flags of the frames, "
+        "counted and listed; nothing is left out for them.",
     )
     filters: Filters = Field(default_factory=Filters, description="Which calculations and steps become frames.")
 
@@ -196,8 +184,8 @@ class MaterialsProject(Section):
 class Pair(Section):
     """Two fidelities whose labels are compared."""
 
-    low: Name = Field(description="Fidelity of the cheap labels.")
-    high: Name = Field(description="Fidelity of the better labels.")
+    low: Name = Field(description="Fidelity with the cheap labels.")
+    high: Name = Field(description="Fidelity with the better labels.")
     match: Literal["geometry", "material"] = Field(
         default="geometry",
         description="`geometry`: the same crystal, however it is written and whatever it is called; `material`: the "
@@ -214,7 +202,7 @@ class Pair(Section):
         description="Both fidelities may have the same labels. Otherwise a study stops where nearly all pairs have, "
         "since that is one functional twice.",
     )
-    note: str = Field(default="", description="One sentence about the data, printed in the report.")
+    note: str = Field(default="", description="A sentence about the data, printed in the report.")
 
     @model_validator(mode="after")
     def _two_fidelities(self) -> Self:
@@ -224,34 +212,33 @@ class Pair(Section):
 
 
 class Select(Section):
-    """Which frames of the target fidelity may be trained and tested on; the others are listed as excluded."""
+    """Which frames of the target fidelity training and test may use; the others are listed as excluded."""
 
     max_force: float | None = Field(default=None, gt=0, description="Largest force on an atom, eV/Å.")
     max_energy_range: float | None = Field(
-        default=None,
-        gt=0,
-        description="Largest energy above the lowest frame of the same material, eV/atom.",
+        default=None, gt=0, description="Largest energy above the lowest frame of the same material, eV/atom."
     )
 
 
 class Split(Section):
-    """Train, validation and test, by a keyed hash of the group, so that it does not move when data grow."""
+    """Training, validation and test set, by a keyed hash of the group, so that the split does not move as data grow."""
 
     group: Literal["material", "formula", "chemical_system", "frame"] = Field(
-        default="material", description="What is kept together. `frame` makes the test an interpolation."
+        default="material",
+        description="What never crosses the split. With `frame` the test measures interpolation only.",
     )
     draw: Literal["material", "frame"] = Field(
-        default="material", description="What the nested training subsets are drawn from."
+        default="material", description="Unit that the nested training subsets are drawn in."
     )
     sampling: Literal["random", "stratified", "diverse"] = Field(
         default="random",
-        description="Which units small subsets take first: `random`, `stratified` (chemical systems in proportion) or "
-        "`diverse` (spread over composition and distances). Subsets are nested in every case.",
+        description="Order in which units are drawn: `random`, `stratified` (chemical systems in proportion) or "
+        "`diverse` (spread over composition and distances). Subsets are always nested.",
     )
     train: float = Field(default=8, gt=0, description="Share of the groups for training.")
     val: float = Field(default=1, gt=0, description="Share for validation.")
     test: float = Field(default=1, gt=0, description="Share for the test.")
-    key: str = Field(default="uprung", description="Key of the hash: another key is another split.")
+    key: str = Field(default="uprung", description="Key of the hash; another key gives another split.")
 
     @model_validator(mode="after")
     def _draw_keeps_groups(self) -> Self:

@@ -1,4 +1,4 @@
-"""The study file for readers and editors: a JSON schema and a list of every key, both from the models.
+"""JSON schema of the study file and list of its keys, both generated from the models.
 
 `python -m uprung.config.docs config` writes `config/schema.json` and `config/README.md`.
 """
@@ -15,41 +15,103 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from uprung.config.formats import FORMATS
 from uprung.config.points import PointsStudy
+from uprung.config.short import FUNCTIONALS, PAIR, PRESETS, presets
 from uprung.config.study import Study
 
-INTRODUCTION = """# The study file
+FIRST_STUDY = """study: mine
+data: {low: pbe.extxyz, high: r2scan.extxyz}   # or a preset: data: dimers
+architecture: chgnet-0.3.0                     # the pretrained network
+arms:
+  scratch:  {init: random}
+  transfer: {references: residual}
+sizes: [100, 400, all]
+seeds: 3
+steps: 2000
+"""
+SUFFIXES = ", ".join(f"`{suffix}`" for known in FORMATS.values() for suffix in known.suffixes)
+INTRODUCTION = f"""# The study file
 
-One YAML file describes a study. Snakemake reads `config/demo.yaml` unless `--configfile` names another.
-Editors that know JSON schema complete and check a study file that starts with
+One YAML file describes a study. Snakemake reads `config/demo.yaml` unless `--configfile` names another. A whole study:
+
+```yaml
+{FIRST_STUDY}```
+
+Everything else has a default. Three keys are short forms of sections; what a section says beside them takes precedence.
+
+| key | stands for |
+|---|---|
+| `data: {{low: …, high: …}}` | `fidelities` `low` and `high`, their pair `{PAIR}`, and `transfer.pair` |
+| `data: <preset>` | the sections of the preset, see below |
+| `steps: 2000`, `epochs: [50, 100]` | `budgets` `steps2000`, or `epochs50` and `epochs100` |
+
+A side of `data` is a file, or `{{file: …}}` with further keys of a fidelity and its source; `match`, `tolerance` and
+`note` of the pair may stand beside the sides. Defaults: functional {FUNCTIONALS["low"]} and
+{FUNCTIONALS["high"]}; the format that the name suggests ({SUFFIXES},
+or a folder of VASP runs); a label scale that says that it was not stated, in manifests and report.
+
+Every key, its type, its default and its meaning follow; `make schema` writes the list from the code.
+`<name>` stands for a name of your own: letters, digits and single hyphens. A key of earlier versions is an error that
+names the new one. Editors that know JSON schema complete and check a study file that starts with
 
 ```yaml
 # yaml-language-server: $schema=schema.json
 ```
 
-Every key, its type, its default and what it does follow; the list is written from the code by `make schema`.
-Keys that stand for a name of your own are written `<name>`: letters, digits and single hyphens.
-
-| study file | what it is |
+| study file | content |
 |---|---|
-| `demo.yaml` | dimers, five arms, minutes on two CPU cores |
+| `demo.yaml` | dimers, five arms, half an hour on two CPU cores |
 | `arms.yaml` | sixteen kinds of arms on dimers at one size, about half an hour on two CPU cores |
 | `solids.yaml` | small crystals, split by material, about two hours on two CPU cores |
 | `softening.yaml` | soft forces corrected by one number and by training on the same structures; `snakemake softening` |
-| `paper.yaml` | the published study at full size, pulled from the Materials Project |
-| `points.yaml` | laws for a table of points of your own; trains nothing |
+| `paper.yaml` | the published study at full size, downloaded from the Materials Project |
+| `points.yaml` | scaling laws for a table of points of your own; trains nothing |
 | `published.yaml` | the published study's scaling laws with intervals; trains nothing |
+
+## Presets
+
+```yaml
+{PRESETS.read_text()}```
 """
 POINTS = """## A study of given points
 
-A study file with the key `points` trains nothing and has these keys only; `laws` and `report` are those of the other
+A study file with the key `points` trains nothing and has only these keys; `laws` and `report` are those of other
 studies (`scaling.laws`, `report`)."""
 
 
 def schema_text() -> str:
-    """Return the JSON schema of a study file."""
+    """Return the JSON schema of a study file, short forms included."""
     schema = TypeAdapter(Study | PointsStudy).json_schema(by_alias=True)
+    models = schema["$defs"]
+    models["Arm"]["required"].remove("references")  # has a default where `init: random`
+    study, transfer, softening = (models[name] for name in ("Study", "Transfer", "Softening"))
+    transfer["required"].remove("pair")
+    study["required"] = ["study", "arms", "sizes", "seeds"]
+    study["properties"] |= _short_forms(models)
+    sets = softening["properties"]["sets"]
+    own = {key: sets.pop(key) for key in ("additionalProperties", "propertyNames", "type") if key in sets}
+    names = {"type": "string", "enum": list(presets()["sets"])}
+    sets["anyOf"] = [own, {"type": "array", "items": {"anyOf": [names, own]}}]
     return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
+
+
+def _short_forms(models: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of every short form; a side of `data` has the keys of a fidelity and of a source."""
+    keys = models["Source"]["properties"] | models["Fidelity"]["properties"]
+    side = {"anyOf": [{"type": "string"}, {"type": "object", "properties": keys, "additionalProperties": False}]}
+    pair = models["Pair"]["properties"] | {"low": side, "high": side}
+    own = {"type": "object", "properties": pair, "additionalProperties": False, "required": ["low", "high"]}
+    length = {"type": "integer", "minimum": 1}
+    lengths = {"anyOf": [length, {"type": "array", "items": length}]}
+    return {
+        "data": {
+            "anyOf": [{"type": "string", "enum": list(presets()["data"])}, own],
+            "description": "Data to compare.",
+        },
+        "steps": {**lengths, "description": "Length of training in optimiser steps."},
+        "epochs": {**lengths, "description": "Length of training in epochs."},
+    }
 
 
 def key_list() -> str:

@@ -1,4 +1,4 @@
-"""Section of the study file about scaling laws, shared by studies that train and studies of given points."""
+"""Section of the study file about scaling laws, for studies that train and studies of given points."""
 
 from __future__ import annotations
 
@@ -12,16 +12,17 @@ Positive = Annotated[float, Field(gt=0)]
 
 
 class Laws(Section):
-    """Which laws are fitted, and what is asked of them."""
+    """Which laws are fitted, and what is derived from them."""
 
     law: Literal["auto", "power", "saturating", "shifted", "broken"] = Field(
         default="auto",
         description="`power` C·N⁻ᵃ, `saturating` C·N⁻ᵃ + E∞, `shifted` C·(N + N₀)⁻ᵃ, `broken` two power laws; `auto`: "
         "the power law unless another one is clearly better. All are fitted and compared.",
     )
-    robust: bool = Field(default=False, description="Huber's loss in place of least squares.")
-    extrapolate: list[Positive] = Field(default=[], description="Sizes at which the laws' errors are given.")
+    robust: bool = Field(default=False, description="Fit with the Huber loss instead of least squares.")
+    extrapolate: list[Positive] = Field(default=[], description="Training-set sizes to extrapolate to.")
     errors: dict[Target, list[Positive]] = Field(
         default={},
-        description="Errors whose labels are counted, in eV/atom, eV/Å, GPa, μB; default: shares of the lowest one.",
+        description="Errors to reach (eV/atom, eV/Å, GPa, μB), for which the number of labels is given; default: "
+        "shares of the lowest one.",
     )

@@ -1,4 +1,4 @@
-"""Reading a study file: validation with messages that name file, key and what is allowed; look-up of its files."""
+"""Validation of a study file, with messages that name file, key and what is allowed; search for its files."""
 
 from __future__ import annotations
 
@@ -10,16 +10,13 @@ from pydantic import ValidationError
 
 from uprung.config.base import LONGEST_NAME, Section, suggest
 from uprung.config.points import PointsStudy
+from uprung.config.replaced import replaced_keys
+from uprung.config.short import KEYS, as_written, expand
 from uprung.config.study import Study
 
 
 class StudyError(ValueError):
     """The study file asks for something that uprung does not allow; the message names file, key and choices."""
-
-
-def size_token(size: str) -> str:
-    """Return a size as it stands in a path: `0.1%` -> `0.1pct`."""
-    return size.replace("%", "pct")
 
 
 def load_study(
@@ -28,25 +25,32 @@ def load_study(
     where: str = "study file",
     contradictions: Callable[[Study], Iterable[str]] = lambda study: (),
 ) -> Study | PointsStudy:
-    """Validate a study file's content; one with the key `points` is a study of given points.
+    """Validate the content of a study file and expand its short forms.
+
+    A file with the key `points` is a study of given points.
 
     Args:
         data: parsed YAML.
         where: file name for the message.
-        contradictions: messages about wishes that cannot be fulfilled, of `uprung.models.registry` for one.
+        contradictions: messages about what the study asks for and cannot have, as of `uprung.models.registry`.
 
     Raises:
         StudyError: one message with every problem, each naming file, key and what is allowed.
     """
     kind: type[Study] | type[PointsStudy] = PointsStudy if "points" in data else Study
     try:
-        study = kind.model_validate(data)
+        if old := "\n".join(replaced_keys(data)):
+            raise ValueError(old)
+        expanded, written = (data, {}) if kind is PointsStudy else expand(data)
+        study = kind.model_validate(expanded)
+        lines = list(contradictions(study)) if isinstance(study, Study) else []
     except ValidationError as error:
-        lines = [f"{where}: {line}" for problem in error.errors() for line in _explain(problem, kind).splitlines()]
-        raise StudyError("\n".join(lines)) from None
-    found = [f"{where}: {line}" for line in (contradictions(study) if isinstance(study, Study) else ())]
-    if found:
-        raise StudyError("\n".join(found))
+        lines = [line for problem in error.errors() for line in _explain(problem, kind).splitlines()]
+    except ValueError as error:
+        lines, written = str(error).splitlines(), {}
+    if lines:
+        told = dict.fromkeys(as_written(line, written) for line in lines)
+        raise StudyError("\n".join(f"{where}: {line}" for line in told))
     return study
 
 
@@ -73,7 +77,7 @@ def _explain(problem: Any, model: type[Section]) -> str:
         allowed = _keys_at(location[:-1], model)
         return f"{key}: unknown key{suggest(str(location[-1]), allowed)}"
     if kind == "missing":
-        return f"{key}: this key is required"
+        return f"{key}: this key is required{' unless `init: random`' if location[-1] == 'references' else ''}"
     if kind == "literal_error":
         expected = problem["ctx"]["expected"].replace(" or ", ", ").replace("'", "").split(", ")
         return f"{key}: {value!r} is not allowed{suggest(str(value), expected)}"
@@ -84,7 +88,7 @@ def _explain(problem: Any, model: type[Section]) -> str:
 
 
 def _shown(part: object) -> str:
-    """Return a part of a key as it stands in a message: a name may be anything before it was checked."""
+    """Return a part of a key, made printable and short: before validation a name may be any text."""
     text = str(part)
     text = text if text.isprintable() and text else repr(text)
     return text if len(text) <= LONGEST_NAME else f"{text[:LONGEST_NAME]}..."
@@ -97,7 +101,7 @@ def _keys_at(location: list[Any], model: type[Section]) -> list[str]:
     for part in location:
         node = _resolve(node, schema)
         node = node.get("properties", {}).get(part) or node.get("additionalProperties") or node.get("items") or {}
-    return list(_resolve(node, schema).get("properties", {}))
+    return [*_resolve(node, schema).get("properties", {}), *(KEYS if not location and model is Study else ())]
 
 
 def _resolve(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The study file of a study that trains nothing: a table of learning-curve points and what is asked of it."""
+"""The study file of a study without training: scaling laws of a given table of learning-curve points."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from uprung.config.report import Report
 
 
 class PointsStudy(Section):
-    """A whole study file without fidelities and training."""
+    """Study file without fidelities and training."""
 
     study: Name = Field(description="Name of the study: results go to `results/<study>/`.")
     points: str = Field(
-        description="CSV file with the columns n, arm, target, mae and, where known, seed, unit, budget; relative to "
+        description="CSV file with the columns n, arm, target, mae and, optionally, seed, unit, budget; relative to "
         "the folder in which Snakemake runs."
     )
     scratch: str = Field(
-        default="scratch", description="Arm without pretraining, with which the others are compared; may be absent."
+        default="scratch",
+        description="Arm without pretraining, which the others are compared with; the table may lack it.",
     )
-    smallest: Positive | None = Field(default=None, description="Laws use sizes from here on.")
+    smallest: Positive | None = Field(default=None, description="Smallest size that the laws are fitted to.")
     labels: dict[str, str] = Field(default={}, description="Names of arms in figures and tables; default: the arms.")
-    x_label: str = Field(default="labelled structures in training", description="What n counts, on the axes.")
-    laws: Laws = Field(default_factory=Laws, description="Laws and what is asked of them.")
-    report: Report = Field(default_factory=Report, description="Words on the report page.")
+    x_label: str = Field(default="labelled structures in training", description="Label of the n axis.")
+    laws: Laws = Field(default_factory=Laws, description="Scaling laws.")
+    report: Report = Field(default_factory=Report, description="Texts of the report page.")

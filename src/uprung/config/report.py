@@ -1,4 +1,4 @@
-"""Section of the study file with the words of the report."""
+"""Section of the study file with texts for the report."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from uprung.config.base import Section
 
 
 class Report(Section):
-    """Words on the report page."""
+    """Texts of the report page."""
 
     title: str = Field(default="", description="Title of the page; default: the study's name.")
-    abstract: str = Field(default="", description="What this study is for, in a few sentences.")
-    limits: list[str] = Field(default=[], description="What the study does not show, beside what uprung finds itself.")
+    abstract: str = Field(default="", description="Purpose of the study, in a few sentences.")
+    limits: list[str] = Field(
+        default=[], description="Limits of the study, in addition to those that uprung finds itself."
+    )

@@ -1,4 +1,4 @@
-"""Section of the study file about high-energy states: what to sample, ready to be labelled."""
+"""Section of the study file about snapshots: high-energy structures sampled by molecular dynamics, to be labelled."""
 
 from __future__ import annotations
 
@@ -9,29 +9,28 @@ from pydantic import Field, model_validator
 from uprung.config.base import Checkpoint, Section, Seed
 
 
-class States(Section):
-    """Frames of molecular dynamics of given crystals, some of them strained, to be labelled by DFT."""
+class Snapshots(Section):
+    """Snapshots of molecular dynamics of given crystals, some of them strained, to be labelled by DFT."""
 
     structures: str = Field(
-        description="File of crystals (extended XYZ, CIF, POSCAR, ...), a Parquet file of the frames "
-        "table, or a folder of them; relative to the folder in which Snakemake runs."
+        description="File of crystals (extended XYZ, CIF, POSCAR, ...), Parquet file of the frames table, or a folder "
+        "of them; relative to the folder in which Snakemake runs."
     )
     model: Checkpoint = Field(
         default="chgnet-0.3.0",
-        description="Potential that moves the atoms. States that it finds low in energy are favoured.",
+        description="Potential that moves the atoms; it favours structures whose energy it finds low.",
     )
-    temperature: float = Field(default=1000.0, gt=0, description="K; the defaults are the published protocol.")
-    length: float = Field(default=20.0, gt=0, description="Of each run, ps.")
-    timestep: float = Field(default=2.0, gt=0, description="fs.")
-    frames: int = Field(default=10, ge=1, description="Frames of each crystal, at equal times.")
-    strained: int = Field(default=4, ge=0, description="How many of them are strained, by turns in both directions.")
+    temperature: float = Field(default=1000.0, gt=0, description="Temperature, K. Defaults: the published protocol.")
+    length: float = Field(default=20.0, gt=0, description="Length of each run, ps.")
+    timestep: float = Field(default=2.0, gt=0, description="Time step, fs.")
+    frames: int = Field(default=10, ge=1, description="Snapshots of each crystal, at equal intervals.")
+    strained: int = Field(default=4, ge=0, description="How many of them are strained, in alternating directions.")
     strain: float = Field(default=0.03, ge=0, lt=0.5, description="Relative change of every lattice vector.")
-    seed: Seed = Field(default=0, description="Of velocities, thermostat and the choice of strained frames.")
+    seed: Seed = Field(default=0, description="Seed of velocities, thermostat and the choice of strained snapshots.")
     vasp: list[Literal["PBE", "r2SCAN"]] = Field(
         default=[], description="Functionals for which inputs of static VASP calculations are written (no POTCAR)."
     )
     chunk_size: int = Field(default=5, ge=1, description="Crystals per job; chunks run side by side.")
-    minutes: float = Field(default=30.0, gt=0, description="Time that a job asks a scheduler for, per crystal.")
 
     @model_validator(mode="after")
     def _frames_fit(self) -> Self:
@@ -43,5 +42,5 @@ class States(Section):
         return self
 
     def protocol(self) -> dict[str, Any]:
-        """Return what decides the states of a crystal (the fields of `uprung.softening.snapshots.Protocol`)."""
+        """Return what decides the snapshots of a crystal (the fields of `uprung.softening.snapshots.Protocol`)."""
         return self.model_dump(include={"temperature", "length", "timestep", "frames", "strained", "strain"})

@@ -1,4 +1,4 @@
-"""Section of the study file about services that runs are shown in, beside TensorBoard; it decides no number."""
+"""Section of the study file about experiment trackers beside TensorBoard; it changes no result."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from uprung.config.base import Section
 
 
 class WandB(Section):
-    """Weights & Biases. The key is read from the environment (`WANDB_API_KEY`) or what `wandb login` left."""
+    """Weights & Biases. The key comes from the environment (`WANDB_API_KEY`) or from `wandb login`."""
 
-    project: str = Field(min_length=1, description="Project that the runs go to.")
+    project: str = Field(min_length=1, description="Project to send runs to.")
     entity: str | None = Field(default=None, min_length=1, description="User or team; default: the key's own.")
 
 
 class MLflow(Section):
-    """MLflow. User and password are read from the environment (`MLFLOW_TRACKING_USERNAME`, ...) only."""
+    """MLflow. User and password come from the environment (`MLFLOW_TRACKING_USERNAME`, ...) only."""
 
     tracking_uri: str = Field(
         min_length=1, description="Server (`https://mlflow.example.org`) or database (`sqlite:///runs.db`)."
@@ -38,7 +38,7 @@ class MLflow(Section):
 
 
 class Tracking(Section):
-    """Services that finished runs are sent to. TensorBoard events are always written, and need none."""
+    """Experiment trackers that finished runs are sent to. TensorBoard events are always written."""
 
     wandb: WandB | None = Field(default=None, description="Weights & Biases; default: off.")
     mlflow: MLflow | None = Field(default=None, description="MLflow; default: off.")
@@ -49,7 +49,7 @@ class Tracking(Section):
         return [name for name in type(self).model_fields if getattr(self, name) is not None]
 
     def missing(self) -> str:
-        """Return what to do about packages that are not installed; "" if there are none."""
+        """Return what to do about packages that are not installed; "" if none is missing."""
         names = [name for name in self.services if importlib.util.find_spec(name) is None]
         return "\n".join(
             f"tracking.{name}: the package {name} is not installed; python -m pip install {name}, in every environment "

@@ -100,6 +100,16 @@ def _formula(numbers: NDArray[np.int64], kind: str) -> str:
     return "".join(f"{chemical_symbols[z]}{c}" for z, c in zip(Z, counts, strict=True))
 
 
+def joined_groups(sides: Sequence[FidelityFrames], kind: Group) -> dict[str, dict[str, int]]:
+    """Return for the manifest how many frames of each fidelity are in the group of a twin, not in their own."""
+    return {
+        "frames_in_the_group_of_a_twin": {
+            side.fidelity: sum(a != b for a, b in zip(side.groups, group_names(side.frames, kind), strict=True))
+            for side in sides
+        }
+    }
+
+
 def exclusions(
     frames: Frames,
     energy: NDArray[np.float64],

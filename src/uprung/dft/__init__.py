@@ -1,1 +1,1 @@
-"""Labels computed by oneself: structures in, PBE or r²SCAN energies, forces and stresses out."""
+"""Labels of one's own: structures in, PBE or r²SCAN energies, forces and stresses out."""

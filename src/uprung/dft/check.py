@@ -1,4 +1,4 @@
-"""Are forces and stresses of an engine the derivatives of its free energy? Central finite differences.
+"""Check of an engine's forces and stresses against central finite differences of its free energy.
 
 Forces: the derivative along the position of an atom. Stress: the derivative along a strain, over the volume, in a fixed
 basis: with a plane-wave basis that follows the cell the number of plane waves jumps, and what it lacks in completeness
@@ -16,11 +16,10 @@ import pandas as pd
 
 from uprung.dft.labels import Engine, Scheme, compute
 from uprung.dft.structures import Grid, Structure
-from uprung.frames.schema import Floats
+from uprung.frames.schema import EV_PER_A3, Floats
 
 #: Free energy, eV, of the last structure in the basis of the one before it.
 FixedBasis = Callable[[Scheme, Grid, ase.Atoms, ase.Atoms], float]
-EV_PER_A3 = 160.21766208  # GPa
 DISPLACEMENT, STRAIN = 0.005, 0.002  # Å, 1
 #: Energies that are subtracted are converged this much further than labels are.
 TIGHTER = 1e-2

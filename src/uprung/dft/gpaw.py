@@ -1,6 +1,6 @@
 """GPAW as the engine: plane waves, PAW with PBE set-ups for every functional, spin-paired.
 
-GPAW is needed for new labels only and is no dependency of uprung.
+GPAW is needed for new labels only: it is the extra `dft`.
 """
 
 from __future__ import annotations
@@ -16,28 +16,22 @@ from ase.units import Bohr, Hartree
 from uprung.dft.labels import Engine, Scheme
 from uprung.dft.structures import Grid
 from uprung.frames.schema import Floats
+from uprung.job.extras import extra
 
 #: Functional -> GPAW's name; r²SCAN: Furness et al., J. Phys. Chem. Lett. 11, 8208 (2020), from libxc.
 XC = {"PBE": "PBE", "r2SCAN": "MGGA_X_R2SCAN+MGGA_C_R2SCAN"}
-MISSING = """GPAW is missing, which computes the labels that `own_dft` asks for. Ways to get it:
-  snakemake --sdm conda ...                                  # an environment for this job alone
-  apt-get install libxc-dev libopenblas-dev libfftw3-dev     # Debian, Ubuntu: what it is built with; then
-  make gpaw                                                  # into .venv, or by hand:
-  CC=g++ CXX=g++ pip install gpaw==26.7.0 gpaw-data==1.2.1"""
 
 
 def gpaw_engine() -> Engine:
     """Return GPAW as it is installed.
 
     Raises:
-        ModuleNotFoundError: it is not; the message says how to get it.
+        ModuleNotFoundError: it is not; the message says how it is installed.
     """
-    try:
+    with extra("dft"):
         import gpaw
 
         setups = importlib.metadata.version("gpaw-data")
-    except ImportError as error:
-        raise ModuleNotFoundError(f"{MISSING}\n({error})") from None
     return Engine(
         versions={
             "code": f"GPAW {gpaw.__version__}",

@@ -20,6 +20,7 @@ import ase
 import numpy as np
 
 from uprung.dft.structures import Grid, Structure
+from uprung.job.files import write_whole
 
 Record = dict[str, Any]
 log = logging.getLogger(__name__)
@@ -169,12 +170,7 @@ def _names(structure: Structure) -> Record:
 
 
 def write_labels(records: Iterable[Record], path: Path) -> int:
-    """Write records as JSON lines, aside and renamed, so that a file of this name is whole; return how many."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside, count = path.with_name(f".{path.name}.part"), 0
-    with aside.open("w") as stream:
-        for record in records:
-            stream.write(json.dumps(record, ensure_ascii=False) + "\n")
-            count += 1
-    aside.replace(path)
-    return count
+    """Write records as JSON lines, so that a file of this name is whole; return how many."""
+    lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in records]
+    write_whole(path, "".join(lines).encode())
+    return len(lines)

@@ -1,4 +1,4 @@
-"""Structures that wait for labels: names, materials, one k grid per material, chunks.
+"""Structures to be labelled: names, materials, one k grid per material, chunks.
 
 A file in one of `FORMATS` (extended XYZ, CIF, POSCAR, an ASE database ...), a Parquet file with the columns of the
 frames table, or a folder of either. Labels and magnetic moments in it are not used.
@@ -139,7 +139,7 @@ def _atoms(file: Path) -> Iterator[ase.Atoms]:
         if file.suffix == ".parquet":
             yield from _rows(file)
         else:
-            yield from ase.io.iread(file, index=":", format=_format(file))
+            yield from ase.io.iread(file, index=":", format=_format(file))  # noqa: TID251
     except Exception as error:  # ASE raises whatever its parsers stumble over
         raise StructuresError(f"{file}: cannot be read: {type(error).__name__}: {error}") from None
 

@@ -1,4 +1,4 @@
-"""What a transfer costs at the fidelity that it comes from: errors there beside those at the target."""
+"""Forgetting: errors at the source fidelity beside those at the target."""
 
 from __future__ import annotations
 
@@ -13,13 +13,11 @@ COLUMNS = (
 )
 
 
-def forgetting_table(
-    runs: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]], targets: Sequence[str]
-) -> pd.DataFrame:
+def forgetting_table(runs: Sequence[Mapping[str, Any]], targets: Sequence[str]) -> pd.DataFrame:
     """Return one row per run and target: its error on the target's test frames and on held-out source frames.
 
     Args:
-        runs: names (budget, arm, size, seed) and metrics of every run.
+        runs: metrics of every run.
         targets: which errors.
 
     Returns:
@@ -28,7 +26,7 @@ def forgetting_table(
         away; `source_frames` tested, `source_unseen` of them hold an element that the linear function has not seen.
     """
     rows = []
-    for names, metrics in runs:
+    for metrics in runs:
         source = metrics.get("source")
         if source is None:
             continue
@@ -39,7 +37,7 @@ def forgetting_table(
             linear = source.get("rereferenced", {}).get(target, {})
             rows.append(
                 {
-                    **names,
+                    **metrics["run"],
                     "n_frames": metrics["n_train"],
                     "target": target,
                     "mae": metrics[metrics["kept"]]["all"].get(target, {}).get("mae"),

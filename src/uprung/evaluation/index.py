@@ -1,4 +1,4 @@
-"""The list of a study's trained networks, for a person or a program that looks for one."""
+"""Index of a study's trained networks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from uprung.job.files import sha256
 class TrainedModel:
     """One run's scored checkpoint with what is known about it."""
 
-    names: Mapping[str, str | int]  # budget, arm, size, seed
     file: Path
     card: Mapping[str, Any]
     metrics: Mapping[str, Any]
@@ -40,7 +39,7 @@ def model_index(models: Sequence[TrainedModel], *, root: Path, targets: Sequence
         errors = model.metrics[model.metrics["kept"]]["all"]
         rows.append(
             {
-                **model.names,
+                **model.metrics["run"],
                 "file": model.file.relative_to(root).as_posix(),
                 "sha256": sha256(model.file),
                 **{key: model.card[key] for key in ("kept", "steps", "n_train", "n_materials", "label_scale")},

@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from uprung.figures.shift import element_axis
+from uprung.figures.elements import element_axis
 from uprung.figures.style import COLOURS, MARKERS, PAGE, RC, new_figure
 
 #: Origins of values that the labels did not determine.

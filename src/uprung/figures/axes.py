@@ -1,12 +1,71 @@
-"""What the figures of learning curves share: labels of axes, ticks, width of legends."""
+"""What figures share: panels, ticks, grids, handles of legends."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
+import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from uprung.figures import style
 
 X_LABEL = "labelled r²SCAN structures in training"
+GREY = "#777777"
+GRID = {"visible": True, "color": "#e6e6e6", "lw": 0.5}
+
+
+def panels(
+    count: int, *, most: int = 2, width: float | None = None, height: float, extra: float = 0.0
+) -> tuple[Figure, list[Axes], int]:
+    """Return a figure, its panels in reading order, and how many stand side by side.
+
+    Args:
+        count: of the panels.
+        most: that stand side by side.
+        width: of the figure, inch; default: the page, less for a single column of panels.
+        height: of a panel, inch.
+        extra: height of what all panels share, inch.
+    """
+    columns = min(most, count)
+    rows = -(-count // columns)
+    width = width or style.PAGE * (1 if columns > 1 else 0.62)
+    figure, axes = style.new_figure(rows, columns, width=width, height=height * rows + extra)
+    for axis in axes[count:]:
+        axis.set_visible(False)
+    return figure, axes[:count], columns
+
+
+def arm_handles(labels: Mapping[str, str], arms: Iterable[str] | None = None, **look: Any) -> list[Line2D]:
+    """Return handles of arms for a legend, in the colours and markers of their order.
+
+    Args:
+        labels: arm -> name.
+        arms: those that are shown; default: all.
+        look: of the lines.
+    """
+    shown = set(labels if arms is None else arms)
+    return [
+        Line2D([], [], color=style.colour(k), marker=style.marker(k), label=label, **look)
+        for k, (arm, label) in enumerate(labels.items())
+        if arm in shown
+    ]
+
+
+def plain_numbers(*axes: Any) -> None:
+    """Label x or y axes with plain numbers, and major ticks alone."""
+    for axis in axes:
+        axis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.6g}"))
+        axis.set_minor_formatter(NullFormatter())
+
+
+def grid_behind(axis: Axes) -> None:
+    """Draw a grid at the major ticks, behind all else."""
+    axis.grid(which="major", zorder=0, **GRID)  # type: ignore[arg-type]
+    axis.set_axisbelow(True)
 
 
 def subdivisions(ratio: float) -> tuple[float, ...]:
@@ -14,8 +73,33 @@ def subdivisions(ratio: float) -> tuple[float, ...]:
     return (1.0,) if ratio > 150 else (1.0, 2.0, 5.0) if ratio > 4 else (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)
 
 
-def legend_columns(figure: Figure, labels: Mapping[str, str]) -> int:
-    """Return how many arms fit beside each other above the panels, by the length of the longest label."""
+def legend_of_arms(
+    figure: Figure,
+    labels: Mapping[str, str],
+    arms: Iterable[str] | None = None,
+    *,
+    more: Sequence[Line2D] = (),
+    handlelength: float | None = None,
+    **look: Any,
+) -> None:
+    """Name the arms above the panels, as many in a row as fit by the length of the longest label.
+
+    Args:
+        figure: to be labelled.
+        labels: arm -> name.
+        arms: those that are shown; default: all.
+        more: further handles.
+        handlelength: of the legend.
+        look: of the arms' lines, see `arm_handles`.
+    """
+    handles = arm_handles(labels, arms, **look)
     character, handle = 0.062, 0.5  # inch, at the legend's font size
-    longest = max(len(label) for label in labels.values())
-    return max(1, min(len(labels), int(figure.get_figwidth() / (handle + character * longest))))
+    longest = max(len(str(line.get_label())) for line in handles)
+    columns = max(1, min(len(handles), int(figure.get_figwidth() / (handle + character * longest))))
+    every = [*handles, *more]
+    figure.legend(handles=every, loc="outside upper center", ncols=columns, handlelength=handlelength)
+
+
+def rows_of(table: pd.DataFrame, budget: str, target: str) -> pd.DataFrame:
+    """Return the rows of one budget and target."""
+    return table[(table["budget"] == budget) & (table["target"] == target)]

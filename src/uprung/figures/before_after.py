@@ -1,4 +1,4 @@
-"""Figure of what fine-tuning makes of pretrained networks: error after training against the error before it."""
+"""Figure of errors after training against errors before it."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator
 
 from uprung.figures import style
-from uprung.figures.axes import legend_columns, subdivisions
+from uprung.figures.axes import GREY, GRID, legend_of_arms, panels, plain_numbers, subdivisions
 
 RUN = ["budget", "arm", "size", "seed"]
 
@@ -39,6 +39,7 @@ def before_after_table(history: pd.DataFrame, inits: Mapping[str, str], targets:
     return pd.DataFrame(rows, columns=[*RUN, "init", "target", "before", "after"])
 
 
+@mpl.rc_context(style.RC)
 def before_after(table: pd.DataFrame, *, arm_labels: Mapping[str, str]) -> Figure:
     """Draw the error after training against the error before it, log–log, a panel per target.
 
@@ -49,27 +50,16 @@ def before_after(table: pd.DataFrame, *, arm_labels: Mapping[str, str]) -> Figur
     targets = list(dict.fromkeys(table["target"]))
     if not targets:
         return style.text_figure("no arm starts from a pretrained network")
-    arms = [arm for arm in arm_labels if arm in set(table["arm"])]
     order = list(arm_labels)
     sizes = {
         size: 3 + 3 * k / max(table["size"].nunique() - 1, 1) for k, size in enumerate(dict.fromkeys(table["size"]))
     }
-    columns = min(2, len(targets))
-    rows = -(-len(targets) // columns)
-    figure, axes = style.new_figure(rows, columns, width=style.PAGE * (1 if columns == 2 else 0.62), height=3.2 * rows)
-    with mpl.rc_context(style.RC):
-        for axis, target in zip(axes, targets, strict=False):
-            here = table[table["target"] == target]
-            _panel(axis, here, target, order, sizes)
-        for axis in axes[len(targets) :]:
-            axis.set_visible(False)
-        handles = [
-            Line2D([], [], color=style.colour(k), marker=style.marker(k), ls="", ms=4, label=arm_labels[arm])
-            for arm in arms
-            for k in [order.index(arm)]
-        ]
-        handles.append(Line2D([], [], color="#777777", ls="--", lw=0.9, label="no change"))
-        figure.legend(handles=handles, loc="outside upper center", ncols=legend_columns(figure, arm_labels))
+    figure, axes, _ = panels(len(targets), height=3.2)
+    for axis, target in zip(axes, targets, strict=True):
+        here = table[table["target"] == target]
+        _panel(axis, here, target, order, sizes)
+    same = Line2D([], [], color=GREY, ls="--", lw=0.9, label="no change")
+    legend_of_arms(figure, arm_labels, table["arm"], more=[same], ls="", ms=4)
     return figure
 
 
@@ -81,11 +71,10 @@ def _panel(axis: Axes, here: pd.DataFrame, target: str, order: Sequence[str], si
         look = {"color": style.colour(k), "marker": style.marker(k), "ms": sizes[str(size)]}
         axis.plot(runs["before"] * factor, runs["after"] * factor, ls="", alpha=0.8, **look)  # type: ignore[arg-type]
     low, high = here["before"].min() * factor, here["before"].max() * factor
-    axis.plot((low, high), (low, high), ls="--", lw=0.9, color="#777777", zorder=0)
+    axis.plot((low, high), (low, high), ls="--", lw=0.9, color=GREY, zorder=0)
     axis.set_title(name.capitalize(), loc="left", fontweight="bold")
     axis.set(xlabel=f"before training ({unit})", ylabel=f"after training ({unit})")
-    axis.grid(visible=True, color="#e6e6e6", lw=0.5)
+    axis.grid(**GRID)  # type: ignore[arg-type]
+    plain_numbers(axis.xaxis, axis.yaxis)
     for one, (start, end) in ((axis.xaxis, axis.get_xlim()), (axis.yaxis, axis.get_ylim())):
         one.set_major_locator(LogLocator(subs=subdivisions(end / start)))
-        one.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.6g}"))
-        one.set_minor_formatter(NullFormatter())

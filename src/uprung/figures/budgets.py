@@ -1,4 +1,4 @@
-"""Figure of several training budgets: what more data and what more optimiser steps do, told apart."""
+"""Figure of learning curves under several training budgets."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator
 
 from uprung.figures import style
-from uprung.figures.axes import X_LABEL, legend_columns, subdivisions
+from uprung.figures.axes import X_LABEL, grid_behind, legend_of_arms, panels, plain_numbers, subdivisions
 from uprung.scaling import LAW_POPULATION, summarise
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 DASHES = ("-", "--", ":", "-.")
 
 
+@mpl.rc_context(style.RC)
 def budget_curves(curves: pd.DataFrame, *, arm_labels: Mapping[str, str], x_label: str = X_LABEL) -> Figure:
     """Draw the means over seeds of all arms under all budgets, a panel per target; bars are the range over seeds.
 
@@ -37,24 +38,15 @@ def budget_curves(curves: pd.DataFrame, *, arm_labels: Mapping[str, str], x_labe
     budgets, targets = list(dict.fromkeys(curves["budget"])), list(dict.fromkeys(curves["target"]))
     if len(budgets) > len(DASHES):
         raise ValueError(f"{len(budgets)} budgets in one figure: at most {len(DASHES)} can be told apart")
-    columns = min(2, len(targets))
-    rows = -(-len(targets) // columns)
-    figure, axes = style.new_figure(rows, columns, width=style.PAGE * (1 if columns == 2 else 0.62), height=3.0 * rows)
+    figure, axes, _ = panels(len(targets), height=3.0)
     arms = list(arm_labels)
-    with mpl.rc_context(style.RC):
-        for axis, target in zip(axes, targets, strict=False):
-            _panel(axis, means[means["target"] == target], target, arms, budgets)
-            axis.set_title(style.TARGETS[target][0].capitalize(), loc="left", fontweight="bold")
-            axis.set_xlabel(x_label)
-        for axis in axes[len(targets) :]:
-            axis.set_visible(False)
-        lines = [Line2D([], [], color="#333333", ls=DASHES[i], lw=1.2, label=b) for i, b in enumerate(budgets)]
-        figure.legend(handles=lines, loc="outside lower center", ncols=len(lines), handlelength=3)
-        handles = [
-            Line2D([], [], color=style.COLOURS[i], marker=style.MARKERS[i], lw=1.2, label=label)
-            for i, label in enumerate(arm_labels.values())
-        ]
-        figure.legend(handles=handles, loc="outside upper center", ncols=legend_columns(figure, arm_labels))
+    for axis, target in zip(axes, targets, strict=True):
+        _panel(axis, means[means["target"] == target], target, arms, budgets)
+        axis.set_title(style.TARGETS[target][0].capitalize(), loc="left", fontweight="bold")
+        axis.set_xlabel(x_label)
+    lines = [Line2D([], [], color="#333333", ls=DASHES[i], lw=1.2, label=b) for i, b in enumerate(budgets)]
+    figure.legend(handles=lines, loc="outside lower center", ncols=len(lines), handlelength=3)
+    legend_of_arms(figure, arm_labels, lw=1.2)
     return figure
 
 
@@ -75,8 +67,5 @@ def _panel(axis: Axes, means: pd.DataFrame, target: str, arms: list[str], budget
     axis.set_ylabel(f"test MAE, {name} ({unit})")
     low, high = axis.get_ylim()
     axis.yaxis.set_major_locator(LogLocator(subs=subdivisions(high / low)))
-    for one in (axis.xaxis, axis.yaxis):
-        one.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.6g}"))
-        one.set_minor_formatter(NullFormatter())
-    axis.grid(visible=True, which="major", color="#e6e6e6", lw=0.5, zorder=0)
-    axis.set_axisbelow(True)
+    plain_numbers(axis.xaxis, axis.yaxis)
+    grid_behind(axis)

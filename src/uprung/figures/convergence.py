@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator
 
 from uprung.figures import style
-from uprung.figures.axes import legend_columns, subdivisions
+from uprung.figures.axes import GRID, legend_of_arms, plain_numbers, subdivisions
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-def convergence(history: pd.DataFrame, *, arm_labels: Mapping[str, str], x_label: str = "optimiser step") -> Figure:
+@mpl.rc_context(style.RC)
+def convergence(history: pd.DataFrame, *, arm_labels: Mapping[str, str]) -> Figure:
     """Draw validation MAE of energy and force against the step: a column per size, a line per run.
 
     `history` has the columns budget, arm, size, seed, step, val_energy (eV/atom), val_force (eV/Å); a target that was
@@ -33,32 +33,26 @@ def convergence(history: pd.DataFrame, *, arm_labels: Mapping[str, str], x_label
         raise ValueError("convergence needs a column val_energy or val_force with values")
     sizes = sorted(set(history["size"].astype(str)), key=lambda s: (not s.isdigit(), int(s) if s.isdigit() else 0, s))
     figure, axes = style.new_figure(len(targets), len(sizes), height=1.9 * len(targets) + 0.5)
-    with mpl.rc_context(style.RC):
-        for k, axis in enumerate(axes):
-            target, size = targets[k // len(sizes)], sizes[k % len(sizes)]
-            column = f"val_{target}"
-            here = history[history["size"].astype(str) == size].dropna(subset=[column])
-            _histories(axis, here, column, style.TARGETS[target][2], list(arm_labels))
-            values = history[column].dropna() * style.TARGETS[target][2]
-            axis.set_ylim(values.min() / 1.25, values.max() * 1.25)
-            axis.set_xlim(0, float(history["step"].max()) * 1.04)
-            axis.xaxis.set_major_locator(MaxNLocator(3))
-            axis.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}"))
-            axis.yaxis.set_major_locator(LogLocator(subs=subdivisions(values.max() / values.min())))
-            axis.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.6g}"))
-            axis.yaxis.set_minor_formatter(NullFormatter())
-            axis.tick_params(labelleft=k % len(sizes) == 0, labelbottom=k // len(sizes) == len(targets) - 1)
-            axis.grid(visible=True, color="#e6e6e6", lw=0.5)
-            if k < len(sizes):
-                axis.set_title(f"n = {int(size):,}" if size.isdigit() else f"n = {size}")
-            if k % len(sizes) == 0:
-                axis.set_ylabel(f"validation MAE,\n{style.TARGETS[target][0]} ({style.TARGETS[target][1]})")
-        figure.supxlabel(x_label, fontsize=8)
-        handles = [
-            Line2D([], [], color=style.COLOURS[i], marker=style.MARKERS[i], ms=3.5, lw=1, label=label)
-            for i, label in enumerate(arm_labels.values())
-        ]
-        figure.legend(handles=handles, loc="outside upper center", ncols=legend_columns(figure, arm_labels))
+    for k, axis in enumerate(axes):
+        target, size = targets[k // len(sizes)], sizes[k % len(sizes)]
+        column = f"val_{target}"
+        here = history[history["size"].astype(str) == size].dropna(subset=[column])
+        _histories(axis, here, column, style.TARGETS[target][2], list(arm_labels))
+        values = history[column].dropna() * style.TARGETS[target][2]
+        axis.set_ylim(values.min() / 1.25, values.max() * 1.25)
+        axis.set_xlim(0, float(history["step"].max()) * 1.04)
+        axis.xaxis.set_major_locator(MaxNLocator(3))
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}"))
+        axis.yaxis.set_major_locator(LogLocator(subs=subdivisions(values.max() / values.min())))
+        plain_numbers(axis.yaxis)
+        axis.tick_params(labelleft=k % len(sizes) == 0, labelbottom=k // len(sizes) == len(targets) - 1)
+        axis.grid(**GRID)  # type: ignore[arg-type]
+        if k < len(sizes):
+            axis.set_title(f"n = {int(size):,}" if size.isdigit() else f"n = {size}")
+        if k % len(sizes) == 0:
+            axis.set_ylabel(f"validation MAE,\n{style.TARGETS[target][0]} ({style.TARGETS[target][1]})")
+    figure.supxlabel("optimiser step", fontsize=8)
+    legend_of_arms(figure, arm_labels, ms=3.5, lw=1)
     return figure
 
 

@@ -14,12 +14,13 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from uprung.figures import style
+from uprung.figures.axes import GREY, GRID
 
-GREY = "#777777"
 #: Method -> how it is called, and its line.
 METHODS = {"number": ("one number", "-"), "per-element": ("per element", "-."), "training": ("fine-tuned", "--")}
 
 
+@mpl.rc_context(style.RC)
 def correction(table: pd.DataFrame, *, labels: Mapping[str, str]) -> Figure:
     """Draw the slope before and after the correction, and the error after over before, against k.
 
@@ -44,34 +45,31 @@ def correction(table: pd.DataFrame, *, labels: Mapping[str, str]) -> Figure:
     # colour and marker tell models apart and the line methods; a single model has colours for its methods
     looks = {(n, method): _look(n if len(models) > 1 else k, method) for k, (n, method) in enumerate(series)}
     figure, (slopes, errors) = style.new_figure(1, 2, height=3.2)
-    with mpl.rc_context(style.RC):
-        for axis in (slopes, errors):
-            axis.axhline(1, color=GREY, ls="--", lw=0.9)
-            axis.set_xticks(list(place.values()), ["none", *map(str, shots)])
-            axis.set_xlabel("labelled structures of a material")
-            axis.grid(visible=True, axis="y", color="#e6e6e6", lw=0.5)
-        for place_of_series, (n, method) in enumerate(series):
-            own = known[(known["model"] == models[n]) & (known["method"] == method)]
-            aside = (place_of_series - (len(series) - 1) / 2) * 0.5 / len(series)
-            _draw(slopes, errors, own, place, aside=aside, look=looks[n, method])
-        for n, model in enumerate(models):
-            own = known[(known["model"] == model) & (known["shots"] == shots[-1])]
-            promise = (
-                float(own.loc[own["method"] == own["method"].iloc[0], "cmae_ratio"].median()) if len(own) else np.nan
-            )
-            errors.axhline(promise, color=style.colour(n), ls=":", lw=1)
-        slopes.set(title="Softness", ylabel="slope of predicted on labelled forces")
-        errors.set(title="Error", ylabel="MAE after correction / before")
-        for axis in (slopes, errors):
-            axis.xaxis.set_minor_locator(NullLocator())
-            axis.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:.2f}"))
-        several = len({method for _, method in series}) > 1
-        handles = [
-            Line2D([], [], **looks[n, method], label=_name(labels[models[n]], method, several=several))
-            for n, method in series
-        ]
-        handles.append(Line2D([], [], color=GREY, ls=":", lw=1, label="right: cMAE / MAE"))
-        figure.legend(handles=handles, loc="outside upper center", ncols=min(3, len(handles)))
+    for axis in (slopes, errors):
+        axis.axhline(1, color=GREY, ls="--", lw=0.9)
+        axis.set_xticks(list(place.values()), ["none", *map(str, shots)])
+        axis.set_xlabel("labelled structures of a material")
+        axis.grid(axis="y", **GRID)  # type: ignore[arg-type]
+    for place_of_series, (n, method) in enumerate(series):
+        own = known[(known["model"] == models[n]) & (known["method"] == method)]
+        aside = (place_of_series - (len(series) - 1) / 2) * 0.5 / len(series)
+        _draw(slopes, errors, own, place, aside=aside, look=looks[n, method])
+    for n, model in enumerate(models):
+        own = known[(known["model"] == model) & (known["shots"] == shots[-1])]
+        promise = float(own.loc[own["method"] == own["method"].iloc[0], "cmae_ratio"].median()) if len(own) else np.nan
+        errors.axhline(promise, color=style.colour(n), ls=":", lw=1)
+    slopes.set(title="Softness", ylabel="slope of predicted on labelled forces")
+    errors.set(title="Error", ylabel="MAE after correction / before")
+    for axis in (slopes, errors):
+        axis.xaxis.set_minor_locator(NullLocator())
+        axis.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:.2f}"))
+    several = len({method for _, method in series}) > 1
+    handles = [
+        Line2D([], [], **looks[n, method], label=_name(labels[models[n]], method, several=several))
+        for n, method in series
+    ]
+    handles.append(Line2D([], [], color=GREY, ls=":", lw=1, label="right: cMAE / MAE"))
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(3, len(handles)))
     return figure
 
 

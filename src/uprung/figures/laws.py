@@ -1,4 +1,4 @@
-"""Figures of what laws say: data multipliers as a function of size, and how the laws compare."""
+"""Figures of fitted laws: data multipliers against size, and all laws compared."""
 
 from __future__ import annotations
 
@@ -10,10 +10,19 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator
 
 from uprung.figures import style
-from uprung.figures.axes import X_LABEL, legend_columns, subdivisions
+from uprung.figures.axes import (
+    GREY,
+    X_LABEL,
+    grid_behind,
+    legend_of_arms,
+    panels,
+    plain_numbers,
+    rows_of,
+    subdivisions,
+)
 from uprung.laws import LAWS, TITLES, FloatArray
 from uprung.scaling import LAW_POPULATION
 
@@ -26,6 +35,7 @@ NOTHING = "No two curves with a law:\nno data multiplier can be drawn."
 NO_LAW = "No curve has a law:\nthere is nothing to compare."
 
 
+@mpl.rc_context(style.RC)
 def data_multipliers(
     table: pd.DataFrame, *, scratch: str | None, arm_labels: Mapping[str, str], x_label: str = X_LABEL
 ) -> Figure:
@@ -40,33 +50,19 @@ def data_multipliers(
         x_label: of the horizontal axis.
     """
     table = table[np.isfinite(table["multiplier"])] if len(table) else table
-    panels = list(dict.fromkeys(zip(table["budget"], table["target"], strict=True)))
-    if not panels:
+    shown = list(dict.fromkeys(zip(table["budget"], table["target"], strict=True)))
+    if not shown:
         return style.text_figure(NOTHING, height=1.2)
-    columns = min(2, len(panels))
-    rows = -(-len(panels) // columns)
-    figure, axes = style.new_figure(rows, columns, width=style.PAGE * (1 if columns == 2 else 0.62), height=2.9 * rows)
-    several = len({budget for budget, _ in panels}) > 1
-    with mpl.rc_context(style.RC):
-        for axis, (budget, target) in zip(axes, panels, strict=False):
-            here = table[(table["budget"] == budget) & (table["target"] == target)]
-            _ratio_panel(axis, here, list(arm_labels))
-            axis.set_title(_title(target, budget, several), loc="left", fontweight="bold")
-            axis.set_xlabel(x_label)
-            axis.set_ylabel("data multiplier")
-        for axis in axes[len(panels) :]:
-            axis.set_visible(False)
-        drawn = {arm: label for arm, label in arm_labels.items() if arm in set(table["transfer"])}
-        handles = [_handle(list(arm_labels).index(arm), label) for arm, label in drawn.items()]
-        handles.append(Line2D([], [], color="#777777", ls="--", lw=1, label=f"as good as {arm_labels[str(scratch)]}"))
-        figure.legend(
-            handles=handles, loc="outside upper center", ncols=legend_columns(figure, drawn), handlelength=2.4
-        )
+    figure, axes, _ = panels(len(shown), height=2.9)
+    several = len({budget for budget, _ in shown}) > 1
+    for axis, (budget, target) in zip(axes, shown, strict=True):
+        _ratio_panel(axis, rows_of(table, budget, target), list(arm_labels))
+        axis.set_title(_title(target, budget, several), loc="left", fontweight="bold")
+        axis.set_xlabel(x_label)
+        axis.set_ylabel("data multiplier")
+    equal = Line2D([], [], color=GREY, ls="--", lw=1, label=f"as good as {arm_labels[str(scratch)]}")
+    legend_of_arms(figure, arm_labels, table["transfer"], more=[equal], handlelength=2.4, lw=1.4)
     return figure
-
-
-def _handle(index: int, label: str) -> Line2D:
-    return Line2D([], [], color=style.COLOURS[index], marker=style.MARKERS[index], lw=1.4, label=label)
 
 
 def _title(target: str, budget: str, several: bool) -> str:
@@ -76,7 +72,7 @@ def _title(target: str, budget: str, several: bool) -> str:
 def _ratio_panel(axis: Axes, table: pd.DataFrame, arms: list[str]) -> None:
     axis.set_xscale("log")
     axis.set_yscale("log")
-    axis.axhline(1.0, color="#777777", ls="--", lw=1, zorder=1)
+    axis.axhline(1.0, color=GREY, ls="--", lw=1, zorder=1)
     values = table["multiplier"]
     low, high = min(values.min(), 1.0) / 2, max(values.max(), 1.0) * 2
     for arm, part in table.groupby("transfer", sort=False):
@@ -92,19 +88,17 @@ def _ratio_panel(axis: Axes, table: pd.DataFrame, arms: list[str]) -> None:
         )
     axis.set_ylim(low, high)
     axis.yaxis.set_major_locator(LogLocator(subs=subdivisions(high / low)))
-    _plain_numbers(axis)
+    _ticks(axis)
 
 
-def _plain_numbers(axis: Axes) -> None:
+def _ticks(axis: Axes) -> None:
     spans = axis.get_xlim()
     axis.xaxis.set_major_locator(LogLocator(subs=subdivisions(spans[1] / spans[0])))
-    for one in (axis.xaxis, axis.yaxis):
-        one.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.6g}"))
-        one.set_minor_formatter(NullFormatter())
-    axis.grid(visible=True, which="major", color="#e6e6e6", lw=0.5, zorder=0)
-    axis.set_axisbelow(True)
+    plain_numbers(axis.xaxis, axis.yaxis)
+    grid_behind(axis)
 
 
+@mpl.rc_context(style.RC)
 def law_comparison(
     curves: pd.DataFrame,
     bands: pd.DataFrame,
@@ -125,32 +119,24 @@ def law_comparison(
     found = bands[["budget", "target", "arm"]].drop_duplicates().itertuples(index=False, name=None)
     budgets, targets = list(dict.fromkeys(bands["budget"])), list(dict.fromkeys(bands["target"]))
     arms = list(arm_labels)
-    panels = sorted(found, key=lambda p: (budgets.index(p[0]), targets.index(p[1]), arms.index(p[2])))
-    if not panels:
+    shown = sorted(found, key=lambda p: (budgets.index(p[0]), targets.index(p[1]), arms.index(p[2])))
+    if not shown:
         return style.text_figure(NO_LAW, height=1.2)
-    columns = min(3, len(panels))
-    rows = -(-len(panels) // columns)
-    width = style.PAGE * {1: 0.5, 2: 0.8, 3: 1.0}[columns]
-    figure, axes = style.new_figure(rows, columns, width=width, height=2.0 * rows + 0.5)
+    width = style.PAGE * {1: 0.5, 2: 0.8}.get(len(shown), 1.0)
+    figure, axes, _ = panels(len(shown), most=3, width=width, height=2.0, extra=0.5)
     points = curves[(curves["population"] == LAW_POPULATION) & curves["converged"]]
-    several = len({budget for budget, *_ in panels}) > 1
-    with mpl.rc_context(style.RC):
-        for axis, panel in zip(axes, panels, strict=False):
-            budget, target, arm = panel
-            runs, lines, scores = (
-                t[(t["budget"] == budget) & (t["target"] == target) & (t["arm"] == arm)]
-                for t in (points, bands, comparison)
-            )
-            _comparison_panel(axis, runs, lines, arms.index(arm))
-            chosen = scores.loc[scores["chosen"].astype(bool), "title"].iloc[0]
-            axis.set_title(f"{_title(target, budget, several)}: {arm_labels[arm]}\n{chosen}", fontsize=7.5)
-        for axis in axes[len(panels) :]:
-            axis.set_visible(False)
-        figure.supxlabel(x_label, fontsize=8)
-        figure.supylabel("error / error of the power law", fontsize=8)
-        drawn = [law for law in LAWS if law in set(bands["law"])]
-        handles = [Line2D([], [], color="black", ls=DASHES[LAWS.index(v)], lw=1.2, label=TITLES[v]) for v in drawn]
-        figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), handlelength=2.8)
+    several = len({budget for budget, *_ in shown}) > 1
+    for axis, (budget, target, arm) in zip(axes, shown, strict=True):
+        here = (rows_of(table, budget, target) for table in (points, bands, comparison))
+        runs, lines, scores = (table[table["arm"] == arm] for table in here)
+        _comparison_panel(axis, runs, lines, arms.index(arm))
+        chosen = scores.loc[scores["chosen"].astype(bool), "title"].iloc[0]
+        axis.set_title(f"{_title(target, budget, several)}: {arm_labels[arm]}\n{chosen}", fontsize=7.5)
+    figure.supxlabel(x_label, fontsize=8)
+    figure.supylabel("error / error of the power law", fontsize=8)
+    drawn = [law for law in LAWS if law in set(bands["law"])]
+    handles = [Line2D([], [], color="black", ls=DASHES[LAWS.index(v)], lw=1.2, label=TITLES[v]) for v in drawn]
+    figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), handlelength=2.8)
     return figure
 
 
@@ -163,7 +149,7 @@ def _comparison_panel(axis: Axes, points: pd.DataFrame, bands: pd.DataFrame, ind
 
     axis.set_xscale("log")
     axis.fill_between(
-        plain["n"], plain["low"] / plain["mae"], plain["high"] / plain["mae"], color="#777777", alpha=0.15, lw=0
+        plain["n"], plain["low"] / plain["mae"], plain["high"] / plain["mae"], color=GREY, alpha=0.15, lw=0
     )
     for law, part in bands.groupby("law", sort=False):
         dash = DASHES[LAWS.index(str(law))]
@@ -172,5 +158,5 @@ def _comparison_panel(axis: Axes, points: pd.DataFrame, bands: pd.DataFrame, ind
     axis.plot(points["n_frames"], ratio, style.MARKERS[index], color=style.COLOURS[index], ms=3.5, zorder=2)
     reach = max(float(np.abs(np.log(ratio)).max()) * 1.3, 0.05)
     axis.set_ylim(np.exp(-reach), np.exp(reach))
-    _plain_numbers(axis)
+    _ticks(axis)
     axis.yaxis.set_major_locator(MaxNLocator(4))

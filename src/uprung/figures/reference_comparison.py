@@ -1,4 +1,4 @@
-"""Figure of what reference energies alone predict, estimator by estimator."""
+"""Figure of the errors of reference energies alone, by estimator."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 from numpy.typing import NDArray
 
+from uprung.figures.axes import grid_behind
 from uprung.figures.style import COLOURS, MARKERS, PAGE, RC, new_figure
 
 Floats = NDArray[np.float64]
@@ -135,6 +136,5 @@ def _axes(axis: Axes, sizes: Floats) -> None:
     axis.xaxis.set_major_locator(FixedLocator(sizes.tolist()))
     axis.xaxis.set_minor_locator(NullLocator())
     axis.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.4g}"))
-    axis.grid(visible=True, which="major", color="#e6e6e6", lw=0.5, zorder=0)
-    axis.set_axisbelow(True)
+    grid_behind(axis)
     axis.set_xlabel("labelled structures in the subset")

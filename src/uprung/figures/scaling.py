@@ -12,23 +12,32 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
 from uprung.figures import style
-from uprung.figures.axes import X_LABEL, legend_columns, subdivisions
+from uprung.figures.axes import (
+    GREY,
+    X_LABEL,
+    grid_behind,
+    legend_of_arms,
+    panels,
+    plain_numbers,
+    rows_of,
+    subdivisions,
+)
 from uprung.scaling import LAW_POPULATION
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-GREY = "#777777"
-#: What the predictor is that learns nothing about geometry.
+#: Names of the geometry-free baseline.
 BASELINE_NAMES = {"energy": "reference\nonly", "force": "F = 0", "stress": "σ = 0", "magmom": "no\ngeometry"}
 NOTE_WIDTH = 56  # characters that fit above a panel
 NOTE_LINE = 8.6  # points
 PUBLISHED_MARKERS = {"scratch": "x", "transfer": "+"}
 
 
+@mpl.rc_context(style.RC)
 def learning_curves(
     curves: pd.DataFrame,
     laws: pd.DataFrame,
@@ -51,34 +60,29 @@ def learning_curves(
     points = curves[curves["population"] == LAW_POPULATION]
     _check(points, targets, arm_labels)
     budgets = list(dict.fromkeys(points["budget"]))
-    panels = [(b, t) for b in budgets for t in targets]
-    columns = min(2, len(panels))
-    rows = -(-len(panels) // columns)
-    figure, axes = style.new_figure(rows, columns, width=style.PAGE * (1 if columns == 2 else 0.62), height=3.4 * rows)
+    shown = [(b, t) for b in budgets for t in targets]
+    figure, axes, columns = panels(len(shown), height=3.4)
     notes: list[list[str]] = []
-    with mpl.rc_context(style.RC):
-        for axis, (budget, target) in zip(axes, panels, strict=False):
-            here = _select(points, budget, target)
-            # without a single law the table is empty, and its columns have no types
-            lines = _select(bands[bands["chosen"]], budget, target) if bands is not None and len(bands) else None
-            _panel(axis, here, lines, target, list(arm_labels))
-            theirs = None if published is None else published[published["target"] == target].query("n_frames > 0")
-            if theirs is not None:
-                _published(axis, theirs, target)
-            _axes(axis, here, target, theirs)
-            axis.set_xlabel(x_label)
-            met = None if crossings is None else _select(crossings, budget, target)
-            if met is not None:
-                _rings(axis, met, style.TARGETS[target][2])
-            notes.append([] if met is None else _notes(met, arm_labels))
-        names = [style.TARGETS[t][0].capitalize() + (f", {b}" if len(budgets) > 1 else "") for b, t in panels]
-        for k in range(0, len(panels), columns):
-            _titles(axes[k : k + columns], names[k : k + columns], notes[k : k + columns])
-        for axis in axes[len(panels) :]:
-            axis.set_visible(False)
-        marked = crossings is not None and bool((crossings["kind"] == "in range").any())
-        others = [] if published is None else [str(a) for a in dict.fromkeys(published["arm"])]
-        _legend(figure, arm_labels, laws, marked, others, baseline=bool(points["baseline"].notna().any()))
+    for axis, (budget, target) in zip(axes, shown, strict=True):
+        here = rows_of(points, budget, target)
+        # without a single law the table is empty, and its columns have no types
+        lines = rows_of(bands[bands["chosen"]], budget, target) if bands is not None and len(bands) else None
+        _panel(axis, here, lines, target, list(arm_labels))
+        theirs = None if published is None else published[published["target"] == target].query("n_frames > 0")
+        if theirs is not None:
+            _published(axis, theirs, target)
+        _axes(axis, here, target, theirs)
+        axis.set_xlabel(x_label)
+        met = None if crossings is None else rows_of(crossings, budget, target)
+        if met is not None:
+            _rings(axis, met, style.TARGETS[target][2])
+        notes.append([] if met is None else _notes(met, arm_labels))
+    names = [style.TARGETS[t][0].capitalize() + (f", {b}" if len(budgets) > 1 else "") for b, t in shown]
+    for k in range(0, len(shown), columns):
+        _titles(axes[k : k + columns], names[k : k + columns], notes[k : k + columns])
+    marked = crossings is not None and bool((crossings["kind"] == "in range").any())
+    others = [] if published is None else [str(a) for a in dict.fromkeys(published["arm"])]
+    _legend(figure, arm_labels, laws, marked, others, baseline=bool(points["baseline"].notna().any()))
     return figure
 
 
@@ -94,10 +98,6 @@ def _check(points: pd.DataFrame, targets: Sequence[str], arm_labels: Mapping[str
         raise ValueError(f"arm_labels has no label for {unnamed}")
     if len(arm_labels) > len(style.COLOURS):
         raise ValueError(f"{len(arm_labels)} arms in one figure: at most {len(style.COLOURS)} can be told apart")
-
-
-def _select(table: pd.DataFrame, budget: str, target: str) -> pd.DataFrame:
-    return table[(table["budget"] == budget) & (table["target"] == target)]
 
 
 def _panel(axis: Axes, points: pd.DataFrame, lines: pd.DataFrame | None, target: str, arms: list[str]) -> None:
@@ -125,7 +125,7 @@ def _panel(axis: Axes, points: pd.DataFrame, lines: pd.DataFrame | None, target:
 
 
 def _baseline(axis: Axes, points: pd.DataFrame, target: str, factor: float) -> None:
-    """Draw the error of learning nothing as a dashed line per distinct baseline, named at its right end."""
+    """Draw a dashed line per distinct baseline, named at its right end."""
     with_baseline = points.dropna(subset=["baseline"])
     ends: list[float] = []
     drawn: list[pd.Series] = []
@@ -173,13 +173,10 @@ def _axes(axis: Axes, points: pd.DataFrame, target: str, published: pd.DataFrame
     roomy = len(ticks) > 1 and np.diff(np.log(ticks)).min() / width > 0.12
     axis.xaxis.set_major_locator(FixedLocator([_tidy(t) for t in ticks]) if roomy else LogLocator())
     axis.yaxis.set_major_locator(LogLocator(subs=subdivisions(y.max() / y.min())))
-    for one in (axis.xaxis, axis.yaxis):
-        one.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.6g}"))
-        one.set_minor_formatter(NullFormatter())
+    plain_numbers(axis.xaxis, axis.yaxis)
     axis.xaxis.set_minor_locator(NullLocator())
     axis.yaxis.set_minor_locator(LogLocator(subs=tuple(range(2, 10))))
-    axis.grid(visible=True, which="major", color="#e6e6e6", lw=0.5, zorder=0)
-    axis.set_axisbelow(True)
+    grid_behind(axis)
     name, unit, _ = style.TARGETS[target]
     axis.set_ylabel(f"test MAE, {name} ({unit})")
 
@@ -208,7 +205,7 @@ def _rings(axis: Axes, crossings: pd.DataFrame, factor: float) -> None:
 
 
 def _notes(crossings: pd.DataFrame, arm_labels: Mapping[str, str]) -> list[str]:
-    """Say which arms change places and where: by the fitted laws, else by the order of the means."""
+    """State which arms change places and where: by the fitted laws, else by the order of the means."""
     found: dict[tuple[str, str, bool], dict[str, list[str]]] = {}
     for _, row in crossings.iterrows():
         scratch, transfer = str(row["scratch"]), str(row["transfer"])
@@ -270,23 +267,19 @@ def _legend(
     baseline: bool,
 ) -> None:
     """Place the legends below the panels, where they hide no data: the arms, then what the marks mean."""
-    arms = [
-        Line2D([], [], color=style.COLOURS[i], marker=style.MARKERS[i], lw=1.4, label=label)
-        for i, label in enumerate(arm_labels.values())
-    ]
     dark = "#333333"
     marks: list[Any] = [  # matplotlib also takes a tuple of artists, drawn on top of each other
         Line2D([], [], ls="", marker="o", color=dark),
         Line2D([], [], ls="", marker="o", color=dark, mfc="white"),
         Line2D([], [], ls=":", color=dark, lw=0.9),
     ]
-    names = ["run, converged", "run kept out of fits", "mean over seeds"]
+    names = ["run, converged", "run, excluded from laws", "mean over seeds"]
     if laws["fitted"].astype(bool).any():
         marks.append((Patch(color=dark, alpha=0.15, lw=0), Line2D([], [], color=dark, lw=1.4)))
         names.append("fitted law with 95 % band")
     if baseline:
         marks.append(Line2D([], [], ls="--", color=GREY, lw=1.1))
-        names.append("learns nothing about geometry")
+        names.append("geometry-free baseline")
     if marked:
         marks.append(Line2D([], [], ls="-", lw=0.9, marker="o", color="black", mfc="none", ms=8))
         names.append("fitted lines cross, with 95 % interval")
@@ -296,4 +289,4 @@ def _legend(
     # The lower one is placed first: legends outside the axes stack from the edge inwards.
     columns = 3 if figure.get_figwidth() > 0.8 * style.PAGE else 2
     figure.legend(marks, names, loc="outside lower center", ncols=columns, handlelength=2.4, columnspacing=1.4)
-    figure.legend(handles=arms, loc="outside upper center", ncols=legend_columns(figure, arm_labels), handlelength=2.4)
+    legend_of_arms(figure, arm_labels, handlelength=2.4, lw=1.4)

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from ase.data import atomic_numbers, chemical_symbols
 from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
-from matplotlib.colors import ListedColormap, LogNorm, Normalize
+from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike, NDArray
 
-from uprung.figures.style import COLOURS, COLUMN, PAGE, RC, new_figure
+from uprung.figures.elements import element_axis
+from uprung.figures.style import BY_NUMBER, COLOURS, COLUMN, PAGE, RC, functional, new_figure
 
 Floats = NDArray[np.float64]
 
-#: Colour maps whose lightness rises steadily: they read in grey and with colour-vision deficiencies.
-BY_NUMBER = "viridis"
+#: Its lightness rises steadily.
 BY_DENSITY = ListedColormap(mpl.colormaps["cividis_r"](np.linspace(0.25, 1, 192)))  # 0 is too pale on white
 #: Above this many points a scatter plot is drawn as pixels in an SVG.
 RASTERISE = 500
-
-#: Elements named on an axis of atomic numbers: ends of rows and a few that everybody looks for.
-LANDMARKS = ("H", "O", "Cl", "Fe", "Br", "Mo", "I", "Ba", "Gd", "W", "Pb", "U")
 
 #: `label_parity` panel -> (title, unit).
 LABELS = {
@@ -36,26 +32,8 @@ LABELS = {
 }
 
 
-def functional(name: str) -> str:
-    """Return a functional's name as printed: 'r2SCAN' -> 'r²SCAN'."""
-    return name.replace("r2SCAN", "r²SCAN").replace("R2SCAN", "r²SCAN")
-
-
-def element_axis(ax: Axes, Z: ArrayLike) -> None:
-    """Label the x axis of `ax` with atomic numbers and the symbols of a few elements in the range of Z."""
-    Z = np.asarray(Z)
-    low, high = (int(Z.min()), int(Z.max())) if len(Z) else (1, 94)
-    names = [name for name in LANDMARKS if low <= atomic_numbers[name] <= high]
-    if len(names) < 3:
-        names = [chemical_symbols[int(z)] for z in np.unique(Z)[:12]]
-    ticks = [atomic_numbers[name] for name in names]
-    ax.set_xticks(ticks, [f"{z}\n{name}" for z, name in zip(ticks, names, strict=True)])
-    ax.set_xlim(low - 1.5, high + 1.5)
-    ax.set_xlabel("atomic number and element")
-
-
 def _statistics(low: Floats, high: Floats) -> dict[str, float]:
-    """Return r, slope and MAE as `uprung.labels.energy_shift.correlation` defines them; nan without spread."""
+    """Return r, slope and MAE as `uprung.labels.correlation.correlation` defines them; nan without spread."""
     if len(low) < 3 or min(np.ptp(low), np.ptp(high)) < 1e-9:
         return {"r": np.nan, "slope": np.nan, "mae": float(np.abs(high - low).mean()) if len(low) else np.nan}
     centred = low - low.mean()
@@ -128,57 +106,29 @@ def energy_parity(
 
 
 @mpl.rc_context(RC)
-def shift_by_element(
-    table: pd.DataFrame,
-    *,
-    published: pd.DataFrame | None = None,
-    names: tuple[str, str] = ("PBE", "r2SCAN"),
-) -> Figure:
+def shift_by_element(table: pd.DataFrame, *, names: tuple[str, str] = ("PBE", "r2SCAN")) -> Figure:
     """Return the energy shift high − low against the atomic number.
 
     table: as from `labels.energy_shift.element_shift`. Error bars are 1.96 standard errors, clustered by group where
-    they exist and of independent structures elsewhere. published: columns Z and shift (eV/atom), drawn as
-    crosses behind, with a second panel of the differences from it; rows with nan are left out, and rows more
-    than two elements outside the range of table are not shown.
+    they exist and of independent structures elsewhere.
     """
     low_name, high_name = map(functional, names)
-    compared = published is not None
-    figure, axes = new_figure(2 if compared else 1, width=PAGE, height=4.4 if compared else 2.8)
-    Z = table["Z"]
+    figure, (ax,) = new_figure(width=PAGE, height=2.8)
+    look: dict[str, Any] = {
+        "fmt": "o",
+        "markersize": 3,
+        "color": COLOURS[0],
+        "ecolor": "black",
+        "elinewidth": 0.8,
+        "capsize": 1.5,
+    }
     error = 1.96 * table["stderr"].fillna(table.get("stderr_structures", np.nan)).fillna(0)
-    if published is not None:
-        known = published.dropna(subset="shift")
-        known = known[known["Z"].between(Z.min() - 2, Z.max() + 2)]
-        axes[0].scatter(
-            known["Z"], known["shift"], marker="x", s=16, lw=0.9, color="0.45", label="published references"
-        )
-        _bars(axes[1], Z, table["shift"] - Z.map(known.set_index("Z")["shift"]), error)
-        axes[1].set_ylabel("difference from\npublished (eV/atom)")
-        Z = pd.concat([Z, known["Z"]])
-    _bars(axes[0], table["Z"], table["shift"], error)
-    for ax in axes:
-        ax.axhline(0, color="0.75", linewidth=0.7, zorder=0)
-        element_axis(ax, Z)
-    if compared:
-        axes[0].set_xlabel("")
-    axes[0].set_ylabel(f"energy shift\n{high_name} − {low_name} (eV/atom)")
-    axes[0].legend(loc="lower left")
+    ax.errorbar(table["Z"], table["shift"], yerr=error, label="this data, with 95 % interval", **look)
+    ax.axhline(0, color="0.75", linewidth=0.7, zorder=0)
+    element_axis(ax, table["Z"])
+    ax.set_ylabel(f"energy shift\n{high_name} − {low_name} (eV/atom)")
+    ax.legend(loc="lower left")
     return figure
-
-
-def _bars(ax: Axes, Z: pd.Series, value: pd.Series, error: pd.Series) -> None:
-    ax.errorbar(
-        Z,
-        value,
-        yerr=error,
-        fmt="o",
-        markersize=3,
-        color=COLOURS[0],
-        ecolor="black",
-        elinewidth=0.8,
-        capsize=1.5,
-        label="this data, with 95 % interval",
-    )
 
 
 @mpl.rc_context(RC)
@@ -231,102 +181,13 @@ def _density(ax: Axes, low: Floats, high: Floats) -> PolyCollection:
     )
 
 
-def _positions() -> dict[int, tuple[float, float]]:
-    """Return Z -> (column, row) in the periodic table with 18 columns, the f block below."""
-    places: dict[int, tuple[float, float]] = {1: (1, 1), 2: (18, 1)}
-    rows = {2: (3, 8), 3: (11, 8), 4: (19, 18), 5: (37, 18)}
-    for row, (first, length) in rows.items():
-        for i in range(length):
-            places[first + i] = (i + 1 if i < 2 or length == 18 else i + 11, row)
-    for row, first in ((6, 55), (7, 87)):
-        places[first], places[first + 1] = (1, row), (2, row)
-        for i in range(15):
-            places[first + 2 + i] = (i + 3, row + 2.4)
-    for Z in range(72, 87):
-        places[Z] = (Z - 68, 6)
-    return {Z: place for Z, place in places.items() if Z <= 94}
-
-
-@mpl.rc_context(RC)
-def by_element(
-    table: pd.DataFrame,
-    *,
-    value: str = "shift",
-    label: str | None = None,
-    names: tuple[str, str] = ("PBE", "r2SCAN"),
-) -> Figure:
-    """Return one number per element as a periodic table; elements without one are left white.
-
-    table: columns Z and `value`, one row per element, such as `element_shift` ('shift', eV/atom) or one
-    quantity of `correlation_by_element` ('pearson'). Raises ValueError if an element has two rows or none has
-    a value.
-    """
-    if table["Z"].duplicated().any():
-        raise ValueError(f"periodic table of {value}: several rows per element; choose one quantity first")
-    known = table.dropna(subset=value)
-    numbers = dict(zip(known["Z"].astype(int), known[value].astype(float), strict=True))
-    if not numbers:
-        raise ValueError(f"periodic table of {value}: no element has a value")
-    is_r = value in ("pearson", "spearman")
-    low_name, high_name = map(functional, names)
-    words = f"{value.capitalize()} r of referenced energies" if is_r else f"energy {value} (eV/atom)"
-    norm, below = _norm(np.array(list(numbers.values())), bounded=is_r)
-    cmap = mpl.colormaps[BY_NUMBER]
-    figure, (ax,) = new_figure(width=PAGE, height=3.8)
-    for Z, (x, y) in _positions().items():
-        number = numbers.get(Z)
-        face = (1.0, 1.0, 1.0, 1.0) if number is None else cmap(float(norm(number)))
-        ax.add_patch(Rectangle((x - 0.48, y - 0.48), 0.96, 0.96, facecolor=face, edgecolor="0.8", linewidth=0.5))
-        ink = "0.6" if number is None else _readable(face)
-        ax.text(x, y - 0.14, chemical_symbols[Z], ha="center", va="center", fontsize=8, color=ink)
-        if number is not None:
-            text = _three_digits(number, decimals=3 if is_r else None)
-            ax.text(x, y + 0.26, text, ha="center", va="center", fontsize=6, color=ink)
-    ax.set(xlim=(0.4, 18.6), ylim=(9.95, 0.4))
-    ax.set_aspect("equal")
-    ax.axis("off")
-    bar = ax.inset_axes((3.2, 2.15, 8.6, 0.35), transform=ax.transData)
-    mapped = mpl.cm.ScalarMappable(norm, cmap)
-    figure.colorbar(mapped, cax=bar, orientation="horizontal", extend="min" if below else "neither")
-    bar.set_title(label or f"{words}, {low_name} to {high_name}", fontsize=8)
-    ax.text(7.5, 3.3, "white: no value", ha="center", va="center", fontsize=7, color="0.4")
-    return figure
-
-
-def _three_digits(number: float, *, decimals: int | None) -> str:
-    if decimals is None:
-        decimals = 2 if abs(number) < 9.995 else 1 if abs(number) < 99.95 else 0
-    return f"{number:.{decimals}f}".replace("-", "−")
-
-
-def _norm(values: Floats, *, bounded: bool) -> tuple[Normalize, bool]:
-    """Return the colour range and whether values lie below it: for correlations, the lowest 5 % may."""
-    if bounded:
-        low = min(0.99, float(np.percentile(values, 5)))
-        return Normalize(low, 1), bool(values.min() < low)
-    if np.ptp(values) == 0:
-        return Normalize(values[0] - 1, values[0] + 1), False
-    return Normalize(float(values.min()), float(values.max())), False
-
-
-def _readable(face: tuple[float, float, float, float]) -> str:
-    """Return black or white, whichever stands out on the colour."""
-    return "black" if 0.299 * face[0] + 0.587 * face[1] + 0.114 * face[2] > 0.5 else "white"
-
-
 @mpl.rc_context(RC)
 def importance(table: pd.DataFrame, *, most: int = 30) -> Figure:
     """Return the importance of elements for the difference of formation energies, largest first.
 
-    table: as from `labels.energy_shift.formation_importance`; one without rows gives a figure that states why. At
-    most `most` elements are drawn, and the title says how many there are.
+    table: as from `labels.energy_shift.formation_importance`. At most `most` elements are drawn, and the title says
+    how many there are.
     """
-    if table.empty:
-        figure, (ax,) = new_figure(width=COLUMN, height=1.2)
-        reason = table.attrs.get("reason", "no element to rank")
-        ax.text(0.5, 0.5, f"Not available: {reason}.", ha="center", va="center", wrap=True)
-        ax.axis("off")
-        return figure
     shown = table.sort_values("importance", ascending=False).head(most)
     figure, (ax,) = new_figure(width=PAGE, height=2.6)
     ax.bar(shown["element"], shown["importance"], color=COLOURS[0], width=0.75)

@@ -14,9 +14,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from uprung.figures import style
+from uprung.figures.axes import GREY, GRID, arm_handles, panels
 from uprung.softening.slopes import POOLED, statistics
 
-GREY = "#777777"
 FEW = 12  # materials that are drawn by name; of more, the distribution is
 SLOPE = "slope of predicted on labelled forces"
 
@@ -36,6 +36,7 @@ def _series(table: pd.DataFrame, arm_labels: Mapping[str, str], budget: str) -> 
     return found
 
 
+@mpl.rc_context(style.RC)
 def slopes_by_material(table: pd.DataFrame, *, arm_labels: Mapping[str, str], budget: str) -> Figure:
     """Draw the slope of every material with its interval (few materials), or their distribution (many).
 
@@ -50,17 +51,15 @@ def slopes_by_material(table: pd.DataFrame, *, arm_labels: Mapping[str, str], bu
         name: rows[rows["material"] != POOLED].set_index("material").reindex(materials) for name, rows in series.items()
     }
     figure, (axis,) = style.new_figure(width=style.PAGE * 0.8, height=3.4)
-    with mpl.rc_context(style.RC):
-        (_by_name if len(materials) <= FEW else _distribution)(axis, own)
-        looks = [
-            {"marker": style.marker(k), "ls": ""} if len(materials) <= FEW else {"ls": _line(k)}
-            for k in range(len(own))
-        ]
-        handles = [
-            Line2D([], [], color=style.colour(k), ms=4, label=name, **look)  # type: ignore[arg-type]
-            for k, (name, look) in enumerate(zip(own, looks, strict=True))
-        ]
-        figure.legend(handles=handles, loc="outside upper center", ncols=min(3, len(handles)))
+    (_by_name if len(materials) <= FEW else _distribution)(axis, own)
+    looks = [
+        {"marker": style.marker(k), "ls": ""} if len(materials) <= FEW else {"ls": _line(k)} for k in range(len(own))
+    ]
+    handles = [
+        Line2D([], [], color=style.colour(k), ms=4, label=name, **look)  # type: ignore[arg-type]
+        for k, (name, look) in enumerate(zip(own, looks, strict=True))
+    ]
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(3, len(handles)))
     return figure
 
 
@@ -77,7 +76,7 @@ def _by_name(axis: Axes, series: Mapping[str, pd.DataFrame]) -> None:
         axis.errorbar(x, rows["slope"], yerr=np.nan_to_num(gaps), elinewidth=0.8, **look)
         axis.set_xticks(range(len(rows)), list(rows.index))
     axis.set(ylabel=SLOPE, xlabel="material")
-    axis.grid(visible=True, axis="y", color="#e6e6e6", lw=0.5)
+    axis.grid(axis="y", **GRID)  # type: ignore[arg-type]
 
 
 def _distribution(axis: Axes, series: Mapping[str, pd.DataFrame]) -> None:
@@ -91,9 +90,10 @@ def _distribution(axis: Axes, series: Mapping[str, pd.DataFrame]) -> None:
         low, high = np.percentile(everything, [1, 99])
         axis.set_xlim(low - 0.05, max(high, 1) + 0.05)
     axis.set(xlabel=SLOPE, ylabel="materials below (%)", ylim=(0, 100))
-    axis.grid(visible=True, color="#e6e6e6", lw=0.5)
+    axis.grid(**GRID)  # type: ignore[arg-type]
 
 
+@mpl.rc_context(style.RC)
 def slopes_by_size(table: pd.DataFrame, *, arm_labels: Mapping[str, str], budget: str) -> Figure:
     """Draw the median slope over materials against the training-set size, a line per arm, the checkpoints beside it.
 
@@ -104,68 +104,59 @@ def slopes_by_size(table: pd.DataFrame, *, arm_labels: Mapping[str, str], budget
     if not len(runs):
         return style.text_figure("no trained network was evaluated")
     figure, (axis,) = style.new_figure(width=style.PAGE * 0.7, height=3.2)
-    with mpl.rc_context(style.RC):
-        axis.axhline(1, color=GREY, ls="--", lw=0.9)
-        for k, (name, rows) in enumerate(whole[whole["model"] != "run"].groupby("model", sort=False)):
-            axis.axhline(float(rows["slope"].median()), color=GREY, ls=(":", "-.")[k % 2], lw=1.2, label=str(name))
-        arms = [arm for arm in arm_labels if arm in set(runs["arm"])]
-        for k, arm in enumerate(arms):
-            own = runs[runs["arm"] == arm].groupby(["size", "seed", "n_frames_trained"], as_index=False)
-            slopes = own["slope"].median()
-            colour, marker = style.colour(k), style.marker(k)
-            # arms side by side, so that runs of one size do not hide each other
-            aside = 1.03 ** (k - (len(arms) - 1) / 2)
-            axis.plot(slopes["n_frames_trained"] * aside, slopes["slope"], marker, color=colour, ms=2.5, alpha=0.5)
-            means = slopes.groupby("n_frames_trained")["slope"].mean()
-            axis.plot(means.index * aside, means, color=colour, marker=marker, ms=4.5, lw=1)
-        sizes = sorted(set(runs["n_frames_trained"]))
-        axis.set(xscale="log", xlabel="labelled structures in training", ylabel="slope, median over materials")
-        axis.set_xlim(sizes[0] / 1.6, sizes[-1] * 1.6)
-        axis.set_xticks(sizes)
-        axis.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}"))
-        axis.xaxis.set_minor_locator(NullLocator())
-        axis.grid(visible=True, color="#e6e6e6", lw=0.5)
-        handles = [
-            Line2D([], [], color=style.colour(k), marker=style.marker(k), ms=4, lw=1, label=arm_labels[arm])
-            for k, arm in enumerate(arms)
-        ]
-        handles += [line for line in axis.lines if not str(line.get_label()).startswith("_")]
-        figure.legend(handles=handles, loc="outside upper center", ncols=min(3, len(handles)))
+    axis.axhline(1, color=GREY, ls="--", lw=0.9)
+    for k, (name, rows) in enumerate(whole[whole["model"] != "run"].groupby("model", sort=False)):
+        axis.axhline(float(rows["slope"].median()), color=GREY, ls=(":", "-.")[k % 2], lw=1.2, label=str(name))
+    arms = [arm for arm in arm_labels if arm in set(runs["arm"])]
+    for k, arm in enumerate(arms):
+        own = runs[runs["arm"] == arm].groupby(["size", "seed", "n_frames_trained"], as_index=False)
+        slopes = own["slope"].median()
+        colour, marker = style.colour(k), style.marker(k)
+        # arms side by side, so that runs of one size do not hide each other
+        aside = 1.03 ** (k - (len(arms) - 1) / 2)
+        axis.plot(slopes["n_frames_trained"] * aside, slopes["slope"], marker, color=colour, ms=2.5, alpha=0.5)
+        means = slopes.groupby("n_frames_trained")["slope"].mean()
+        axis.plot(means.index * aside, means, color=colour, marker=marker, ms=4.5, lw=1)
+    sizes = sorted(set(runs["n_frames_trained"]))
+    axis.set(xscale="log", xlabel="labelled structures in training", ylabel="slope, median over materials")
+    axis.set_xlim(sizes[0] / 1.6, sizes[-1] * 1.6)
+    axis.set_xticks(sizes)
+    axis.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}"))
+    axis.xaxis.set_minor_locator(NullLocator())
+    axis.grid(**GRID)  # type: ignore[arg-type]
+    handles = arm_handles({arm: arm_labels[arm] for arm in arms}, ms=4, lw=1)
+    handles += [line for line in axis.lines if not str(line.get_label()).startswith("_")]
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(3, len(handles)))
     return figure
 
 
+@mpl.rc_context(style.RC)
 def force_clouds(clouds: Mapping[str, pd.DataFrame]) -> Figure:
     """Draw predicted against labelled force components, a panel per model.
 
     Args:
         clouds: model -> table of `uprung.softening.slopes.cloud`.
     """
-    columns = min(4, len(clouds))
-    rows = -(-len(clouds) // columns)
-    figure, axes = style.new_figure(rows, columns, width=min(style.PAGE, 2.4 * columns), height=2.3 * rows)
+    width = min(style.PAGE, 2.4 * len(clouds))
+    figure, axes, columns = panels(len(clouds), most=4, width=width, height=2.3)
     pairs = {
         name: tuple(table[[f"{side}_{a}" for a in "xyz"]].to_numpy(float).ravel() for side in ("label", "predicted"))
         for name, table in clouds.items()
     }
     # one atom with a huge force must not shrink the cloud to a dot: the rest is counted in the panel
     end = 1.05 * float(max(np.percentile(np.abs(x), 99.5) for x, _ in pairs.values()))
-    with mpl.rc_context(style.RC):
-        for k, (axis, (name, (x, y))) in enumerate(zip(axes, pairs.items(), strict=False)):
-            found = statistics(x, y)
-            outside = int(((np.abs(x) > end) | (np.abs(y) > end)).sum())
-            axis.hexbin(
-                x, y, gridsize=45, extent=(-end, end, -end, end), bins="log", cmap="viridis_r", lw=0.1, mincnt=1
-            )
-            axis.plot((-end, end), (-end, end), color=GREY, ls="--", lw=0.8)
-            axis.plot((-end, end), (-end * found["slope"], end * found["slope"]), color="#D55E00", lw=1)
-            axis.set(xlim=(-end, end), ylim=(-end, end), aspect="equal")
-            axis.set_title(name, fontsize=8)
-            words = f"slope {found['slope']:.3f}" + (f"\n{outside:,} outside" if outside else "")
-            axis.text(0.04, 0.96, words, transform=axis.transAxes, va="top", fontsize=6.5)
-            if k % columns == 0:
-                axis.set_ylabel("predicted (eV/Å)")
-            if k >= len(pairs) - columns:
-                axis.set_xlabel("labelled (eV/Å)")
-        for axis in axes[len(pairs) :]:
-            axis.set_visible(False)
+    for k, (axis, (name, (x, y))) in enumerate(zip(axes, pairs.items(), strict=True)):
+        found = statistics(x, y)
+        outside = int(((np.abs(x) > end) | (np.abs(y) > end)).sum())
+        axis.hexbin(x, y, gridsize=45, extent=(-end, end, -end, end), bins="log", cmap="viridis_r", lw=0.1, mincnt=1)
+        axis.plot((-end, end), (-end, end), color=GREY, ls="--", lw=0.8)
+        axis.plot((-end, end), (-end * found["slope"], end * found["slope"]), color="#D55E00", lw=1)
+        axis.set(xlim=(-end, end), ylim=(-end, end), aspect="equal")
+        axis.set_title(name, fontsize=8)
+        words = f"slope {found['slope']:.3f}" + (f"\n{outside:,} outside" if outside else "")
+        axis.text(0.04, 0.96, words, transform=axis.transAxes, va="top", fontsize=6.5)
+        if k % columns == 0:
+            axis.set_ylabel("predicted (eV/Å)")
+        if k >= len(pairs) - columns:
+            axis.set_xlabel("labelled (eV/Å)")
     return figure

@@ -26,6 +26,9 @@ TARGETS: dict[str, tuple[str, str, float]] = {
     "magmom": ("magnetic moment", "μB", 1.0),
 }
 
+#: A colour map whose lightness rises steadily: it reads in grey and with colour-vision deficiencies.
+BY_NUMBER = "viridis"
+
 RC: dict[Any, Any] = {
     "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans"],
@@ -45,6 +48,11 @@ RC: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "uprung",  # the same figure gives the same bytes
 }
+
+
+def functional(name: str) -> str:
+    """Return a functional's name as printed: 'r2SCAN' -> 'r²SCAN'."""
+    return name.replace("r2SCAN", "r²SCAN").replace("R2SCAN", "r²SCAN")
 
 
 def colour(k: int) -> str:

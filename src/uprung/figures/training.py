@@ -1,4 +1,4 @@
-"""Figures of what training does to the networks: what they forget, and which layers move."""
+"""Figures of forgetting and of gradients by layer."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from uprung.figures import style
+from uprung.figures.axes import GREY, GRID, arm_handles, panels
 
-GREY = "#777777"
 LAYERS = ("embeddings", "block1", "block2", "block3", "block4", "readout")
 
 
+@mpl.rc_context(style.RC)
 def forgetting(table: pd.DataFrame, pretrained: Mapping[str, float], *, arm_labels: Mapping[str, str]) -> Figure:
     """Draw the target's test error against the source's, a line per arm from its smallest to its largest size.
 
@@ -29,31 +30,27 @@ def forgetting(table: pd.DataFrame, pretrained: Mapping[str, float], *, arm_labe
     if not targets:
         return style.text_figure("no source frames were tested")
     figure, axes = style.new_figure(1, len(targets), width=style.PAGE * (1 if len(targets) > 1 else 0.6), height=3.3)
-    with mpl.rc_context(style.RC):
-        for axis, target in zip(axes, targets, strict=True):
-            here = table[table["target"] == target]
-            column = "source_rereferenced" if target == "energy" else "source_mae"
-            name, unit, factor = style.TARGETS[target]
-            for k, arm in enumerate(arm_labels):
-                _path(axis, here[here["arm"] == arm], column, factor, k)
-            if target in pretrained:
-                axis.axvline(pretrained[target] * factor, color=GREY, ls="--", lw=0.9)
-            axis.set(xscale="log", yscale="log", title=name.capitalize())
-            how = ", re-referenced" if target == "energy" else ""
-            axis.set_xlabel(f"error at the source fidelity{how} ({unit})")
-            axis.set_ylabel(f"error at the target fidelity ({unit})")
-            for one in (axis.xaxis, axis.yaxis):
-                low, high = one.get_view_interval()
-                one.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low > 5 else (1, 1.5, 2, 3, 4, 5, 6, 8)))
-                one.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.6g}"))
-                one.set_minor_locator(NullLocator())
-            axis.grid(visible=True, color="#e6e6e6", lw=0.5)
-        handles = [
-            Line2D([], [], color=style.COLOURS[k], marker=style.MARKERS[k], ms=4, lw=1, label=label)
-            for k, label in enumerate(arm_labels.values())
-        ]
-        handles.append(Line2D([], [], color=GREY, ls="--", lw=0.9, label="checkpoint before the transfer"))
-        figure.legend(handles=handles, loc="outside upper center", ncols=min(3, len(handles)))
+    for axis, target in zip(axes, targets, strict=True):
+        here = table[table["target"] == target]
+        column = "source_rereferenced" if target == "energy" else "source_mae"
+        name, unit, factor = style.TARGETS[target]
+        for k, arm in enumerate(arm_labels):
+            _path(axis, here[here["arm"] == arm], column, factor, k)
+        if target in pretrained:
+            axis.axvline(pretrained[target] * factor, color=GREY, ls="--", lw=0.9)
+        axis.set(xscale="log", yscale="log", title=name.capitalize())
+        how = ", re-referenced" if target == "energy" else ""
+        axis.set_xlabel(f"error at the source fidelity{how} ({unit})")
+        axis.set_ylabel(f"error at the target fidelity ({unit})")
+        for one in (axis.xaxis, axis.yaxis):
+            low, high = one.get_view_interval()
+            one.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low > 5 else (1, 1.5, 2, 3, 4, 5, 6, 8)))
+            one.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.6g}"))
+            one.set_minor_locator(NullLocator())
+        axis.grid(**GRID)  # type: ignore[arg-type]
+    handles = arm_handles(arm_labels, ms=4, lw=1)
+    handles.append(Line2D([], [], color=GREY, ls="--", lw=0.9, label="checkpoint before the transfer"))
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(3, len(handles)))
     return figure
 
 
@@ -71,6 +68,7 @@ def _path(axis: Axes, runs: pd.DataFrame, column: str, factor: float, k: int) ->
         axis.plot(point[column] * factor, point["mae"] * factor, marker, color=colour, ms=size)
 
 
+@mpl.rc_context(style.RC)
 def dynamics(history: pd.DataFrame, *, arm_labels: Mapping[str, str]) -> Figure:
     """Draw the norm of the gradient in every layer against the step, a line per arm (mean over seeds).
 
@@ -82,29 +80,21 @@ def dynamics(history: pd.DataFrame, *, arm_labels: Mapping[str, str]) -> Figure:
     layers = [layer for layer in LAYERS if f"grad_{layer}" in history and history[f"grad_{layer}"].notna().any()]
     if not layers:
         return style.text_figure("no gradient was recorded")
-    columns = min(3, len(layers))
-    rows = -(-len(layers) // columns)
-    figure, axes = style.new_figure(rows, columns, height=1.9 * rows + 0.5)
-    with mpl.rc_context(style.RC):
-        for k, (axis, layer) in enumerate(zip(axes, layers, strict=False)):
-            for i, arm in enumerate(arm_labels):
-                runs = history[history["arm"] == arm].dropna(subset=[f"grad_{layer}"])
-                means = runs.groupby("step")[f"grad_{layer}"].mean()
-                means = means[means > 0]
-                if len(means):
-                    axis.plot(means.index, means, color=style.COLOURS[i], marker=style.MARKERS[i], ms=2.5, lw=0.9)
-            axis.set(yscale="log", title=layer.replace("block", "block "))
-            axis.xaxis.set_major_locator(MaxNLocator(4))
-            axis.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}"))
-            axis.grid(visible=True, color="#e6e6e6", lw=0.5)
-            if k % columns == 0:
-                axis.set_ylabel("norm of the gradient")
-        for axis in axes[len(layers) :]:
-            axis.set_visible(False)
-        figure.supxlabel("optimiser step", fontsize=8)
-        handles = [
-            Line2D([], [], color=style.COLOURS[i], marker=style.MARKERS[i], ms=3.5, lw=1, label=label)
-            for i, label in enumerate(arm_labels.values())
-        ]
-        figure.legend(handles=handles, loc="outside upper center", ncols=min(3, len(handles)))
+    figure, axes, columns = panels(len(layers), most=3, width=style.PAGE, height=1.9, extra=0.5)
+    for k, (axis, layer) in enumerate(zip(axes, layers, strict=True)):
+        for i, arm in enumerate(arm_labels):
+            runs = history[history["arm"] == arm].dropna(subset=[f"grad_{layer}"])
+            means = runs.groupby("step")[f"grad_{layer}"].mean()
+            means = means[means > 0]
+            if len(means):
+                axis.plot(means.index, means, color=style.COLOURS[i], marker=style.MARKERS[i], ms=2.5, lw=0.9)
+        axis.set(yscale="log", title=layer.replace("block", "block "))
+        axis.xaxis.set_major_locator(MaxNLocator(4))
+        axis.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,.0f}"))
+        axis.grid(**GRID)  # type: ignore[arg-type]
+        if k % columns == 0:
+            axis.set_ylabel("norm of the gradient")
+    figure.supxlabel("optimiser step", fontsize=8)
+    handles = arm_handles(arm_labels, ms=3.5, lw=1)
+    figure.legend(handles=handles, loc="outside upper center", ncols=min(3, len(handles)))
     return figure

@@ -11,7 +11,8 @@ from uprung.frames.schema import Floats
 def composition_fractions(Z: ArrayLike, offsets: ArrayLike) -> Floats:
     """Return composition fractions (n, 94), column Z − 1, of flat atomic numbers Z (N,).
 
-    Raises ValueError on a structure without sites or an atomic number outside 1..94.
+    Raises:
+        ValueError: a structure without sites, or an atomic number outside 1..94.
     """
     Z, offsets = np.asarray(Z, dtype=np.int64), check_offsets(offsets, len(np.asarray(Z)))
     if len(Z) and (Z.min() < 1 or Z.max() > 94):
@@ -23,7 +24,11 @@ def composition_fractions(Z: ArrayLike, offsets: ArrayLike) -> Floats:
 
 
 def check_offsets(offsets: ArrayLike, n_sites: int) -> NDArray[np.int64]:
-    """Return where each structure starts among flat per-site values, (n + 1,); raises ValueError if they cannot be."""
+    """Return where each structure starts among flat per-site values, (n + 1,).
+
+    Raises:
+        ValueError: they do not rise from 0 to the number of sites.
+    """
     array = np.asarray(offsets, dtype=np.int64)
     if array.ndim != 1 or len(array) < 1 or array[0] != 0 or array[-1] != n_sites or (np.diff(array) < 1).any():
         raise ValueError(

@@ -1,4 +1,4 @@
-"""From records of sources to a table: which of them become rows, why the others do not, and the manifest."""
+"""Validation on import: records of sources become rows or are listed with a reason, and the manifest counts both."""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+EV_PER_A3 = 160.21766208  # GPa
 
 SCHEMA = pa.schema(
     [

@@ -1,4 +1,4 @@
-"""Which GPUs a job takes: free ones, so that jobs side by side on a workstation do not share one by accident.
+"""Locks on GPUs, so that jobs side by side on a workstation do not share one by accident.
 
 Snakemake counts GPUs but does not name them. Every job locks a file per GPU that it takes, for as long as it lives; the
 system drops the lock of a job that is killed. A scheduler that names GPUs itself (`CUDA_VISIBLE_DEVICES`) is obeyed:
@@ -7,18 +7,18 @@ only those are chosen from.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import os
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import TextIO
 
 import torch
+from filelock import FileLock, Timeout
 
 LOG = logging.getLogger(__name__)
-_held: list[TextIO] = []  # an open file holds its lock until the process ends
+_HELD: list[FileLock] = []  # until the process ends
 
 
 class DeviceError(RuntimeError):
@@ -67,13 +67,10 @@ def lock_free(devices: Sequence[str], count: int, folder: Path) -> list[str]:
     for device in devices:
         if len(chosen) == count:
             break
-        stream = (folder / f"uprung-{os.getuid()}-gpu-{device.replace('/', '_')}.lock").open("a")
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            stream.close()
-        else:
-            _held.append(stream)
+        lock = FileLock(folder / f"uprung-{os.getuid()}-gpu-{device.replace('/', '_')}.lock")
+        with suppress(Timeout):
+            lock.acquire(blocking=False)
+            _HELD.append(lock)
             chosen.append(device)
     if len(chosen) < count:
         shared = [device for device in devices if device not in chosen][: count - len(chosen)]

@@ -60,6 +60,11 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def size_token(size: str) -> str:
+    """Return a size as it stands in a path: `0.1%` -> `0.1pct`."""
+    return size.replace("%", "pct")
+
+
 def file_name(name: str) -> str:
     """Return a name that comes with data as one component of a path, another one for every name.
 

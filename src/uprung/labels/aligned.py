@@ -1,4 +1,4 @@
-"""Paired frames as aligned arrays: row i of both sides is the same structure, labelled twice."""
+"""Aligned labels of paired frames: row i of both sides is the same structure, labelled twice."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from uprung.frames.flat import composition_fractions
 from uprung.frames.table import Frames
-from uprung.labels.energy_shift import BOND_FORCE, FidelityLabels, bond_force, force_mask
+from uprung.labels.correlation import BOND_FORCE, FidelityLabels, bond_force, force_mask
 from uprung.structures.identity import superposition
 
 Floats = NDArray[np.float64]
@@ -18,7 +18,16 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class PairedFrames:
-    """n paired structures: composition X (n, 94), sites by `offsets` (n + 1,), material of each, both labels."""
+    """Paired structures and the labels of both sides.
+
+    Attributes:
+        X: composition fractions, (n, 94).
+        numbers: atomic numbers of all sites, (N,).
+        offsets: where each structure starts among the sites, (n + 1,).
+        groups: materials, (n,).
+        low: labels of the low side.
+        high: labels of the high side.
+    """
 
     X: Floats
     numbers: NDArray[np.int64]

@@ -22,6 +22,7 @@ class Checkpoint:
         training_set: name of the data set.
         citation: paper to cite.
         licence: of the weights.
+        transferred_from: checkpoint that its training started from, if any.
     """
 
     file: str
@@ -31,6 +32,7 @@ class Checkpoint:
     training_set: str
     citation: str
     licence: str
+    transferred_from: str = ""
 
 
 @dataclass(frozen=True)

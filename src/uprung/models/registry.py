@@ -1,26 +1,22 @@
-"""Architectures by name, checkpoints by name, and what a study may ask of them.
+"""Code of architectures by name, saved networks, and what a study may ask of them.
 
 Reading this module loads no network: cards are plain facts, and an architecture's code is imported when it is used.
 """
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from uprung.models.cards import ArchitectureCard, Checkpoint
-from uprung.models.chgnet.card import CARD as CHGNET
+from uprung.models.shipped import CARDS, OWNERS, card_of, checkpoint_card
 
 if TYPE_CHECKING:
     from uprung.config.study import Study
     from uprung.models.interface import Architecture, Potential
 
-CARDS: dict[str, ArchitectureCard] = {card.name: card for card in (CHGNET,)}
-#: Checkpoint -> the architecture that it belongs to.
-_OWNERS = {name: card for card in CARDS.values() for name in card.checkpoints}
+__all__ = ["CARDS", "architecture", "card_of", "checkpoint_card", "contradictions", "load"]
 
 
 def architecture(name: str) -> Architecture:
@@ -31,26 +27,9 @@ def architecture(name: str) -> Architecture:
     """
     if name not in CARDS:
         raise ValueError(f"no architecture {name!r} (allowed: {', '.join(CARDS)})")
-    found: Architecture = importlib.import_module(CARDS[name].module).ARCHITECTURE
+    module = importlib.import_module(CARDS[name].module)  # noqa: TID251 - a name that the library itself holds
+    found: Architecture = module.ARCHITECTURE
     return found
-
-
-def card_of(checkpoint: str) -> ArchitectureCard:
-    """Return the card of the architecture that a shipped checkpoint belongs to.
-
-    Raises:
-        ValueError: an unknown name.
-    """
-    if checkpoint not in _OWNERS:
-        close = difflib.get_close_matches(checkpoint, _OWNERS, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        raise ValueError(f"no checkpoint named {checkpoint!r}{hint} (allowed: {', '.join(_OWNERS)})")
-    return _OWNERS[checkpoint]
-
-
-def checkpoint_card(name: str) -> Checkpoint:
-    """Return what is known of a shipped checkpoint; raises ValueError for an unknown name."""
-    return card_of(name).checkpoints[name]
 
 
 def load(name_or_path: str | Path, fidelity: str | None = None) -> Potential:
@@ -63,10 +42,10 @@ def load(name_or_path: str | Path, fidelity: str | None = None) -> Potential:
     Raises:
         ValueError: an unknown name, no such file, a file of no known architecture, or a fidelity that is not in it.
     """
-    if str(name_or_path) in _OWNERS:
-        return architecture(_OWNERS[str(name_or_path)].name).load(name_or_path, fidelity)
+    if str(name_or_path) in OWNERS:
+        return architecture(OWNERS[str(name_or_path)].name).load(name_or_path, fidelity)
     if not Path(name_or_path).is_file():
-        raise ValueError(f"no checkpoint or file {str(name_or_path)!r} (checkpoints: {', '.join(_OWNERS)})")
+        raise ValueError(f"no checkpoint or file {str(name_or_path)!r} (checkpoints: {', '.join(OWNERS)})")
     return architecture(_detected(Path(name_or_path))).load(name_or_path, fidelity)
 
 
@@ -77,10 +56,11 @@ def _detected(path: Path) -> str:
 
 def contradictions(study: Study) -> Iterator[str]:
     """Yield a message for every wish of a study that its architecture cannot fulfil."""
-    used = [("transfer.pretrained", study.transfer.pretrained)]
-    used += [("softening.models", name) for name in study.softening.models]
-    used += [(f"states.{name}.model", states.model) for name, states in study.states.items()]
-    unknown = [(where, name) for where, name in used if name not in _OWNERS]
+    softening = study.tests.softening
+    used = [("architecture", study.architecture)]
+    used += [("tests.softening.models", name) for name in softening.models]
+    used += [(f"tests.softening.snapshots.{name}.model", entry.model) for name, entry in softening.snapshots.items()]
+    unknown = [(where, name) for where, name in used if name not in OWNERS]
     for where, name in unknown:
         try:
             card_of(name)
@@ -88,7 +68,7 @@ def contradictions(study: Study) -> Iterator[str]:
             yield f"{where}: {error}"
     if unknown:
         return
-    card = card_of(study.transfer.pretrained)
+    card = card_of(study.architecture)
     for target in study.transfer.targets:
         if target not in card.targets:
             yield f"transfer.targets: {card.title} predicts no {target} (allowed: {', '.join(card.targets)})"
@@ -100,7 +80,8 @@ def contradictions(study: Study) -> Iterator[str]:
         blocks = int(arm.trainable.split("-")[1]) if arm.trainable.startswith("last-") else 0
         if blocks > card.blocks:
             yield f"arms.{name}.trainable: {arm.trainable}, but {card.title} has {card.blocks} blocks"
-    if "per-element" in study.softening.correction.methods:
-        for name in study.softening.models:
-            if "forces-by-element" not in card_of(name).abilities:
-                yield f"softening.correction.methods: {card_of(name).title} has no forces by element"
+    if "per-element" in softening.correction.methods:
+        asked_of = {card.name: card for card in map(card_of, softening.models)}
+        for card in asked_of.values():
+            if "forces-by-element" not in card.abilities:
+                yield f"tests.softening.correction.methods: {card.title} has no forces by element"

@@ -53,8 +53,8 @@ class SumPotential(Potential):
         return [entry for part in self._networks for entry in part.forces_by_element(batch)]
 
     def layers(self) -> Mapping[str, Sequence[nn.Parameter]]:
-        """Nothing: a sum is not trained."""
-        return {}
+        """Refuse: a sum is not trained."""
+        raise TypeError("a sum of networks is not trained")
 
     def set_references(self, values: NDArray[np.float64], *, trainable: bool) -> None:
         """Set those of the last network so that the sum has the given ones."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 
-from uprung.figures.shift import functional
-from uprung.figures.style import TARGETS
+from uprung.figures.style import TARGETS, functional
 
 __all__ = ["TARGETS", "amount", "count", "error", "fixed", "functional", "listing", "span", "times", "unit"]
 
@@ -38,6 +38,11 @@ def pearson(value: float) -> str:
         return NONE
     digits = 3 if abs(value) < 0.9995 else 4 if abs(value) < 0.99995 else 5
     return fixed(value, digits)
+
+
+def minus(text: str) -> str:
+    """Return a text whose negative numbers have a proper minus sign."""
+    return re.sub(r"(?<![\w.])-(?=\d)", "−", text)
 
 
 def count(value: float) -> str:

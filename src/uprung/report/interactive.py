@@ -1,4 +1,4 @@
-"""Learning curves to explore in the page itself, offline: every run says what it is, arms can be hidden.
+"""Interactive learning curves inside the page: runs named on hovering, arms hidden on demand.
 
 The marks are SVG with titles, which any browser shows on hovering; a few lines of script show them at once and hide
 arms.
@@ -53,7 +53,7 @@ for (const box of document.querySelectorAll("[data-curves]")) {
 
 
 @dataclass(frozen=True)
-class Axes:
+class LogAxes:
     """Two logarithmic axes of a figure."""
 
     x: tuple[float, float]
@@ -91,7 +91,7 @@ def interactive_curves(
     x, y = runs["n_frames"], runs["mae"] * factor
     # a single size, or a single run, stands in the middle
     pads = [max((v.max() / v.min()) ** share, 1.05) for v, share in ((x, 0.06), (y, 0.08))]
-    axes = Axes((x.min() / pads[0], x.max() * pads[0]), (y.min() / pads[1], y.max() * pads[1]))
+    axes = LogAxes((x.min() / pads[0], x.max() * pads[0]), (y.min() / pads[1], y.max() * pads[1]))
     clip = re.sub(r"[^\w-]", "-", name) + "-frame"  # a budget of given points is any text
     frame = f'x="{LEFT}" y="{TOP}" width="{WIDTH - LEFT - RIGHT}" height="{HEIGHT - TOP - BOTTOM}"'
     parts = [f'<clipPath id="{clip}"><rect {frame}/></clipPath>', f'<rect {frame} fill="none" stroke="#888"/>']
@@ -109,7 +109,7 @@ def interactive_curves(
         for arm in arms
         for i in [list(labels).index(arm)]
     )
-    idle = "Point at a mark: arm, size, seed, error."
+    idle = "Point at a mark for arm, size, seed and error."
     return Markup(
         f'<div class="explore" data-curves="{escape(name)}"><p>{boxes}</p>'
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="Learning curves, '
@@ -118,7 +118,7 @@ def interactive_curves(
     )
 
 
-def _arm(axes: Axes, runs: pd.DataFrame, law: pd.DataFrame, label: str, index: int, target: str, clip: str) -> str:
+def _arm(axes: LogAxes, runs: pd.DataFrame, law: pd.DataFrame, label: str, index: int, target: str, clip: str) -> str:
     """Return band, line and marks of one arm."""
     factor, colour = TARGETS[target][2], COLOURS[index]
     parts = []
@@ -140,7 +140,7 @@ def _arm(axes: Axes, runs: pd.DataFrame, law: pd.DataFrame, label: str, index: i
     return "".join(parts)
 
 
-def _ticks(axes: Axes, x_label: str, y_label: str) -> list[str]:
+def _ticks(axes: LogAxes, x_label: str, y_label: str) -> list[str]:
     """Return grid lines with numbers, and the names of the axes."""
     parts = []
     for value in _steps(axes.x):

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pandas as pd
 import yaml
 
-T = TypeVar("T")
+from uprung.config.study import Study
+from uprung.frames.csv import read_table
+from uprung.report.captions import LAW_FIGURES, figures_of
+from uprung.report.catalogue import FILES, POINTS, ResultFile, wildcards
 
 
 @dataclass(frozen=True)
 class LawResults:
-    """Plain tables of learning curves and their laws, and figures: name -> SVG file, its PNG beside it."""
+    """Tables of learning curves and their laws, named as in the catalogue; figures: name -> SVG file."""
 
     curves: pd.DataFrame
     laws: pd.DataFrame
@@ -31,12 +34,16 @@ class LawResults:
     figures: Mapping[str, Path]
 
 
-LAW_TABLES = tuple(field.name for field in fields(LawResults) if field.name != "figures")
+@dataclass(frozen=True)
+class PointsResults(LawResults):
+    """What a study of given points has, with the rows that no curve can have."""
+
+    left_out: pd.DataFrame
 
 
 @dataclass(frozen=True)
-class Results(LawResults):
-    """Plain tables, as the stages of a study wrote them; keys of the mappings are fidelities, pairs, figure names."""
+class StudyResults(LawResults):
+    """What the stages of a study wrote; keys of the mappings are fidelities, pairs, evaluation sets."""
 
     frames: Mapping[str, dict[str, Any]]
     pairs: Mapping[str, dict[str, Any]]
@@ -56,71 +63,50 @@ class Results(LawResults):
     cards: Sequence[dict[str, Any]]
 
 
-def read_results(files: Mapping[str, Any]) -> Results:
-    """Read the inputs of the report.
+def read_results(folder: Path, study: Study) -> StudyResults:
+    """Read all that the page of a study shows.
 
     Args:
-        files: name -> path or paths: frames, pairs, summaries, correlations, shifts (one per fidelity or pair, in a
-            folder of its name), evalsets (manifests of frames, below it), evalsets_left_out, softening and corrections
-            (one per evaluation set, likewise), split, sizes, references,
-            reference_errors, forgetting, errors, cards, and those of `read_law_results`.
+        folder: results of the study.
+        study: the study file.
     """
-    return Results(
-        frames=_by_folder(files["frames"], _json),
-        pairs=_by_folder(files["pairs"], _json),
-        split=_json(files["split"]),
-        sizes=_csv(files["sizes"]),
-        analyses=_by_folder(files["summaries"], _json),
-        correlations=_by_folder(files["correlations"], _csv),
-        shifts=_by_folder(files["shifts"], _csv),
-        evalsets={Path(file).parents[1].name: _json(file) for file in files["evalsets"]},
-        evalsets_left_out=_by_folder(files["evalsets_left_out"], _json),
-        softening=_by_folder(files["softening"], _csv),
-        corrections=_by_folder(files["corrections"], _csv),
-        references=_csv(files["references"]),
-        cards=[yaml.safe_load(Path(file).read_text()) for file in files["cards"]],
-        reference_errors=_csv(files["reference_errors"]),
-        forgetting=_csv(files["forgetting"]),
-        errors=_csv(files["errors"]),
-        **_law_tables(files),
-    )
+    read = {name: _read(folder, entry, study) for name, entry in FILES.items() if entry.read}
+    return StudyResults(**read, figures=_figures(folder, figures_of(study)))
 
 
-def read_law_results(files: Mapping[str, Any]) -> LawResults:
-    """Read the tables of `LAW_TABLES` by their names, and figures (SVG)."""
-    return LawResults(**_law_tables(files))
+def read_points_results(folder: Path) -> PointsResults:
+    """Read all that the page of a study of given points shows."""
+    read = {name: _content(folder / entry.file, entry) for name, entry in POINTS.items()}
+    return PointsResults(**read, figures=_figures(folder, LAW_FIGURES))
 
 
-def _law_tables(files: Mapping[str, Any]) -> dict[str, Any]:
-    figures = {Path(file).stem: Path(file) for file in files["figures"]}
-    return {"figures": figures} | {name: _csv(files[name]) for name in LAW_TABLES}
+def where(table: pd.DataFrame, **values: object) -> pd.DataFrame:
+    """Return the rows with the given values in the columns of these names."""
+    for column, value in values.items():
+        table = table[table[column] == value]
+    return table
 
 
-def _json(path: str | Path) -> dict[str, Any]:
-    content: dict[str, Any] = json.loads(Path(path).read_text())
-    return content
+def is_true(value: object) -> bool:
+    """Return whether a cell says yes, read from a file or in memory."""
+    return str(value) in ("True", "1", "1.0")
 
 
-#: Columns of names and sentences: an empty cell is an empty text, and an arm or size named 'nan' stays a name.
-TEXT = (
-    *("budget", "arm", "size", "fidelity", "target", "population", "reason", "excluded", "law", "kind"),
-    *("better_above", "observed_better_above", "observed_reason", "bound", "scratch", "transfer"),
-    *("title", "interval", "parameter", "law_scratch", "law_transfer"),
-    *("model", "material", "reading", "method"),
-    *("element", "quantity", "unit", "subset", "origin", "estimator", "reference", "scope", "by", "key"),
-)
+def _figures(folder: Path, names: Sequence[str]) -> dict[str, Path]:
+    return {name: folder / f"figures/{name}.svg" for name in names}
 
 
-def _csv(path: str | Path) -> pd.DataFrame:
-    table = pd.read_csv(path, keep_default_na=False, dtype=dict.fromkeys(TEXT, str), na_values=_missing(path))
-    return table.assign(**{name: table[name].fillna("") for name in TEXT if name in table})
+def _read(folder: Path, entry: ResultFile, study: Study) -> Any:
+    """Return the content of a file; of one per name, name -> content; of one per run, a list."""
+    found = [(list(names.values()), entry.file.format(**names)) for names in wildcards(entry.file, study)]
+    contents = [_content(folder / file, entry) for _, file in found]
+    keys = entry.file.count("{")
+    if keys == 1:
+        return {names[0]: content for (names, _), content in zip(found, contents, strict=True)}
+    return contents if keys else contents[0]
 
 
-def _missing(path: str | Path) -> dict[str, list[str]]:
-    """Empty cells are missing numbers in every column that does not hold text."""
-    columns = pd.read_csv(path, nrows=0).columns
-    return {name: ["", "nan"] for name in columns if name not in TEXT}
-
-
-def _by_folder(paths: Sequence[str], read: Callable[[str], T]) -> dict[str, T]:
-    return {Path(path).parent.name: read(path) for path in paths}
+def _content(path: Path, entry: ResultFile) -> Any:
+    if path.suffix == ".csv":
+        return read_table(path, entry.text)
+    return (yaml.safe_load if path.suffix == ".yaml" else json.loads)(path.read_text())

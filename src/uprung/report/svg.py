@@ -1,4 +1,4 @@
-"""Figures put into the page itself: no second file, and no two figures that share a name for a clip path."""
+"""Figures inlined into the page, with ids that do not collide."""
 
 from __future__ import annotations
 

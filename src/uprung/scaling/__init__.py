@@ -1,4 +1,4 @@
-"""Learning curves, the laws through them, and what they say about the labels that transfer saves."""
+"""Learning curves, their fitted laws, crossings and data multipliers."""
 
 from uprung.laws import Crossover, LawRefused, PowerLaw, crossover, power_law
 from uprung.scaling.crossings import crossovers

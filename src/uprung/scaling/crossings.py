@@ -1,4 +1,4 @@
-"""Where the curves of two arms meet: by their laws, and by the order of the measured means."""
+"""Crossings of two curves: of their fitted laws, and of their measured means."""
 
 from __future__ import annotations
 
@@ -27,19 +27,18 @@ def crossovers(
     fits: Sequence[FittedCurve],
     *,
     scratch: str | None,
-    others: Sequence[str] | None = None,
     resamples: Resamples | None = None,
 ) -> pd.DataFrame:
     """Return where each other arm's law meets that of `scratch`, and where the measured curves change order.
 
     One row per budget, fidelity, target and arm: the fields of `Crossover` (`better_above` as the arm's name), the
     error there, the names of both laws, and the fields of `observed_crossing`. A refused law gives kind 'none' with the
-    reason; without a scratch arm there are no rows. Raises ValueError for an unknown arm.
+    reason; without a scratch arm there are no rows. Raises ValueError for an unknown one.
     """
     if scratch is None:
         return pd.DataFrame(columns=[*PAIR_KEYS, *CROSSOVER_COLUMNS])
     rows = []
-    for key, base, part in pairs(check_curves(curves), scratch, others):
+    for key, base, part in pairs(check_curves(curves), scratch):
         names = {"scratch": scratch, "transfer": key["transfer"], "": ""}
         found = _crossover(fits, key, resamples)
         result = dict(vars(found)) | {"better_above": names[found.better_above], "mae": float("nan")}

@@ -1,6 +1,6 @@
-"""Learning curves: the errors of all runs on fixed test populations, beside their baselines, with a verdict each.
+"""Learning curves: errors of all runs on fixed test populations, with baselines and convergence.
 
-A point is *converged* when it beats the predictor that learns nothing about geometry by its 95 % interval (paired
+A point is *converged* when it beats the geometry-free baseline by its 95 % interval (paired
 bootstrap over test groups) and its validation error no longer falls at the end of the budget.
 """
 
@@ -23,19 +23,28 @@ POPULATIONS = ("all", "covered")
 class RunFiles:
     """What one run left behind."""
 
-    budget: str
-    arm: str
-    size: str
-    seed: int
     metrics: Mapping[str, Any]
     predictions: pd.DataFrame  # rows of both checkpoints, test split
     history: pd.DataFrame
 
+    @property
+    def names(self) -> Mapping[str, Any]:
+        """Budget, arm, size and seed."""
+        names: Mapping[str, Any] = self.metrics["run"]
+        return names
+
+    @property
+    def kept(self) -> pd.DataFrame:
+        """Predictions of the scored checkpoint."""
+        kept: pd.DataFrame = self.predictions[self.predictions["checkpoint"] == self.metrics["kept"]]
+        return kept
+
 
 def covered_frames(runs: Sequence[RunFiles]) -> frozenset[str]:
     """Return the test frames whose elements every seed saw at the smallest size: one population for all sizes."""
-    smallest = min(runs, key=lambda run: int(run.metrics["n_train"])).size
-    sets = [set(r.predictions.loc[r.predictions["elements_seen"], "frame_id"]) for r in runs if r.size == smallest]
+    smallest = min(runs, key=lambda run: int(run.metrics["n_train"])).names["size"]
+    at = (run.predictions for run in runs if run.names["size"] == smallest)
+    sets = [set(table.loc[table["elements_seen"], "frame_id"]) for table in at]
     return frozenset(set.intersection(*sets))
 
 
@@ -90,7 +99,7 @@ def learning_curves(
     covered = covered_frames(runs)
     rows = []
     for run in runs:
-        kept = run.predictions[run.predictions["checkpoint"] == run.metrics["kept"]]
+        kept = run.kept
         for population in POPULATIONS:
             frames = kept if population == "all" else kept[kept["frame_id"].isin(covered)]
             for target in targets:
@@ -103,12 +112,10 @@ def learning_curves(
                     reasons.append("validation error still falling at the end of the budget")
                 rows.append(
                     {
-                        "budget": run.budget,
-                        "arm": run.arm,
-                        "size": run.size,
+                        **{name: run.names[name] for name in ("budget", "arm", "size")},
                         "n_frames": run.metrics["n_train"],
                         "n_materials": run.metrics["n_materials"],
-                        "seed": run.seed,
+                        "seed": run.names["seed"],
                         "fidelity": fidelity,
                         "target": target,
                         "population": population,
@@ -138,13 +145,12 @@ def error_resamples(runs: Sequence[RunFiles], *, targets: Sequence[str], resampl
     covered = covered_frames(runs)
     rows = []
     for run in runs:
-        kept = run.predictions[run.predictions["checkpoint"] == run.metrics["kept"]]
+        kept = run.kept
         groups = kept[kept["frame_id"].isin(covered)].groupby("group", sort=True)
         for target in targets:
-            sums = groups[[f"{target}_abs", f"{target}_n"]].sum()
-            sums = sums[sums[f"{target}_n"] > 0].to_numpy(dtype=np.float64)
+            totals = groups[[f"{target}_abs", f"{target}_n"]].sum()
+            sums = totals[totals[f"{target}_n"] > 0].to_numpy(dtype=np.float64)
             if len(sums) >= MIN_GROUPS:
                 ratio = resample(sums[:, 0], sums[:, 1], resamples=resamples, seed=0)
-                key = {"budget": run.budget, "arm": run.arm, "size": run.size, "seed": run.seed, "target": target}
-                rows.append(key | {"ln_ratio": ratio.astype(np.float32)})
+                rows.append({**run.names, "target": target, "ln_ratio": ratio.astype(np.float32)})
     return pd.DataFrame(rows, columns=[*RUN_KEYS, "ln_ratio"])

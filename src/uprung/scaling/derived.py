@@ -1,4 +1,4 @@
-"""What follows from fitted laws, with intervals: bands, extrapolations, labels for an error, data multipliers."""
+"""Bands, extrapolations, labels for an error and data multipliers of fitted laws, with intervals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Laws of all learning curves of a study, and the tables of what was fitted, refused and preferred."""
+"""Laws of all learning curves of a study, and tables of the fitted, refused and selected ones."""
 
 from __future__ import annotations
 

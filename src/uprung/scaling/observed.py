@@ -1,8 +1,6 @@
-"""What the measured curves show without any law: changes of order, and data multipliers by interpolation."""
+"""Crossings and data multipliers from measured curves, without laws."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -68,7 +66,7 @@ def matching_size(mae: float, n: FloatArray, errors: FloatArray) -> tuple[float,
     return float(n[i] * (n[i + 1] / n[i]) ** part), ""
 
 
-def data_multiplier(curves: pd.DataFrame, *, scratch: str | None, others: Sequence[str] | None = None) -> pd.DataFrame:
+def data_multiplier(curves: pd.DataFrame, *, scratch: str | None) -> pd.DataFrame:
     """Return how many times more labels `scratch` needs for the error that another arm has at each size.
 
     One row per budget, fidelity, target, arm and size: n_frames and mae of the arm (means over seeds), n_scratch
@@ -80,7 +78,7 @@ def data_multiplier(curves: pd.DataFrame, *, scratch: str | None, others: Sequen
     if scratch is None:
         return pd.DataFrame(columns=[*PAIR_KEYS, *MULTIPLIER_COLUMNS])
     rows = []
-    for key, base, part in pairs(check_curves(curves), scratch, others):
+    for key, base, part in pairs(check_curves(curves), scratch):
         good = base[base.groupby("size")["converged"].transform("all")]
         for size, point in size_means(part).iterrows():
             row: dict[str, object] = {**key, "size": size, "n_frames": point["n_frames"], "mae": point["mae"]}

@@ -8,12 +8,13 @@ nothing about geometry. Laws use the population `covered` and converged points o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from uprung.frames.csv import read_table
 from uprung.laws import CONFIDENCE, student_t
 
 CURVE_COLUMNS = (
@@ -42,9 +43,7 @@ UNIT_FACTORS = {
 
 def read_curves(path: str | Path) -> pd.DataFrame:
     """Read a curves table from CSV: names stay text, and an empty number is missing."""
-    numbers = ("n_frames", "n_materials", "n_test", "mae", "baseline")
-    missing = {name: ["", "nan"] for name in numbers}
-    return pd.read_csv(path, keep_default_na=False, dtype={"size": str, "arm": str, "budget": str}, na_values=missing)
+    return read_table(path, (*CURVE_KEYS, "size", "reason"))
 
 
 def check_curves(curves: pd.DataFrame) -> pd.DataFrame:
@@ -114,20 +113,16 @@ def size_means(part: pd.DataFrame) -> pd.DataFrame:
     return means.sort_values("n_frames")
 
 
-def pairs(
-    table: pd.DataFrame, scratch: str, others: Sequence[str] | None
-) -> Iterator[tuple[dict[str, str], pd.DataFrame, pd.DataFrame]]:
+def pairs(table: pd.DataFrame, scratch: str) -> Iterator[tuple[dict[str, str], pd.DataFrame, pd.DataFrame]]:
     """Yield (keys, scratch curve, other curve) for every covered curve of each other arm."""
     arms = list(dict.fromkeys(table["arm"]))
-    others = [a for a in arms if a != scratch] if others is None else list(others)
-    unknown = [a for a in (scratch, *others) if a not in arms]
-    if unknown:
-        raise ValueError(f"curves table has no arm {unknown}; it has {arms}")
+    if scratch not in arms:
+        raise ValueError(f"curves table has no arm {scratch!r}; it has {arms}")
     covered = table[table["population"] == LAW_POPULATION]
     keys = [k for k in CURVE_KEYS if k != "arm"]
     for key, part in groups(covered, keys):
         base = part[part["arm"] == scratch]
-        for arm in others:
+        for arm in (arm for arm in arms if arm != scratch):
             yield {**key, "scratch": scratch, "transfer": arm}, base, part[part["arm"] == arm]
 
 

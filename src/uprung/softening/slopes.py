@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -94,14 +93,6 @@ def parts_table(parts: Sequence[Mapping[int, Floats]], frame_ids: Sequence[str])
     ]
     columns = ["frame_id", "element", "x", "y", "z"]
     return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
-
-
-def model_of(file: Path) -> dict[str, str | int]:
-    """Return what the path of a result says: model (`run` for a trained network), budget, arm, size, seed."""
-    if file.parent.name == "models":
-        return {"model": file.stem, "budget": "", "arm": "", "size": "", "seed": -1}
-    budget, arm, size, seed = file.with_suffix("").parts[-4:]
-    return {"model": "run", "budget": budget, "arm": arm, "size": size[1:], "seed": int(seed.removeprefix("seed"))}
 
 
 def statistics(label: Floats, predicted: Floats) -> dict[str, float]:

@@ -31,7 +31,7 @@ from uprung.sources.common import (
     same_functional,
     stress,
 )
-from uprung.sources.files import Advance, in_shares, kind_of, open_bytes, unheard
+from uprung.sources.files import Advance, files_in, in_shares, kind_of, open_bytes, unheard
 
 OMAT_SCALE = "VASP PBE_54 PAW of OMat24, {functional}, U by the Materials Project's rule, uncorrected"
 MOST_ATOMS = 1_000_000
@@ -42,15 +42,8 @@ Row = tuple[str, dict[str, Any] | UnusableError]
 
 
 def files(path: Path) -> list[Path]:
-    """Return the files of a source, in the order in which they are read.
-
-    Raises:
-        FramesError: the folder is empty.
-    """
-    found = sorted(file for file in path.iterdir() if file.is_file()) if path.is_dir() else [path]
-    if not found:
-        raise FramesError(f"{path}: the folder is empty")
-    return found
+    """Return the files of a source, in the order in which they are read."""
+    return files_in(path, "*", "the folder is empty")
 
 
 def read(
@@ -180,7 +173,7 @@ def _xyz_rows(path: Path, advance: Advance) -> Iterator[Row]:
                 yield f"{stem}-{k}", UnusableError(f"line {line}: no key Properties, which says what the columns are")
                 continue
             try:
-                atoms = ase.io.read(io.StringIO(text), format="extxyz")
+                atoms = ase.io.read(io.StringIO(text), format="extxyz")  # noqa: TID251
             except Exception as error:  # ASE raises whatever its parser stumbles over
                 yield f"{stem}-{k}", UnusableError(f"line {line}: ASE cannot read it: {type(error).__name__}: {error}")
                 continue
@@ -227,7 +220,7 @@ def _sqlite_rows(path: Path, advance: Advance) -> Iterator[Row]:
         connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
         try:
             ((n,),) = connection.execute("SELECT COUNT(*) FROM systems")
-            rows = connection.execute(f"SELECT {', '.join(_SQL_COLUMNS)} FROM systems ORDER BY id")
+            rows = connection.execute(f"SELECT {', '.join(_SQL_COLUMNS)} FROM systems ORDER BY id")  # noqa: S608
             for values in in_shares(rows, n, path.stat().st_size, advance):
                 row = dict(zip(_SQL_COLUMNS, values, strict=True))
                 yield f"{path.stem}-{row['id']}", _sqlite_row(row)

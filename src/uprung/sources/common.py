@@ -1,4 +1,4 @@
-"""What sources share: strict conversion of numbers, the formula that names a material, spellings of functionals."""
+"""Helpers of readers: strict conversion of numbers, formulas that name materials, spellings of functionals."""
 
 from __future__ import annotations
 
@@ -9,12 +9,18 @@ from typing import Any
 
 import numpy as np
 from ase.data import chemical_symbols
+from ase.stress import voigt_6_to_full_3x3_stress
 from numpy.typing import NDArray
 
 from uprung.frames.schema import Floats
 
 #: Symbol -> atomic number, for the elements that a frame may have.
 NUMBERS = {symbol: z for z, symbol in enumerate(chemical_symbols) if 1 <= z <= 94}
+
+#: kbar in VASP's sign (compression positive) to GPa with tension positive.
+KBAR_TO_GPA = -0.1
+#: Label scale of calculations with the set-ups of MatPES.
+MATPES_SCALE = "VASP PBE_64 PAW, {functional}, no U, uncorrected"
 
 
 class UnusableError(ValueError):
@@ -84,5 +90,29 @@ def from_voigt(values: Floats, name: str = "stress") -> Floats:
     """Return a stress in the order xx yy zz yz xz xy as a matrix, (3, 3)."""
     if values.shape != (6,):
         raise UnusableError(f"{name} has {values.size} numbers; a stress has 6, or 3×3")
-    xx, yy, zz, yz, xz, xy = values
-    return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+    return np.asarray(voigt_6_to_full_3x3_stress(values))
+
+
+def pymatgen_structure(structure: Any) -> tuple[NDArray[np.uint8], Floats, Floats]:
+    """Return Z (N,), lattice (3, 3) and frac (N, 3) of pymatgen's `Structure.as_dict`.
+
+    Raises:
+        UnusableError: another layout, not periodic, disordered, or an element beyond Pu.
+    """
+    try:
+        lattice, sites = structure["lattice"], structure["sites"]
+        if not all(lattice.get("pbc", ())):
+            raise UnusableError("structure is not periodic in all directions")
+        Z = np.array([_atomic_number(site["species"]) for site in sites], dtype=np.uint8)
+        return Z, rows(lattice["matrix"], "lattice"), rows([site["abc"] for site in sites], "abc")
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise UnusableError(f"structure is not laid out as pymatgen's: {type(error).__name__} {error}") from None
+
+
+def _atomic_number(species: list[dict[str, Any]]) -> int:
+    if len(species) != 1 or species[0].get("occu", 1) != 1:
+        raise UnusableError("structure is disordered: a site is not filled by one species")
+    found = NUMBERS.get(species[0]["element"])
+    if found is None:
+        raise UnusableError(f"element {species[0]['element']!r} is not one of H to Pu")
+    return found

@@ -6,8 +6,6 @@ lie along x in the 15 Å cube of the calculation; there is no stress.
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,9 +13,10 @@ import numpy as np
 from ase.data import atomic_numbers
 
 from uprung.frames.schema import Frame
+from uprung.sources.common import MATPES_SCALE
+from uprung.sources.files import load_json
 
 BOX = 15.0  # Å, the cell of the calculations
-LABEL_SCALE = "VASP PBE_64 PAW, {functional}, no U, uncorrected"
 
 
 def read(path: Path, functional: str) -> Iterator[Frame]:
@@ -30,8 +29,7 @@ def read(path: Path, functional: str) -> Iterator[Frame]:
     Raises:
         ValueError: the file has no curves of this functional.
     """
-    with gzip.open(path, "rt") as stream:
-        curves = json.load(stream)
+    curves = load_json(path)
     if functional not in curves:
         raise ValueError(f"{path}: no functional {functional!r} (has: {', '.join(curves)})")
     lattice = BOX * np.eye(3)
@@ -48,7 +46,7 @@ def read(path: Path, functional: str) -> Iterator[Frame]:
                 source="diatomics",
                 functional=functional,
                 run_type=f"{functional} static, spin candidate {curve['spin_candidates'][k]}",
-                label_scale=LABEL_SCALE.format(functional=functional),
+                label_scale=MATPES_SCALE.format(functional=functional),
                 Z=Z,
                 lattice=lattice,
                 frac=positions / BOX,

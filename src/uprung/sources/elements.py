@@ -6,19 +6,16 @@ moments, another quantity than the OUTCAR projections that potentials learn, so 
 
 from __future__ import annotations
 
-import gzip
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ase.data import atomic_numbers
 
 from uprung.frames.schema import Frame
+from uprung.sources.common import KBAR_TO_GPA, MATPES_SCALE, from_voigt, pymatgen_structure
+from uprung.sources.files import load_json
 
-LABEL_SCALE = "VASP PBE_64 PAW, {functional}, no U, uncorrected"
-KBAR_TO_GPA = -0.1  # VASP counts compression positive
 #: Edge of the cell around an atom, Å. The file gives energies of atoms, but no cell: one without neighbours will do.
 ATOM_BOX = 20.0
 
@@ -30,22 +27,21 @@ def read(path: Path, functional: str) -> Iterator[Frame]:
         path: `MatPES-<functional>-Element-Refs.json.gz`, one functional per file.
         functional: passed through the file's own `functional` entry, which is what the frames carry.
     """
-    for element, entry in _entries(path).items():
-        structure = entry["structure"]
-        xx, yy, zz, yz, xz, xy = (KBAR_TO_GPA * s for s in entry["stress"])
+    for element, entry in load_json(path).items():
+        Z, lattice, frac = pymatgen_structure(entry["structure"])
         yield Frame(
             frame_id=f"{element}-ground-state",
             material_id=element,
             source="elements",
             functional=entry["functional"],
             run_type=f"{entry['functional']} static",
-            label_scale=LABEL_SCALE.format(functional=entry["functional"]),
-            Z=np.array([atomic_numbers[site["species"][0]["element"]] for site in structure["sites"]], dtype=np.uint8),
-            lattice=np.asarray(structure["lattice"]["matrix"], dtype=np.float64),
-            frac=np.asarray([site["abc"] for site in structure["sites"]], dtype=np.float64),
+            label_scale=MATPES_SCALE.format(functional=entry["functional"]),
+            Z=Z,
+            lattice=lattice,
+            frac=frac,
             energy=float(entry["energy"]),
             forces=np.asarray(entry["forces"], dtype=np.float64),
-            stress_gpa=np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]]),
+            stress_gpa=KBAR_TO_GPA * from_voigt(np.array(entry["stress"])),
             provenance=str(entry.get("matpes_id", "")),
         )
 
@@ -57,22 +53,16 @@ def read_atoms(path: Path, functional: str) -> Iterator[Frame]:
         path: as for `read`.
         functional: as for `read`.
     """
-    for element, entry in _entries(path).items():
+    for element, entry in load_json(path).items():
         yield Frame(
             frame_id=f"{element}-atom",
             material_id=f"{element}-atom",
             source="atoms",
             functional=entry["functional"],
             run_type=f"{entry['functional']} static",
-            label_scale=LABEL_SCALE.format(functional=entry["functional"]),
+            label_scale=MATPES_SCALE.format(functional=entry["functional"]),
             Z=np.array([atomic_numbers[element]], dtype=np.uint8),
             lattice=ATOM_BOX * np.eye(3),
             frac=np.zeros((1, 3)),
             energy=float(entry["energy_atomic"]),
         )
-
-
-def _entries(path: Path) -> dict[str, Any]:
-    with gzip.open(path, "rt") as stream:
-        entries: dict[str, Any] = json.load(stream)
-    return entries

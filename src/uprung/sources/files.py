@@ -1,10 +1,11 @@
-"""What a file is, told from its content, and its bytes, decompressed: names and suffixes are not to be trusted."""
+"""Kind and decompressed bytes of a file, told from its content: names and suffixes are not trusted."""
 
 from __future__ import annotations
 
 import bz2
 import gzip
 import io
+import json
 import lzma
 import re
 import struct
@@ -45,6 +46,28 @@ _TEXTS = {
     rb"[ \t]*\d+[ \t]*\r?\n[^\n]*=": "extended XYZ",
     rb"[ \t]*\d+[ \t]*\r?\n": "XYZ without the keys of extended XYZ",
 }
+
+
+def all_files(path: Path) -> list[Path]:
+    """Return a file, or all files in and below a folder."""
+    return sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+
+
+def files_in(path: Path, pattern: str, missing: str) -> list[Path]:
+    """Return a file, or the files of a folder in the order of their paths.
+
+    Args:
+        path: file or folder.
+        pattern: glob pattern of the files in the folder.
+        missing: what the message says when there are none.
+
+    Raises:
+        FramesError: there are none.
+    """
+    found = sorted(file for file in path.glob(pattern) if file.is_file()) if path.is_dir() else [path]
+    if not found:
+        raise FramesError(f"{path}: {missing}")
+    return found
 
 
 def unheard(n: int) -> None:
@@ -112,6 +135,12 @@ def kind_of(path: Path) -> str:
     text = head.removeprefix(b"\xef\xbb\xbf")
     pattern = next((kind for pattern, kind in _TEXTS.items() if re.match(pattern, text, re.IGNORECASE)), None)
     return magic or pattern or "of an unknown kind"
+
+
+def load_json(path: Path) -> Any:
+    """Return the content of a JSON file, plain or compressed, that fits into memory."""
+    with open_bytes(path) as stream:
+        return json.load(stream)
 
 
 def expect(path: Path, kind: str, what: str) -> None:

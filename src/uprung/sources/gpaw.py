@@ -7,7 +7,7 @@ scale of their own. No moments.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from ase.units import GPa
 
 from uprung.frames.schema import Frame, FramesError, Rejected
 from uprung.sources.common import UnusableError, flat, number, rows, same_functional, stress
-from uprung.sources.files import open_bytes
+from uprung.sources.files import files_in, open_bytes
 
 Record = dict[str, Any]
 #: What makes labels comparable, from the settings that every record states.
@@ -48,15 +48,8 @@ def read(path: Path, functional: str, *, net_force: float = NET_FORCE) -> Iterat
 
 
 def files(path: Path) -> list[Path]:
-    """Return the files of a source, in the order in which they are read.
-
-    Raises:
-        FramesError: there is none in the folder.
-    """
-    found = sorted(path.glob("*.jsonl*")) if path.is_dir() else [path]
-    if not found:
-        raise FramesError(f"{path}: no file of labels (.jsonl) in this folder")
-    return found
+    """Return the files of a source, in the order in which they are read."""
+    return files_in(path, "*.jsonl*", "no file of labels (.jsonl) in this folder")
 
 
 def records(path: Path) -> Iterator[tuple[int, Record]]:
@@ -128,12 +121,6 @@ def to_frame(record: Record, functional: str, *, source: str, run_type: str, lab
         provenance=f"{record['id']}/{functional}",
         trajectory=None if record.get("trajectory") is None else str(record["trajectory"]),
     )
-
-
-def read_all(paths: Iterable[Path], functional: str, net_force: float) -> Iterator[Frame | Rejected]:
-    """Yield the labels of several files, as `read` does."""
-    for path in paths:
-        yield from read(path, functional, net_force=net_force)
 
 
 _KEYS = ("id", "material", "cell", "numbers", "positions", "energy", "free_energy", "forces", "stress")

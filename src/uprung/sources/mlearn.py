@@ -6,16 +6,15 @@ from one group of frames to another, and some contradict the energies (see data/
 
 from __future__ import annotations
 
-import gzip
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from ase.data import atomic_numbers
 
 from uprung.frames.schema import Frame, FramesError
+from uprung.sources.common import pymatgen_structure
+from uprung.sources.files import load_json
 
 SNAPSHOT = re.compile(r"^Snapshot \d+ of \d+ of ")
 LABEL_SCALE = "VASP PBE PAW (mlearn), no U, uncorrected"
@@ -34,11 +33,9 @@ def read(path: Path, functional: str) -> Iterator[Frame]:
     if functional != "PBE":
         raise FramesError(f"{path}: mlearn has PBE labels only, not {functional!r}")
     name = path.name.split(".")[0]
-    with gzip.open(path, "rt") as stream:
-        entries = json.load(stream)
-    for k, entry in enumerate(entries):
-        structure, outputs = entry["structure"], entry["outputs"]
-        symbols = [site["species"][0]["element"] for site in structure["sites"]]
+    for k, entry in enumerate(load_json(path)):
+        outputs = entry["outputs"]
+        Z, lattice, frac = pymatgen_structure(entry["structure"])
         yield Frame(
             frame_id=f"{name}-{k:04}",
             material_id=entry["element"],
@@ -46,9 +43,9 @@ def read(path: Path, functional: str) -> Iterator[Frame]:
             functional="PBE",
             run_type=entry["group"],
             label_scale=LABEL_SCALE,
-            Z=np.array([atomic_numbers[symbol] for symbol in symbols], dtype=np.uint8),
-            lattice=np.asarray(structure["lattice"]["matrix"], dtype=np.float64),
-            frac=np.array([site["abc"] for site in structure["sites"]], dtype=np.float64),
+            Z=Z,
+            lattice=lattice,
+            frac=frac,
             energy=float(outputs["energy"]),
             forces=np.asarray(outputs["forces"], dtype=np.float64),
             provenance=f"{path.name}#{k}: {entry['description']}",

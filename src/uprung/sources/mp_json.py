@@ -15,15 +15,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from uprung.frames.schema import Floats, Frame, FramesError, Rejected
 from uprung.sources.common import (
-    NUMBERS,
+    KBAR_TO_GPA,
+    MATPES_SCALE,
     UnusableError,
     flat,
     formula_of,
     number,
+    pymatgen_structure,
     rows,
     same_functional,
     stress,
@@ -31,9 +31,7 @@ from uprung.sources.common import (
 from uprung.sources.files import Advance, unheard
 from uprung.sources.json_records import Record, read_records
 
-KBAR_TO_GPA = -0.1  # VASP counts compression positive
 MP_LEGACY = "VASP PBE_52 PAW, {functional}, U by the Materials Project's rule, uncorrected"
-MATPES = "VASP PBE_64 PAW, {functional}, no U, uncorrected"
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ def _own_names(record: Record, Z: Any, *, key: str) -> tuple[str, str]:
 
 
 _MATPES = DataSet(
-    "matpes", None, MATPES, "{functional} static", "energy", "forces", "stress", None, None,
+    "matpes", None, MATPES_SCALE, "{functional} static", "energy", "forces", "stress", None, None,
     partial(_own_names, key="matpes_id"),
 )  # fmt: skip
 DATA_SETS = {
@@ -147,7 +145,7 @@ def _name(record: Record, layout: DataSet) -> str:
 
 def _frame(record: Record, layout: DataSet, functional: str, scale: str) -> Frame:
     content = record.content
-    Z, lattice, frac = _structure(_get(content, "structure"))
+    Z, lattice, frac = pymatgen_structure(_get(content, "structure"))
     frame_id, material_id = layout.names(record, Z)
     stated = content.get("functional")
     if (layout.functional is None or stated is not None) and not same_functional(stated, functional):
@@ -172,27 +170,6 @@ def _frame(record: Record, layout: DataSet, functional: str, scale: str) -> Fram
         magmom=None if layout.magmom is None else _optional(content, layout.magmom, flat),
         provenance="/".join(record.names),
     )
-
-
-def _structure(structure: Any) -> tuple[Any, Floats, Floats]:
-    """Return Z (N,), lattice (3, 3) and frac (N, 3) of pymatgen's `Structure.as_dict`."""
-    try:
-        lattice, sites = structure["lattice"], structure["sites"]
-        if not all(lattice.get("pbc", ())):
-            raise UnusableError("structure is not periodic in all directions")
-        Z = np.array([_atomic_number(site["species"]) for site in sites], dtype=np.uint8)
-        return Z, rows(lattice["matrix"], "lattice"), rows([site["abc"] for site in sites], "abc")
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
-        raise UnusableError(f"structure is not laid out as pymatgen's: {type(error).__name__} {error}") from None
-
-
-def _atomic_number(species: list[dict[str, Any]]) -> int:
-    if len(species) != 1 or species[0].get("occu", 1) != 1:
-        raise UnusableError("structure is disordered: a site is not filled by one species")
-    found = NUMBERS.get(species[0]["element"])
-    if found is None:
-        raise UnusableError(f"element {species[0]['element']!r} is not one of H to Pu")
-    return found
 
 
 def _get(content: dict[str, Any], key: str) -> Any:

@@ -1,4 +1,4 @@
-"""Frames that already are a frames table: a Parquet file, or a folder of Parquet parts, with its columns."""
+"""Frames tables: a Parquet file, or a folder of Parquet parts, with the columns of `uprung.frames.schema`."""
 
 from __future__ import annotations
 
@@ -10,19 +10,12 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from uprung.frames.schema import OPTIONAL, SCHEMA, Frame, FramesError
-from uprung.sources.files import Advance, in_shares, unheard
+from uprung.sources.files import Advance, files_in, in_shares, unheard
 
 
 def files(path: Path) -> list[Path]:
-    """Return the files of a source, in the order in which they are read.
-
-    Raises:
-        FramesError: there is none in the folder.
-    """
-    found = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
-    if not found:
-        raise FramesError(f"{path}: no .parquet file in this folder")
-    return found
+    """Return the files of a source, in the order in which they are read."""
+    return files_in(path, "*.parquet", "no .parquet file in this folder")
 
 
 def read(path: Path, functional: str, *, advance: Advance = unheard) -> Iterator[Frame]:

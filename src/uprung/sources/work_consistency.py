@@ -1,4 +1,4 @@
-"""Do energies, forces and stresses of a source belong together? The work test.
+"""The work test: whether energies, forces and stresses of a source belong together.
 
 Two frames with the same atoms and a small change between them obey ΔF = −Σ f·Δr + V σ:ε to second order: the change
 of the free energy is the work of the forces on the displacements within the cell and of the stress (tension positive)
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from uprung.frames.schema import Floats, Frame, FramesError, Rejected
+from uprung.frames.schema import EV_PER_A3, Floats, Frame, FramesError, Rejected
 
 MOST_PAIRS = 2_000
 #: A pair is left out when an atom moves or the cell deforms by more: the second-order estimate does not hold there.
@@ -26,7 +26,6 @@ NOISE = 2e-3
 FEWEST_PAIRS = 10
 #: A slope counts as measured below this relative error, and as one within the tolerance or four errors.
 KNOWN, TOLERANCE = 0.15, 0.25
-EV_PER_A3 = 160.21766208  # GPa
 _FORCE_SLOPES = {-1.0: "the opposite sign", 25.711: "Ry/bohr", 51.422: "Ha/bohr", 1e-3: "meV/Å"}
 _STRESS_SLOPES = {
     -1.0: "the opposite sign (compression positive)",

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from uprung.atomref.least_squares import LeastSquares
-from uprung.config.arms import Arm, TrainablePart
+from uprung.config.arms import CHECKPOINT, Arm, TrainablePart
 from uprung.datasets.splits import frames_on
 from uprung.datasets.store import Dataset, Labels, Rows, rows_of
 from uprung.models.interface import READOUT, REFERENCES, Potential
@@ -139,8 +139,8 @@ def build_potential(
     """
     potential = architecture(name).new(seed) if arm.init == "random" else load(pretrained)
     freeze_all_but(potential, arm.trainable)
-    if arm.atomref.from_ == "checkpoint":
-        if arm.atomref.trainable:
+    if arm.references == CHECKPOINT:
+        if arm.references_trainable:
             for parameter in potential.layers()[REFERENCES]:
                 parameter.requires_grad_(True)
         return potential
@@ -154,7 +154,7 @@ def build_potential(
         filled = np.where(np.isfinite(references), references - load(pretrained).references, 0.0)
         # The correction begins at the pretrained network with the right references, not at random energies.
         potential.zero_output()
-    potential.set_references(filled, trainable=arm.atomref.trainable)
+    potential.set_references(filled, trainable=arm.references_trainable)
     return potential
 
 

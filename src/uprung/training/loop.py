@@ -199,7 +199,7 @@ def train(
     optimiser: Any = torch.optim.Adam(trainable, lr=recipe.learning_rate, fused=True)
     batches = Batches(frames, recipe.batch_size, budget, seed, replay)
     steps = batches.plan.steps
-    score = "val_energy" if budget.kept == "val-energy" else "val_loss"
+    score = "val_energy" if budget.keep == "val-energy" else "val_loss"
     window: list[float] = []  # losses since the last validation
     limit = cost_limit(potential, recipe)  # a resumed run begins with the recipe's again
     others = {"replay": asdict(batches.replay_plan) if batches.replay_plan else None, "l2_sp": l2_sp}

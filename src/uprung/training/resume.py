@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import io
 import json
@@ -18,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 from torch import Tensor, nn
 
 from uprung.config.training import Training
@@ -25,7 +25,7 @@ from uprung.datasets.store import Rows
 from uprung.job.files import write_whole
 
 LOG = logging.getLogger(__name__)
-_HELD: list[io.TextIOWrapper] = []  # locks, until this process ends
+_HELD: list[FileLock] = []  # until this process ends
 
 
 @dataclass
@@ -52,7 +52,7 @@ def identity_of(module: nn.Module, parts: Sequence[Rows], *, facts: Mapping[str,
     """
     known = {
         **facts,
-        "recipe": recipe.model_dump(mode="json", exclude={"checkpoint_minutes", "minutes", "memory_mb"}),
+        "recipe": recipe.model_dump(mode="json", exclude={"checkpoint_minutes"}),
         "data": [part.dataset.manifest for part in parts],
         "trainable": [name for name, p in module.named_parameters() if p.requires_grad],
     }
@@ -101,7 +101,7 @@ def resume_state(
         if not path.exists():
             continue
         try:
-            stored = torch.load(path, map_location=device, weights_only=True)
+            stored = torch.load(path, map_location=device, weights_only=True)  # noqa: TID251
         except Exception as error:  # a truncated file raises whatever its first broken byte asks for
             LOG.warning("%s cannot be read (%s); trying the checkpoint before it", path, type(error).__name__)
             path.unlink(missing_ok=True)  # or the next save would keep it as the good one
@@ -134,25 +134,23 @@ def hold(state: Path) -> None:
     if int(os.environ.get("LOCAL_RANK", 0)):
         return
     state.parent.mkdir(parents=True, exist_ok=True)
-    stream = state.with_suffix(".lock").open("a+")
-    _HELD.append(stream)
+    path = state.with_suffix(".lock")
+    lock = FileLock(path, fallback_to_soft=False)
     try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        stream.seek(0)
-        owner = stream.read().strip() or "another process"
-        line = (
-            f"{state.parent} belongs to {owner}, probably of a Snakemake that was killed; this job waits for it to "
-            "end. End that process to go on from its last checkpoint at once"
-        )
-        LOG.warning(line)
-        print(f"uprung: {line}", file=sys.stderr, flush=True)
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        LOG.info("the other process has ended")
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            owner = path.read_text().strip() or "another process"
+            line = (
+                f"{state.parent} belongs to {owner}, probably of a Snakemake that was killed; this job waits for it to "
+                "end. End that process to go on from its last checkpoint at once"
+            )
+            LOG.warning(line)
+            print(f"uprung: {line}", file=sys.stderr, flush=True)
+            lock.acquire(poll_interval=1)
+            LOG.info("the other process has ended")
     except OSError as error:  # a file system without locks
-        LOG.warning("%s cannot be locked (%s); let no other process train this run", stream.name, error)
+        LOG.warning("%s cannot be locked (%s); let no other process train this run", path, error)
         return
-    stream.seek(0)
-    stream.truncate()
-    stream.write(f"process {os.getpid()} on {platform.node()}\n")
-    stream.flush()
+    _HELD.append(lock)
+    path.write_text(f"process {os.getpid()} on {platform.node()}\n")

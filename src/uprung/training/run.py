@@ -115,7 +115,7 @@ def save_run(run: Run, potential: Potential, job: Job, *, model_file: str, other
     The network is left with the weights of the best checkpoint.
     """
     save = partial(potential.save, target=job.target, source=job.source, corrects=job.corrects)
-    last_file, best_file = (model_file, other_file) if job.budget.kept == "last" else (other_file, model_file)
+    last_file, best_file = (model_file, other_file) if job.budget.keep == "last" else (other_file, model_file)
     save(last_file)
     potential.load_state_dict(run.best)
     save(best_file)
@@ -127,8 +127,8 @@ def run_card(run: Run, own: Beginning, subset: pd.DataFrame, job: Job, inputs: S
     seen = dataset.composition(own.frames.rows).any(axis=0)
     return {
         "architecture": card.name,
-        "kept": job.budget.kept,
-        "other": "val-loss" if job.budget.kept == "last" else "last",
+        "kept": job.budget.keep,
+        "other": "val-loss" if job.budget.keep == "last" else "last",
         "n_train": len(subset),
         "n_materials": int(subset["material_id"].nunique()),
         "n_val": len(own.validation.rows),

@@ -7,15 +7,14 @@ a file as well.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from lightning.fabric.loggers import TensorBoardLogger
 
 from uprung.config.tracking import MLflow, Tracking, WandB
@@ -70,21 +69,14 @@ def send(tracking: Tracking, history: History, *, results: Path, run: str, optio
     senders: dict[str, Callable[..., None]] = {"wandb": _to_wandb, "mlflow": _to_mlflow}
     for name in tracking.services:
         try:
-            with _alone(results / "tracking"):
+            (results / "tracking").mkdir(parents=True, exist_ok=True)
+            # one job at a time: two that create MLflow's database at once would leave a broken one
+            with FileLock(results / "tracking" / "lock"):
                 senders[name](getattr(tracking, name), history, results, run, dict(options))
         except Exception as error:  # whatever a client or a socket may raise: the run itself is finished and kept
             LOG.exception("tracking.%s failed", name)
             told = f"uprung: tracking.{name}: {run} was not sent: {type(error).__name__}: {error}"
             print(redacted(told), file=sys.stderr)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Wait for other jobs of the study: two that create MLflow's database at once would leave a broken one."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
 
 
 def _to_wandb(service: WandB, history: History, results: Path, run: str, options: dict[str, Any]) -> None:

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from uprung.atomref.fit import Estimator, Labelled, fit_reference
+from uprung.atomref.fit import BUILDERS, Estimator, Labelled, fit_reference
 from uprung.atomref.references import ReferenceEnergies
+from uprung.config.estimators import ESTIMATORS
 
 N = 94
 
@@ -164,7 +165,7 @@ def test_policy_source_takes_the_source_as_it_is(data: dict[str, Any]) -> None:
     [
         ("source", Estimator("prior-ridge"), "leans on source references"),
         ("target", Estimator("isolated-atom"), "no energies of elements"),
-        ("target", Estimator("lasso"), "no estimator 'lasso' .*least-squares, ridge, huber"),  # type: ignore[arg-type]
+        ("target", Estimator("lasso"), "no estimator 'lasso' .*least-squares, ridge, huber"),
     ],
 )
 def test_estimators_without_what_they_need_are_refused(
@@ -172,3 +173,9 @@ def test_estimators_without_what_they_need_are_refused(
 ) -> None:
     with pytest.raises(ValueError, match=match):
         fit(labels, estimator=estimator, **data)
+
+
+def test_every_estimator_of_the_study_file_is_built_and_no_other() -> None:
+    assert BUILDERS.keys() == ESTIMATORS.keys()
+    for name in ESTIMATORS:
+        assert Estimator(name, elements=TARGET).build(SOURCE).name == name

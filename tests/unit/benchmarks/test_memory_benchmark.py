@@ -9,7 +9,7 @@ from memory import Run, repeat
 from sets import SETS
 from throughput_sides import frames_of
 
-from uprung.datasets.store import open_dataset, write_dataset
+from uprung.models.data import open_dataset, write_dataset
 
 
 @pytest.fixture(scope="module")
@@ -18,18 +18,18 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     data = SETS["solids"]()
     few = replace(data, structures=data.structures[:70])
     frames = frames_of(few)
-    write_dataset(frames, frames.label("energy"), small)
+    write_dataset(frames, frames.label("energy"), small, name="chgnet")
     repeat(small, large, 3)
     return small, large
 
 
 def test_a_repeated_store_holds_the_same_structures_several_times(folders: tuple[Path, Path]) -> None:
     small, large = (open_dataset(folder / "manifest.json") for folder in folders)
-    assert len(large.energy) == len(large.graphs) == 3 * len(small.energy) == 210
-    assert len(set(large.graphs.keys)) == 210
+    assert len(large.energy) == len(large.inputs) == 3 * len(small.energy) == 210
+    assert len(set(large.keys)) == 210
     rows = np.array([3, 0, 41])
     for shift in (0, 70, 140):
-        one, other = small.graphs.pack(rows), large.graphs.pack(rows + shift)
+        one, other = small.inputs.pack(rows), large.inputs.pack(rows + shift)
         assert all(np.array_equal(value, getattr(other, name)) for name, value in vars(one).items())
         a, b = small.labels(rows), large.labels(rows + shift)
         assert all(np.array_equal(value, getattr(b, name)) for name, value in vars(a).items())

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from uprung.config.base import parse_elements
-from uprung.config.load import StudyError, find_file, load_study, size_token
+from uprung.config.load import StudyError, find_file, load_study
 from uprung.config.points import PointsStudy
 from uprung.config.study import Study
 from uprung.dft.labels import Scheme
@@ -31,8 +31,8 @@ def study() -> dict[str, Any]:
         "pairs": {"dimers": {"low": "pbe", "high": "r2scan"}},
         "transfer": {"pair": "dimers"},
         "arms": {
-            "scratch": {"init": "random", "atomref": {"fit": "target"}},
-            "residual-ref": {"init": "pretrained", "atomref": {"fit": "residual"}},
+            "scratch": {"init": "random", "references": "target"},
+            "residual-ref": {"init": "pretrained", "references": "residual"},
         },
         "sizes": [100, "all"],
         "seeds": [0, 1],
@@ -109,7 +109,7 @@ def test_one_file_for_both_fidelities_is_refused_unless_stated(study: dict[str, 
 
 def test_checkpoint_kept_follows_the_kind_of_budget(study: dict[str, Any]) -> None:
     budgets = {"s": {"steps": 5}, "e": {"epochs": 5}, "k": {"epochs": 5, "keep": "last"}}
-    kept = {name: budget.kept for name, budget in load_study(put(study, "budgets", budgets)).budgets.items()}
+    kept = {name: budget.keep for name, budget in load_study(put(study, "budgets", budgets)).budgets.items()}
     assert kept == {"s": "last", "e": "val-energy", "k": "last"}
 
 
@@ -123,19 +123,19 @@ def test_checkpoint_kept_follows_the_kind_of_budget(study: dict[str, Any]) -> No
         (
             "arms.scratch.freeze",
             True,
-            ["arms.scratch.freeze: unknown key", "(allowed: init, atomref, trainable, l2_sp,"],
+            ["arms.scratch.freeze: unknown key", "(allowed: init, references, references_trainable, trainable, l2_sp,"],
         ),
         (
             "arms.scratch.init",
             "randm",
             ["arms.scratch.init: no initial weights named 'randm'", "(allowed: random, pretrained)"],
         ),
-        ("arms.scratch.atomref.form", "x", ["arms.scratch.atomref.form: unknown key", "'from'", "fit, from"]),
-        ("arms.scratch.atomref", {"from": "file"}, ["arms.scratch.atomref.from: 'file' is not allowed", "checkpoint"]),
-        ("arms.scratch.atomref", {"trainable": True}, ["arms.scratch.atomref: give exactly one of `fit"]),
-        ("arms.scratch.atomref", {"from": "checkpoint"}, ["arms.scratch: `init: random` has no checkpoint", "fit"]),
-        ("arms.scratch.atomref", {"fit": "residual"}, ["arms.scratch: a residual", "`init: pretrained`"]),
-        ("arms.scratch.atomref", {"fit": "taget"}, ["arms.scratch.atomref.fit", "'taget'", "did you mean 'target'?"]),
+        ("arms.new", {}, ["arms.new.references: this key is required unless `init: random`"]),
+        ("arms.new", {"init": "randm"}, ["arms.new.references: this key is required unless `init: random`"]),
+        ("arms.scratch.references", "checkpoint", ["arms.scratch: `init: random` has no checkpoint", "target"]),
+        ("arms.scratch.references", "residual", ["arms.scratch: a residual", "`init: pretrained`"]),
+        ("arms.scratch.references", "taget", ["arms.scratch.references", "'taget'", "did you mean 'target'?"]),
+        ("references", {"checkpoint": {"labels": "target"}}, ["references.checkpoint: this name is reserved"]),
         ("pairs.dimers.low", "pbesol", ["pairs.dimers.low: no fidelity named 'pbesol'", "(allowed: pbe, r2scan)"]),
         (
             "pairs.dimers.low",
@@ -146,7 +146,7 @@ def test_checkpoint_kept_follows_the_kind_of_budget(study: dict[str, Any]) -> No
         ("transfer.pair", "dimer", ["transfer.pair: no pair named 'dimer'", "did you mean 'dimers'?"]),
         ("transfer.targets", ["energy", "dipole"], ["transfer.targets.1: 'dipole'", "energy, force, stress, magmom"]),
         ("transfer.targets", ["energy", "energy"], ["transfer.targets: energy given more than once"]),
-        ("scaling.baseline", "residual", ["scaling.baseline", "predicts nothing by itself"]),
+        ("scaling.baseline", "residual", ["scaling.baseline", "alone predicts nothing"]),
         (
             "references",
             {"r": {"labels": "target", "strength": 1.0}},
@@ -188,6 +188,9 @@ def test_checkpoint_kept_follows_the_kind_of_budget(study: dict[str, Any]) -> No
         ("seeds", [0, 1, 0], ["seeds: 0 given more than once"]),
         ("sizes", [100, "100"], ["sizes: 100 given more than once"]),
         ("seeds", "0", ["seeds: '0'", "list"]),
+        ("seeds", 0, ["seeds: 0 is not a number of seeds from 1 to 1000"]),
+        ("seeds", 10**12, ["is not a number of seeds from 1 to 1000; single seeds are a list"]),
+        ("seeds", [], ["seeds: []", "at least 1"]),
         ("seeds", [-1], ["seeds.0: -1", "greater than or equal to 0"]),
         ("training.batch_size", "many", ["training.batch_size: 'many'", "integer"]),
         ("training.learning_rate", 0, ["training.learning_rate: 0", "greater than 0"]),
@@ -204,7 +207,7 @@ def test_checkpoint_kept_follows_the_kind_of_budget(study: dict[str, Any]) -> No
         ("arms.residual-ref.init", "pretraind", ["arms.residual-ref.init: no initial weights named", "'pretrained'"]),
         ("references.r", {"labels": "target", "model": "x"}, ["references.r", "`model` means nothing"]),
         ("references.r", {"labels": "residual", "model": "x"}, ["references.r.model: no pretrained network named 'x'"]),
-        ("pretraining.random", {"steps": 5}, ["pretraining.random: the name has a meaning of its own"]),
+        ("pretraining.random", {"steps": 5}, ["pretraining.random: this name is reserved"]),
         ("pretraining.own", {"steps": 5, "epochs": 2}, ["pretraining.own: give exactly one of `epochs` and `steps`"]),
         ("split", {"group": "frame"}, ["split: `group: frame`", "needs `draw: frame`"]),
         ("study", "my study", ["study: 'my study' is not a usable name", "letters and digits"]),
@@ -213,19 +216,23 @@ def test_checkpoint_kept_follows_the_kind_of_budget(study: dict[str, Any]) -> No
         ("fidelities.pbe.sources.0.exclude_elements", ["Xx"], ["exclude_elements: 'Xx'", "element symbol"]),
         ("fidelities.pbe.sources.0.exclude_elements", ["71-58"], ["exclude_elements: '71-58'", "1-94"]),
         ("fidelities.pbe.sources.0.exclude_elements", ["95-"], ["exclude_elements: '95-'", "1-94"]),
-        ("fidelities.pbe.sources", [], ["fidelities.pbe", "one of `sources`, `pulled: true` and `comp"]),
-        ("fidelities.pbe.computed", True, ["fidelities.pbe", "one of `sources`, `pulled: true` and `comp"]),
-        ("own_dft", {"structures": "x.cif"}, ["own_dft: no fidelity has `computed: true` and no evalset `states`"]),
-        ("evalsets.hot", {"functional": "PBE"}, ["evalsets.hot: give one of `sources` and `states`"]),
+        ("fidelities.pbe.sources", [], ["fidelities.pbe", "one of `sources`, `download` and `computed`"]),
+        ("fidelities.pbe.computed", True, ["fidelities.pbe", "one of `sources`, `download` and `computed`"]),
+        ("own_dft", {"structures": "x.cif"}, ["own_dft: unused; give `computed: true` in a fidelity or `snapshots`"]),
         (
-            "evalsets.hot",
-            {"functional": "PBE", "computed": True},
-            ["give `sources` or `states`; only fidelities can be"],
+            "tests.softening.sets.hot",
+            {"functional": "PBE"},
+            ["tests.softening.sets.hot: give exactly one of `sources` and `snapshots`"],
         ),
         (
-            "evalsets.hot",
-            {"functional": "SCAN", "states": "hot"},
-            ["labels are computed for PBE or r2SCAN, not 'SCAN'"],
+            "tests.softening.sets.hot",
+            {"functional": "PBE", "computed": True},
+            ["computed: unknown key", "(allowed: functional, energy, sources, snapshots)"],
+        ),
+        (
+            "tests.softening.sets.hot",
+            {"functional": "SCAN", "snapshots": "hot"},
+            ["`snapshots` is for PBE or r2SCAN, not 'SCAN'"],
         ),
     ],
 )
@@ -263,12 +270,17 @@ def test_the_best_energy_cannot_be_kept_when_no_energy_is_learnt(study: dict[str
 
 
 def test_missing_keys(study: dict[str, Any]) -> None:
-    del study["arms"], study["transfer"]["pair"], study["fidelities"]["pbe"]["functional"]
+    study["pairs"]["again"] = study["pairs"]["dimers"]
+    del study["arms"], study["transfer"]["pair"], study["fidelities"]["pbe"]["functional"], study["budgets"]
     assert sorted(refused(study)) == [
         "arms: this key is required",
         "fidelities.pbe.functional: this key is required",
+        "steps: this key is required",
         "transfer.pair: this key is required",
     ]
+    del study["pairs"]
+    assert "pairs: this key is required" in refused(study)
+    assert "data: this key is required" in refused({"study": "mine"})
 
 
 def test_every_problem_of_a_file_is_told_at_once(study: dict[str, Any]) -> None:
@@ -303,9 +315,9 @@ def test_a_study_may_compute_its_labels(study: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"functional": "SCAN"}, "functional: labels are computed for PBE or r2SCAN, not 'SCAN'"),
+        ({"functional": "SCAN"}, "functional: `computed` is for PBE or r2SCAN, not 'SCAN'"),
         ({"energy": "energy+correction"}, "energy: computed labels have no correction (allowed: energy, energy_free)"),
-        ({"pulled": True}, "give one of `sources`, `pulled: true` and `computed: true`"),
+        ({"download": True}, "give exactly one of `sources`, `download` and `computed`"),
     ],
 )
 def test_what_cannot_be_computed_is_told(study: dict[str, Any], changes: dict[str, object], message: str) -> None:
@@ -318,38 +330,39 @@ def test_computed_labels_need_their_section(study: dict[str, Any]) -> None:
     assert refused(content) == ["fidelities.pbe: `computed: true` needs the section `own_dft`"]
 
 
-def hot(study: dict[str, Any], **changes: Any) -> dict[str, Any]:
-    states = {"states": {"hot": {"structures": "crystals.extxyz"}}, "own_dft": {}}
-    return study | states | {"evalsets": {"hot-pbe": {"functional": "PBE", "states": "hot"}}} | changes
+def hot(study: dict[str, Any]) -> dict[str, Any]:
+    sets = {"hot-pbe": {"functional": "PBE", "snapshots": "hot"}}
+    softening = {"sets": sets, "snapshots": {"hot": {"structures": "crystals.extxyz"}}}
+    return study | {"tests": {"softening": softening}, "own_dft": {}}
 
 
-def test_a_study_may_label_states_that_it_samples(study: dict[str, Any]) -> None:
-    assert load_study(hot(study)).evalsets["hot-pbe"].labelled_here
+def test_a_study_may_label_snapshots_that_it_samples(study: dict[str, Any]) -> None:
+    assert load_study(hot(study)).tests.softening.sets["hot-pbe"].labelled_here
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("key", "value", "message"),
     [
-        ({"own_dft": None}, "evalsets.hot-pbe: `states` need the section `own_dft`, which may be empty: `own_dft: {}`"),
-        ({"own_dft": {"structures": "x.cif"}}, "own_dft.structures: goes with `computed: true` of a fidelity"),
-        ({"states": {}}, "evalsets.hot-pbe.states: no sampled states named 'hot'"),
+        ("own_dft", None, "tests.softening.sets.hot-pbe: `snapshots` needs the section `own_dft`, which may be empty"),
+        ("own_dft.structures", "x.cif", "own_dft.structures: belongs to `computed: true` of a fidelity"),
+        ("tests.softening.snapshots", {}, "tests.softening.sets.hot-pbe.snapshots: no snapshots named 'hot'"),
     ],
 )
-def test_states_to_be_labelled_need_what_they_are_made_of(
-    study: dict[str, Any], changes: dict[str, Any], message: str
+def test_snapshots_to_be_labelled_need_structures_and_a_method(
+    study: dict[str, Any], key: str, value: object, message: str
 ) -> None:
-    (line,) = refused(hot(study, **changes))
+    (line,) = refused(put(hot(study), key, value))
     assert line.startswith(message)
 
 
 def test_computed_labels_need_structures(study: dict[str, Any]) -> None:
     content = computed(study) | {"own_dft": {}}
-    assert refused(content) == ["own_dft.structures: goes with `computed: true` of a fidelity; give both, or neither"]
+    assert refused(content) == ["own_dft.structures: belongs to `computed: true` of a fidelity; give both or neither"]
 
 
 def test_every_wrong_name_is_told_at_once(study: dict[str, Any]) -> None:
     study["pairs"]["dimers"] = {"low": "pbx", "high": "scan"}
-    study["arms"]["scratch"]["atomref"] = {"fit": "residual"}
+    study["arms"]["scratch"]["references"] = "residual"
     study["transfer"]["pair"] = "solids"
     keys = [line.split(":")[0] for line in refused(study)]
     assert keys == ["pairs.dimers.low", "pairs.dimers.high", "transfer.pair", "arms.scratch"]
@@ -374,14 +387,9 @@ def test_parse_elements() -> None:
     assert parse_elements([]) == frozenset()
 
 
-def test_size_token() -> None:
-    assert [size_token(s) for s in ("0.1%", "100", "all")] == ["0.1pct", "100", "all"]
-
-
 def test_schema_names_every_section_and_describes_every_key() -> None:
     schema = Study.model_json_schema(by_alias=True)
     assert set(schema["required"]) == {"study", "fidelities", "pairs", "transfer", "arms", "sizes", "seeds", "budgets"}
-    assert "from" in schema["$defs"]["AtomRef"]["properties"]
     for section in [schema, *schema["$defs"].values()]:
         assert section["additionalProperties"] is False
         for name, entry in section["properties"].items():
@@ -398,9 +406,9 @@ def test_a_residual_reference_belongs_to_the_network_that_the_arm_starts_from(st
     study["pretraining"] = {"own": {"steps": 5}}
     study["arms"]["residual-ref"]["init"] = "own"
     (line,) = refused(study)
-    assert "fitted to what pretrained leaves over, but the arm starts from own" in line
+    assert "fitted to the residual of pretrained, but the arm starts from own" in line
     study["references"] = {"beyond": {"labels": "residual", "model": "own"}}
-    study["arms"]["residual-ref"]["atomref"] = {"fit": "beyond"}
+    study["arms"]["residual-ref"]["references"] = "beyond"
     assert load_study(study).pretraining["own"].size == "all"
 
 
@@ -408,4 +416,4 @@ def test_more_arms_than_a_figure_tells_apart_are_refused_before_they_are_trained
     study["arms"] = {f"a{k}": copy.deepcopy(study["arms"]["scratch"]) for k in range(len(COLOURS))}
     load_study(study)
     study["arms"]["one-more"] = study["arms"]["a0"]
-    assert refused(study) == ["arms: 17 of them; more than 16 cannot be told apart in a figure"]
+    assert refused(study) == ["arms: 17 arms; figures can distinguish 16 at most"]

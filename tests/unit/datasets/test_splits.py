@@ -148,7 +148,7 @@ def test_split_of_a_frame_depends_on_names_alone(data, seed: int) -> None:
 def test_no_geometry_crosses_the_split_of_the_dimers() -> None:
     """Split by frame: the PBE frame of a tested r²SCAN geometry is never in training."""
     path = DATA / "diatomics" / "diatomics-dft.json.gz"
-    low, high = (table_of(list(READERS["diatomics"](path, f))[:600]) for f in ("PBE", "r2SCAN"))
+    low, high = (table_of(list(READERS["diatomics"].read(path, f))[:600]) for f in ("PBE", "r2SCAN"))
     renamed = low.table.set_column(0, "frame_id", [[f"pbe/{name}" for name in low.strings("frame_id")]])
     low = replace(low, table=renamed)
     pairs, _ = match_frames(low, high)

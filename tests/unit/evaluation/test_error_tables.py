@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 from factories import make_frame, table_of
 
-from uprung.datasets.store import Dataset, open_dataset, write_dataset
+from uprung.datasets.store import Dataset
 from uprung.evaluation.error_tables import FORCE_RANGES, compound_kinds, error_table, mean_errors_by
+from uprung.models.data import open_dataset, write_dataset
 
 ROWS = np.array([2, 0, 1])
 
@@ -21,7 +22,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
         ]
     )
     folder = tmp_path_factory.mktemp("graphs")
-    write_dataset(frames, frames.label("energy"), folder)
+    write_dataset(frames, frames.label("energy"), folder, name="chgnet")
     return open_dataset(folder / "manifest.json")
 
 

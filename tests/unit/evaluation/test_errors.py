@@ -6,14 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from chgnet.model import CHGNet
 from factories import DATA, make_frame, table_of
 
 from uprung.atomref.references import ReferenceEnergies
-from uprung.datasets.store import Dataset, open_dataset, write_dataset
+from uprung.datasets.store import Dataset
 from uprung.evaluation.errors import evaluate_run, frame_errors, mean_errors, source_errors
-from uprung.models.chgnet.checkpoint import atomref, load_chgnet, new_chgnet, set_atomref
+from uprung.models.data import open_dataset, write_dataset
+from uprung.models.interface import Potential
 from uprung.models.predict import predict
+from uprung.models.registry import architecture, load
 from uprung.sources import READERS
 
 TARGETS = ("energy", "force", "stress", "magmom")
@@ -31,7 +32,7 @@ def _one_thread() -> Any:
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     """Crystals with stress, dimers with forces, one of them with moments, a chain with energy only."""
     rng = np.random.default_rng(0)
-    solids = list(READERS["solids"](DATA / "solids" / "solids.jsonl.gz", "PBE"))
+    solids = list(READERS["solids"].read(DATA / "solids" / "solids.jsonl.gz", "PBE"))
     frames = table_of(
         [
             solids[0],  # aluminium
@@ -42,21 +43,21 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
         ]
     )
     folder = tmp_path_factory.mktemp("graphs")
-    write_dataset(frames, frames.label("energy"), folder)
+    write_dataset(frames, frames.label("energy"), folder, name="chgnet")
     return open_dataset(folder / "manifest.json")
 
 
 @pytest.fixture(scope="module")
-def model() -> CHGNet:
-    return load_chgnet("0.3.0")
+def model() -> Potential:
+    return load("chgnet-0.3.0")
 
 
 ROWS = np.array([3, 1, 2, 4])
 
 
 @pytest.fixture(scope="module")
-def found(model: CHGNet, dataset: Dataset) -> dict[str, np.ndarray]:
-    return predict([model], dataset, ROWS, targets=TARGETS)
+def found(model: Potential, dataset: Dataset) -> dict[str, np.ndarray]:
+    return predict(model, dataset, ROWS, targets=TARGETS)
 
 
 def test_predictions_do_not_depend_on_their_batch(model, dataset, found, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,17 +70,17 @@ def test_predictions_do_not_depend_on_their_batch(model, dataset, found, monkeyp
         "magmom": (atoms.sum(),),
     }
     monkeypatch.setattr(Dataset, "chunks", lambda _, rows, limit: [rows[:1], rows[1:2], rows[2:]])
-    for name, values in predict([model], dataset, ROWS, targets=TARGETS).items():
+    for name, values in predict(model, dataset, ROWS, targets=TARGETS).items():
         np.testing.assert_allclose(values, found[name], atol=2e-5, err_msg=name)
 
 
-def test_only_what_is_asked_for_is_predicted(model: CHGNet, dataset: Dataset) -> None:
-    assert set(predict([model], dataset, ROWS, targets=["energy"])) == {"energy", "network"}
-    assert set(predict([model], dataset, ROWS, targets=["force"])) == {"energy", "network", "force"}
+def test_only_what_is_asked_for_is_predicted(model: Potential, dataset: Dataset) -> None:
+    assert set(predict(model, dataset, ROWS, targets=["energy"])) == {"energy", "network"}
+    assert set(predict(model, dataset, ROWS, targets=["force"])) == {"energy", "network", "force"}
 
 
-def test_energy_is_network_plus_references(model: CHGNet, dataset: Dataset, found) -> None:
-    references = dataset.composition(ROWS) @ atomref(model)
+def test_energy_is_network_plus_references(model: Potential, dataset: Dataset, found) -> None:
+    references = dataset.composition(ROWS) @ model.references
     np.testing.assert_allclose(found["energy"], found["network"] + references, atol=1e-5)
 
 
@@ -90,7 +91,7 @@ def table(dataset: Dataset, found: dict[str, np.ndarray], baseline: np.ndarray) 
 def test_errors_are_those_computed_frame_by_frame(dataset: Dataset, found) -> None:
     baseline = np.array([1.0, 2.0, 3.0, 4.0])
     errors = table(dataset, found, baseline)
-    assert errors["frame_id"].tolist() == dataset.graphs.keys[ROWS].tolist()
+    assert errors["frame_id"].tolist() == dataset.keys[ROWS].tolist()
     ends = np.cumsum(np.diff(dataset.offsets)[ROWS])
     for k, row in enumerate(ROWS):
         labels = dataset.labels(np.array([row]))
@@ -126,13 +127,13 @@ def test_a_target_without_any_label_has_no_error(dataset: Dataset, found) -> Non
     assert mean_errors(errors[:0], TARGETS) == {}
 
 
-def test_evaluation_of_a_run(model: CHGNet, dataset: Dataset) -> None:
+def test_evaluation_of_a_run(model: Potential, dataset: Dataset) -> None:
     train, test = np.array([0, 1]), ROWS  # silicon and the first crystal are seen, oxygen is not
     values = np.arange(1.0, 95.0)
     baseline = ReferenceEnergies(values, np.full(94, np.nan), np.ones(94, dtype=np.int64), np.full(94, "fit"), "x")
-    other = new_chgnet(0)
+    other = architecture("chgnet").new(0)
     metrics, frames, sums = evaluate_run(
-        {"last": [model], "val-loss": [other]},
+        {"last": model, "val-loss": other},
         dataset,
         test=test,
         train=train,
@@ -148,7 +149,7 @@ def test_evaluation_of_a_run(model: CHGNet, dataset: Dataset) -> None:
     assert frames["elements_seen"].tolist() == seen * 2
     assert frames.set_index("frame_id").loc["d", "group"].tolist() == ["g1", "g1"]
     for name, network in (("last", model), ("val-loss", other)):
-        energies = predict([network], dataset, test, targets=["energy"])["energy"]
+        energies = predict(network, dataset, test, targets=["energy"])["energy"]
         errors = np.abs(energies - dataset.energy[test])
         assert metrics[name]["all"]["energy"]["mae"] == pytest.approx(errors.mean(), rel=1e-5)
         assert metrics[name]["elements_seen"]["energy"]["mae"] == pytest.approx(errors[seen].mean(), rel=1e-5)
@@ -162,16 +163,16 @@ def test_evaluation_of_a_run(model: CHGNet, dataset: Dataset) -> None:
     assert of_kinds["n"].sum() == scored["energy_n"].sum()
 
 
-def test_forgetting_takes_away_what_is_linear_in_composition_only(model: CHGNet, dataset: Dataset) -> None:
+def test_forgetting_takes_away_what_is_linear_in_composition_only(model: Potential, dataset: Dataset) -> None:
     """Another choice of reference energies changes the raw errors by it, and the re-referenced ones not at all."""
-    moved = load_chgnet("0.3.0")
-    set_atomref(moved, atomref(moved) + np.linspace(1.0, 3.0, 94), trainable=False)
+    moved = load("chgnet-0.3.0")
+    moved.set_references(moved.references + np.linspace(1.0, 3.0, 94), trainable=False)
     options = {"test": ROWS[:3], "train": np.arange(5), "targets": ["energy", "force"]}
-    own, other = (source_errors([network], dataset, **options) for network in (model, moved))
+    own, other = (source_errors(network, dataset, **options) for network in (model, moved))
     assert other["raw"]["energy"]["mae"] != pytest.approx(own["raw"]["energy"]["mae"], abs=0.1)
     assert other["raw"]["force"] == own["raw"]["force"]
     assert other["rereferenced"]["energy"]["mae"] == pytest.approx(own["rereferenced"]["energy"]["mae"], abs=1e-5)
     assert (own["frames"], own["unseen"], own["rereferenced"]["energy"]["frames"]) == (3, 0, 3)
-    few = source_errors([model], dataset, **{**options, "train": np.array([0])})
+    few = source_errors(model, dataset, **{**options, "train": np.array([0])})
     assert few["unseen"] == 3
     assert few["rereferenced"] == {}

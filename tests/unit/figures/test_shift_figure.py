@@ -7,9 +7,8 @@ from matplotlib.container import ErrorbarContainer
 from matplotlib.figure import Figure
 
 from uprung.figures.atomref import reference_values
+from uprung.figures.elements import by_element, element_axis
 from uprung.figures.shift import (
-    by_element,
-    element_axis,
     energy_parity,
     importance,
     label_parity,
@@ -78,16 +77,6 @@ class TestShiftByElement:
         lengths = [segment[1, 1] - segment[0, 1] for segment in bars.lines[2][0].get_segments()]
         assert lengths[:2] == pytest.approx([2 * 1.96 * 0.1, 2 * 1.96 * 0.05])
 
-    def test_published_values_open_a_panel_of_differences(self, shifts):
-        published = pd.DataFrame({"Z": [1, 2, 8, 26, 94], "shift": [-0.5, np.nan, -4.8, -15.6, -70]})
-        figure = shift_by_element(shifts, published=published)
-        assert len(figure.axes) == 2
-        crosses = figure.axes[0].collections[0].get_offsets()
-        assert list(crosses[:, 0]) == [1, 8, 26]  # no value, and far outside the range of the table
-        (bars,) = figure.axes[1].containers
-        drawn = np.asarray(bars.lines[0].get_ydata(), dtype=float)
-        assert drawn[np.isfinite(drawn)] == pytest.approx([-0.1, 0.0, 0.0])
-
     def test_axis_names_a_few_elements(self, shifts):
         words = texts(shift_by_element(shifts, names=("PBE", "r2SCAN")))
         assert "26\nFe" in words
@@ -132,12 +121,6 @@ class TestByElement:
         corners = [patch.get_xy() for patch in by_element(shifts).axes[0].patches]
         assert len(corners) == len({(round(x, 3), round(y, 3)) for x, y in corners}) == 94
 
-    def test_correlation_has_its_own_label(self):
-        table = pd.DataFrame({"Z": [1, 8, 26], "pearson": [0.999, np.nan, 0.45]})
-        words = texts(by_element(table, value="pearson"))
-        assert "Pearson r of referenced energies" in words
-        assert "0.450" in words
-
     def test_refusals(self, shifts):
         with pytest.raises(ValueError, match="several rows"):
             by_element(pd.concat([shifts, shifts]))
@@ -151,11 +134,6 @@ class TestImportance:
         figure = importance(table, most=2)
         assert [bar.get_height() for bar in figure.axes[0].patches] == [0.5, 0.3]
         assert "elemental solids, 2 of 3 elements" in texts(figure)
-
-    def test_without_rows_the_reason_is_shown(self):
-        table = pd.DataFrame(columns=["element", "importance", "reference"])
-        table.attrs["reason"] = "every structure holds a single element"
-        assert "Not available: every structure holds a single element." in texts(importance(table))
 
 
 class TestReferenceValues:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 import string
+from functools import reduce
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -14,18 +15,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from uprung.config.base import LONGEST_NAME
-from uprung.config.load import StudyError, load_study, size_token
+from uprung.config.load import StudyError, load_study
 from uprung.config.points import PointsStudy
+from uprung.job.files import size_token
 
 ROOT = Path(__file__).parents[3]
-ARMS = yaml.safe_load((ROOT / "config/arms.yaml").read_text())
-STUDY: dict[str, Any] = {
-    **yaml.safe_load((ROOT / "config/demo.yaml").read_text()),
-    "pretraining": {"own": {"steps": 10}},
-    "states": {"hot": {"structures": "some.extxyz"}},
-}
-#: Sections whose keys are names, and what a key of them is told as.
-SECTIONS = ("fidelities", "pairs", "references", "arms", "budgets", "evalsets", "pretraining", "states")
+DEMO = load_study(yaml.safe_load((ROOT / "config/demo.yaml").read_text())).model_dump(mode="json")
+STUDY: dict[str, Any] = {**DEMO, "pretraining": {"own": {"steps": 10}}}
+STUDY["tests"]["softening"]["snapshots"] = {"hot": {"structures": "some.extxyz"}}
+#: Sections whose keys are names.
+SECTIONS = (
+    *("fidelities", "pairs", "references", "arms", "budgets", "pretraining"),
+    *("tests.softening.sets", "tests.softening.snapshots"),
+)
 HOSTILE = [
     *(
         "../../etc",
@@ -75,7 +77,9 @@ def refusal(data: dict[str, Any]) -> str:
 def with_key(section: str, name: str) -> dict[str, Any]:
     """Return the study with one more entry of a section, under this name."""
     study = copy.deepcopy(STUDY)
-    entries = study[section]
+    entries: Any = study
+    for key in section.split("."):
+        entries = entries[key]
     entries[name] = copy.deepcopy(next(iter(entries.values())))
     return study
 
@@ -156,7 +160,8 @@ def paths(study: Any) -> list[str]:
         return found
     top = f"results/{study.study}"
     for section in SECTIONS:
-        found += [f"{top}/{section}/{name}/x.csv" for name in getattr(study, section)]
+        entries = reduce(getattr, section.split("."), study)
+        found += [f"{top}/{section}/{name}/x.csv" for name in entries]
     found += [
         f"{top}/logs/runs/{budget}/{arm}/n{size_token(size)}/seed{seed}/train.log"
         for budget in study.budgets
@@ -164,7 +169,7 @@ def paths(study: Any) -> list[str]:
         for size in study.sizes
         for seed in study.seeds
     ]
-    return found + [f"{top}/figures/softening-{name}-correction.svg" for name in study.evalsets]
+    return found + [f"{top}/figures/softening-{name}-correction.svg" for name in study.tests.softening.sets]
 
 
 def inside(path: str, study: str) -> bool:
@@ -206,3 +211,7 @@ def test_the_property_can_fail() -> None:
     for path in ("results/../x", "results/a/../../x", "/results/a/x", "results/b/x", "results/a//x", "results/a/x y"):
         assert not inside(path, "a")
     assert inside("results/a/x", "a")
+
+
+def test_a_size_in_a_path_has_no_percent_sign() -> None:
+    assert [size_token(size) for size in ("0.1%", "100", "all")] == ["0.1pct", "100", "all"]

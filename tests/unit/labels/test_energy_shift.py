@@ -13,18 +13,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from uprung.frames.flat import composition_fractions
-from uprung.labels.energy_shift import (
+from uprung.labels.correlation import (
     BOND_FORCE,
     FidelityLabels,
     bond_force,
     correlation,
     correlation_by_element,
-    element_shift,
     force_mask,
-    formation_importance,
     pearson_interval,
-    referenced,
 )
+from uprung.labels.energy_shift import element_shift, formation_importance, referenced
 
 DATA = Path(__file__).parents[3] / "data"
 GPA = 160.21766

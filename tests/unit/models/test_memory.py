@@ -12,18 +12,19 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from chgnet.model import CHGNet
 from factories import DATA, table_of
 
 from uprung.config.training import Budget, Training
-from uprung.datasets.store import Dataset, Rows, open_dataset, write_dataset
+from uprung.datasets.store import Dataset, Rows
 from uprung.models.chgnet.batch import PackedBatch
-from uprung.models.chgnet.checkpoint import load_chgnet, new_chgnet
-from uprung.models.chgnet.module import Packed
+from uprung.models.chgnet.potential import CHGNetPotential
+from uprung.models.data import open_dataset, write_dataset
+from uprung.models.interface import Potential
 from uprung.models.memory import CostLimit, OutOfMemoryError, Shortage, if_it_fits, is_out_of_memory
 from uprung.models.predict import predict
+from uprung.models.registry import architecture, load
 from uprung.sources import READERS
-from uprung.training.gradient import accumulate_gradient, launch
+from uprung.training.gradient import accumulate_gradient, cost_limit, launch
 from uprung.training.loop import evaluate_loss, train
 
 TARGETS = ("energy", "force", "stress")
@@ -42,25 +43,25 @@ class Small:
         self.asked: list[int] = []
 
     def install(self, patch: pytest.MonkeyPatch) -> Small:
-        forward = Packed.forward
+        forward = CHGNetPotential.forward
 
-        def limited(module: Packed, batch: PackedBatch, *rest: Any) -> dict[str, torch.Tensor]:
+        def limited(module: CHGNetPotential, batch: PackedBatch, *rest: Any) -> dict[str, torch.Tensor]:
             self.asked.append(cost(batch))
             if self.asked[-1] > self.capacity:
                 raise self.error(f"{CPU} {self.asked[-1]} bytes")
             return forward(module, batch, *rest)
 
-        patch.setattr(Packed, "forward", limited)
+        patch.setattr(CHGNetPotential, "forward", limited)
         return self
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    solids = list(READERS["solids"](DATA / "solids" / "solids.jsonl.gz", "r2SCAN"))[::25]
-    dimers = list(READERS["diatomics"](DATA / "diatomics" / "diatomics-dft.json.gz", "r2SCAN"))[15::400]
+    solids = list(READERS["solids"].read(DATA / "solids" / "solids.jsonl.gz", "r2SCAN"))[::25]
+    dimers = list(READERS["diatomics"].read(DATA / "diatomics" / "diatomics-dft.json.gz", "r2SCAN"))[15::400]
     table = table_of([replace(frame, label_scale="one") for frame in (*solids, *dimers)])
     place = tmp_path_factory.mktemp("data")
-    write_dataset(table, table.label("energy"), place)
+    write_dataset(table, table.label("energy"), place, name="chgnet")
     return place
 
 
@@ -79,10 +80,10 @@ def largest(everything: Rows) -> int:
     return int(everything.costs.max())
 
 
-def gradient(model: CHGNet, rows: Rows, recipe: Training, limit: CostLimit) -> tuple[float, dict[str, Any]]:
+def gradient(model: Potential, rows: Rows, recipe: Training, limit: CostLimit) -> tuple[float, dict[str, Any]]:
     model.zero_grad()
-    module = Packed(model, TARGETS).train()
-    loss = accumulate_gradient(launch(recipe), module, [rows], targets=TARGETS, recipe=recipe, limit=limit)
+    model.train()
+    loss = accumulate_gradient(launch(recipe), model, [rows], targets=TARGETS, recipe=recipe, limit=limit)
     return loss, {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
 
 
@@ -156,9 +157,9 @@ def test_a_batch_that_does_not_fit_is_cut_and_its_gradient_stays(
     threads: int,
     error: Callable[[str], Exception],
 ) -> None:
-    model, recipe = load_chgnet("0.3.0").double(), Training(micro_batch_cost=10**9, threads=threads)
-    loss, whole = gradient(model, everything, recipe, CostLimit(recipe.cost_limit))
-    memory, limit = Small(largest, error).install(monkeypatch), CostLimit(recipe.cost_limit)
+    model, recipe = load("chgnet-0.3.0").double(), Training(micro_batch_cost=10**9, threads=threads)
+    loss, whole = gradient(model, everything, recipe, cost_limit(model, recipe))
+    memory, limit = Small(largest, error).install(monkeypatch), cost_limit(model, recipe)
     with caplog.at_level(logging.WARNING):
         split_loss, split = gradient(model, everything, recipe, limit)
     assert split_loss == pytest.approx(loss, rel=1e-12)
@@ -182,7 +183,7 @@ def test_a_part_that_fails_after_others_have_been_added_leaves_nothing_behind(
     everything: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Memory that runs out once, in the third of several parts: in the end no part is counted twice."""
-    model, recipe = load_chgnet("0.3.0").double(), Training(micro_batch_cost=200)
+    model, recipe = load("chgnet-0.3.0").double(), Training(micro_batch_cost=200)
     loss, whole = gradient(model, everything, recipe, CostLimit(200))
     real, calls = torch.autograd.grad, []
 
@@ -201,12 +202,12 @@ def test_a_part_that_fails_after_others_have_been_added_leaves_nothing_behind(
 
 
 def test_the_gradient_is_added_to_what_is_there(everything: Rows, largest: int, monkeypatch) -> None:
-    model, recipe = new_chgnet(0).double(), Training()
+    model, recipe = architecture("chgnet").new(0).double(), Training()
     _, once = gradient(model, everything, recipe, CostLimit(10**9))
     Small(largest).install(monkeypatch)
-    module = Packed(model, TARGETS).train()
+    model.train()
     fabric = launch(recipe)
-    accumulate_gradient(fabric, module, [everything], targets=TARGETS, recipe=recipe)
+    accumulate_gradient(fabric, model, [everything], targets=TARGETS, recipe=recipe)
     for name, p in model.named_parameters():
         if p.grad is not None:
             scale = once[name].abs().max().item()
@@ -215,22 +216,22 @@ def test_the_gradient_is_added_to_what_is_there(everything: Rows, largest: int, 
 
 def test_a_structure_that_does_not_fit_alone_is_named(everything: Rows, largest: int, monkeypatch) -> None:
     memory = Small(largest - 1).install(monkeypatch)
-    name = everything.dataset.graphs.keys[everything.rows[everything.costs.argmax()]]
+    name = everything.dataset.keys[everything.rows[everything.costs.argmax()]]
     with pytest.raises(OutOfMemoryError, match=f"(?s)one structure at a time.*largest is {name} with {largest} edges"):
-        gradient(new_chgnet(0), everything, Training(), CostLimit(10**9))
+        gradient(architecture("chgnet").new(0), everything, Training(), CostLimit(10**9))
     assert len(memory.asked) < 200
 
 
 def test_validation_and_prediction_fit_themselves_in(
     everything: Rows, largest: int, monkeypatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    model, recipe = load_chgnet("0.3.0").double(), Training(micro_batch_cost=10**9)
+    model, recipe = load("chgnet-0.3.0").double(), Training(micro_batch_cost=10**9)
 
     def scored() -> dict[str, float]:
-        return evaluate_loss(launch(recipe), Packed(model, TARGETS), everything, targets=TARGETS, recipe=recipe)
+        return evaluate_loss(launch(recipe), model, everything, targets=TARGETS, recipe=recipe)
 
     def predicted() -> dict[str, np.ndarray]:
-        return predict([load_chgnet("0.3.0")], everything.dataset, everything.rows, targets=TARGETS)
+        return predict(load("chgnet-0.3.0"), everything.dataset, everything.rows, targets=TARGETS)
 
     score, prediction = scored(), predicted()
     Small(largest).install(monkeypatch)
@@ -243,7 +244,7 @@ def test_validation_and_prediction_fit_themselves_in(
 
 def test_a_run_without_a_shortage_is_the_same_to_the_last_bit(everything: Rows, tmp_path: Path, monkeypatch) -> None:
     """A memory that is large enough changes nothing; one that is not changes the last digits only."""
-    first, second, third = (new_chgnet(0) for _ in range(3))
+    first, second, third = (architecture("chgnet").new(0) for _ in range(3))
     runs = [trained(first, everything, tmp_path / "a")]
     Small(10**9).install(monkeypatch)
     runs.append(trained(second, everything, tmp_path / "b"))
@@ -257,11 +258,11 @@ def test_a_run_without_a_shortage_is_the_same_to_the_last_bit(everything: Rows, 
     assert not all(torch.equal(x, y) for x, y in zip(first.parameters(), third.parameters(), strict=True))
 
 
-def trained(model: CHGNet, rows: Rows, state: Path, devices: int = 1) -> Any:
+def trained(model: Potential, rows: Rows, state: Path, devices: int = 1) -> Any:
     recipe = Training(batch_size=16, validations=2, micro_batch_cost=10**9, devices=devices)
     return train(
         launch(recipe),
-        Packed(model, TARGETS),
+        model,
         rows,
         rows,
         targets=TARGETS,
@@ -283,7 +284,7 @@ def run_on(devices: int, folder: Path, out: Path, short: str) -> None:
     rows = Rows(dataset, np.random.default_rng(1).permutation(len(dataset.energy)))
     if str(rank) in short:
         Small(int(rows.costs.max())).install(pytest.MonkeyPatch())
-    model = new_chgnet(0)
+    model = architecture("chgnet").new(0)
     run = trained(model, rows, out.with_suffix(".ckpt"), devices)
     torch.save({"history": run.history, "model": model.state_dict()}, f"{out}.rank{rank}")
 

@@ -6,19 +6,22 @@ import re
 
 import pandas as pd
 import pytest
+from test_page import study
 
-from uprung.report import findings, label_findings, law_limits, limits
 from uprung.report.format import amount, error, listing, pearson, times, two_digits
-from uprung.report.study import Arm
+from uprung.report.sections import crossovers as crossings
+from uprung.report.sections import law_limits, laws, limits, meaning, shift
 from uprung.scaling import crossovers, data_multiplier, fit_curves, fit_laws
 
 LABELS = {"scratch": "scratch", "keep": "kept references", "swap": "target references", "rest": "residual references"}
-ARMS = {
-    "scratch": Arm("scratch", "scratch", "random", "target", "target", "subset", False),
-    "keep": Arm("keep", "kept references", "pretrained", "checkpoint", "", "", False),
-    "swap": Arm("swap", "target references", "pretrained", "target", "target", "subset", False),
-    "rest": Arm("rest", "residual references", "pretrained", "residual", "residual", "subset", False),
-}
+STUDY = study(
+    arms={
+        "scratch": {"init": "random", "references": "target"},
+        "keep": {"references": "checkpoint"},
+        "swap": {"references": "target"},
+        "rest": {"references": "residual"},
+    }
+)
 SIZES = (100, 200, 400, 800, 1600)
 
 
@@ -62,7 +65,7 @@ def text_of(sentences: list[str]) -> str:
 
 def test_lowest_error_names_the_arm_the_factor_and_the_seeds() -> None:
     table = curves({"scratch": {100: [0.40, 0.42], 1600: [0.03, 0.05]}, "swap": {100: [0.2, 0.21], 1600: [0.08, 0.09]}})
-    first, last = findings.lowest_errors(table, LABELS, target="energy")
+    first, last = meaning.lowest_errors(table, LABELS, target="energy")
     assert "smallest size (n = 100) the lowest energy error is that of target references, 205 meV/atom" in first
     assert "2.0 times as much (in each of 2 seeds)" in first
     assert "largest size (n = 1,600) the lowest energy error is that of scratch" in last
@@ -70,18 +73,18 @@ def test_lowest_error_names_the_arm_the_factor_and_the_seeds() -> None:
 
 def test_lowest_error_is_hedged_where_seeds_disagree_or_are_few() -> None:
     table = curves({"scratch": {100: [0.20, 0.22]}, "swap": {100: [0.21, 0.20]}})
-    (only,) = findings.lowest_errors(table, LABELS, target="energy")
-    assert "not in each of 2 seeds, so the order is not settled" in only
+    (only,) = meaning.lowest_errors(table, LABELS, target="energy")
+    assert "not in each of 2 seeds, so the order is uncertain" in only
     table = curves({"scratch": {100: [0.2]}, "swap": {100: [0.3]}}, unconverged={("scratch", 100)})
-    (only,) = findings.lowest_errors(table, LABELS, target="energy")
+    (only,) = meaning.lowest_errors(table, LABELS, target="energy")
     assert "one seed, spread unknown" in only
     assert "(not converged)" in only
 
 
 def test_lowest_error_above_the_baseline_is_no_success() -> None:
     table = curves({"scratch": {100: [0.7]}, "swap": {100: [0.6]}})
-    (only,) = findings.lowest_errors(table, LABELS, target="energy")
-    assert only.startswith("At the smallest size (n = 100) no arm has a lower energy error than the predictor")
+    (only,) = meaning.lowest_errors(table, LABELS, target="energy")
+    assert only.startswith("At the smallest size (n = 100) no arm has a lower energy error than the geometry")
     assert "target references with 600 meV/atom" in only
 
 
@@ -91,7 +94,7 @@ def test_reference_effect_says_lower_higher_or_nothing() -> None:
         "swap": {100: [1.0, 1.1], 1600: [0.1, 0.11]},
         "rest": {100: [0.2, 0.21], 1600: [0.2, 0.21]},
     }
-    sentences = findings.reference_effect(curves(better), ARMS, target="energy")
+    sentences = meaning.reference_effect(curves(better), STUDY, target="energy")
     assert len(sentences) == 3
     assert "1,050 meV/atom instead of 10,500 meV/atom at n = 100 (10 times lower, in each of 2 seeds)" in sentences[0]
     last = sentences[-1]
@@ -99,15 +102,15 @@ def test_reference_effect_says_lower_higher_or_nothing() -> None:
     assert "5.1 times lower" in last
     assert "2.0 times higher" in last
     same = curves({"keep": {100: [0.200]}, "swap": {100: [0.201]}})
-    assert "within 5 %" in text_of(findings.reference_effect(same, ARMS, target="energy"))
+    assert "within 5 %" in text_of(meaning.reference_effect(same, STUDY, target="energy"))
     alone = curves({"scratch": {100: [0.2]}, "swap": {100: [0.3]}})
-    assert "cannot be told apart" in text_of(findings.reference_effect(alone, ARMS, target="energy"))
+    assert "cannot be isolated" in text_of(meaning.reference_effect(alone, STUDY, target="energy"))
 
 
 def test_overtaking_follows_the_means_and_marks_extrapolations() -> None:
     table = curves({"scratch": power(50, 0.9), "swap": power(2, 0.4), "keep": power(500, 0.5)})
     words = text_of(
-        findings.overtaking(crossovers(table, fit_curves(table), scratch="scratch"), LABELS, target="energy")
+        crossings.overtaking(crossovers(table, fit_curves(table), scratch="scratch"), LABELS, target="energy")
     )
     assert words.startswith("Energy: scratch overtakes")
     assert "scratch overtakes target references between n = 400 and 800 (in every seed)" in words
@@ -115,13 +118,13 @@ def test_overtaking_follows_the_means_and_marks_extrapolations() -> None:
     assert re.search(r"laws of scratch and target references cross at n = 6\d\d", words)
     never = curves({"scratch": power(50, 0.6), "swap": power(2, 0.4), "rest": power(1, 0.4)})
     words = text_of(
-        findings.overtaking(crossovers(never, fit_curves(never), scratch="scratch"), LABELS, target="energy")
+        crossings.overtaking(crossovers(never, fit_curves(never), scratch="scratch"), LABELS, target="energy")
     )
     assert "the error of scratch is above that of target references and residual references at every size" in words
     assert "an extrapolation by" in words
     assert "overtakes" not in words
     assert "No arm starts from random weights" in text_of(
-        findings.overtaking(crossovers(never, fit_curves(never), scratch=None), LABELS, target="energy")
+        crossings.overtaking(crossovers(never, fit_curves(never), scratch=None), LABELS, target="energy")
     )
 
 
@@ -130,7 +133,7 @@ def test_multiplier_is_a_number_a_bound_or_refused() -> None:
     bad = {("keep", n) for n in SIZES}
     table["converged"] = [(a, int(s)) not in bad for a, s in zip(table["arm"], table["size"], strict=True)]
     found = data_multiplier(table, scratch="scratch")
-    words = text_of(findings.multipliers(found, LABELS, target="energy"))
+    words = text_of(crossings.multipliers(found, LABELS, target="energy"))
     assert "For the energy error of target references at n = 100, scratch needs 2.8 times as many labels" in words
     assert "scratch needs more than 16 times as many labels" in words
     assert "For kept references no data multiplier in energy can be given" in words
@@ -138,19 +141,19 @@ def test_multiplier_is_a_number_a_bound_or_refused() -> None:
 
 def test_laws_single_out_an_arm_only_beyond_the_intervals() -> None:
     clear = fit_laws(curves({"scratch": power(50, 0.9), "swap": power(2, 0.4)}))
-    assert "scratch falls fastest" in text_of(findings.fitted_laws(clear, LABELS, target="energy"))
+    assert "scratch falls fastest" in text_of(laws.fitted_laws(clear, LABELS, target="energy"))
     wobble = {n: [v * f for v in power(2, 0.4)[n]] for n, f in zip(SIZES, (1, 1.4, 0.8, 1.3, 0.9), strict=True)}
     vague = fit_laws(curves({"scratch": power(2, 0.45), "swap": wobble}))
-    assert "do not single out" in text_of(findings.fitted_laws(vague, LABELS, target="energy"))
+    assert "do not single out" in text_of(laws.fitted_laws(vague, LABELS, target="energy"))
     refused = fit_laws(curves({"scratch": power(2, 0.4)}, unconverged={("scratch", n) for n in SIZES[:3]}))
-    words = text_of(findings.fitted_laws(refused, LABELS, target="energy"))
+    words = text_of(laws.fitted_laws(refused, LABELS, target="energy"))
     assert words == "No energy law is fitted to scratch: too few converged sizes."
 
 
 def test_converged_points_are_counted() -> None:
     table = curves({"scratch": power(2, 0.4)}, unconverged={("scratch", 100)})
-    assert findings.converged_points(table, target="energy").startswith("8 of 10 runs")
-    assert findings.converged_points(table[table["converged"]], target="energy").startswith("All 8 runs")
+    assert meaning.converged_points(table, target="energy").startswith("8 of 10 runs")
+    assert meaning.converged_points(table[table["converged"]], target="energy").startswith("All 8 runs")
 
 
 def correlation(
@@ -177,7 +180,7 @@ def correlation(
 def test_referencing_has_four_outcomes(
     raw: tuple[float, float, float], referenced: tuple[float, float, float], mae: tuple[float, float], expected: str
 ) -> None:
-    words = text_of(label_findings.label_agreement(correlation(raw, referenced, mae), low="PBE", high="r²SCAN"))
+    words = text_of(shift.label_agreement(correlation(raw, referenced, mae), low="PBE", high="r²SCAN"))
     assert expected in words
     assert "70 structures whose PBE forces are all below 10 eV/Å" in words
     assert ("remove 99.4 %" in words) == (mae[1] == 0.0956)
@@ -186,24 +189,23 @@ def test_referencing_has_four_outcomes(
 
 def test_shift_words_depend_on_the_relation_to_the_atomic_number() -> None:
     table = pd.DataFrame({"Z": range(1, 7), "element": list("ABCDEF"), "determined": True})
-    steady = label_findings.shift_by_element(table.assign(shift=[0, -1, -2, -3, -4, -5.0]), low="PBE", high="r²SCAN")
+    steady = shift.shift_by_element(table.assign(shift=[0, -1, -2, -3, -4, -5.0]), low="PBE", high="r²SCAN")
     assert "from −5.00 eV/atom (F) to 0.00 eV/atom (A) over 6 elements" in steady[0]
     assert "nearly monotonic" in steady[1]
-    loose = label_findings.shift_by_element(table.assign(shift=[1, -1, 1, -1, 1, -1.0]), low="PBE", high="r²SCAN")
+    loose = shift.shift_by_element(table.assign(shift=[1, -1, 1, -1, 1, -1.0]), low="PBE", high="r²SCAN")
     assert "not simply related" in loose[1]
 
 
 def test_limits_come_and_go_with_their_cause() -> None:
     assert "one seed" in limits.seed_limits(1)[0]
-    assert "1/2 between equal arms" in limits.seed_limits(2)[0]
+    assert "with probability 1/2" in limits.seed_limits(2)[0]
     assert limits.seed_limits(5) == []
     assert "interpolates" in limits.split_limits("frame", 200)[0]
     assert not any("interpolates" in limit for limit in limits.split_limits("chemical_system", 200))
-    whole = Arm("a", "whole", "pretrained", "t", "target", "train", False)
-    assert (
-        "whole uses reference energies fitted to the whole training split" in limits.reference_limits({"a": whole})[0]
-    )
-    assert limits.reference_limits(ARMS) == []
+    fit = {"target": {"labels": "target", "scope": "train"}}
+    whole = study(references=fit, arms={"a": {"init": "random", "references": "target", "label": "whole"}})
+    assert "whole uses reference energies fitted to the whole training split" in limits.reference_limits(whole)[0]
+    assert limits.reference_limits(STUDY) == []
     assert limits.target_limits(["energy", "force"], {"energy": 5, "forces": 5, "magmom": 5}) == [
         "No labels of stress: nothing is trained on or tested for it.",
         "Labels of magnetic moment exist, but the study does not train on them.",

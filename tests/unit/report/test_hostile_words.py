@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from test_page import curves_table, render, study_values, write_files
+from test_page import curves_table, render, study, study_values, write_files
 
 from uprung.figures.style import new_figure, save
 from uprung.report.interactive import interactive_curves
@@ -66,9 +66,10 @@ def same_elements(make: Callable[[str], str], words: str) -> Elements:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("study")
-    return folder, write_files(folder)
+    write_files(folder)
+    return folder
 
 
 def poison(folder: Path, words: str) -> None:
@@ -92,7 +93,9 @@ def poison(folder: Path, words: str) -> None:
     edit("split/manifest", **split)
     edit("pairs/dimers/manifest", unpaired_low=[words])
     edit("analysis/dimers/summary", importance=words)
-    edit("card", versions={"torch": words}, hardware={"cores": 2, "processor": words})
+    for card in folder.glob("runs/**/card.yaml"):
+        facts = {"versions": {"torch": words}, "hardware": {"cores": 2, "processor": words}}
+        card.write_text(json.dumps(json.loads(card.read_text()) | facts))
     curves = curves_table()
     curves["reason"] = curves["reason"].where(curves["reason"] == "", words)
     curves.to_csv(folder / "scaling/curves.csv", index=False)
@@ -114,18 +117,15 @@ def words_of_study(words: str) -> dict[str, Any]:
         arm["label"] = words
     values["report"] = {"title": words, "abstract": words, "limits": [words]}
     values["pairs"]["dimers"]["note"] = words
-    values["functionals"] = {"lo": words, "hi": words + " hi"}
-    values["command"] = f"snakemake --configfile {words}"
-    return values
+    values["fidelities"]["lo"]["functional"], values["fidelities"]["hi"]["functional"] = words, words + " hi"
+    return values | {"command": f"snakemake --configfile {words}"}
 
 
 @pytest.mark.parametrize("words", [HOSTILE[0], HOSTILE[3], HOSTILE[6]])
-def test_words_of_studies_and_data_stay_words(folder: tuple[Path, dict[str, Any]], words: str) -> None:
-    place, files = folder
-
+def test_words_of_studies_and_data_stay_words(folder: Path, words: str) -> None:
     def make(these: str) -> str:
-        poison(place, these)
-        return render(read_results(files), **words_of_study(these))
+        poison(folder, these)
+        return render(read_results(folder, study()), **words_of_study(these))
 
     found = same_elements(make, words)
     assert found.words.count(words) >= 10

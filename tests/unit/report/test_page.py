@@ -14,43 +14,51 @@ import pandas as pd
 import pytest
 
 from uprung import scaling
+from uprung.config.study import Study
 from uprung.evaluation.forgetting import forgetting_table
 from uprung.figures.style import new_figure, save
-from uprung.labels.energy_shift import FidelityLabels, correlation, element_shift
-from uprung.report import page, svg
-from uprung.report.results import LAW_TABLES, Results, read_results
-from uprung.report.study import Study
+from uprung.labels.correlation import FidelityLabels, correlation
+from uprung.labels.energy_shift import element_shift
+from uprung.report import svg
+from uprung.report.captions import figures_of
+from uprung.report.catalogue import FILES, expanded
+from uprung.report.results import StudyResults, read_results
+from uprung.report.sections import shift
+from uprung.report.study_page import study_page
 from uprung.scaling import crossovers, data_multiplier, fit_curves, laws_table
 from uprung.softening.slopes import Forces, softening_table
 
-LOOK = Path(page.__file__).parent
 FIGURES = ["energy", "labels", "shift", "elements", "importance"]
 
 
+COMMAND = "snakemake --cores all --configfile small.yaml"
+
+
 def study_values(**changes: Any) -> dict[str, Any]:
-    plain = {"trainable": "all", "l2_sp": None, "replay": None, "fidelities": "target", "delta": False}
-    arm = {"label": "", "atomref": {"fit": "target", "from": None, "trainable": False}} | plain
+    """Return the content of a study file."""
+    low, high = ({"functional": name, "sources": [{"format": "mlearn", "file": "x"}]} for name in ("PBE", "r2SCAN"))
     values = {
         "study": "small",
         "report": {"title": "A <small> study & more", "abstract": "Why.", "limits": ["It is made up"]},
-        "functionals": {"lo": "PBE", "hi": "r2SCAN"},
-        "evalsets": {"far": "PBE", "far-hi": "r2SCAN"},
+        "fidelities": {"lo": low, "hi": high},
+        "tests": {"softening": {"sets": {"far": low, "far-hi": high}}},
         "pairs": {"dimers": {"low": "lo", "high": "hi", "note": "two atoms"}},
-        "transfer": {"pair": "dimers", "pretrained": "chgnet-0.3.0", "targets": ["energy", "force"]},
+        "transfer": {"pair": "dimers", "targets": ["energy", "force"]},
         "arms": {
-            "scratch": arm | {"init": "random", "label": "from <nothing>"},
-            "swap": arm | {"init": "pretrained"},
-            "keep": plain
-            | {"label": "", "init": "pretrained", "trainable": "readout"}
-            | {"atomref": {"fit": None, "from": "checkpoint", "trainable": False}},
+            "scratch": {"init": "random", "references": "target", "label": "from <nothing>"},
+            "swap": {"references": "target"},
+            "keep": {"references": "checkpoint", "trainable": "readout"},
         },
-        "references": {"target": {"labels": "target", "scope": "subset", "unseen": "prior"}},
-        "budgets": {"quick": {"steps": 30, "epochs": None, "keep": None}},
-        "split": {"group": "frame", "draw": "frame", "train": 8.0, "val": 1.0, "test": 1.0, "key": "k"},
-        "scaling": {"baseline": "target", "falling": 0.1, "show_published": False, "bootstrap": 100},
-        "command": "snakemake --cores all --configfile small.yaml",
+        "sizes": [100, 200, 400, 800],
+        "seeds": [0, 1],
+        "budgets": {"quick": {"steps": 30}},
+        "split": {"group": "frame", "draw": "frame"},
     }
     return values | changes
+
+
+def study(**changes: Any) -> Study:
+    return Study.model_validate(study_values(**changes))
 
 
 def curves_table() -> pd.DataFrame:
@@ -83,7 +91,7 @@ def errors_of(curves: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts)
 
 
-def metrics_of(curves: pd.DataFrame) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+def metrics_of(curves: pd.DataFrame) -> list[dict[str, Any]]:
     """Return metrics of runs that go with a table of curves."""
     found = []
     for keys, run in curves.groupby(["budget", "arm", "size", "seed"]):
@@ -91,7 +99,7 @@ def metrics_of(curves: pd.DataFrame) -> list[tuple[dict[str, Any], dict[str, Any
         source = {"frames": 30, "raw": {"energy": {"mae": 2.0, "frames": 30}, "force": {"mae": 0.1, "frames": 30}}}
         source |= {"rereferenced": {"energy": {"mae": 0.0123}}, "unseen": 2}
         metrics = {"kept": "last", "n_train": int(keys[2]), "last": {"all": errors}, "source": source}
-        found.append((dict(zip(("budget", "arm", "size", "seed"), keys, strict=True)), metrics))
+        found.append(metrics | {"run": dict(zip(("budget", "arm", "size", "seed"), keys, strict=True))})
     return found
 
 
@@ -126,8 +134,8 @@ def corrections_of(*methods: str) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def write_files(folder: Path) -> dict[str, Any]:
-    """Write the files of a tiny study and return their names as the rule hands them over."""
+def write_files(folder: Path) -> None:
+    """Write the files of a tiny study."""
     import json
 
     rng = np.random.default_rng(0)
@@ -224,7 +232,13 @@ def write_files(folder: Path) -> dict[str, Any]:
         },
         "softening/far-hi/frames/manifest": manifest | {"left_out": {}, "read": 40, "rejected": []},
         "softening/far-hi/left_out": {"frames": 40, "left_out": []},
-        "pairs/dimers/manifest": {"match": "geometry", "pairs": 38, "unpaired_low": ["a"], "unpaired_high": []},
+        "pairs/dimers/manifest": {
+            "match": "geometry",
+            "pairs": 38,
+            "warnings": [],
+            "unpaired_low": ["a"],
+            "unpaired_high": [],
+        },
         "split/manifest": {
             "counts": [*counts, {"fidelity": "hi", "split": "excluded", "frames": 1, "groups": 1}],
             "excluded": excluded,
@@ -240,49 +254,40 @@ def write_files(folder: Path) -> dict[str, Any]:
             "hardware": {"cores": 2},
         },
     }
+    card = jsons.pop("card")
     for name, content in jsons.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / f"{name}.json").write_text(json.dumps(content))
-    names = [*(f"dimers-{kind}" for kind in FIGURES), "references", "reference-errors"]
-    names += ["learning-curves", "convergence", "forgetting", "dynamics", "errors-force", "parity"]
-    names += ["law-comparison", "data-multiplier"]
-    kinds = ("", "-parity", "-correction", "-sizes")
-    names += [f"softening-{name}{kind}" for name in ("far", "far-hi") for kind in kinds]
-    for name in names:
+    for file in expanded(FILES["cards"].file, study()):
+        (folder / file).parent.mkdir(parents=True)
+        (folder / file).write_text(json.dumps(card))
+    for name in figures_of(study()):
         figure, (axis,) = new_figure(width=2, height=1)
         axis.plot([0, 1], [0, 1], "o")
         save(figure, folder / "figures" / name)
-    at = folder.as_posix()
-    return {
-        "frames": [f"{at}/frames/{name}/manifest.json" for name in ("lo", "hi")],
-        "pairs": [f"{at}/pairs/dimers/manifest.json"],
-        "split": f"{at}/split/manifest.json",
-        "sizes": f"{at}/split/sizes.csv",
-        "summaries": [f"{at}/analysis/dimers/summary.json"],
-        "correlations": [f"{at}/analysis/dimers/correlation.csv"],
-        "shifts": [f"{at}/analysis/dimers/shift.csv"],
-        "references": f"{at}/references/references.csv",
-        "reference_errors": f"{at}/atomref/summary.csv",
-        **{name: f"{at}/scaling/{name}.csv" for name in LAW_TABLES},
-        "errors": f"{at}/errors/errors.csv",
-        "evalsets": [f"{at}/softening/{name}/frames/manifest.json" for name in ("far", "far-hi")],
-        "evalsets_left_out": [f"{at}/softening/{name}/left_out.json" for name in ("far", "far-hi")],
-        "softening": [f"{at}/softening/{name}/softening.csv" for name in ("far", "far-hi")],
-        "corrections": [f"{at}/softening/{name}/correction.csv" for name in ("far", "far-hi")],
-        "forgetting": f"{at}/forgetting/forgetting.csv",
-        "figures": [f"{at}/figures/{name}.svg" for name in names],
-        "cards": [f"{at}/card.json"] * 24,
-    }
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> Results:
-    return read_results(write_files(tmp_path_factory.mktemp("study")))
+def results(tmp_path_factory: pytest.TempPathFactory) -> StudyResults:
+    folder = tmp_path_factory.mktemp("study")
+    write_files(folder)
+    return read_results(folder, study())
 
 
-def render(results: Results, **changes: Any) -> str:
-    template, css = (LOOK / "page.html.j2").read_text(), (LOOK / "style.css").read_text()
-    return page.render(Study.from_plain(study_values(**changes)), results, template=template, css=css)
+def render(results: StudyResults, command: str = COMMAND, **changes: Any) -> str:
+    return study_page(study(**changes), results, command=command)
+
+
+def test_doubts_about_the_labels_stand_first(results: StudyResults) -> None:
+    pair = {**results.pairs["dimers"], "warnings": ["38 of 38 pairs have the same energy in both fidelities"]}
+    told = {"geometries": 2, "frames": 5, "more_than_ev_per_atom": 1e-3, "frame_ids": [["a", "b"], ["c", "d", "e"]]}
+    frames = {**results.frames, "lo": {**results.frames["lo"], "same_geometry_other_energy": told}}
+    words = Reader(render(replace(results, pairs={"dimers": pair}, frames=frames))).text
+    first = "Pair dimers: 38 of 38 pairs have the same energy in both fidelities."
+    second = "Fidelity lo has 2 geometries with energies that are more than 1 meV/atom apart; its manifest names them."
+    agreement = shift.pair_findings(study(), results, "dimers")[0]
+    assert words.index("Summary") < words.index(first) < words.index(second) < words.index(agreement)
+    assert shift.doubts(results) == []
 
 
 class Reader(HTMLParser):
@@ -323,7 +328,7 @@ class Reader(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def html(results: Results) -> str:
+def html(results: StudyResults) -> str:
     return render(results)
 
 
@@ -355,7 +360,7 @@ def test_figures_have_captions_and_text_for_those_who_do_not_see_them(html: str)
     assert len(named) + len(decoration) == reader.tags["svg"]
 
 
-def test_every_run_can_be_pointed_at_and_says_what_it_is(html: str, results: Results) -> None:
+def test_every_run_can_be_pointed_at_and_says_what_it_is(html: str, results: StudyResults) -> None:
     covered = results.curves[results.curves["population"] == "covered"]
     titles = re.findall(r'<path data-run tabindex="0"[^>]*><title>([^<]*)</title>', html)
     assert len(titles) == len(covered)
@@ -389,7 +394,7 @@ def test_page_says_what_the_study_file_and_the_tables_say(html: str) -> None:
         "by kind of compound in meV/atom, n = 800, all seeds together",
         "oxide 40 values",
         "Si 40 values",
-        "on 30 held-out frames of lo in meV/atom, after what is linear in composition was taken away",
+        "on 30 held-out frames of lo in meV/atom, minus a fit linear in composition",
         "2 frames with elements in no training frame left out.",
         "12.3 raw 2,000",
         "24 training runs: 3 arms, 4 training-set sizes and 2 seeds.",
@@ -400,8 +405,8 @@ def test_page_says_what_the_study_file_and_the_tables_say(html: str) -> None:
     assert re.search(r"n = 100, 200, 400, 800 worse", text)
 
 
-def test_another_study_gets_other_words(results: Results) -> None:
-    split = study_values()["split"] | {"group": "chemical_system", "draw": "material"}
+def test_another_study_gets_other_words(results: StudyResults) -> None:
+    split = {"group": "chemical_system", "draw": "material"}
     text = Reader(render(results, split=split)).text
     assert "interpolation along known curves" not in text
     assert "by a keyed hash of their chemical system" in text
@@ -409,13 +414,13 @@ def test_another_study_gets_other_words(results: Results) -> None:
     assert "No frame was excluded" in Reader(render(nothing)).text
 
 
-def test_share_of_test_materials_that_pretraining_has_seen(results: Results, html: str) -> None:
+def test_share_of_test_materials_that_pretraining_has_seen(results: StudyResults, html: str) -> None:
     assert "Whether chgnet-0.3.0 was pretrained on the test materials is unknown" in Reader(html).text
     known = replace(results, split=results.split | {"pretraining": {"test_materials": 40, "in_pretraining": 30}})
     assert "30 of 40 test materials (75 %) were in the pretraining set" in Reader(render(known)).text
 
 
-def test_study_without_scratch_arm_is_a_page_too(results: Results) -> None:
+def test_study_without_scratch_arm_is_a_page_too(results: StudyResults) -> None:
     arms = {name: arm for name, arm in study_values()["arms"].items() if name != "scratch"}
     curves = results.curves[results.curves["arm"] != "scratch"]
     fits = fit_curves(curves)
@@ -428,7 +433,7 @@ def test_study_without_scratch_arm_is_a_page_too(results: Results) -> None:
         multiplier=data_multiplier(curves, scratch=None),
     )
     text = Reader(render(without, arms=arms)).text
-    assert "there is nothing that pretraining could be compared with" in text
+    assert "pretraining has nothing to be compared with" in text
     assert "overtakes" not in text
 
 
@@ -461,41 +466,41 @@ def test_large_svg_goes_in_as_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyP
         svg.inline_figure(tmp_path / "dots.svg", alt="dots")
 
 
-def test_softening_is_told_with_what_it_does_not_prove(results: Results) -> None:
+def test_softening_is_told_with_what_it_does_not_prove(results: StudyResults) -> None:
     text = " ".join(Reader(render(results)).text.split())
-    assert "On far (PBE labels) the r²SCAN checkpoint is softer than 0.3.0 in 4 of 4 materials" in text
-    assert "0.3.0 on far, the r²SCAN checkpoint on far-hi" in text
+    assert "On far (PBE labels) chgnet-r2scan is softer than chgnet-0.3.0 in 4 of 4 materials" in text
+    assert "chgnet-0.3.0 on far, chgnet-r2scan on far-hi" in text
     assert "chgnet-r2scan: over 4 materials the median slope is 0.7" in text
-    assert "Hypotheses that this table does not decide between" in text
+    assert "Hypotheses that this table cannot tell apart" in text
     # the slope of all forces stands with its interval
     assert re.search(r"100 % 100–100 % 0\.69\d 0\.69\d to 0\.70\d", text)
     assert "arms at n = 800, mean over 2 seeds" in text
 
 
-def test_frames_that_are_not_judged_are_told(results: Results) -> None:
+def test_frames_that_are_not_tested_are_told(results: StudyResults) -> None:
     text = " ".join(Reader(render(results)).text.split())
     told = (
-        "4 of 43 structures are not judged: 3 structures rejected: energy is NaN; 1 structure left out: an atom without"
+        "4 of 43 structures are not tested: 3 structures rejected: energy is NaN; 1 structure left out: an atom without"
     )
     assert told in text
-    assert text.count("are not judged") == 1  # all of far-hi are
+    assert text.count("are not tested") == 1  # all of far-hi are
 
 
-def test_every_method_of_correction_is_told_with_its_draws(results: Results) -> None:
+def test_every_method_of_correction_is_told_with_its_draws(results: StudyResults) -> None:
     text = " ".join(Reader(render(results)).text.split())
     assert (
-        "chgnet-0.3.0, fitted to 10 structures of a material: one number takes the MAE to 0.90 of what it was (median "
-        "over 3 materials, 0.80 to 1.10; 50 draws) and the median slope to 0.96; fine-tuning takes the MAE to 0.45 of "
-        "what it was (median over 3 materials, 0.40 to 0.55; 3 draws) and the median slope to 0.96; that is 0.50 of "
+        "chgnet-0.3.0, fitted to 10 structures of a material: one number multiplies the MAE by 0.90 (median "
+        "over 3 materials, 0.80 to 1.10; 50 draws) and brings the median slope to 0.96; fine-tuning multiplies the MAE "
+        "by 0.45 (median over 3 materials, 0.40 to 0.55; 3 draws) and brings the median slope to 0.96; that is 0.50 of "
         "the MAE after one number on the same draws." in text
     )
     assert text.count("the whole network is trained on the labelled structures") == 1  # far-hi has the number alone
 
 
-def test_stiff_checkpoints_have_no_hypotheses_about_softness(results: Results) -> None:
+def test_stiff_checkpoints_have_no_hypotheses_about_softness(results: StudyResults) -> None:
     table = softening_of(0.7, 0.9)
     text = render(replace(results, softening={"far": table, "far-hi": table}))
-    assert "softer than 0.3.0 in 0 of 4 materials" in text
+    assert "softer than chgnet-0.3.0 in 0 of 4 materials" in text
     assert "Hypotheses" not in text
 
 
@@ -506,6 +511,6 @@ def test_only_the_table_of_energies_by_element_counts_a_structure_several_times(
     assert "energy by element" in counted[0]
 
 
-def test_without_evaluation_sets_there_is_no_section(results: Results) -> None:
+def test_without_evaluation_sets_there_is_no_section(results: StudyResults) -> None:
     text = render(replace(results, softening={}))
-    assert "How soft" not in text
+    assert "Softening" not in text

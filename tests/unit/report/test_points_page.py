@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from uprung import scaling
+from uprung.config.points import PointsStudy
 from uprung.figures.style import new_figure, save
-from uprung.report import points_page
-from uprung.report.results import LawResults
+from uprung.report.points_page import points_page
+from uprung.report.results import PointsResults
 from uprung.scaling.points import read_points
 
-LOOK = Path(points_page.__file__).parent
-STUDY = {
-    **{"study": "mine", "points": "my.csv", "scratch": "scratch", "smallest": 150.0, "x_label": "structures"},
-    **{"labels": {"ours": "our <arm>"}, "report": {"title": "", "abstract": "", "limits": ["Made up"]}},
-    "command": "snakemake scaling",
-}
+STUDY = PointsStudy.model_validate(
+    {
+        **{"study": "mine", "points": "my.csv", "scratch": "scratch", "smallest": 150.0, "x_label": "structures"},
+        **{"labels": {"ours": "our <arm>"}, "report": {"limits": ["Made up"]}},
+    }
+)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     for name in names:
         figure, _ = new_figure(width=2, height=1)
         save(figure, folder / name)
-    results = LawResults(
+    results = PointsResults(
         curves=curves,
         laws=scaling.laws_table(fits),
         parameters=scaling.parameters_table(fits),
@@ -52,10 +52,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
         multiplier_curve=scaling.multiplier_curves(fits, scratch="scratch"),
         labels=scaling.labels_for_errors(fits, {"energy": [0.05]}),
         extrapolation=scaling.extrapolations(fits, [100_000.0]),
+        left_out=points.left_out,
         figures={name: folder / f"{name}.svg" for name in names},
     )
-    look = {"template": (LOOK / "page.html.j2").read_text(), "css": (LOOK / "style.css").read_text()}
-    return points_page.render_points(STUDY, results, points.left_out, digest="ab" * 32, **look)
+    return points_page(STUDY, results, digest="ab" * 32, command="snakemake scaling")
 
 
 def test_the_page_says_what_the_points_are_and_what_they_cannot_show(page: str) -> None:
@@ -64,7 +64,7 @@ def test_the_page_says_what_the_points_are_and_what_they_cannot_show(page: str) 
         "Points from my.csv: 10 runs",
         "Laws use sizes from 150 on",
         "There is one seed",
-        "No predictions are known",
+        "The predictions are unknown",
         "scatter of size means; one seed",
         "Made up.",
         "our &lt;arm&gt;",
@@ -76,7 +76,7 @@ def test_the_page_says_what_the_points_are_and_what_they_cannot_show(page: str) 
 
 
 def test_nothing_of_a_study_that_trains_stands_on_it(page: str) -> None:
-    for word in ("pseudo", "nan", "Where the networks err", "learns nothing about geometry", "References", "epochs"):
+    for word in ("pseudo", "nan", "Forgetting", "geometry-free", "References", "epochs"):
         assert word not in re.sub(r"<(style|script).*?</\1>", "", page, flags=re.DOTALL), word
     for target in re.findall(r'href="#([^"]+)"', page):
         assert f'id="{target}"' in page

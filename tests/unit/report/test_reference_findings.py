@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from uprung.report.reference_findings import reference_errors
-from uprung.report.tables import Cell, reference_errors_table
+from uprung.report.blocks import Cell
+from uprung.report.sections.references import reference_errors, reference_errors_table
 
 
 @pytest.fixture
@@ -36,9 +36,9 @@ def test_sentences_follow_the_intervals(summary: pd.DataFrame) -> None:
         "With n = 100, the lowest error of references alone on all test structures is that of ridge"
     )
     assert "0.450 eV/atom (target: 0.500)" in first
-    assert "Against target, by the paired 95 % intervals: ridge is better; source is worse; huber is not told" in first
+    assert "Against target, by the paired 95 % intervals: ridge is better; source is worse; huber is indist" in first
     assert "is that of target, 0.500 eV/atom." in last
-    assert "ridge and source are worse; huber is not told apart from it." in last
+    assert "ridge and source are worse; huber is indistinguishable from it." in last
 
 
 def test_what_could_not_be_fitted_is_said(summary: pd.DataFrame) -> None:

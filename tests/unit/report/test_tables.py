@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from uprung.report.tables import reason_words, validation_words
+from uprung.report.sections.data import reason_words, validation_words
 
 FOUND = {
     "by": "pymatgen-io-validation 0.1.4",

@@ -35,8 +35,8 @@ FLAT = history(2.0, *[0.1] * 10)
 
 
 def run(size: str, seed: int, table: pd.DataFrame, course: pd.DataFrame = FLAT, arm: str = "a") -> RunFiles:
-    metrics = {"kept": "last", "n_train": int(size), "n_materials": 3}
-    return RunFiles("b", arm, size, seed, metrics, table, course)
+    names = {"budget": "b", "arm": arm, "size": size, "seed": seed}
+    return RunFiles({"run": names, "kept": "last", "n_train": int(size), "n_materials": 3}, table, course)
 
 
 def curves(*runs: RunFiles, targets: tuple[str, ...] = ("energy", "force")) -> pd.DataFrame:

@@ -267,7 +267,7 @@ def test_the_last_change_of_order_counts_and_disagreeing_seeds_show():
 
 def test_an_unknown_scratch_arm_is_named():
     curves = make_curves({"scratch": power(9, 0.6), "t": power(1, 0.2)})
-    with pytest.raises(ValueError, match=r"no arm \['random'\]; it has \['scratch', 't'\]"):
+    with pytest.raises(ValueError, match=r"no arm 'random'; it has \['scratch', 't'\]"):
         scaling.data_multiplier(curves, scratch="random")
 
 

@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from uprung.datasets.store import Dataset, open_dataset, write_dataset
+from uprung.datasets.store import Dataset
 from uprung.frames.intake import write_frames
 from uprung.frames.table import Frames, read_frames
-from uprung.models.chgnet.checkpoint import load_chgnet
+from uprung.models.data import open_dataset, write_dataset
 from uprung.models.predict import predict
+from uprung.models.registry import load
 from uprung.softening.slopes import forces_of, softening_table
 from uprung.sources import open_source
 
@@ -39,16 +40,16 @@ def evalset(tmp_path_factory: pytest.TempPathFactory) -> tuple[Frames, Dataset]:
         about=dict,
     )
     frames = read_frames(folder / "frames/manifest.json")
-    write_dataset(frames, frames.label("energy"), folder / "graphs", processes=1)
+    write_dataset(frames, frames.label("energy"), folder / "graphs", processes=1, name="chgnet")
     return frames, open_dataset(folder / "graphs/manifest.json")
 
 
 def softening(evalset: tuple[Frames, Dataset], checkpoint: str) -> pd.DataFrame:
     frames, dataset = evalset
     rows = np.arange(len(dataset.energy))
-    predicted = predict([load_chgnet(checkpoint)], dataset, rows, targets=["force"])["force"]
+    predicted = predict(load(checkpoint), dataset, rows, targets=["force"])["force"]
     about = pd.DataFrame({name: frames.strings(name) for name in ("frame_id", "material_id", "run_type")})
-    about = about.set_index("frame_id").loc[dataset.graphs.keys]
+    about = about.set_index("frame_id").loc[dataset.keys]
     material, group = (about[name].to_numpy(dtype=object) for name in ("material_id", "run_type"))
     forces, without = forces_of(dataset.labels(rows).forces, predicted, np.diff(dataset.offsets), material, group)
     assert without == 0
@@ -57,7 +58,7 @@ def softening(evalset: tuple[Frames, Dataset], checkpoint: str) -> pd.DataFrame:
 
 
 def test_the_shipped_checkpoint_is_too_soft(evalset: tuple[Frames, Dataset]) -> None:
-    found = softening(evalset, "0.3.0")
+    found = softening(evalset, "chgnet-0.3.0")
     for element, (slope, mae, _) in EXPECTED.items():
         assert found.loc[element, "slope"] == pytest.approx(slope, abs=0.005)
         assert found.loc[element, "mae"] == pytest.approx(mae, abs=0.002)
@@ -67,7 +68,7 @@ def test_the_shipped_checkpoint_is_too_soft(evalset: tuple[Frames, Dataset]) -> 
 def test_the_r2scan_checkpoint_is_softer_and_the_promise_of_cmae_fails_on_germanium(
     evalset: tuple[Frames, Dataset],
 ) -> None:
-    found = softening(evalset, "r2scan")
+    found = softening(evalset, "chgnet-r2scan")
     for element, (_, _, slope) in EXPECTED.items():
         assert found.loc[element, "slope"] == pytest.approx(slope, abs=0.005)
     assert found.loc["Ge", "cmae"] == pytest.approx(0.389, abs=0.002)

@@ -10,11 +10,13 @@ import pytest
 from factories import DATA, table_of
 
 from uprung.atomref.least_squares import LeastSquares
-from uprung.config.study import ForceCorrection, Softening
+from uprung.config.tests import ForceCorrection, Softening
 from uprung.config.training import FineTuning, Training
-from uprung.datasets.store import Dataset, Rows, open_dataset, rows_of, write_dataset
-from uprung.models.chgnet.checkpoint import atomref, load_chgnet
+from uprung.datasets.store import Dataset, Rows, rows_of
+from uprung.models.data import open_dataset, write_dataset
+from uprung.models.interface import REFERENCES
 from uprung.models.predict import predict
+from uprung.models.registry import load
 from uprung.softening.draws import frames_of, possible_draws
 from uprung.softening.fine_tuning import FineTuned, shifted, trained_targets
 from uprung.softening.force_correction import by_number, drawn
@@ -30,7 +32,7 @@ ONE = launch(RECIPE)
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     found = [
         frame
-        for frame in READERS["diatomics"](DATA / "diatomics" / "diatomics-dft.json.gz", "r2SCAN")
+        for frame in READERS["diatomics"].read(DATA / "diatomics" / "diatomics-dft.json.gz", "r2SCAN")
         if frame.material_id in ("N2", "Si2") and 0.1 < np.abs(frame.forces).max() < 10
     ]
     # another convention, and energies that some frames do not have
@@ -41,15 +43,15 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     ]
     frames = table_of(found)
     folder = tmp_path_factory.mktemp("dimers")
-    write_dataset(frames, frames.label("energy"), folder)
+    write_dataset(frames, frames.label("energy"), folder, name="chgnet")
     return open_dataset(folder / "manifest.json")
 
 
 @pytest.fixture(scope="module")
 def clouds(dataset: Dataset) -> pd.DataFrame:
     rows = np.arange(len(dataset.energy))
-    predicted = predict([load_chgnet("0.3.0")], dataset, rows, targets=["force"])["force"]
-    names = np.array(dataset.graphs.keys, dtype=object)
+    predicted = predict(load("chgnet-0.3.0"), dataset, rows, targets=["force"])["force"]
+    names = np.array(dataset.keys, dtype=object)
     material = np.array([name.split("-")[0] for name in names], dtype=object)
     forces, _ = forces_of(dataset.labels(rows).forces, predicted, np.diff(dataset.offsets), material, material)
     trajectories = np.array([f"{name}-{k // 2}" for k, name in enumerate(material)], dtype=object)
@@ -57,7 +59,7 @@ def clouds(dataset: Dataset) -> pd.DataFrame:
 
 
 def trained(dataset: Dataset, clouds: pd.DataFrame, *, epochs: int, k: int = 3, draws: int = 2) -> pd.DataFrame:
-    method = FineTuned(ONE, "0.3.0", dataset, RECIPE, epochs)
+    method = FineTuned(ONE, "chgnet-0.3.0", dataset, RECIPE, epochs)
     return drawn(clouds, method, name="training", shots=[k], draws=draws, seed=0)
 
 
@@ -93,7 +95,9 @@ def test_structures_without_a_label_train_on_what_they_have(dataset: Dataset, cl
     has = np.isfinite(frames.labels.energy)
     assert trained_targets(frames, RECIPE) == ["energy", "force"]  # no stress, and no weight for moments
     without = frames.take(np.flatnonzero(~has)) if (~has).any() else None
-    found = drawn(clouds, FineTuned(ONE, "0.3.0", dataset, RECIPE, 0), name="training", shots=[4], draws=1, seed=0)
+    found = drawn(
+        clouds, FineTuned(ONE, "chgnet-0.3.0", dataset, RECIPE, 0), name="training", shots=[4], draws=1, seed=0
+    )
     assert found.set_index("material").loc["N2", "energies"] == has.sum()
     if without is not None:
         assert trained_targets(without, RECIPE) == ["force"]
@@ -102,24 +106,24 @@ def test_structures_without_a_label_train_on_what_they_have(dataset: Dataset, cl
 def test_references_move_to_the_labels_and_nothing_else_does(dataset: Dataset) -> None:
     labelled = np.flatnonzero(np.isfinite(dataset.energy))
     frames = Rows(dataset, labelled)
-    before = load_chgnet("0.3.0")
-    after = shifted(load_chgnet("0.3.0"), frames, device="cpu")
-    old, new = (predict([model], dataset, labelled, targets=["energy", "force"]) for model in (before, after))
+    before = load("chgnet-0.3.0")
+    after = shifted(load("chgnet-0.3.0"), frames, device="cpu")
+    old, new = (predict(model, dataset, labelled, targets=["energy", "force"]) for model in (before, after))
     np.testing.assert_array_equal(old["force"], new["force"])
     # what is left over has nothing linear in composition
     left = LeastSquares().fit(dataset.composition(labelled), dataset.energy[labelled] - new["energy"])
     np.testing.assert_allclose(left.coef_[left.seen_], 0, atol=1e-4)
-    moved = np.flatnonzero(np.abs(atomref(after) - atomref(before)) > 0) + 1
+    moved = np.flatnonzero(np.abs(after.references - before.references) > 0) + 1
     assert list(moved) == [7, 14]
-    assert (atomref(after) - atomref(before))[6] == pytest.approx(-20, abs=5)
-    assert not after.composition_model.fc.weight.requires_grad
+    assert (after.references - before.references)[6] == pytest.approx(-20, abs=5)
+    assert not any(parameter.requires_grad for parameter in after.layers()[REFERENCES])
 
 
 def test_without_energies_the_references_stay(dataset: Dataset) -> None:
     nothing = Rows(dataset, np.flatnonzero(~np.isfinite(dataset.energy)))
     assert len(nothing.rows)
-    after = shifted(load_chgnet("0.3.0"), nothing, device="cpu")
-    np.testing.assert_array_equal(atomref(after), atomref(load_chgnet("0.3.0")))
+    after = shifted(load("chgnet-0.3.0"), nothing, device="cpu")
+    np.testing.assert_array_equal(after.references, load("chgnet-0.3.0").references)
 
 
 def test_the_default_recipe_is_the_published_one() -> None:

@@ -16,6 +16,7 @@ import lmdb
 import numpy as np
 from hypothesis import strategies as st
 
+from uprung.config.formats import FORMATS
 from uprung.frames.intake import write_frames
 from uprung.frames.schema import FramesError
 from uprung.frames.table import read_frames
@@ -25,6 +26,11 @@ SCALE = "a scale for tests"
 JSON_SETS = {"mptrj": "PBE", "mp-r2scan": "r2SCAN", "matpes": "r2SCAN", "mp-aloe": "r2SCAN", "wbm-high-energy": "PBE"}
 NESTED = ("mptrj", "mp-r2scan", "wbm-high-energy")
 VOIGT = [(0, 0), (1, 1), (2, 2), (1, 2), (0, 2), (0, 1)]
+
+
+def scale_of(format: str) -> str | None:
+    """Return the label scale that a format needs, None where it may do without."""
+    return SCALE if FORMATS[format].label_scale == "needed" else None
 
 
 def crystal(seed: int = 0, symbols: tuple[str, ...] = ("Li", "O", "Fe")) -> dict[str, Any]:

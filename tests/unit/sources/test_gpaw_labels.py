@@ -15,7 +15,7 @@ from uprung.dft.labels import Scheme, settings
 from uprung.frames.intake import write_frames
 from uprung.frames.schema import Frame, FramesError, Rejected
 from uprung.sources import open_source
-from uprung.sources.gpaw import read, read_all
+from uprung.sources.gpaw import read
 from uprung.sources.work_consistency import WorkTest, checked
 
 SETTINGS = {
@@ -157,7 +157,7 @@ def test_folders_compressed_files_and_lists_of_files_are_read(tmp_path: Path) ->
     opened = open_source("gpaw", tmp_path, "PBE")
     assert [frame.frame_id for frame in opened.records()] == ["LiH-0", "b"]
     files = [tmp_path / "b.jsonl.gz", tmp_path / "a.jsonl"]
-    assert [frame.frame_id for frame in read_all(files, "PBE", 0.02)] == ["b", "LiH-0"]
+    assert [frame.frame_id for file in files for frame in read(file, "PBE")] == ["b", "LiH-0"]
 
 
 @pytest.mark.parametrize("text", ["not JSON\n", "[1]\n", '{"id": "cut o'])

@@ -27,6 +27,7 @@ from layouts import (
     imported,
     json_record,
     json_text,
+    scale_of,
     vasprun_text,
     write_aselmdb,
     write_sqlite,
@@ -36,7 +37,7 @@ from layouts import (
 from uprung.dft.structures import FORMATS, StructuresError, read_structures
 from uprung.frames.schema import FramesError, Rejected
 from uprung.job.files import LONGEST, file_name
-from uprung.sources import OWN, READERS, open_source
+from uprung.sources import READERS, open_source
 
 #: Suffixes that formats usually have.
 SUFFIXES = {"frames": ".parquet", "ase": ".extxyz", "omat": ".aselmdb", "vasprun": ".xml", "gpaw": ".jsonl"}
@@ -106,7 +107,7 @@ def test_no_reader_of_data_runs_code(tmp_path: Path, marker: Path, format: str, 
     file = tmp_path / f"data{SUFFIXES.get(format, '.json')}"
     file.write_bytes(contents(marker)[kind])
     functional = JSON_SETS.get(format, "PBE")
-    source = open_source(format, file, functional, SCALE if format in OWN else None)
+    source = open_source(format, file, functional, scale_of(format))
     found: list[object] = []
     with contextlib.suppress(ValueError):  # FramesError, or what pyarrow and the JSON parser say
         found += source.records()

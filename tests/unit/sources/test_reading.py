@@ -14,9 +14,20 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from factories import make_frame, table_of
-from layouts import SCALE, ase_row, crystal, json_record, json_text, vasprun_text, write_aselmdb, write_sqlite, xyz_text
+from layouts import (
+    SCALE,
+    ase_row,
+    crystal,
+    json_record,
+    json_text,
+    scale_of,
+    vasprun_text,
+    write_aselmdb,
+    write_sqlite,
+    xyz_text,
+)
 
-from uprung.sources import OWN, READERS, OpenSource, digests, open_source
+from uprung.sources import OpenSource, digests, open_source
 from uprung.sources.files import open_bytes
 
 ROWS = [ase_row(crystal(k), f"row-{k}") for k in range(7)]
@@ -59,26 +70,26 @@ SOURCES: dict[str, tuple[str, Callable[[Path], object]]] = {
 def source(request: pytest.FixtureRequest, tmp_path: Path) -> OpenSource:
     name, write = SOURCES[request.param]
     write(tmp_path / "x")
-    return open_source(name, tmp_path / "x", "PBE", SCALE if name in OWN else None)
+    return open_source(name, tmp_path / "x", "PBE", scale_of(name))
 
 
 def test_a_reader_tells_of_every_byte_as_it_goes(source: OpenSource) -> None:
     told: list[int] = []
-    scale = (SCALE,) if source.format in OWN else ()
+    scale = (SCALE,) if source.source.format in ("ase", "vasprun") else ()
     after = []
-    for _ in READERS[source.format](source.path, "PBE", *scale, advance=told.append):
+    for _ in source.reader.read(source.path, "PBE", *scale, advance=told.append):
         after.append(sum(told))
     size = sum(file.stat().st_size for file in source.files())
     assert sum(told) == size
     assert after == sorted(after)
-    if len(after) > 1 and source.format not in ("mptrj", "ase"):  # small files of text are read in one go
+    if len(after) > 1 and source.source.format not in ("mptrj", "ase"):  # small files of text are read in one go
         assert after[0] < size
 
 
 def test_lines_of_the_log_tell_how_far_it_is(
     source: OpenSource, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("uprung.sources.LINES", 0.0)
+    monkeypatch.setattr("uprung.sources.opened.LINES", 0.0)
     with caplog.at_level(logging.INFO):
         assert len(list(source.records())) >= 3
     assert caplog.messages[-1].startswith("reading x: ")
@@ -107,20 +118,20 @@ def test_every_file_that_is_read_has_its_hash(source: OpenSource) -> None:
         for file in source.files()
     }
     assert list(hashes) == sorted(hashes)
-    if source.format == "vasprun":
+    if source.source.format == "vasprun":
         assert list(hashes) == ["a/deeper/vasprun.xml", "b/vasprun.xml", "c/vasprun.xml"]
 
 
 def test_digest_of_a_folder_is_that_of_what_sha256sum_prints(tmp_path: Path) -> None:
     folder_of_runs(tmp_path / "x")
-    source = OpenSource("vasprun", tmp_path / "x", "PBE", SCALE)
+    source = open_source("vasprun", tmp_path / "x", "PBE", SCALE)
     command = "find . -name 'vasprun*.xml*' -printf '%P\\n' | LC_ALL=C sort | xargs sha256sum | sha256sum"
     printed = subprocess.run(["sh", "-c", command], cwd=tmp_path / "x", capture_output=True, text=True, check=True)
     assert source.digest == printed.stdout.split()[0]
     (tmp_path / "x" / "c" / "OUTCAR").write_text("another text")
-    assert OpenSource("vasprun", tmp_path / "x", "PBE", SCALE).digest == source.digest
+    assert open_source("vasprun", tmp_path / "x", "PBE", SCALE).digest == source.digest
     (tmp_path / "x" / "c").rename(tmp_path / "x" / "d")
-    assert OpenSource("vasprun", tmp_path / "x", "PBE", SCALE).digest != source.digest
+    assert open_source("vasprun", tmp_path / "x", "PBE", SCALE).digest != source.digest
 
 
 def test_sources_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
@@ -128,8 +139,8 @@ def test_sources_of_the_same_name_are_told_apart(tmp_path: Path) -> None:
         (tmp_path / name).parent.mkdir()
         json_file(tmp_path / name)
     folder_of_runs(tmp_path / "runs")
-    first, second, runs = (OpenSource("mptrj", tmp_path / name, "PBE") for name in ("a/x", "b/x", "runs"))
-    runs.format = "vasprun"
+    first, second = (open_source("mptrj", tmp_path / name, "PBE") for name in ("a/x", "b/x"))
+    runs = open_source("vasprun", tmp_path / "runs", "PBE", SCALE)
     assert digests([first]) == {"x": first.digest}
     assert digests([first, runs]) == {"x": first.digest, "runs/": runs.digest}
     assert digests([first, second]) == {"a/x": first.digest, "b/x": second.digest}

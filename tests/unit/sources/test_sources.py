@@ -27,17 +27,17 @@ def elements_file(functional: str) -> Path:
 
 @pytest.fixture(scope="module")
 def dimers() -> dict[str, list[Frame]]:
-    return {f: list(READERS["diatomics"](DIMERS, f)) for f in FUNCTIONALS}
+    return {f: list(READERS["diatomics"].read(DIMERS, f)) for f in FUNCTIONALS}
 
 
 @pytest.fixture(scope="module")
 def solids() -> dict[str, list[Frame]]:
-    return {f: list(READERS["solids"](SOLIDS, f)) for f in FUNCTIONALS}
+    return {f: list(READERS["solids"].read(SOLIDS, f)) for f in FUNCTIONALS}
 
 
 @pytest.fixture(scope="module")
 def elements() -> dict[str, dict[str, Frame]]:
-    return {f: {e.material_id: e for e in READERS["elements"](elements_file(f), f)} for f in FUNCTIONALS}
+    return {f: {e.material_id: e for e in READERS["elements"].read(elements_file(f), f)} for f in FUNCTIONALS}
 
 
 def test_every_embedded_frame_is_usable(dimers, solids, elements) -> None:
@@ -107,7 +107,7 @@ def test_known_values_of_nitrogen(dimers) -> None:
 
 def test_an_unknown_functional_is_refused() -> None:
     with pytest.raises(ValueError, match=r"diatomics-dft\.json\.gz: no functional 'LDA' \(has: PBE, r2SCAN\)"):
-        list(READERS["diatomics"](DIMERS, "LDA"))
+        list(READERS["diatomics"].read(DIMERS, "LDA"))
 
 
 # ------------------------------------------------------------------------------------------------------ solids
@@ -180,7 +180,7 @@ def test_a_table_is_read_back_as_the_same_frames(tmp_path: Path, solids) -> None
     frames = [*solids["PBE"][:3], make_frame("d", label_scale=solids["PBE"][0].label_scale, magmom=np.array([1.0, -2]))]
     write_frames([(frames, frozenset())], tmp_path / "a", functional="PBE")
     for source in (tmp_path / "a", tmp_path / "a" / "part-00000.parquet"):
-        again = list(READERS["frames"](source, "PBE"))
+        again = list(READERS["frames"].read(source, "PBE"))
         write_frames([(again, frozenset())], tmp_path / "b", functional="PBE")
         tables = [read_frames(tmp_path / name / "manifest.json").table for name in "ab"]
         assert tables[0].equals(tables[1])
@@ -190,22 +190,24 @@ def test_a_table_is_read_back_as_the_same_frames(tmp_path: Path, solids) -> None
 
 def test_a_table_with_a_missing_column_or_no_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(FramesError, match=r"no \.parquet file in this folder"):
-        list(READERS["frames"](tmp_path, "PBE"))
+        list(READERS["frames"].read(tmp_path, "PBE"))
     pq.write_table(table_of([make_frame()]).table.drop_columns(["label_scale"]), tmp_path / "x.parquet")
     with pytest.raises(FramesError, match=r"x\.parquet: no column 'label_scale' \(needed: frame_id, "):
-        list(READERS["frames"](tmp_path, "PBE"))
+        list(READERS["frames"].read(tmp_path, "PBE"))
 
 
 def test_flags_may_be_missing(tmp_path: Path) -> None:
     pq.write_table(table_of([make_frame(flags=("invalid: ENCUT",))]).table, tmp_path / "with.parquet")
     pq.write_table(table_of([make_frame("b", flags=())]).table.drop_columns(["flags"]), tmp_path / "without.parquet")
-    assert [frame.flags for frame in READERS["frames"](tmp_path, "PBE")] == [("invalid: ENCUT",), None]
+    assert [frame.flags for frame in READERS["frames"].read(tmp_path, "PBE")] == [("invalid: ENCUT",), None]
 
 
 def test_a_table_whose_lists_are_too_short_is_rejected_not_reshaped(tmp_path: Path) -> None:
     frame = make_frame("short", forces=np.zeros((1, 3)))
     pq.write_table(table_of([frame, make_frame("fine")]).table, tmp_path / "x.parquet")
-    manifest = write_frames([(READERS["frames"](tmp_path, "PBE"), frozenset())], tmp_path / "out", functional="PBE")
+    manifest = write_frames(
+        [(READERS["frames"].read(tmp_path, "PBE"), frozenset())], tmp_path / "out", functional="PBE"
+    )
     assert manifest["rejected"] == [{"frame_id": "short", "reason": "forces has shape (3,), not (2, 3)"}]
 
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from layouts import SCALE, assert_row_is, crystal, imported, survives, vasprun_text
 
 from uprung.frames.schema import FramesError, Rejected
-from uprung.sources import FILES, READERS
+from uprung.sources import READERS
 
 REAL = Path(ase.__file__).parent / "test" / "testdata" / "vasp"
 NaCl = {"symbols": ["Na", "Na", "Cl"]}
@@ -30,7 +30,7 @@ def rows_of(path: Path, functional: str = "PBE") -> tuple[dict[str, dict[str, An
 
 
 def records(path: Path, functional: str = "PBE") -> list[Any]:
-    return list(READERS["vasprun"](path, functional, SCALE))
+    return list(READERS["vasprun"].read(path, functional, SCALE))
 
 
 def reasons(path: Path, functional: str = "PBE") -> dict[str, str]:
@@ -95,7 +95,7 @@ def test_a_run_is_of_the_crystal_and_simulation_that_stand_beside_it(tmp_path: P
     assert rejected.keys() == {"b", "c"}
     assert "uprung-state.json beside the run is no JSON" in rejected["b"]
     assert "does not give material_id, trajectory as text" in rejected["c"]
-    assert tmp_path / "a" / "uprung-state.json" in FILES["vasprun"](tmp_path)  # its hash is in the manifest
+    assert tmp_path / "a" / "uprung-state.json" in READERS["vasprun"].files(tmp_path)  # its hash is in the manifest
 
 
 def test_wrong_e0_of_old_versions_is_repaired_and_said(tmp_path: Path) -> None:

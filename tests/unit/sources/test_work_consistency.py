@@ -155,7 +155,7 @@ def test_a_frame_with_broken_labels_is_passed_over() -> None:
 
 @pytest.mark.parametrize("functional", ["PBE", "r2SCAN"])
 def test_dimers_of_vasp(functional: str) -> None:
-    found = result(READERS["diatomics"](DATA / "diatomics" / "diatomics-dft.json.gz", functional))
+    found = result(READERS["diatomics"].read(DATA / "diatomics" / "diatomics-dft.json.gz", functional))
     assert found["forces"]["slope"] == pytest.approx(1, abs=0.01)
     assert found["stress"]["verdict"] == "unchecked"  # there is none
     assert found["pairs"] > 500

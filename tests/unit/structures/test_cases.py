@@ -11,10 +11,11 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 
+from uprung.config.data import Source
 from uprung.datasets.splits import twin_groups
 from uprung.frames.intake import write_frames
 from uprung.frames.table import Frames, read_frames
-from uprung.sources import open_source
+from uprung.sources import OpenSource
 from uprung.structures.duplicates import leave_out_duplicates
 from uprung.structures.pairs import match_frames
 
@@ -45,7 +46,12 @@ def fidelity(folder: Path, functional: str, *files: list[Atoms]) -> Frames:
             atoms.calc = SinglePointCalculator(atoms, energy=energy, forces=forces)
         file = folder / f"{functional}-{name}.extxyz"
         ase.io.write(file, crystals, format="extxyz")
-        sources.append((open_source("ase", file, functional, "scale").records(), frozenset[int]()))
+        sources.append(
+            (
+                OpenSource(Source(format="ase", file=str(file), label_scale="scale"), file, functional).records(),
+                frozenset[int](),
+            )
+        )
     table = folder / functional
     write_frames(sources, table, functional=functional)
     leave_out_duplicates(table / "manifest.json")

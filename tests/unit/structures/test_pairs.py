@@ -15,7 +15,7 @@ from uprung.structures.pairs import COLUMNS, PairsError, match_frames, require_p
 
 
 def read(source: str, path: str, functional: str) -> Frames:
-    return table_of(list(READERS[source](DATA / path, functional)))
+    return table_of(list(READERS[source].read(DATA / path, functional)))
 
 
 EMBEDDED = {

@@ -10,17 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from chgnet.model import CHGNet
 from factories import DATA, table_of
 from hypothesis import given
 from hypothesis import strategies as st
 
 from uprung.config.training import Budget, Training
-from uprung.datasets.store import Dataset, Rows, open_dataset, write_dataset
-from uprung.models.chgnet.checkpoint import load_chgnet, new_chgnet
-from uprung.models.chgnet.module import Packed
+from uprung.datasets.store import Dataset, Rows
+from uprung.models.data import open_dataset, write_dataset
+from uprung.models.interface import Potential
+from uprung.models.registry import architecture, load
 from uprung.sources import READERS
-from uprung.training.gradient import accumulate_gradient, launch, micro_batches, share
+from uprung.training.gradient import accumulate_gradient, cost_limit, launch, micro_batches, share, workers_of
 from uprung.training.loop import train
 
 TARGETS = ("energy", "force", "stress", "magmom")
@@ -44,8 +44,8 @@ def test_every_structure_is_dealt_once_and_no_rank_waits_long(costs: list[int], 
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Crystals and dimers (no angle), with gaps in every label, so that some parts of a batch have none of a kind."""
     rng = np.random.default_rng(0)
-    solids = list(READERS["solids"](DATA / "solids" / "solids.jsonl.gz", "r2SCAN"))[::25]
-    dimers = list(READERS["diatomics"](DATA / "diatomics" / "diatomics-dft.json.gz", "r2SCAN"))[15::400]
+    solids = list(READERS["solids"].read(DATA / "solids" / "solids.jsonl.gz", "r2SCAN"))[::25]
+    dimers = list(READERS["diatomics"].read(DATA / "diatomics" / "diatomics-dft.json.gz", "r2SCAN"))[15::400]
     frames = []
     for k, frame in enumerate([*solids, *dimers]):
         n = len(frame.Z)
@@ -57,7 +57,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     table = table_of(frames)
     energy = table.label("energy").copy()
     energy[::5] = np.nan
-    write_dataset(table, energy, place)
+    write_dataset(table, energy, place, name="chgnet")
     return place
 
 
@@ -67,12 +67,12 @@ def dataset(folder: Path) -> Dataset:
 
 
 def gradient(
-    model: CHGNet, dataset: Dataset, rows: np.ndarray, limit: int, threads: int = 1
+    model: Potential, dataset: Dataset, rows: np.ndarray, limit: int, threads: int = 1
 ) -> tuple[float, dict[str, Any]]:
     recipe = Training(micro_batch_cost=limit, threads=threads)
     model.zero_grad()
-    module = Packed(model, TARGETS).train()
-    loss = accumulate_gradient(launch(recipe), module, [Rows(dataset, rows)], targets=TARGETS, recipe=recipe)
+    model.train()
+    loss = accumulate_gradient(launch(recipe), model, [Rows(dataset, rows)], targets=TARGETS, recipe=recipe)
     return loss, {name: None if p.grad is None else p.grad.clone() for name, p in model.named_parameters()}
 
 
@@ -88,8 +88,8 @@ def assert_same(found: dict[str, Any], wanted: dict[str, Any]) -> None:
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("limit", [1, 150, 600])
 def test_the_gradient_of_the_parts_is_that_of_the_batch(dataset: Dataset, limit: int, threads: int) -> None:
-    model, rows = load_chgnet("0.3.0").double(), np.random.default_rng(1).permutation(len(dataset.energy))
-    parts = micro_batches(dataset.graphs.costs()[rows], limit, threads)
+    model, rows = load("chgnet-0.3.0").double(), np.random.default_rng(1).permutation(len(dataset.energy))
+    parts = micro_batches(dataset.inputs.costs()[rows], limit, threads)
     assert len(parts) > 1
     if limit < 600:
         assert any(np.isnan(dataset.labels(rows[part]).stress).all() for part in parts)
@@ -101,7 +101,7 @@ def test_the_gradient_of_the_parts_is_that_of_the_batch(dataset: Dataset, limit:
 
 
 def test_threads_add_the_parts_in_a_fixed_order(dataset: Dataset) -> None:
-    model, rows = load_chgnet("0.3.0"), np.arange(len(dataset.energy))
+    model, rows = load("chgnet-0.3.0"), np.arange(len(dataset.energy))
     (loss, first), *others = [gradient(model, dataset, rows, 20, threads=4) for _ in range(4)]
     for other, found in others:
         assert other == loss
@@ -110,9 +110,9 @@ def test_threads_add_the_parts_in_a_fixed_order(dataset: Dataset) -> None:
 
 def test_normalisers_of_a_part_alone_would_give_another_gradient(dataset: Dataset) -> None:
     """The comparison above is not empty: the mean of the parts' losses is not the loss of the batch."""
-    model, rows = load_chgnet("0.3.0").double(), np.arange(len(dataset.energy))
+    model, rows = load("chgnet-0.3.0").double(), np.arange(len(dataset.energy))
     loss, _ = gradient(model, dataset, rows, 10**9)
-    alone = [gradient(model, dataset, part, 10**9)[0] for part in micro_batches(dataset.graphs.costs(), 150, 1)]
+    alone = [gradient(model, dataset, part, 10**9)[0] for part in micro_batches(dataset.inputs.costs(), 150, 1)]
     assert abs(np.mean(alone) - loss) > 1e-3 * loss
 
 
@@ -136,8 +136,18 @@ def test_micro_batches_keep_all_workers_busy_unless_they_would_be_tiny() -> None
 
 
 def test_a_cpu_computes_in_smaller_parts_than_a_gpu() -> None:
-    assert Training().cost_limit < Training(device="cuda").cost_limit
-    assert Training(micro_batch_cost=7).cost_limit == Training(micro_batch_cost=7, device="cuda").cost_limit == 7
+    potential = architecture("chgnet").new(0)
+
+    def limit(**options: Any) -> int:
+        return cost_limit(potential, Training(**options)).value
+
+    assert limit() < limit(device="cuda")
+    assert limit(micro_batch_cost=7) == limit(micro_batch_cost=7, device="cuda") == 7
+
+
+def test_threads_of_a_cpu_compute_micro_batches_of_their_own() -> None:
+    assert workers_of(Training(threads=3)) == 3
+    assert workers_of(Training(threads=3, device="cuda")) == 1
 
 
 # ------------------------------------------------------------------------------------------- several processes
@@ -147,10 +157,10 @@ def run_on(devices: int, folder: Path, out: Path) -> None:
     """Train twelve steps from scratch on the data of `folder`, in batches of 8 and a last one of a single structure."""
     recipe = Training(batch_size=8, validations=3, devices=devices, clip_norm=5.0)
     fabric = launch(recipe)
-    dataset, model = open_dataset(folder / "manifest.json"), new_chgnet(0)
+    dataset, model = open_dataset(folder / "manifest.json"), architecture("chgnet").new(0)
     run = train(
         fabric,
-        Packed(model, TARGETS),
+        model,
         Rows(dataset, np.arange(9)),
         Rows(dataset, np.arange(9, len(dataset.energy))),
         targets=TARGETS,

@@ -23,24 +23,26 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 import uprung.training.gradient as step
 import uprung.training.loop as training
+from uprung.config.tracking import Tracking
 from uprung.config.training import Budget, Training
-from uprung.datasets.store import Dataset, Rows, open_dataset, write_dataset
-from uprung.models.chgnet.checkpoint import atomref, load_chgnet, new_chgnet, save_chgnet
-from uprung.models.chgnet.module import Packed
+from uprung.datasets.store import Dataset, Rows
+from uprung.models.data import open_dataset, write_dataset
+from uprung.models.interface import Potential
 from uprung.models.predict import predict
+from uprung.models.registry import CARDS, architecture, load
 from uprung.sources import READERS
+from uprung.training.arms import Beginning, ReplayedFrames
 from uprung.training.gradient import launch
 from uprung.training.loop import (
     Schedule,
     TrainingError,
     evaluate_loss,
     learning_rate,
-    run_card,
-    save_run,
     schedule,
     train,
 )
 from uprung.training.resume import Run, forget
+from uprung.training.run import Job, run_card, save_run
 
 TARGETS = ("energy", "force")
 RECIPE = Training(batch_size=3, learning_rate=1e-3, final_learning_rate=1e-5, validations=3, checkpoint_minutes=1e-9)
@@ -61,7 +63,7 @@ def frames():
     path = DATA / "diatomics" / "diatomics-dft.json.gz"
     found = [
         f
-        for f in READERS["diatomics"](path, "r2SCAN")
+        for f in READERS["diatomics"].read(path, "r2SCAN")
         if f.material_id in ("N2", "O2", "Si2") and np.abs(f.forces).max() < 10 and float(f.frame_id.split("2-")[1]) < 3
     ]
     return table_of(found[::3])
@@ -70,38 +72,42 @@ def frames():
 @pytest.fixture(scope="module")
 def dataset(frames, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
     folder = tmp_path_factory.mktemp("graphs")
-    write_dataset(frames, frames.label("energy"), folder)
+    write_dataset(frames, frames.label("energy"), folder, name="chgnet")
     return open_dataset(folder / "manifest.json")
 
 
 TRAIN, VAL = np.arange(0, 8), np.arange(8, 11)
 
 
-def go(dataset: Dataset, state: Path, *, weights: int = 0, seed: int = 0, **changes: Any) -> tuple[Run, CHGNet]:
+def go(dataset: Dataset, state: Path, *, weights: int = 0, seed: int = 0, **changes: Any) -> tuple[Run, Potential]:
     options = {
         "train_rows": TRAIN,
         "val_rows": VAL,
         "targets": TARGETS,
         "recipe": RECIPE,
         "budget": NINE,
-        "model": new_chgnet(weights),
+        "model": architecture("chgnet").new(weights),
         **changes,
     }
     model = options.pop("model")
     frames, validation = (Rows(dataset, options.pop(side)) for side in ("train_rows", "val_rows"))
-    module = Packed(model, options["targets"], options.pop("source", None))
-    return train(ONE, module, frames, validation, seed=seed, state=state, **options), model
+    return train(ONE, model, frames, validation, seed=seed, state=state, **options), model
 
 
-def plain(module: Packed, file: str) -> None:
-    save_chgnet(module.chgnet, file)
+def job(budget: Budget, **changes: Any) -> Job:
+    """Return what a run is told, as far as what it writes depends on it."""
+    values = {
+        **{"name": "run", "what": "run", "results": Path("nowhere"), "recipe": RECIPE, "budget": budget, "seed": 0},
+        **{"targets": TARGETS, "target": "r2scan", "source": "pbe", "options": {}, "tracking": Tracking()},
+    }
+    return Job(**{**values, **changes})
 
 
 def names_of(files: dict[str, Any]) -> dict[str, str]:
     return {"model_file": str(files["model"]), "other_file": str(files["other"])}
 
 
-def same(a: CHGNet, b: CHGNet) -> bool:
+def same(a: torch.nn.Module, b: torch.nn.Module) -> bool:
     pairs = zip(a.state_dict().items(), b.state_dict().items(), strict=True)
     return all(n == m and torch.equal(x, y) for (n, x), (m, y) in pairs)
 
@@ -170,17 +176,17 @@ def test_the_optimiser_gets_the_same_rates_whatever_the_size_of_the_data(dataset
 
 
 def test_validation_loss_and_errors_are_those_of_the_predictions(dataset: Dataset, monkeypatch) -> None:
-    model, rows = load_chgnet("0.3.0"), np.array([5, 0, 9, 3])
-    found = predict([model], dataset, rows, targets=TARGETS)
+    model, rows = load("chgnet-0.3.0"), np.array([5, 0, 9, 3])
+    found = predict(model, dataset, rows, targets=TARGETS)
     labels = dataset.labels(rows)
     energy, force = np.abs(found["energy"] - labels.energy), np.abs(found["force"] - labels.forces)
-    values = evaluate_loss(ONE, Packed(model, TARGETS), Rows(dataset, rows), targets=TARGETS, recipe=RECIPE)
+    values = evaluate_loss(ONE, model, Rows(dataset, rows), targets=TARGETS, recipe=RECIPE)
     assert values["val_energy"] == pytest.approx(energy.mean(), rel=1e-5)
     assert values["val_force"] == pytest.approx(force.mean(), rel=1e-5)
     huber = lambda x: np.where(x < 0.1, 0.5 * x**2, 0.1 * (x - 0.05)).mean()  # noqa: E731
     assert values["val_loss"] == pytest.approx(3 * huber(energy) + huber(force), rel=1e-5)
     cut = RECIPE.model_copy(update={"micro_batch_cost": 1})  # each structure alone
-    again = evaluate_loss(ONE, Packed(model, TARGETS), Rows(dataset, rows), targets=TARGETS, recipe=cut)
+    again = evaluate_loss(ONE, model, Rows(dataset, rows), targets=TARGETS, recipe=cut)
     assert again == pytest.approx(values, rel=1e-5)
 
 
@@ -188,19 +194,19 @@ def test_validation_loss_and_errors_are_those_of_the_predictions(dataset: Datase
 
 
 @pytest.fixture(scope="module")
-def whole(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, CHGNet]:
+def whole(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Potential]:
     """One uninterrupted run of nine steps with validations after 3, 6 and 9."""
     return go(dataset, tmp_path_factory.mktemp("whole") / "last.ckpt")
 
 
-def assert_same_run(found: tuple[Run, CHGNet], wanted: tuple[Run, CHGNet]) -> None:
+def assert_same_run(found: tuple[Run, Potential], wanted: tuple[Run, Potential]) -> None:
     pd.testing.assert_frame_equal(pd.DataFrame(found[0].history), pd.DataFrame(wanted[0].history), check_exact=True)
     assert (found[0].best_step, found[0].best_score) == (wanted[0].best_step, wanted[0].best_score)
     assert all(torch.equal(found[0].best[name], value) for name, value in wanted[0].best.items())
     assert same(found[1], wanted[1])
 
 
-def test_history_of_a_run(whole: tuple[Run, CHGNet]) -> None:
+def test_history_of_a_run(whole: tuple[Run, Potential]) -> None:
     run, _ = whole
     table = pd.DataFrame(run.history)
     assert table["step"].tolist() == [0, 3, 6, 9]
@@ -234,7 +240,7 @@ def test_training_loss_is_the_mean_since_the_last_validation(
     assert [entry["train_loss"] for entry in run.history[1:]] == pytest.approx(values.mean(axis=1).tolist())
 
 
-def test_seeds_decide_the_weights(dataset: Dataset, whole: tuple[Run, CHGNet], tmp_path: Path) -> None:
+def test_seeds_decide_the_weights(dataset: Dataset, whole: tuple[Run, Potential], tmp_path: Path) -> None:
     assert_same_run(go(dataset, tmp_path / "same"), whole)
     assert not same(go(dataset, tmp_path / "order", seed=1)[1], whole[1])
     assert not same(go(dataset, tmp_path / "weights", weights=1)[1], whole[1])
@@ -261,7 +267,7 @@ def interrupt(dataset: Dataset, state: Path, monkeypatch: pytest.MonkeyPatch, *,
 
 @pytest.mark.parametrize("after", [5, 6])  # between validations, in the middle of a pass; at one
 def test_a_resumed_run_gives_the_numbers_of_an_uninterrupted_one(
-    dataset: Dataset, whole: tuple[Run, CHGNet], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+    dataset: Dataset, whole: tuple[Run, Potential], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
     state = tmp_path / "state" / "last.ckpt"
     interrupt(dataset, state, monkeypatch, after=after)
@@ -336,17 +342,17 @@ def test_relabelled_data_are_other_data(dataset: Dataset, tmp_path: Path, monkey
 def test_options_that_change_no_number_do_not_throw_a_state_away(dataset: Dataset, tmp_path: Path, monkeypatch) -> None:
     state = tmp_path / "last.ckpt"
     interrupt(dataset, state, monkeypatch, after=8)
-    recipe = RECIPE.model_copy(update={"minutes": 999, "memory_mb": 9999, "checkpoint_minutes": 7.0})
+    recipe = RECIPE.model_copy(update={"checkpoint_minutes": 7.0})
     assert go(dataset, state, recipe=recipe)[0].resumed == 1
 
 
 def test_frozen_references_stay_and_trainable_ones_move(dataset: Dataset, tmp_path: Path) -> None:
     for trainable in (False, True):
-        model = new_chgnet(0)
-        model.composition_model.fc.weight.requires_grad_(trainable)
-        before = atomref(model)
+        model = architecture("chgnet").new(0)
+        model.set_references(model.references, trainable=trainable)
+        before = model.references
         go(dataset, tmp_path / str(trainable), model=model, budget=Budget(steps=2))
-        moved = atomref(model) != before
+        moved = model.references != before
         assert set(np.flatnonzero(moved) + 1) == ({7, 8} if trainable else set())  # silicon is not trained on
 
 
@@ -388,14 +394,15 @@ def test_gradient_clipping_changes_the_run(dataset: Dataset, whole, tmp_path: Pa
 
 
 def test_a_trained_model_is_the_same_in_stock_chgnet(dataset: Dataset, frames, tmp_path: Path) -> None:
-    run, model = go(dataset, tmp_path / "s", model=load_chgnet("0.3.0"), budget=Budget(steps=4))
+    run, model = go(dataset, tmp_path / "s", model=load("chgnet-0.3.0"), budget=Budget(steps=4))
     files = {name: tmp_path / f"{name}.pth.tar" for name in ("model", "other")}
-    save_run(run, Packed(model, TARGETS), Budget(steps=4), plain, **names_of(files))
+    save_run(run, model, job(Budget(steps=4)), **names_of(files))
     rows = np.array([1, 4, 9])
-    ours = predict([load_chgnet(files["model"])], dataset, rows, targets=TARGETS)
+    ours = predict(load(files["model"]), dataset, rows, targets=TARGETS)
     with redirect_stdout(io.StringIO()):
         stock = CHGNet.from_file(str(files["model"]))
-    assert not same(stock, load_chgnet("0.3.0"))
+    assert same(stock, load(files["model"]).chgnet)
+    assert not same(stock, load("chgnet-0.3.0").chgnet)
     entries = frames.take(rows).table.to_pylist()
     structures = [
         Structure(Lattice(np.reshape(e["lattice"], (3, 3))), e["Z"], np.reshape(e["frac"], (-1, 3))) for e in entries
@@ -407,13 +414,13 @@ def test_a_trained_model_is_the_same_in_stock_chgnet(dataset: Dataset, frames, t
 
 @pytest.mark.parametrize("keep", ["last", "val-loss", "val-energy"])
 def test_the_kept_checkpoint_is_the_model_and_the_other_one_lies_beside_it(keep: str, tmp_path: Path) -> None:
-    model, best = new_chgnet(0), new_chgnet(1)
-    run = Run(best={name: value.clone() for name, value in Packed(best, TARGETS).state_dict().items()})
+    model, best = architecture("chgnet").new(0), architecture("chgnet").new(1)
+    run = Run(best={name: value.clone() for name, value in best.state_dict().items()})
     files = {name: str(tmp_path / name) for name in ("model", "other")}
-    save_run(run, Packed(model, TARGETS), Budget(steps=5, keep=keep), plain, **names_of(files))
+    save_run(run, model, job(Budget(steps=5, keep=keep)), **names_of(files))
     expected = {"model": 0, "other": 1} if keep == "last" else {"model": 1, "other": 0}
     for name, seed in expected.items():
-        assert same(load_chgnet(files[name]), new_chgnet(seed))
+        assert same(load(files[name]), architecture("chgnet").new(seed))
 
 
 @pytest.mark.parametrize(("keep", "column"), [("val-loss", "val_loss"), ("val-energy", "val_energy")])
@@ -423,11 +430,11 @@ def test_best_is_judged_by_what_the_budget_keeps(
     scores = iter([(5.0, 5.0), (1.0, 4.0), (2.0, 3.0), (3.0, 3.5)])  # loss, energy error
 
     weights: list[dict[str, torch.Tensor]] = []
-    model = new_chgnet(0)
+    model = architecture("chgnet").new(0)
 
     def scripted(*_: Any, **__: Any) -> dict[str, float]:
         loss, energy = next(scores)
-        weights.append({f"chgnet.{name}": value.clone() for name, value in model.state_dict().items()})
+        weights.append({name: value.clone() for name, value in model.state_dict().items()})
         return {"val_loss": loss, "val_energy": energy, "val_force": 1.0}
 
     monkeypatch.setattr(training, "evaluate_loss", scripted)
@@ -441,27 +448,25 @@ def test_best_is_judged_by_what_the_budget_keeps(
 def test_the_card_counts_labels_and_hashes_inputs(dataset: Dataset, tmp_path: Path) -> None:
     file = tmp_path / "split"
     file.write_text("x")
-    subset = pd.DataFrame({"material_id": ["a", "a", "b"], "frame_id": dataset.graphs.keys[:3]})
+    subset = pd.DataFrame({"material_id": ["a", "a", "b"], "frame_id": dataset.keys[:3]})
     options = {k: k for k in ("budget", "size", "recipe", "pretrained", "targets")}
+    parts = [Rows(dataset, np.arange(count)) for count in (3, 4)]
+    own = Beginning(load("chgnet-0.3.0"), *parts, ReplayedFrames(Rows(dataset, np.arange(5), "source"), 0.5))
     for budget, kept, other in ((NINE, "last", "val-loss"), (Budget(epochs=1), "val-energy", "last")):
-        card = run_card(
-            Run(step=9, best_step=6),
-            Rows(dataset, np.arange(3)),
-            subset,
-            budget=budget,
-            n_val=4,
-            n_replay=0,
-            options=options,
-            loads_in_chgnet=True,
-            inputs=[str(file)],
-        )
+        card = run_card(Run(step=9, best_step=6), own, subset, job(budget, options=options), [str(file)])
         assert (card["kept"], card["other"]) == (kept, other)
-        assert (card["n_train"], card["n_materials"], card["n_val"]) == (3, 2, 4)
-        numbers = dataset.graphs.numbers[: dataset.offsets[3]]
+        assert (card["n_train"], card["n_materials"], card["n_val"], card["n_replay"]) == (3, 2, 4, 5)
+        assert (card["steps"], card["best_step"], card["options"]) == (9, 6, options)
+        assert (card["architecture"], card["loads_in"]) == ("chgnet", CARDS["chgnet"].own_package)
+        assert set(CARDS["chgnet"].packages) <= card["versions"].keys()
+        numbers = dataset.numbers[: dataset.offsets[3]]
         assert card["elements"] == [chemical_symbols[z] for z in np.unique(numbers)]
         assert card["inputs"][str(file)] == "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
         assert card["label_scale"] == dataset.manifest["label_scale"]
         json.dumps(card)
+    delta = job(NINE, corrects="chgnet-0.3.0")
+    card = run_card(Run(), replace(own, replay=None), subset, delta, [])
+    assert (card["n_replay"], card["loads_in"]) == (0, "")  # a correction alone loads nowhere
 
 
 def test_forget_removes_every_state_file(tmp_path: Path) -> None:

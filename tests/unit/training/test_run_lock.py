@@ -66,6 +66,6 @@ def test_a_file_system_without_locks_is_told(tmp_path: Path, monkeypatch, caplog
     def unsupported(*_: object) -> None:
         raise OSError(37, "No locks available")
 
-    monkeypatch.setattr("uprung.training.resume.fcntl.flock", unsupported)
+    monkeypatch.setattr("fcntl.flock", unsupported)
     hold(tmp_path / "last.ckpt")
     assert "cannot be locked" in caplog.text

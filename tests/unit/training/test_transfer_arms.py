@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,29 +9,27 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from chgnet.model import CHGNet
 from factories import DATA, table_of
 from lightning.fabric import Fabric
 
 from uprung.config.arms import Arm
 from uprung.config.training import Budget, Training
-from uprung.datasets.store import Dataset, Rows, open_dataset, write_dataset
-from uprung.models.chgnet.batch import PackedBatch
-from uprung.models.chgnet.checkpoint import atomref, load_chgnet, new_chgnet
-from uprung.models.chgnet.layers import layer_of
-from uprung.models.chgnet.module import Packed, SourceSide
-from uprung.models.chgnet.saved import load_potential, references_of, save_potential
+from uprung.datasets.store import Dataset, Rows
+from uprung.models.data import open_dataset, write_dataset
+from uprung.models.interface import REFERENCES, Potential
 from uprung.models.predict import predict
+from uprung.models.registry import architecture, load
+from uprung.models.total import SumPotential
 from uprung.sources import READERS
-from uprung.training.arms import build_model, residual_labels, source_side
+from uprung.training.arms import ReplayedFrames, add_source, build_potential, freeze_all_but, residual_labels
 from uprung.training.gradient import accumulate_gradient
-from uprung.training.loop import L2SP, Batches, ReplayedFrames, train
+from uprung.training.loop import L2SP, Batches, train
 from uprung.training.losses import label_counts, loss_sums, pairs_of, total_loss
 
 TARGETS = ("energy", "force", "stress", "magmom")
 ONE = Fabric(accelerator="cpu", devices=1)
 RECIPE = Training(batch_size=4, validations=2)
-CHECKPOINT = load_chgnet("0.3.0")
+CHECKPOINT = load("chgnet-0.3.0").eval()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -46,9 +42,9 @@ def _one_thread() -> Any:
 
 def stored(functional: str, folder: Path) -> Dataset:
     rng = np.random.default_rng(0)
-    solids = list(READERS["solids"](DATA / "solids" / "solids.jsonl.gz", functional))[::20]
+    solids = list(READERS["solids"].read(DATA / "solids" / "solids.jsonl.gz", functional))[::20]
     frames = table_of([replace(f, label_scale="one", magmom=rng.normal(size=len(f.Z))) for f in solids])
-    write_dataset(frames, frames.label("energy"), folder)
+    write_dataset(frames, frames.label("energy"), folder, name="chgnet")
     return open_dataset(folder / "manifest.json")
 
 
@@ -66,10 +62,10 @@ def everything(dataset: Dataset, side: Any = "target") -> Rows:
     return Rows(dataset, np.arange(len(dataset.energy)), side)
 
 
-def go(module: Packed, frames: Rows, state: Path, steps: int = 3, **options: Any) -> Any:
+def go(potential: Potential, frames: Rows, state: Path, steps: int = 3, **options: Any) -> Any:
     return train(
         ONE,
-        module,
+        potential,
         frames,
         frames.take(np.arange(3)),
         targets=TARGETS,
@@ -99,40 +95,41 @@ def weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
     ],
 )
 def test_training_changes_the_named_part_only(part: str, changed: set[str], high: Dataset, tmp_path: Path) -> None:
-    arm = Arm.model_validate({"init": "pretrained", "atomref": {"from": "checkpoint"}, "trainable": part})
-    model = build_model(arm, pretrained="chgnet-0.3.0", references=None, elements=np.zeros(94, dtype=bool), seed=0)
-    before = weights(model)
-    go(Packed(model, TARGETS), everything(high), tmp_path / "s", steps=1)
-    moved = {layer_of(name) for name, value in weights(model).items() if not torch.equal(value, before[name])}
+    arm = Arm.model_validate({"init": "pretrained", "references": "checkpoint", "trainable": part})
+    nothing = np.zeros(94, dtype=bool)
+    model = build_potential(arm, name="chgnet", pretrained="chgnet-0.3.0", references=None, elements=nothing, seed=0)
+    before = {layer: [p.detach().clone() for p in parameters] for layer, parameters in model.layers().items()}
+    go(model, everything(high), tmp_path / "s", steps=1)
+    moved = {
+        layer for layer, parameters in model.layers().items() if not all(map(torch.equal, parameters, before[layer]))
+    }
     assert moved == changed
 
 
-def test_every_parameter_of_the_network_is_in_a_layer() -> None:
-    layers = {layer_of(name) for name, _ in CHECKPOINT.named_parameters()}
-    assert layers == {"references", "embeddings", "readout", "block1", "block2", "block3", "block4"}
-    embedded = {name.split(".")[0] for name, _ in CHECKPOINT.named_parameters() if layer_of(name) == "embeddings"}
-    assert all("embedding" in name or "expansion" in name or "bond_weights" in name for name in embedded)
+def test_more_trainable_blocks_than_the_network_has_are_refused() -> None:
+    with pytest.raises(ValueError, match="trainable: last-5-blocks, but the network has 4 blocks"):
+        freeze_all_but(load("chgnet-0.3.0"), "last-5-blocks")  # type: ignore[arg-type]
 
 
 # -------------------------------------------------------------------------------------------------------- L2-SP
 
 
 def test_l2_sp_adds_the_gradient_of_its_penalty() -> None:
-    model = load_chgnet("0.3.0").double()
-    model.composition_model.fc.weight.requires_grad_(True)
-    module = Packed(model, TARGETS)
-    pull = L2SP(module, 0.3)
+    model = load("chgnet-0.3.0").double()
+    model.set_references(model.references, trainable=True)
+    references = {id(p) for p in model.layers()[REFERENCES]}
+    pull = L2SP(model, 0.3)
     start = {name: p.detach().clone() for name, p in model.named_parameters()}
     with torch.no_grad():
         for p in model.parameters():
             p += 0.01 * torch.randn(p.shape, dtype=p.dtype, generator=torch.Generator().manual_seed(p.numel()))
-    terms = [(p - start[n]).square().sum() for n, p in model.named_parameters() if layer_of(n) != "references"]
+    terms = [(p - start[n]).square().sum() for n, p in model.named_parameters() if id(p) not in references]
     (0.15 * torch.stack(terms).sum()).backward()
     wanted = {name: p.grad for name, p in model.named_parameters()}
     model.zero_grad()
     pull.add_gradient()
     for name, p in model.named_parameters():
-        if layer_of(name) == "references":
+        if id(p) in references:
             assert p.grad is None  # reference energies have to move by many eV
         else:
             torch.testing.assert_close(p.grad, wanted[name])
@@ -141,24 +138,44 @@ def test_l2_sp_adds_the_gradient_of_its_penalty() -> None:
 def test_a_strong_pull_keeps_the_weights_near_their_start(high: Dataset, tmp_path: Path) -> None:
     distance = {}
     for strength in (None, 1e4):
-        model = load_chgnet("0.3.0")
+        model = load("chgnet-0.3.0")
         before = weights(model)
-        go(Packed(model, TARGETS), everything(high), tmp_path / str(strength), steps=12, l2_sp=strength)
+        go(model, everything(high), tmp_path / str(strength), steps=12, l2_sp=strength)
         distance[strength] = sum(float((v - before[n]).square().sum()) for n, v in weights(model).items()) ** 0.5
     assert distance[1e4] < 0.5 * distance[None]
 
 
 def test_a_run_is_not_resumed_under_another_pull(high: Dataset, tmp_path: Path) -> None:
-    assert go(Packed(load_chgnet("0.3.0"), TARGETS), everything(high), tmp_path / "s", l2_sp=0.1).resumed == 0
-    assert go(Packed(load_chgnet("0.3.0"), TARGETS), everything(high), tmp_path / "s", l2_sp=0.1).resumed == 1
-    assert go(Packed(load_chgnet("0.3.0"), TARGETS), everything(high), tmp_path / "s", l2_sp=0.2).resumed == 0
+    assert go(load("chgnet-0.3.0"), everything(high), tmp_path / "s", l2_sp=0.1).resumed == 0
+    assert go(load("chgnet-0.3.0"), everything(high), tmp_path / "s", l2_sp=0.1).resumed == 1
+    assert go(load("chgnet-0.3.0"), everything(high), tmp_path / "s", l2_sp=0.2).resumed == 0
 
 
 # --------------------------------------------------------------------------------------------- replay and joint
 
 
+ASKED: dict[str, Any] = {"pretrained": "chgnet-0.3.0", "targets": TARGETS, "device": "cpu"}
+
+
+def joint_network() -> Potential:
+    """Return a network of two fidelities with an embedding; before training they differ in their references only."""
+    potential = load("chgnet-0.3.0")
+    potential.add_source(np.linspace(-9, 1, 94), embedding=True)
+    return potential
+
+
+def move_embedding(potential: Potential, most: float) -> None:
+    """Give the source fidelity of a network an embedding as training would."""
+    with torch.no_grad():
+        potential.source.shift += torch.linspace(-most, most, 64)
+
+
+def source_references(potential: Potential) -> np.ndarray:
+    return potential.source.references.double().numpy()
+
+
 def arm_with(**options: Any) -> Arm:
-    return Arm.model_validate({"init": "pretrained", "atomref": {"from": "checkpoint"}, **options})
+    return Arm.model_validate({"init": "pretrained", "references": "checkpoint", **options})
 
 
 def test_batches_hold_the_stated_share_of_source_frames_and_every_frame_in_turn(high: Dataset, low: Dataset) -> None:
@@ -178,18 +195,11 @@ def test_batches_hold_the_stated_share_of_source_frames_and_every_frame_in_turn(
 
 
 def test_the_gradient_of_a_mixed_batch_is_that_of_one_loss_over_all_its_labels(high: Dataset, low: Dataset) -> None:
-    model = load_chgnet("0.3.0").double()
-    source, replayed = source_side(
-        arm_with(replay=0.5, fidelities="joint"),
-        load_chgnet("0.3.0"),
-        everything(low, "source"),
-        pretrained="chgnet-0.3.0",
-        targets=TARGETS,
-        device="cpu",
-    )
-    with torch.no_grad():
-        source.shift += torch.linspace(-0.2, 0.2, 64)
-    module = Packed(model, TARGETS, source.double()).train()
+    module = load("chgnet-0.3.0")
+    arm = arm_with(replay=0.5, fidelities="joint")
+    replayed = add_source(arm, module, everything(low, "source"), **ASKED)
+    move_embedding(module, 0.2)
+    module.double().train()
     batch = [everything(high).take(np.arange(5)), replayed.take(np.arange(4, 7))]
     recipe = Training(micro_batch_cost=200)
     loss = accumulate_gradient(ONE, module, batch, targets=TARGETS, recipe=recipe)
@@ -199,8 +209,7 @@ def test_the_gradient_of_a_mixed_batch_is_that_of_one_loss_over_all_its_labels(h
     total = {t: sum(c[t] for c in counts) for t in TARGETS}
     wanted = torch.zeros((), dtype=torch.float64)
     for part in batch:
-        arrays = part.dataset.graphs.pack(part.rows)
-        predicted = module(PackedBatch.from_arrays(arrays, dtype=torch.float64), part.side)
+        predicted = module(module.batch(part.dataset.inputs, part.rows), TARGETS, part.side)
         sums = loss_sums(pairs_of(predicted, part.labels, TARGETS), recipe.huber_delta)
         wanted = wanted + total_loss(sums, total, recipe.weights.model_dump())
     wanted.backward()
@@ -213,74 +222,53 @@ def test_the_gradient_of_a_mixed_batch_is_that_of_one_loss_over_all_its_labels(h
 
 
 def test_source_references_leave_no_shift_of_energy_between_labels_and_network(low: Dataset) -> None:
-    for model in (load_chgnet("0.3.0"), new_chgnet(0)):
-        side, frames = source_side(
-            arm_with(replay=0.5),
-            model,
-            everything(low, "source"),
-            pretrained="chgnet-0.3.0",
-            targets=TARGETS,
-            device="cpu",
-        )
-        assert not list(side.parameters())
+    for model in (load("chgnet-0.3.0"), architecture("chgnet").new(0)):
+        parameters = len(list(model.parameters()))
+        frames = add_source(arm_with(replay=0.5), model, everything(low, "source"), **ASKED)
+        assert len(list(model.parameters())) == parameters
         assert frames.dataset is low
-        network = predict([model], low, frames.rows, targets=["energy"])["network"]
-        gap = low.energy - network - low.composition(frames.rows) @ side.references.double().numpy()
+        network = predict(model, low, frames.rows, targets=["energy"])["network"]
+        gap = low.energy - network - low.composition(frames.rows) @ source_references(model)
         assert np.abs(low.composition(frames.rows).T @ gap).max() < 1e-3  # nothing linear in composition is left
 
 
 def test_replayed_predictions_of_the_pretrained_network_are_labels_without_error(low: Dataset) -> None:
-    side, frames = source_side(
-        arm_with(replay={"fraction": 0.5, "labels": "pretrained"}),
-        new_chgnet(0),
-        everything(low, "source").take(np.arange(6)),
-        pretrained="chgnet-0.3.0",
-        targets=("energy", "force"),
-        device="cpu",
-    )
-    np.testing.assert_allclose(side.references, atomref(CHECKPOINT), rtol=1e-6)
-    found = predict([CHECKPOINT], low, frames.rows, targets=["energy", "force"])
+    arm, model = arm_with(replay={"fraction": 0.5, "labels": "pretrained"}), architecture("chgnet").new(0)
+    some = everything(low, "source").take(np.arange(6))
+    frames = add_source(arm, model, some, **{**ASKED, "targets": ("energy", "force")})
+    np.testing.assert_allclose(source_references(model), CHECKPOINT.references, rtol=1e-6)
+    found = predict(CHECKPOINT, low, frames.rows, targets=["energy", "force"])
     np.testing.assert_allclose(frames.labels.energy, found["energy"], atol=1e-6)
     np.testing.assert_allclose(frames.labels.forces, found["force"], atol=1e-5)
     assert np.isnan(frames.labels.stress).all()  # not asked for
     assert np.isnan(frames.dataset.energy[6:]).all()  # frames that were not predicted have no labels
 
 
-def test_a_joint_network_is_an_ordinary_chgnet_at_each_fidelity(high: Dataset, tmp_path: Path) -> None:
-    source = SourceSide(np.linspace(-9, 1, 94), embedding=True)
-    with torch.no_grad():
-        source.shift += torch.linspace(-0.5, 0.5, 64)
-    module = Packed(load_chgnet("0.3.0"), TARGETS, source).eval()
+def test_a_joint_network_is_an_ordinary_one_at_each_fidelity(high: Dataset, tmp_path: Path) -> None:
+    module = joint_network().eval()
+    move_embedding(module, 0.5)
     file = tmp_path / "model.pth.tar"
-    save_potential(module, file, target="r2scan", source="pbe", corrects=None)
-    batch = PackedBatch.from_arrays(high.graphs.pack(np.arange(5)))
+    module.save(file, target="r2scan", source="pbe", corrects=None)
+    batch = module.batch(high.inputs, np.arange(5))
     for fidelity, side in (("r2scan", "target"), ("pbe", "source")):
-        found = predict(load_potential(file, fidelity), high, np.arange(5), targets=TARGETS)
-        for name, values in module(batch, side).items():
+        found = predict(load(file, fidelity), high, np.arange(5), targets=TARGETS)
+        for name, values in module(batch, TARGETS, side).items():
             np.testing.assert_allclose(found[name], values.numpy(), atol=2e-5, err_msg=f"{fidelity} {name}")
-    own, other = (references_of(load_potential(file, name)) for name in ("r2scan", "pbe"))
+    own, other = (load(file, name).references for name in ("r2scan", "pbe"))
     assert np.abs(own - other).min() > 0
     for wrong in (None, "hse"):
         with pytest.raises(ValueError, match=r"choose one of r2scan, pbe, not"):
-            load_potential(file, wrong)
-    with pytest.raises(ValueError, match="several fidelities"):
-        load_chgnet(file)
-    with redirect_stdout(io.StringIO()):
-        stock = CHGNet.from_file(str(file))
-    assert all(torch.equal(a, b) for a, b in zip(stock.parameters(), module.chgnet.parameters(), strict=True))
+            load(file, wrong)
 
 
 def test_a_network_for_the_target_knows_no_source(high: Dataset) -> None:
     with pytest.raises(ValueError, match="knows the target fidelity only"):
-        Packed(CHECKPOINT, TARGETS)(PackedBatch.from_arrays(high.graphs.pack([0])), "source")
+        CHECKPOINT(CHECKPOINT.batch(high.inputs, np.arange(1)), TARGETS, "source")
 
 
 def test_a_joint_run_resumes_to_the_same_network(high: Dataset, low: Dataset, tmp_path: Path, monkeypatch) -> None:
-    def module() -> Packed:
-        return Packed(load_chgnet("0.3.0"), TARGETS, SourceSide(np.zeros(94), embedding=True))
-
     replay = ReplayedFrames(everything(low, "source"), 0.5)
-    whole, cut = module(), module()
+    whole, cut = joint_network(), joint_network()
     go(whole, everything(high), tmp_path / "a", steps=4, replay=replay)
     stop = type("StopError", (KeyboardInterrupt,), {})
     validate_at = 2
@@ -298,7 +286,7 @@ def test_a_joint_run_resumes_to_the_same_network(high: Dataset, low: Dataset, tm
         patch.setattr(training, "save_state", save_and_stop)
         with pytest.raises(stop):
             go(cut, everything(high), tmp_path / "b", steps=4, replay=replay)
-    again = module()
+    again = joint_network()
     run = go(again, everything(high), tmp_path / "b", steps=4, replay=replay)
     assert run.resumed == 1
     assert whole.source is not None
@@ -308,21 +296,32 @@ def test_a_joint_run_resumes_to_the_same_network(high: Dataset, low: Dataset, tm
 
 # --------------------------------------------------------------------------------------------------- Δ-learning
 
-DELTA = Arm.model_validate({"init": "random", "atomref": {"fit": "residual"}, "delta": True})
+DELTA = Arm.model_validate({"init": "random", "references": "residual", "delta": True})
 
 
-def correction(high: Dataset) -> tuple[CHGNet, np.ndarray]:
+def correction(high: Dataset) -> tuple[Potential, np.ndarray]:
     """Return an untrained correction and the residual references that it was built with."""
-    elements = np.bincount(high.graphs.numbers, minlength=95)[1:] > 0
-    references = np.where(elements, atomref(CHECKPOINT) - np.linspace(0.5, 2.0, 94), np.nan)
-    return build_model(DELTA, pretrained="chgnet-0.3.0", references=references, elements=elements, seed=0), references
+    elements = np.bincount(high.numbers, minlength=95)[1:] > 0
+    references = np.where(elements, CHECKPOINT.references - np.linspace(0.5, 2.0, 94), np.nan)
+    found = build_potential(
+        DELTA, name="chgnet", pretrained="chgnet-0.3.0", references=references, elements=elements, seed=0
+    )
+    return found, references
+
+
+def trained_correction(high: Dataset) -> Potential:
+    """Return a correction that adds something to the forces."""
+    model, _ = correction(high)
+    with torch.no_grad():
+        model.chgnet.mlp.layers[-1].weight += 0.3
+    return model
 
 
 def test_a_correction_begins_as_the_pretrained_network_with_the_fitted_references(high: Dataset) -> None:
     model, references = correction(high)
     rows = np.arange(6)
-    both = predict([CHECKPOINT, model], high, rows, targets=TARGETS)
-    alone = predict([CHECKPOINT], high, rows, targets=TARGETS)
+    both = predict(SumPotential([CHECKPOINT, model]), high, rows, targets=TARGETS)
+    alone = predict(CHECKPOINT, high, rows, targets=TARGETS)
     np.testing.assert_allclose(both["force"], alone["force"], atol=1e-6)
     np.testing.assert_allclose(both["stress"], alone["stress"], atol=1e-6)
     expected = alone["network"] + high.composition(rows) @ np.nan_to_num(references)
@@ -330,15 +329,13 @@ def test_a_correction_begins_as_the_pretrained_network_with_the_fitted_reference
 
 
 def test_the_loss_of_a_correction_is_that_of_the_sum(high: Dataset) -> None:
-    model, _ = correction(high)
-    with torch.no_grad():
-        model.mlp.layers[-1].weight += 0.3
+    model = trained_correction(high).eval()
     frames = everything(high).take(np.arange(6))
     residual = residual_labels(frames, CHECKPOINT, targets=TARGETS, device="cpu")
     weight = RECIPE.weights.model_dump()
-    batch = PackedBatch.from_arrays(high.graphs.pack(frames.rows))
-    own = Packed(model, TARGETS).eval()(batch)
-    both = {name: own[name] + Packed(CHECKPOINT, TARGETS).eval()(batch)[name] for name in ("energy", "force", "stress")}
+    batch = model.batch(high.inputs, frames.rows)
+    own = model(batch, TARGETS)
+    both = {name: own[name] + CHECKPOINT(batch, TARGETS)[name] for name in ("energy", "force", "stress")}
     both["magmom"] = own["magmom"]  # absolute values do not add up: the correction predicts them alone
     count = label_counts(frames.labels, TARGETS)
     losses = [
@@ -352,22 +349,22 @@ def test_the_loss_of_a_correction_is_that_of_the_sum(high: Dataset) -> None:
 def test_a_saved_correction_adds_up_and_cannot_be_taken_for_a_network(high: Dataset, tmp_path: Path) -> None:
     model, _ = correction(high)
     frames = residual_labels(everything(high), CHECKPOINT, targets=TARGETS, device="cpu")
-    module = Packed(model, TARGETS)
-    go(module, frames, tmp_path / "s", steps=4)
+    go(model, frames, tmp_path / "s", steps=4)
     file = tmp_path / "model.pth.tar"
-    save_potential(module, file, target="r2scan", source="pbe", corrects="chgnet-0.3.0")
-    potential = load_potential(file)
+    model.save(file, target="r2scan", source="pbe", corrects="chgnet-0.3.0")
+    potential = load(file)
     rows = np.arange(4)
     total = predict(potential, high, rows, targets=TARGETS)
-    parts = [predict([part], high, rows, targets=TARGETS) for part in (CHECKPOINT, model)]
+    parts = [predict(part, high, rows, targets=TARGETS) for part in (CHECKPOINT, model)]
     for name in ("energy", "force", "stress"):
         np.testing.assert_allclose(total[name], parts[0][name] + parts[1][name], atol=1e-6, err_msg=name)
     np.testing.assert_allclose(total["magmom"], parts[1]["magmom"], atol=1e-7)
     assert np.abs(parts[1]["force"]).max() > 1e-4
-    with pytest.raises(ValueError, match=r"correction to chgnet-0\.3\.0"):
-        load_chgnet(file)
-    with pytest.raises(KeyError):
-        CHGNet.from_file(str(file))
+    np.testing.assert_allclose(potential.references, CHECKPOINT.references + model.references, atol=1e-12)
+    with pytest.raises(TypeError, match="a sum of networks is not trained"):
+        go(potential, everything(high), tmp_path / "t")
+    with pytest.raises(ValueError, match="predicts one fidelity"):
+        load(file, "r2scan")
 
 
 def test_ase_calculators_give_what_the_potential_predicts(high: Dataset, tmp_path: Path) -> None:
@@ -375,22 +372,18 @@ def test_ase_calculators_give_what_the_potential_predicts(high: Dataset, tmp_pat
 
     from uprung.models.calculator import calculator
 
-    model, _ = correction(high)
-    with torch.no_grad():
-        model.mlp.layers[-1].weight += 0.3
-    joint = Packed(load_chgnet("0.3.0"), TARGETS, SourceSide(np.linspace(-9, 1, 94), embedding=True))
     files = {"delta": tmp_path / "delta", "joint": tmp_path / "joint"}
-    save_potential(Packed(model, TARGETS), files["delta"], target="hi", source="lo", corrects="chgnet-0.3.0")
-    save_potential(joint, files["joint"], target="hi", source="lo", corrects=None)
-    arrays = high.graphs.pack([2])
+    trained_correction(high).save(files["delta"], target="hi", source="lo", corrects="chgnet-0.3.0")
+    joint_network().save(files["joint"], target="hi", source="lo", corrects=None)
+    arrays = high.inputs.pack([2])
     atoms = Atoms(arrays.numbers, cell=arrays.lattice[0], scaled_positions=arrays.frac, pbc=True)
     for name, fidelity in (("delta", None), ("joint", "lo")):
-        with redirect_stdout(io.StringIO()):
-            atoms.calc = calculator(files[name], fidelity=fidelity)
-        found = predict(load_potential(files[name], fidelity), high, np.array([2]), targets=TARGETS)
+        atoms.calc = calculator(files[name], fidelity=fidelity)
+        found = predict(load(files[name], fidelity), high, np.array([2]), targets=TARGETS)
         assert atoms.get_potential_energy() == pytest.approx(found["energy"][0] * len(atoms), abs=1e-4)
         np.testing.assert_allclose(atoms.get_forces(), found["force"], atol=1e-4)
         np.testing.assert_allclose(atoms.get_stress(voigt=False) * 160.21766, found["stress"][0], atol=1e-3)
+        np.testing.assert_allclose(atoms.get_magnetic_moments(), found["magmom"], atol=1e-5)
     with pytest.raises(ValueError, match="choose one of hi, lo"):
         calculator(files["joint"])
 
@@ -404,21 +397,15 @@ def test_forces_and_stress_of_sums_and_of_two_fidelities_are_derivatives(
     from uprung.models.calculator import calculator
 
     if kind == "delta":
-        model, _ = correction(high)
-        with torch.no_grad():
-            model.mlp.layers[-1].weight += 0.3
-        module, corrects, fidelity = Packed(model, TARGETS), "chgnet-0.3.0", None
+        module, corrects, fidelity = trained_correction(high), "chgnet-0.3.0", None
     else:
-        side = SourceSide(np.linspace(-9, 1, 94), embedding=True)
-        with torch.no_grad():
-            side.shift += torch.linspace(-0.2, 0.2, side.shift.numel()).reshape(side.shift.shape)
-        module, corrects, fidelity = Packed(load_chgnet("0.3.0"), TARGETS, side), None, "lo"
-    save_potential(module, tmp_path / "model", target="hi", source="lo", corrects=corrects)
-    arrays = high.graphs.pack([2])
+        module, corrects, fidelity = joint_network(), None, "lo"
+        move_embedding(module, 0.2)
+    module.save(tmp_path / "model", target="hi", source="lo", corrects=corrects)
+    arrays = high.inputs.pack([2])
     atoms = Atoms(arrays.numbers, cell=arrays.lattice[0], scaled_positions=arrays.frac, pbc=True)
     atoms.rattle(0.05, seed=0)
-    with redirect_stdout(io.StringIO()):
-        atoms.calc = calculator(tmp_path / "model", fidelity=fidelity)
+    atoms.calc = calculator(tmp_path / "model", fidelity=fidelity)
     forces, stress = atoms.get_forces(), atoms.get_stress(voigt=False)
     assert np.abs(forces).max() > 0.05
 

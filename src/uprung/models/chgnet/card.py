@@ -31,6 +31,7 @@ CARD = ArchitectureCard(
             training_set="MP-r2SCAN, from chgnet-0.3.0",
             citation="Huang et al., npj Comput. Mater. 11, 313 (2025)",
             licence="BSD-3-Clause",
+            transferred_from="chgnet-0.3.0",
         ),
     },
     own_package="chgnet: CHGNet.from_file",

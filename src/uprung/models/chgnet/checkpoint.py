@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import pickle
+import pickle  # noqa: TID251 - for UnpicklingError, which torch raises
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -135,7 +135,7 @@ def _reference(model: CHGNet) -> AtomRef:
 def read_content(path: Path) -> dict[str, Any]:
     """Read a checkpoint file without running code that it contains; ValueError if it holds more than plain values."""
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content = torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251
     except Exception as error:  # a damaged file raises whatever its first broken byte asks for
         reason = _reason(error)
         raise ValueError(f"{path} is not a checkpoint of plain tensors and values: {reason}") from error

@@ -7,14 +7,16 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from uprung.job.files import write_json
 from uprung.models.chgnet.graphs import Graph, IntArray, PackedArrays, build_graph, ragged
-from uprung.models.interface import Geometry
+
+if TYPE_CHECKING:  # readers of a store need no torch
+    from uprung.models.interface import Geometry
 
 FORMAT_VERSION = 1
 _ARRAYS: dict[str, tuple[str, int]] = {  # name -> dtype, columns (0: one-dimensional)

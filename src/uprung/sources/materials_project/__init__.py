@@ -1,5 +1,5 @@
-"""The Materials Project as a source: tables pulled as they are, then read into frames.
+"""The Materials Project as a source: tables downloaded as they are, then read into frames.
 
-`pull` downloads, resumably and without interpreting anything; `records`, `filters` and `select` turn what was pulled
-into frames, without a network. So another filter does not download anew.
+`download` is resumable and interprets nothing; `records`, `filters` and `select` make frames of its tables without a
+network. So another filter does not download anew.
 """

@@ -1,4 +1,4 @@
-"""Rows of a table distributed over files on disk, so that what belongs together is read together."""
+"""Rows of a table distributed over files on disk, so that rows of a material are read together."""
 
 from __future__ import annotations
 

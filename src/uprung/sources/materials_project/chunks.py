@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from uprung.sources.materials_project.buckets import BucketRows
 from uprung.sources.materials_project.materials import MaterialData, Options, Result, read_material
@@ -16,7 +15,7 @@ CHUNK = 16
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some materials and what was pulled of them."""
+    """Some materials and what was downloaded of them."""
 
     materials: Sequence[MaterialData]
     tasks: BucketRows
@@ -40,15 +39,12 @@ def cut(materials: Sequence[MaterialData], tasks: BucketRows, trajectories: Buck
         yield Chunk(own, tasks.part(numbers), trajectories.part(numbers))
 
 
-class Reader(Protocol):
-    """What reads chunks."""
-
-    def __call__(self, chunks: Iterable[Chunk], options: Options) -> Iterator[list[Result]]:
-        """Yield the results of every chunk, in the order of the chunks."""
+#: Yields the results of every chunk, in the order of the chunks.
+ReadChunks = Callable[[Iterable[Chunk], Options], Iterator[list[Result]]]
 
 
 @contextmanager
-def reader(processes: int) -> Iterator[Reader]:
+def reader(processes: int) -> Iterator[ReadChunks]:
     """Hold so many processes that read chunks; one: this process reads them itself."""
     if processes == 1:
         yield lambda chunks, options: (chunk.read(options) for chunk in chunks)

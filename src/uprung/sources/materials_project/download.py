@@ -1,6 +1,6 @@
-"""Pulling the Materials Project: pinned tables file by file, main entries by verified requests, all of it resumable.
+"""Resumable download of the Materials Project: pinned tables file by file, main entries by verified requests.
 
-What is pulled are the columns and run types that a study can use, otherwise unchanged; `select` interprets them.
+What is downloaded are the columns and run types that a study can use, otherwise unchanged; `select` interprets them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from uprung.job.files import write_json
 from uprung.job.logs import LINES, progress
 from uprung.sources.materials_project import tables
 from uprung.sources.materials_project.entries import KEYS, RUN_TYPES, wanted_entries
-from uprung.sources.materials_project.parts import Journal, PullError, once, only_one, part_name, write_part
+from uprung.sources.materials_project.parts import DownloadError, Journal, only_one, part_name, write_part
 from uprung.sources.materials_project.service import Patience, Service, api_key, persistently
 from uprung.sources.materials_project.tables import DataFile, Pin
 
@@ -67,7 +67,7 @@ ENTRY_SCHEMA = pa.schema(
 )
 
 
-def pull(state: Path, manifest: Path, *, db_version: str | None = None, patience: Patience | None = None) -> None:
+def download(state: Path, manifest: Path, *, db_version: str | None = None, patience: Patience | None = None) -> None:
     """Pull what is still missing, and write the manifest when all of it is there.
 
     Args:
@@ -77,22 +77,25 @@ def pull(state: Path, manifest: Path, *, db_version: str | None = None, patience
         patience: how requests are repeated.
 
     Raises:
-        PullError: the pull cannot go on; a later call continues it.
+        DownloadError: the download cannot go on; a later call continues it.
     """
     patience = patience or Patience()
     api_key()  # a missing one is told now, not when it is first needed after hours
     service = Service(patience)
     with only_one(state):
         journal = Journal(state)
-        start = once(state / "source.json", lambda: _source(service, db_version, patience))
+        source = state / "source.json"
+        if not source.exists():
+            write_json(source, _source(service, db_version, patience))
+        start = json.loads(source.read_text())
         if db_version not in (None, start["db_version"]):
-            raise PullError(
-                f"{state}: this pull began with release {start['db_version']}, not {db_version}; use another state "
+            raise DownloadError(
+                f"{state}: this download began with release {start['db_version']}, not {db_version}; use another state "
                 "folder, or delete this one"
             )
         pins = {name: Pin(**start["tables"][name]) for name in tables.TABLES}
-        counts = {name: _pull_table(table, journal, start["db_version"], patience) for name, table in pins.items()}
-        entries = _pull_entries(service, journal, counts["materials"]["parts"])
+        counts = {name: _download_table(table, journal, start["db_version"], patience) for name, table in pins.items()}
+        entries = _download_entries(service, journal, counts["materials"]["parts"])
         write_json(
             manifest,
             {
@@ -112,7 +115,7 @@ def pull(state: Path, manifest: Path, *, db_version: str | None = None, patience
 
 
 def _source(service: Service, db_version: str | None, patience: Patience) -> dict[str, Any]:
-    """Return what a pull is a pull of: release, restricted batches, versions of the tables."""
+    """Return what a download begins with: release, restricted batches, versions of the tables."""
     heartbeat = service.heartbeat()
     pinned = {name: persistently(partial(tables.pin, name), f"table {name}", patience) for name in tables.TABLES}
     return {
@@ -122,21 +125,21 @@ def _source(service: Service, db_version: str | None, patience: Patience) -> dic
     }
 
 
-def _pull_table(table: Pin, journal: Journal, release: str, patience: Patience) -> dict[str, Any]:
+def _download_table(table: Pin, journal: Journal, release: str, patience: Patience) -> dict[str, Any]:
     """Pull the data files of one table; return counts and parts.
 
     Raises:
-        PullError: rows of parts and table do not agree.
+        DownloadError: rows of parts and table do not agree.
     """
     files = persistently(lambda: tables.data_files(table), f"table {table.name}", patience)
     wanted = [file for file in files if _has_rows_for(table, file, release)]
     if not wanted:
-        raise PullError(
+        raise DownloadError(
             f"table {table.name}: no data of release {release} (there: {', '.join(_releases(files)) or 'nothing'}); "
             "name another in materials_project.db_version"
         )
     entries = list[dict[str, Any]]()
-    with progress(sum(file.rows for file in wanted), f"pulling {table.name}", "row", every=LINES) as bar:
+    with progress(sum(file.rows for file in wanted), f"downloading {table.name}", "row", every=LINES) as bar:
         for file in wanted:
             unit = _unit(table, file)
             entry = journal.finished(unit)
@@ -150,7 +153,7 @@ def _pull_table(table: Pin, journal: Journal, release: str, patience: Patience) 
             bar.update(file.rows)
     read, expected = sum(entry["rows_in"] for entry in entries), sum(file.rows for file in wanted)
     if read != expected:
-        raise PullError(f"table {table.name}: {read} rows pulled, but the table has {expected}")
+        raise DownloadError(f"table {table.name}: {read} rows downloaded, but the table has {expected}")
     return {
         "rows": sum(file.rows for file in files),
         "rows_deleted": sum(file.stored - file.rows for file in files),  # by deletion vectors: in the files only
@@ -215,7 +218,7 @@ def _wanted(batch: pa.RecordBatch) -> pa.Array:
     return pc.and_(run_type, pc.is_in(batch["task_type"], pa.array(TASK_TYPES)))
 
 
-def _pull_entries(service: Service, journal: Journal, parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _download_entries(service: Service, journal: Journal, parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Ask the service for main entries that the materials table lacks; return counts, parts, and who has none."""
     asked, found, missing = 0, list[dict[str, Any]](), list[dict[str, Any]]()
     materials = (pq.read_table(journal.folder / part["file"]) for part in parts)

@@ -15,30 +15,8 @@ from numpy.typing import ArrayLike, NDArray
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Lattice, Structure
 
-from uprung.config.data import MPTRJ_TOLERANCES
+from uprung.config.data import Tolerance
 from uprung.frames.schema import Floats
-
-
-@dataclass(frozen=True)
-class Tolerance:
-    """How alike two frames are to count as one, from a number of kept frames of a material on."""
-
-    frames: int
-    energy: float  # eV/atom
-    ltol: float  # relative to the cell's lengths
-    stol: float  # relative to the mean free length per atom
-    angle: float  # degrees
-
-
-@dataclass(frozen=True)
-class Filters:
-    """Which filters apply; None or an empty list switches one off."""
-
-    same_hubbard: bool = True
-    main_entry: float | None = 0.020  # eV/atom
-    converged: bool = True
-    window: tuple[float, float] | None = (-0.010, 1.0)  # eV/atom against the main entry
-    duplicates: Sequence[Tolerance] = tuple(Tolerance(*values) for values in MPTRJ_TOLERANCES)
 
 
 def same_hubbard(task: Mapping[str, float], entry: Mapping[str, float]) -> bool:

@@ -1,4 +1,4 @@
-"""Remarks of a validator on calculations: kept with the frames, listed, counted; they decide nothing."""
+"""Findings of a validator: kept with the frames, listed, counted; they decide nothing."""
 
 from __future__ import annotations
 

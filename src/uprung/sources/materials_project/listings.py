@@ -1,4 +1,4 @@
-"""Parquet files that list something record by record while frames are made."""
+"""Parquet listings written while frames are made: records that are not used, findings of the validator."""
 
 from __future__ import annotations
 

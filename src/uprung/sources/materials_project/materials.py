@@ -1,4 +1,4 @@
-"""All calculations of one material -> its frames, and everything that is not used, with the reason."""
+"""Frames of one material from all its calculations, and what is not used, with the reason."""
 
 from __future__ import annotations
 
@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from uprung.config.data import Filters
 from uprung.frames.schema import Frame, problem
+from uprung.sources.common import UnusableError
 from uprung.sources.materials_project import filters as rules
 from uprung.sources.materials_project.entries import SAME
-from uprung.sources.materials_project.filters import Candidate, Filters
+from uprung.sources.materials_project.filters import Candidate
 from uprung.sources.materials_project.findings import Finding, Validated
 from uprung.sources.materials_project.ids import parse, spell
-from uprung.sources.materials_project.records import Steps, Task, UnusableError, read_steps, read_task
+from uprung.sources.materials_project.records import Steps, Task, read_steps, read_task
 
 Json = dict[str, Any]
 Entry = Mapping[str, Any]
@@ -61,7 +63,7 @@ class Dropped:
 
 @dataclass
 class MaterialData:
-    """What was pulled of one material: rows of the tables, by task number."""
+    """What was downloaded of one material: rows of the tables, by task number."""
 
     number: int
     prefix: str = "mp"

@@ -5,17 +5,17 @@ The journal has one line per finished unit. A line that a crash cut off is dropp
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
 
 from uprung.frames.schema import FramesError
 from uprung.job.files import sha256
@@ -23,7 +23,7 @@ from uprung.job.files import sha256
 JOURNAL = "journal.jsonl"
 
 
-class PullError(FramesError):
+class DownloadError(FramesError):
     """A download cannot go on; what it has so far is kept."""
 
 
@@ -32,15 +32,18 @@ def only_one(folder: Path) -> Iterator[None]:
     """Hold a folder for this process.
 
     Raises:
-        PullError: another process holds it.
+        DownloadError: another process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise PullError(f"{folder}: another pull is writing here; wait for it or stop it") from None
+    lock = FileLock(folder / "lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise DownloadError(f"{folder}: another download is writing here; wait for it or stop it") from None
+    try:
         yield
+    finally:
+        lock.release()
 
 
 class Journal:
@@ -110,16 +113,3 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def once(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return the content of a small JSON file, which is made and synced if it does not exist."""
-    if not path.exists():
-        content = make()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_suffix(".tmp")
-        aside.write_text(json.dumps(content, indent=1))
-        _sync(aside)
-        aside.replace(path)
-        _sync(path.parent)
-    return dict(json.loads(path.read_text()))

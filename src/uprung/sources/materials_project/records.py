@@ -1,4 +1,4 @@
-"""One trajectory and its task document -> frames: units, repair of the σ→0 energy, checks of one against the other.
+"""Ionic steps of one calculation: units, repair of the σ→0 energy, checks against its task document.
 
 VASP 5 wrote a wrong `e_0_energy` into the ionic steps of its XML output, and the tables carry it on, so the served
 energy is not believed: E0 = F + (E0 − F of the last electronic step), or `e_wo_entrp`, which holds E0 in VASP 5. The
@@ -17,17 +17,13 @@ from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
 from uprung.frames.schema import Floats
+from uprung.sources.common import KBAR_TO_GPA, UnusableError
 from uprung.sources.materials_project.entries import items
 
-KBAR_TO_GPA = -0.1  # VASP counts compression positive
 AGREE = 1e-5  # eV per cell, last step against task document
 MOVED = 1e-3  # Å, the same for positions and cell vectors
 NELM = 60  # VASP's default
 Json = dict[str, Any]
-
-
-class UnusableError(ValueError):
-    """A record contradicts itself or its task document; the message is the reason that is listed."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""From what was pulled to frames: calculations grouped by material, in bounded memory, with an account of all of them.
+"""Downloaded tables to frames: calculations grouped by material, in bounded memory, with an account of all of them.
 
 Tables come in any order, filters look at a whole material, so rows are first distributed over buckets on disk by the
 number of their material, and then read bucket by bucket.
@@ -44,10 +44,10 @@ ROWS_PER_WRITE = 200
 
 @dataclass
 class Account:
-    """What happened to everything that was pulled."""
+    """What happened to everything that was downloaded."""
 
     tasks: int = 0
-    frames: Counter[str] = field(default_factory=Counter)  # run type -> ionic steps that were pulled
+    frames: Counter[str] = field(default_factory=Counter)  # run type -> ionic steps that were downloaded
     written: Counter[str] = field(default_factory=Counter)
     dropped: Counter[tuple[str, str]] = field(default_factory=Counter)  # (stage, run type) -> frames
     dropped_tasks: Counter[str] = field(default_factory=Counter)  # stage -> whole tasks
@@ -89,21 +89,21 @@ class Account:
 
 
 class Selection:
-    """The frames of one functional in what was pulled."""
+    """The frames of one functional in what was downloaded."""
 
     def __init__(self, manifest: Path, options: Options, *, scratch: Path, listings: Path, processes: int = 1) -> None:
         """Prepare, without reading anything.
 
         Args:
-            manifest: of a finished pull.
+            manifest: of a finished download.
             options: functional, filters, what is excluded.
             scratch: folder for the buckets, emptied afterwards.
             listings: folder of `not_used.parquet`, everything that is not used, and of `validation.parquet`, what the
                 options' validator found (nothing without one).
             processes: how many read materials at the same time; the result is the same.
         """
-        self.pulled = json.loads(manifest.read_text())
-        self.state = manifest.parent / self.pulled["state"]
+        self.downloaded = json.loads(manifest.read_text())
+        self.state = manifest.parent / self.downloaded["state"]
         self.options, self.scratch, self.processes = options, scratch, processes
         self.not_used, self.findings = listings / "not_used.parquet", listings / "validation.parquet"
         self.run_types = FUNCTIONALS[options.functional][0]
@@ -113,7 +113,7 @@ class Selection:
         """Yield the frames, and the records with faults; list what else is not used.
 
         Raises:
-            FramesError: parts of the pull are missing, or a step would be lost.
+            FramesError: parts of the download are missing, or a step would be lost.
         """
         materials = self._materials()
         owner = self._owners(materials)
@@ -133,10 +133,10 @@ class Selection:
         """Return what the manifest says about the source, once it has been read."""
         return {
             "format": "materials-project",
-            "release": self.pulled["db_version"],
-            "tables": {name: table["version"] for name, table in self.pulled["tables"].items()},
+            "release": self.downloaded["db_version"],
+            "tables": {name: table["version"] for name, table in self.downloaded["tables"].items()},
             "excluded_batches": sorted(self.options.exclude_batches),
-            "filters": asdict(self.options.filters),
+            "filters": self.options.filters.model_dump(),
             "stages": self.account.stages(),
             "energies_repaired": self.account.repaired,
             "frames_without_scf_count": self.account.no_scf_count,
@@ -151,16 +151,16 @@ class Selection:
         return {"by": self.options.validator, **self.account.validated.facts(), "listed": listed}
 
     def _parts(self, name: str) -> list[dict[str, Any]]:
-        section = self.pulled["entries"] if name == "entries" else self.pulled["tables"][name]
+        section = self.downloaded["entries"] if name == "entries" else self.downloaded["tables"][name]
         return list(section["parts"])
 
     def _open(self, part: dict[str, Any]) -> pq.ParquetFile:
         path = self.state / part["file"]
         if not path.exists():
-            raise FramesError(f"{path}: this part of the pull is missing; rerun the pull")
+            raise FramesError(f"{path}: this part of the download is missing; rerun the download")
         stored = pq.ParquetFile(path)
         if stored.metadata.num_rows != part["rows"]:
-            raise FramesError(f"{path}: {stored.metadata.num_rows} rows, the pull's manifest says {part['rows']}")
+            raise FramesError(f"{path}: {stored.metadata.num_rows} rows, the download's manifest says {part['rows']}")
         return stored
 
     def _materials(self) -> dict[tuple[str, int], MaterialData]:

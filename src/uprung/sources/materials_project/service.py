@@ -1,4 +1,4 @@
-"""The Materials Project's REST service through its own client: with patience, a deadline and a check of every answer.
+"""The Materials Project's REST service through its own client: retries, deadlines, a check of every answer.
 
 The key comes from the environment variable `MP_API_KEY` and goes into request headers only.
 """
@@ -7,23 +7,33 @@ from __future__ import annotations
 
 import logging
 import os
-import random
 import re
 import threading
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-import requests
-from mp_api.client.core.exceptions import MPRestError
-from mp_api.client.core.settings import MAPI_CLIENT_SETTINGS
-from mp_api.client.routes.materials.materials import MaterialsRester
+from tenacity import (
+    RetryCallState,
+    Retrying,
+    retry_if_exception,
+    stop_after_attempt,
+    wait_combine,
+    wait_exponential,
+    wait_random_exponential,
+)
 
+from uprung.job.extras import extra
 from uprung.job.logs import redacted
 from uprung.sources.materials_project.ids import parse, spell
-from uprung.sources.materials_project.parts import PullError
+from uprung.sources.materials_project.parts import DownloadError
+
+with extra("pull"):
+    import requests
+    from mp_api.client.core.exceptions import MPRestError
+    from mp_api.client.core.settings import MAPI_CLIENT_SETTINGS
+    from mp_api.client.routes.materials.materials import MaterialsRester
 
 T = TypeVar("T")
 KEY = "MP_API_KEY"
@@ -34,7 +44,7 @@ _STATUS = re.compile(r"status code (\d{3})")
 FINAL = {400, 401, 403, 404, 422}
 
 
-class BlockedError(PullError):
+class BlockedError(DownloadError):
     """The service refuses this address; asking on would make it worse."""
 
 
@@ -47,28 +57,29 @@ class Patience:
     longest: float = 120.0  # s, pause
     deadline: float = 120.0  # s for one call; the client itself waits without limit for some answers
 
-    def pause(self, attempt: int) -> float:
-        """Return the pause after a failed attempt, counted from 0, in seconds."""
-        return float(min(self.longest, self.first * 2.0**attempt) * random.uniform(0.5, 1.0))
+    def pauses(self) -> wait_combine:
+        """Return tenacity's rule for the pauses."""
+        half = {"multiplier": self.first / 2, "max": self.longest / 2}
+        return wait_combine(wait_exponential(**half), wait_random_exponential(**half))
 
 
 def api_key() -> str:
     """Return the user's key.
 
     Raises:
-        PullError: the environment has none, or none of the right length.
+        DownloadError: the environment has none, or none of the right length.
     """
     key = os.environ.get(KEY, "")
     if len(key) != KEY_LENGTH:
         state = "is not set" if not key else f"has {len(key)} characters, not {KEY_LENGTH}"
-        raise PullError(
+        raise DownloadError(
             f"the environment variable {KEY} {state}; get a key at https://next-gen.materialsproject.org/api, and keep "
             "it out of study files"
         )
     return key
 
 
-def _brief(error: Exception) -> str:
+def _brief(error: BaseException | None) -> str:
     """Return an error as one line, without the queries of addresses, which hold a hundred identifiers."""
     line = " ".join(f"{type(error).__name__}: {error}".split())
     return redacted(re.sub(r"\?\S+", "", line))[:500]
@@ -92,30 +103,41 @@ def persistently(
         limited: whether the deadline holds; not for an action of many requests that have deadlines of their own.
 
     Raises:
-        PullError: it failed for good, or too often.
+        DownloadError: it failed for good, or too often.
     """
-    for attempt in range(patience.attempts):
-        try:
-            if attempt:
-                before()
-            return within(patience.deadline, action) if limited else action()
-        except PullError:
-            raise
-        except Exception as error:  # whatever a client, a parser or a socket may raise
-            text = _brief(error)
-            status = _STATUS.search(str(error))
-            if "blocked" in str(error).lower():
-                raise BlockedError(f"{what}: the service has blocked this address; wait before going on") from None
-            if status and int(status[1]) in FINAL:
-                raise PullError(f"{what}: {text}") from None
-            if attempt == patience.attempts - 1:
-                raise PullError(
-                    f"{what}: failed {patience.attempts} times, last with {text}; what was pulled is kept, run again"
-                ) from None
-            pause = patience.pause(attempt)
-            logging.warning("%s: %s; again in %.1f s", what, text, pause)
-            time.sleep(pause)
+
+    def announce(state: RetryCallState) -> None:
+        assert state.outcome is not None
+        logging.warning("%s: %s; again in %.1f s", what, _brief(state.outcome.exception()), state.upcoming_sleep)
+
+    attempts = Retrying(
+        stop=stop_after_attempt(patience.attempts),
+        wait=patience.pauses(),
+        retry=retry_if_exception(_may_pass),
+        before_sleep=announce,
+        reraise=True,
+    )
+    try:
+        for attempt in attempts:
+            with attempt:
+                if attempt.retry_state.attempt_number > 1:
+                    before()
+                return within(patience.deadline, action) if limited else action()
+    except DownloadError:
+        raise
+    except Exception as error:  # whatever a client, a parser or a socket may raise
+        if "blocked" in str(error).lower():
+            raise BlockedError(f"{what}: the service has blocked this address; wait before going on") from None
+        often = f"failed {patience.attempts} times, last with {_brief(error)}; what was downloaded is kept, run again"
+        raise DownloadError(f"{what}: {often if _may_pass(error) else _brief(error)}") from None
     raise AssertionError("unreachable")
+
+
+def _may_pass(error: BaseException) -> bool:
+    """Return whether asking again may help."""
+    text, final = str(error), not isinstance(error, Exception) or isinstance(error, DownloadError)
+    status = _STATUS.search(text)
+    return not (final or "blocked" in text.lower() or (status is not None and int(status[1]) in FINAL))
 
 
 def within(seconds: float, action: Callable[[], T]) -> T:
@@ -185,7 +207,7 @@ class Service:
             answer = persistently(partial(self._ask, run_type, waiting), what, self.patience, self._heartbeat)
             for number, entry in answer:
                 if number not in waiting:
-                    raise PullError(f"{what}: the answer has {spell(number)}, which was not asked for")
+                    raise DownloadError(f"{what}: the answer has {spell(number)}, which was not asked for")
                 found[number] = _lower(found.get(number), entry)
         return {k: v for k, v in found.items() if v}, [number for number in materials if not found.get(number)]
 
@@ -213,7 +235,7 @@ def _essentials(entry: dict[str, Any]) -> dict[str, Any]:
             "hubbards": {k: float(v) for k, v in ((entry.get("parameters") or {}).get("hubbards") or {}).items() if v},
         }
     except (KeyError, TypeError, ValueError, AttributeError):
-        return {}  # one bad document does not end a pull; the material is listed as being without an entry
+        return {}  # one bad document does not end a download; the material is listed as being without an entry
 
 
 def _lower(first: dict[str, Any] | None, second: dict[str, Any]) -> dict[str, Any]:

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from deltalake import DeltaTable
-from deltalake.exceptions import DeltaError, TableNotFoundError
 from numpy.typing import NDArray
 from pyarrow import fs
 
-from uprung.sources.materials_project.parts import PullError
+from uprung.job.extras import extra
+from uprung.sources.materials_project.parts import DownloadError
+
+with extra("pull"):
+    from deltalake import DeltaTable
+    from deltalake.exceptions import DeltaError, TableNotFoundError
 
 TABLES = {
     "materials": "s3a://materialsproject-build/collections/materials/",
@@ -73,7 +75,7 @@ def pin(name: str) -> Pin:
     """Return the newest version of a table.
 
     Raises:
-        PullError: the store has no such table.
+        DownloadError: the store has no such table.
     """
     table = _open(name, TABLES[name], None)
     return Pin(name, TABLES[name], int(table.version()), str(table.metadata().id))
@@ -88,31 +90,31 @@ def data_files(table: Pin) -> list[DataFile]:
     """Return the data files of a pinned table, sorted by path.
 
     Raises:
-        PullError: the version is gone, the table was replaced, its columns have other names in the files, or a
+        DownloadError: the version is gone, the table was replaced, its columns have other names in the files, or a
             deletion vector does not fit its file.
     """
     delta = _open(table.name, table.uri, table.version)
     if str(delta.metadata().id) != table.table_id:
-        raise PullError(
-            f"table {table.name}: it was replaced since this pull began (another table id); begin anew in an empty "
+        raise DownloadError(
+            f"table {table.name}: it was replaced since this download began (another table id); begin anew in an empty "
             "state folder"
         )
     hidden = UNREADABLE & set(delta.protocol().reader_features or [])
     if hidden:
-        raise PullError(f"table {table.name}: it uses {', '.join(sorted(hidden))}, which this pull cannot read")
+        raise DownloadError(f"table {table.name}: it uses {', '.join(sorted(hidden))}, which this download cannot read")
     vectors = _deletion_vectors(delta) if "deletionVectors" in (delta.protocol().reader_features or []) else {}
     found = []
     for action in pa.table(delta.get_add_actions(flatten=True)).to_pylist():
         partition = {k.split(".", 1)[1]: str(v) for k, v in action.items() if k.startswith("partition.")}
         if action["num_records"] is None:
-            raise PullError(f"table {table.name}: {action['path']} does not say how many rows it has")
+            raise DownloadError(f"table {table.name}: {action['path']} does not say how many rows it has")
         path, stored = str(action["path"]), int(action["num_records"])
         kept = next((vectors.pop(uri) for uri in list(vectors) if uri.endswith(f"/{unquote(path)}")), None)
         if kept is not None and len(kept) != stored:
-            raise PullError(f"table {table.name}: {path} has {stored} rows, its deletion vector {len(kept)}")
+            raise DownloadError(f"table {table.name}: {path} has {stored} rows, its deletion vector {len(kept)}")
         found.append(DataFile(path, stored, int(action["size_bytes"]), partition, kept))
     if vectors:
-        raise PullError(f"table {table.name}: a deletion vector is of no data file: {min(vectors)}")
+        raise DownloadError(f"table {table.name}: a deletion vector is of no data file: {min(vectors)}")
     return sorted(found, key=lambda file: file.path)
 
 
@@ -129,11 +131,11 @@ def _open(name: str, uri: str, version: int | None) -> DeltaTable:
     try:
         return DeltaTable(uri, version=version, storage_options=STORAGE)
     except TableNotFoundError:
-        raise PullError(f"table {name}: no Delta table at {uri}") from None
+        raise DownloadError(f"table {name}: no Delta table at {uri}") from None
     except DeltaError as error:
         if version is not None and "version" in str(error).lower():
-            raise PullError(
-                f"table {name}: version {version}, which this pull began with, is gone ({error}); begin anew in an "
+            raise DownloadError(
+                f"table {name}: version {version}, which this download began with, is gone ({error}); begin anew in an "
                 "empty state folder"
             ) from None
         raise
@@ -156,13 +158,13 @@ def open_file(table: Pin, file: DataFile) -> pq.ParquetFile:
     """Open a data file.
 
     Raises:
-        PullError: its rows are not as many as the table says.
+        DownloadError: its rows are not as many as the table says.
         OSError: the store does not give it.
     """
     key = f"{table.uri.split('://', 1)[1]}{unquote(file.path)}"
     parquet = pq.ParquetFile(store().open_input_file(key), pre_buffer=True)
     if parquet.metadata.num_rows != file.stored:
-        raise PullError(f"{key}: {parquet.metadata.num_rows} rows, but the table says {file.stored}")
+        raise DownloadError(f"{key}: {parquet.metadata.num_rows} rows, but the table says {file.stored}")
     return parquet
 
 
@@ -185,14 +187,16 @@ def batches(
         needed: columns without which nothing can be done.
 
     Raises:
-        PullError: a needed column is missing.
+        DownloadError: a needed column is missing.
     """
     columns = leaves(parquet, wanted)
     partition = {key: value for key, value in file.partition.items() if key in wanted}
     present = {*columns_of(columns), *partition}
     missing = [name for name in needed if name.split(".")[0] not in present]
     if missing:
-        raise PullError(f"{file.path}: no column {missing[0]!r}; the table's layout is not the one this pull knows")
+        raise DownloadError(
+            f"{file.path}: no column {missing[0]!r}; the table's layout is not the one this download knows"
+        )
     empty = pa.Table.from_batches([], parquet.schema_arrow).select(columns_of(columns))
     first = next(parquet.iter_batches(1, columns=columns), None)
     schema = first.schema if first is not None else empty.schema
@@ -213,8 +217,3 @@ def batches(
 def columns_of(paths: Sequence[str]) -> list[str]:
     """Return the top-level columns of some leaf columns."""
     return list(dict.fromkeys(path.split(".")[0] for path in paths))
-
-
-def facts(table: Pin) -> dict[str, Any]:
-    """Return a pin as plain values."""
-    return asdict(table)

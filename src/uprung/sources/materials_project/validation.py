@@ -1,4 +1,4 @@
-"""What pymatgen-io-validation says about a calculation: flags for those who want to choose, never a rejection.
+"""Validation of calculations by pymatgen-io-validation: flags of frames, never a rejection.
 
 It holds input and output of a VASP calculation against the input sets that the Materials Project uses today, so it
 calls calculations invalid that the project itself made with earlier sets. A check whose data a document lacks is not
@@ -16,22 +16,25 @@ from typing import Any
 
 import numpy as np
 from pymatgen.core import Lattice, Structure
-from pymatgen.io.validation.check_incar import CheckIncar
-from pymatgen.io.validation.common import (
-    BaseValidator,
-    LightElectronicStep,
-    LightIonicStep,
-    LightOutcar,
-    LightVasprun,
-    PotcarSummaryStats,
-    VaspFiles,
-    VaspInputSafe,
-)
-from pymatgen.io.validation.validation import DEFAULT_CHECKS
 from pymatgen.io.vasp.inputs import Incar, Kpoints
 
+from uprung.job.extras import extra
 from uprung.sources.materials_project.findings import Finding, FindingKind
 from uprung.sources.materials_project.records import Steps, Task
+
+with extra("pull"):
+    from pymatgen.io.validation.check_incar import CheckIncar
+    from pymatgen.io.validation.common import (
+        BaseValidator,
+        LightElectronicStep,
+        LightIonicStep,
+        LightOutcar,
+        LightVasprun,
+        PotcarSummaryStats,
+        VaspFiles,
+        VaspInputSafe,
+    )
+    from pymatgen.io.validation.validation import DEFAULT_CHECKS
 
 NAME = f"pymatgen-io-validation {importlib.metadata.version('pymatgen-io-validation')}"
 Json = dict[str, Any]

@@ -2,14 +2,16 @@ from __future__ import annotations
 
 import os
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from chgnet.model import CHGNet
 
-from uprung.models.chgnet import checkpoint
-from uprung.models.chgnet.checkpoint import atomref, load_chgnet, new_chgnet, save_chgnet, set_atomref
+from uprung.models.chgnet.card import CARD
+from uprung.models.chgnet.checkpoint import atomref, new_chgnet, save_chgnet, set_atomref, shipped_chgnet
+from uprung.models.registry import load
 
 
 def _same_weights(a: CHGNet, b: CHGNet) -> bool:
@@ -20,19 +22,20 @@ def _same_weights(a: CHGNet, b: CHGNet) -> bool:
 @pytest.mark.parametrize("name", ["0.3.0", "r2scan"])
 def test_shipped_checkpoints_load_quietly_and_as_chgnet_does(name, capfd):
     before = torch.random.get_rng_state()
-    model = load_chgnet(name)
+    model = shipped_chgnet(f"chgnet-{name}")
     assert capfd.readouterr().out == ""
     assert torch.equal(torch.random.get_rng_state(), before)
     assert model.version == name
     assert _same_weights(model, CHGNet.load(model_name=name, use_device="cpu", verbose=False))
     assert not any(p.requires_grad for p in model.composition_model.parameters())
+    assert _same_weights(model, load(f"chgnet-{name}").chgnet)
 
 
 def test_shipped_checkpoint_with_another_checksum_is_refused(monkeypatch):
-    relative, _ = checkpoint.SHIPPED["0.3.0"]
-    monkeypatch.setitem(checkpoint.SHIPPED, "0.3.0", (relative, "0" * 64))
+    known = CARD.checkpoints["chgnet-0.3.0"]
+    monkeypatch.setitem(CARD.checkpoints, "chgnet-0.3.0", replace(known, sha256="0" * 64))
     with pytest.raises(ValueError, match="has sha256 d14ab7c0"):
-        load_chgnet("0.3.0")
+        load("chgnet-0.3.0")
 
 
 def test_new_model_depends_on_its_seed_only(capfd):
@@ -43,7 +46,7 @@ def test_new_model_depends_on_its_seed_only(capfd):
     assert capfd.readouterr().out == ""
     assert _same_weights(a, b)
     assert not torch.equal(a.bond_embedding.weight, c.bond_embedding.weight)
-    shipped = load_chgnet("0.3.0")
+    shipped = shipped_chgnet("chgnet-0.3.0")
     assert {k: v.shape for k, v in a.state_dict().items()} == {k: v.shape for k, v in shipped.state_dict().items()}
     missing = object()
     differing = {k for k, v in shipped.model_args.items() if a.model_args.get(k, missing) != v}
@@ -56,13 +59,13 @@ def test_saved_model_loads_here_and_in_chgnet(tmp_path):
     path = tmp_path / "model.pth.tar"
     save_chgnet(model, path)
     assert list(tmp_path.iterdir()) == [path]
-    for loaded in (load_chgnet(path), CHGNet.from_file(str(path))):
+    for loaded in (load(path).chgnet, CHGNet.from_file(str(path))):
         assert _same_weights(model, loaded)
         assert loaded.composition_model.fitted
-    save_chgnet(load_chgnet("r2scan"), path)
-    again = load_chgnet(path)
+    save_chgnet(shipped_chgnet("chgnet-r2scan"), path)
+    again = load(path).chgnet
     assert again.version == "r2scan"
-    assert _same_weights(again, load_chgnet("r2scan"))
+    assert _same_weights(again, shipped_chgnet("chgnet-r2scan"))
 
 
 def test_failed_save_leaves_the_old_file_and_no_litter(tmp_path, monkeypatch):
@@ -84,7 +87,7 @@ def test_model_args_are_saved_as_plain_types(tmp_path):
     model.model_args["composition_model"] = model.composition_model
     model.model_args["mlp_hidden_dims"] = (np.int64(64), 64, 64)
     save_chgnet(model, tmp_path / "a")
-    assert load_chgnet(tmp_path / "a").model_args["mlp_hidden_dims"] == [64, 64, 64]
+    assert load(tmp_path / "a").chgnet.model_args["mlp_hidden_dims"] == [64, 64, 64]
     model.model_args["extra"] = torch.zeros(1)
     with pytest.raises(ValueError, match=r"model_args\.extra of type Tensor"):
         save_chgnet(model, tmp_path / "b")
@@ -96,28 +99,28 @@ class _Code:
 
 
 def test_bad_files_are_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"no checkpoint '0\.4'.*0\.3\.0, r2scan"):
-        load_chgnet("0.4")
+    with pytest.raises(ValueError, match=r"no checkpoint or file '0\.4'.*chgnet-0\.3\.0, chgnet-r2scan"):
+        load("0.4")
     code, text, other = tmp_path / "code", tmp_path / "text", tmp_path / "other"
     torch.save({"model": {"state_dict": {}, "model_args": _Code()}}, code)
     text.write_text("not a checkpoint")
     torch.save({"weights": torch.zeros(2)}, other)
     for path, message in ((code, "plain tensors"), (text, "plain tensors"), (other, "not a CHGNet checkpoint")):
         with pytest.raises(ValueError, match=message):
-            load_chgnet(path)
+            load(path)
     torch.save({"model": {"state_dict": {}, "model_args": {}}}, other)
     with pytest.raises(ValueError, match="does not fit"):
-        load_chgnet(other)
+        load(other)
     (tmp_path / "empty").write_bytes(b"")
     with pytest.raises(ValueError, match="plain tensors"):
-        load_chgnet(tmp_path / "empty")
+        load(tmp_path / "empty")
     (tmp_path / "pickle").write_bytes(pickle.dumps({"model": 1}, protocol=2))
     with pytest.raises(ValueError, match="checkpoint"):
-        load_chgnet(tmp_path / "pickle")
+        load(tmp_path / "pickle")
 
 
 def test_atomref_is_read_and_replaced():
-    model = load_chgnet("0.3.0")
+    model = shipped_chgnet("chgnet-0.3.0")
     values = atomref(model)
     assert values.shape == (94,)
     assert values.dtype == np.float64

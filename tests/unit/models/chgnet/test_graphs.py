@@ -13,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymatgen.core import Element, Lattice, Structure
 
-from uprung.models.chgnet.graphs import IsolatedAtomError, _ragged, build_graph, open_store, write_store
+from uprung.models.chgnet.graphs import IsolatedAtomError, build_graph, ragged
+from uprung.models.chgnet.store import graphs_of, open_store, write_store
+from uprung.models.interface import Geometry
 
 PROTOTYPES = {  # structure -> formula for ASE, range of a (Å)
     "sc": ("Po", 2.0, 3.6),
@@ -179,8 +181,8 @@ def test_bad_structures_are_named(frac: np.ndarray, lattice: np.ndarray, message
 
 def test_ragged_is_the_concatenation_of_ranges():
     start, length = np.array([5, 2, 9, 0]), np.array([2, 0, 3, 1])
-    assert _ragged(start, length).tolist() == [5, 6, 9, 10, 11, 0]
-    assert len(_ragged(start[:0], length[:0])) == 0
+    assert ragged(start, length).tolist() == [5, 6, 9, 10, 11, 0]
+    assert len(ragged(start[:0], length[:0])) == 0
 
 
 # ------------------------------------------------------------------------------------------------- the store
@@ -194,19 +196,15 @@ def crystals() -> list[Structure]:
     return found
 
 
-def _columns(crystals: list[Structure]) -> tuple[list, list, list, list]:
-    return (
-        [f"frame-{k}" for k in range(len(crystals))],
-        [np.array(c.atomic_numbers) for c in crystals],
-        [c.frac_coords for c in crystals],
-        [c.lattice.matrix for c in crystals],
-    )
+def _named(crystals: list[Structure]) -> tuple[list[str], list[Geometry]]:
+    geometries = [Geometry(np.array(c.atomic_numbers), c.frac_coords, c.lattice.matrix) for c in crystals]
+    return [f"frame-{k}" for k in range(len(crystals))], geometries
 
 
 @pytest.fixture(scope="module")
 def folder(crystals, tmp_path_factory):
     path = tmp_path_factory.mktemp("graphs") / "store"
-    write_store(path, *_columns(crystals))
+    write_store(path, *_named(crystals))
     return path
 
 
@@ -224,10 +222,13 @@ def test_manifest_counts_rejects_and_hashes(folder, crystals):
         assert hashlib.sha256(array.tobytes()).hexdigest() == digest
 
 
+def _rows_of(store, numbers: tuple[int, ...]) -> list[int]:
+    return [store.keys.tolist().index(f"frame-{k}") for k in numbers]
+
+
 def test_pack_holds_the_graph_of_every_structure(folder, crystals):
     store = open_store(folder)
-    rows = store.index([f"frame-{k}" for k in (30, 7, 4, 15, 7, 0)])
-    packed = store.pack(rows)
+    packed = store.pack(_rows_of(store, (30, 7, 4, 15, 7, 0)))
     assert packed.n_atoms.sum() == len(packed.numbers) == len(packed.owner)
     assert (packed.short == np.arange(packed.n_short)).all()
     first_atom = np.cumsum(packed.n_atoms) - packed.n_atoms
@@ -255,6 +256,21 @@ def test_pack_holds_the_graph_of_every_structure(folder, crystals):
     assert max(packed.angle_first.max(), packed.angle_second.max()) < packed.n_short
 
 
+def test_graphs_in_memory_are_those_of_the_store(folder, crystals):
+    store, rows = open_store(folder), (30, 7, 4, 15, 7, 0)
+    _, geometries = _named([crystals[k] for k in rows])
+    memory = graphs_of(geometries)
+    assert (memory.costs() == store.costs()[_rows_of(store, rows)]).all()
+    one, other = store.pack(_rows_of(store, rows)), memory.pack(np.arange(len(rows)))
+    for name, values in vars(one).items():
+        np.testing.assert_array_equal(values, getattr(other, name), err_msg=name)
+        assert np.asarray(values).dtype == np.asarray(getattr(other, name)).dtype, name
+    with pytest.raises(IsolatedAtomError):
+        graphs_of(_named(crystals[10:12])[1])
+    with pytest.raises(ValueError, match="atomic numbers must be 1 to 94"):
+        graphs_of([geometries[0]._replace(numbers=geometries[0].numbers * 0 + 95)])
+
+
 def test_pack_without_any_angle(folder):
     store = open_store(folder)
     rows = np.flatnonzero(store.n_angles == 0)[:3]
@@ -263,13 +279,10 @@ def test_pack_without_any_angle(folder):
     assert packed.angle_first.shape == packed.angle_centre.shape == packed.sign_second.shape == (0,)
 
 
-def test_costs_and_unknown_keys(folder):
+def test_costs_and_keys(folder):
     store = open_store(folder)
     assert (store.costs() == store.n_edges + store.n_angles).all()
-    with pytest.raises(ValueError, match=r"'frame-11'.*was rejected.*no neighbour"):
-        store.index(["frame-0", "frame-11"])
-    with pytest.raises(ValueError, match=r"'nobody'.*never put"):
-        store.index(["nobody"])
+    assert store.keys.tolist() == [f"frame-{k}" for k in range(40) if k != 11]
     with pytest.raises(ValueError, match="non-empty"):
         store.pack([])
 
@@ -286,25 +299,28 @@ def test_arrays_are_mapped_not_read(folder):
 def test_result_does_not_depend_on_the_number_of_processes(crystals, tmp_path):
     many = (crystals * 4)[:130]  # more than one chunk
     seen: list[int] = []
-    one = write_store(tmp_path / "one", *_columns(many), progress=seen.append)
-    two = write_store(tmp_path / "two", *_columns(many), processes=2)
+    one = write_store(tmp_path / "one", *_named(many), progress=seen.append)
+    two = write_store(tmp_path / "two", *_named(many), processes=2)
     assert one == two
     assert sum(seen) == len(many)
 
 
 def test_bad_input_is_refused_and_bad_rows_are_listed(crystals, tmp_path):
-    keys, numbers, fracs, lattices = _columns(crystals[:3])
+    keys, (heavy, short, fine) = _named(crystals[:3])
     with pytest.raises(ValueError, match="unique"):
-        write_store(tmp_path / "a", ["x", "x", "y"], numbers, fracs, lattices)
+        write_store(tmp_path / "a", ["x", "x", "y"], [heavy, short, fine])
     with pytest.raises(ValueError, match="differ in length"):
-        write_store(tmp_path / "a", keys, numbers[:2], fracs, lattices)
-    manifest = write_store(tmp_path / "b", keys, [numbers[0] * 0 + 95, numbers[1][:0], numbers[2]], fracs, lattices)
+        write_store(tmp_path / "a", keys, [heavy, short])
+    with pytest.raises(ValueError, match="processes must be at least 1, not 0"):
+        write_store(tmp_path / "a", keys, [heavy, short, fine], processes=0)
+    heavy, short = heavy._replace(numbers=heavy.numbers * 0 + 95), short._replace(numbers=short.numbers[:0])
+    manifest = write_store(tmp_path / "b", keys, [heavy, short, fine])
     assert [key for key, _ in manifest["rejected"]] == keys[:2]
     assert len(open_store(tmp_path / "b")) == 1
 
 
 def test_unfinished_store_is_refused(crystals, tmp_path):
-    write_store(tmp_path, *_columns(crystals[:2]))
+    write_store(tmp_path, *_named(crystals[:2]))
     (tmp_path / "manifest.json").unlink()
     with pytest.raises(ValueError, match=r"manifest\.json is missing"):
         open_store(tmp_path)

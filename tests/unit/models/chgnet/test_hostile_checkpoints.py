@@ -15,10 +15,11 @@ import pytest
 import torch
 
 from uprung.models.calculator import calculator
-from uprung.models.chgnet import checkpoint
-from uprung.models.chgnet.checkpoint import load_chgnet, new_chgnet, read_content, save_chgnet
-from uprung.models.chgnet.saved import load_potential
-from uprung.training.arms import build_model
+from uprung.models.chgnet.architecture import ARCHITECTURE
+from uprung.models.chgnet.card import CARD
+from uprung.models.chgnet.checkpoint import new_chgnet, read_content, save_chgnet
+from uprung.models.registry import load
+from uprung.training.arms import build_potential
 from uprung.training.resume import resume_state
 
 
@@ -91,13 +92,14 @@ def inside(marker: Path, place: str) -> Any:
 def test_code_in_a_network_does_not_run(tmp_path: Path, marker: Path, writer: Callable[..., None], place: str) -> None:
     file = tmp_path / "model.pth.tar"
     writer(inside(marker, place), file)
-    for read in (load_chgnet, load_potential, calculator, read_content):
+    for read in (load, calculator, ARCHITECTURE.load, read_content):
         with pytest.raises(
             ValueError, match=r"model\.pth\.tar is not a checkpoint of plain tensors and values: it "
         ) as e:
             read(file)
         assert "weights_only" not in str(e.value)
         assert "trust" not in str(e.value)
+    assert not ARCHITECTURE.reads(file)
     assert not marker.exists()
 
 
@@ -117,24 +119,24 @@ def test_the_files_would_run_their_code(tmp_path: Path, marker: Path) -> None:
 def test_the_message_names_what_a_file_asks_for(tmp_path: Path, marker: Path) -> None:
     zipped({"model": Touch(marker)}, tmp_path / "a")
     with pytest.raises(ValueError, match=r"values: it asks for posix\.system, which is code$"):
-        load_chgnet(tmp_path / "a")
+        load(tmp_path / "a")
     torch.save(torch.nn.Linear(1, 1), tmp_path / "b")
     with pytest.raises(ValueError, match=r"it asks for torch\.nn\.modules\.linear\.Linear, which is code$"):
-        load_chgnet(tmp_path / "b")
+        load(tmp_path / "b")
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_a_script_in_place_of_a_network_is_refused(tmp_path: Path) -> None:
     torch.jit.save(torch.jit.script(torch.nn.Linear(2, 2)), str(tmp_path / "model"))
     with pytest.raises(ValueError, match="TorchScript archive, which is code"):
-        load_chgnet(tmp_path / "model")
+        load(tmp_path / "model")
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", b"\x80\x02.", b"PK\x03\x04", bytes(range(256)) * 8])
 def test_files_that_are_none_are_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "model").write_bytes(content)
     with pytest.raises(ValueError, match="model is not a checkpoint of plain tensors and values"):
-        load_chgnet(tmp_path / "model")
+        load(tmp_path / "model")
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
@@ -153,25 +155,25 @@ def test_code_in_a_resumable_state_does_not_run(
     assert caplog.text.count("cannot be read") == 2
 
 
-@pytest.mark.parametrize("name", list(checkpoint.SHIPPED))
+@pytest.mark.parametrize("name", list(CARD.checkpoints))
 @pytest.mark.parametrize("change", ["a byte", "code"])
 def test_a_shipped_checkpoint_that_was_changed_is_refused(
     tmp_path: Path, marker: Path, monkeypatch: pytest.MonkeyPatch, name: str, change: str
 ) -> None:
-    relative, _ = checkpoint.SHIPPED[name]
-    copy = tmp_path / "chgnet" / relative
+    file = CARD.checkpoints[name].file
+    copy = tmp_path / "chgnet" / file
     copy.parent.mkdir(parents=True)
-    shutil.copy(Path(chgnet.__file__).parent / relative, copy)
+    shutil.copy(Path(chgnet.__file__).parent / file, copy)
     monkeypatch.setattr(chgnet, "__file__", str(tmp_path / "chgnet/__init__.py"))
-    load_chgnet(name)
+    load(name)
     if change == "code":
         zipped({"model": Touch(marker)}, copy)
     else:
         data = bytearray(copy.read_bytes())
         data[len(data) // 2] ^= 1
         copy.write_bytes(data)
-    for read in (load_chgnet, load_potential):
-        with pytest.raises(ValueError, match=f"the {name} checkpoint in the chgnet package has sha256 .*, expected"):
+    for read in (load, calculator):
+        with pytest.raises(ValueError, match=f"the file of {name} in the chgnet package has sha256 .*, expected"):
             read(name)
     assert not marker.exists()
 
@@ -182,7 +184,7 @@ def test_a_correction_names_a_shipped_checkpoint_and_no_file(tmp_path: Path) -> 
     for corrects in (str(other), f"chgnet-{other}", "../other", "", "chgnet-9"):
         save_chgnet(new_chgnet(0), tmp_path / "delta", key="correction", beside={"corrects": corrects})
         with pytest.raises(ValueError, match=r"delta corrects .*no shipped checkpoint \(allowed: chgnet-0\.3\.0, "):
-            load_potential(tmp_path / "delta")
+            load(tmp_path / "delta")
 
 
 @pytest.mark.parametrize(
@@ -192,9 +194,9 @@ def test_a_correction_names_a_shipped_checkpoint_and_no_file(tmp_path: Path) -> 
 def test_arguments_that_make_no_network_are_refused(tmp_path: Path, args: object) -> None:
     torch.save({"model": {"state_dict": {}, "model_args": args}}, tmp_path / "model")
     with pytest.raises(ValueError, match="model does not fit the installed chgnet"):
-        load_chgnet(tmp_path / "model")
+        load(tmp_path / "model")
 
 
 def test_nothing_is_added_to_what_torch_takes_for_plain() -> None:
-    assert build_model  # everything that trains has been imported here
+    assert build_potential  # everything that trains has been imported here
     assert {item.__module__.split(".")[0] for item in torch.serialization.get_safe_globals()} <= {"torch"}

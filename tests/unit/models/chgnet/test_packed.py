@@ -14,17 +14,12 @@ from chgnet.model.composition_model import AtomRef
 from pymatgen.core import Structure
 
 from uprung.models.chgnet import gated_mlp as gate
-from uprung.models.chgnet.checkpoint import load_chgnet, new_chgnet, set_atomref
-from uprung.models.chgnet.graphs import GraphStore, write_store
-from uprung.models.chgnet.packed import (
-    PackedBatch,
-    Prediction,
-    UnsupportedModelError,
-    _network,
-    check_supported,
-    forces_by_element,
-    packed_forward,
-)
+from uprung.models.chgnet.batch import PackedBatch
+from uprung.models.chgnet.checkpoint import new_chgnet, set_atomref, shipped_chgnet
+from uprung.models.chgnet.packed import Prediction, _network, forces_by_element, packed_forward
+from uprung.models.chgnet.store import GraphStore, write_store
+from uprung.models.chgnet.supported import UnsupportedModelError, check_supported
+from uprung.models.interface import Geometry
 
 TOLERANCE = {"energy": 1e-5, "forces": 1e-4, "stress": 1e-3, "magmom": 1e-5}  # eV/atom, eV/Å, GPa, μB
 CELLS = [
@@ -62,11 +57,8 @@ def _crystals(n: int, seed: int) -> list[Structure]:
 
 
 def _store(crystals: list[Structure], folder) -> GraphStore:
-    columns = zip(*((c.atomic_numbers, c.frac_coords, c.lattice.matrix) for c in crystals), strict=True)
-    numbers, fracs, lattices = columns
-    manifest = write_store(
-        folder, [str(k) for k in range(len(crystals))], list(map(np.array, numbers)), fracs, lattices
-    )
+    geometries = [Geometry(np.array(c.atomic_numbers), c.frac_coords, c.lattice.matrix) for c in crystals]
+    manifest = write_store(folder, [str(k) for k in range(len(crystals))], geometries)
     assert manifest["rejected"] == []
     return GraphStore(folder)
 
@@ -125,13 +117,13 @@ def _loss(prediction: Prediction) -> torch.Tensor:
     )
 
 
-@pytest.mark.parametrize("name", ["0.3.0", "r2scan"])
+@pytest.mark.parametrize("name", ["chgnet-0.3.0", "chgnet-r2scan"])
 def test_same_predictions_as_chgnet(name, stock_in, crystals, store):
     assert_same_as_chgnet(name, stock_in, crystals, store)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["0.3.0", "r2scan"])
+@pytest.mark.parametrize("name", ["chgnet-0.3.0", "chgnet-r2scan"])
 def test_same_predictions_as_chgnet_for_many_crystals(name, stock_in, tmp_path):
     crystals = _crystals(320, seed=2)
     assert_same_as_chgnet(name, stock_in, crystals, _store(crystals, tmp_path))
@@ -145,7 +137,7 @@ def assert_same_as_chgnet(name, stock_in, crystals, store):
         stock, packed = {}, {}
         for dtype in (torch.float64, torch.float32):
             stock_in(dtype)
-            model = load_chgnet(name).to(dtype)
+            model = shipped_chgnet(name).to(dtype)
             stock[dtype], packed[dtype] = _stock(model, some), _packed(model, store, rows, dtype)
         for target, tolerance in TOLERANCE.items():
             (exact, rounded), (found, single) = (
@@ -194,7 +186,7 @@ def test_forces_and_stress_are_derivatives(left_handed, tmp_path):
     if left_handed:
         frac, lattice = frac[:, [1, 0, 2]], lattice[[1, 0, 2]]
     assert (np.linalg.det(lattice) < 0) == left_handed
-    model, h = load_chgnet("0.3.0").double(), 3e-5
+    model, h = shipped_chgnet("chgnet-0.3.0").double(), 3e-5
     position = frac @ lattice
     strains = [np.eye(3)[[a]].T @ np.eye(3)[[b]] for a, b in ((0, 0), (1, 2), (2, 1), (0, 2))]
     displaced = [(position, lattice)]
@@ -207,8 +199,8 @@ def test_forces_and_stress_are_derivatives(left_handed, tmp_path):
             deformation = np.eye(3) + sign * h * strain
             displaced.append((position @ deformation, lattice @ deformation))
     n = len(displaced)
-    fracs, lattices = [np.linalg.solve(cell.T, x.T).T for x, cell in displaced], [cell for _, cell in displaced]
-    write_store(tmp_path, [str(k) for k in range(n)], [numbers] * n, fracs, lattices)
+    geometries = [Geometry(numbers, np.linalg.solve(cell.T, x.T).T, cell) for x, cell in displaced]
+    write_store(tmp_path, [str(k) for k in range(n)], geometries)
     found = _packed(model, GraphStore(tmp_path), np.arange(n), torch.float64)
     energy = (found.energy_gnn * len(numbers)).numpy()
     slope = (energy[1:8] - energy[8:15]) / (2 * h)
@@ -220,7 +212,7 @@ def test_forces_and_stress_are_derivatives(left_handed, tmp_path):
 
 
 def test_prediction_does_not_depend_on_the_batch(store):
-    model = load_chgnet("0.3.0").double()
+    model = shipped_chgnet("chgnet-0.3.0").double()
     rows = np.array([5, 0, 17, 3, 11, 26])
     whole = _packed(model, store, rows, torch.float64)
     alone = [_packed(model, store, rows[k : k + 1], torch.float64) for k in range(len(rows))]
@@ -230,7 +222,7 @@ def test_prediction_does_not_depend_on_the_batch(store):
 
 
 def test_symmetry_of_the_results(store):
-    found = _packed(load_chgnet("r2scan").double(), store, np.arange(12), torch.float64)
+    found = _packed(shipped_chgnet("chgnet-r2scan").double(), store, np.arange(12), torch.float64)
     batch = PackedBatch.from_arrays(store.pack(np.arange(12)), dtype=torch.float64)
     total = torch.zeros(12, 3, dtype=torch.float64).index_add(0, batch.owner, found.forces)
     assert total.abs().max() < 1e-10
@@ -240,14 +232,14 @@ def test_symmetry_of_the_results(store):
 @pytest.mark.parametrize("small", [0, 2**30], ids=["own derivatives", "torch"])
 def test_results_do_not_depend_on_whether_they_are_differentiated(small, store, monkeypatch):
     monkeypatch.setattr(gate, "_SMALL", small)
-    model, rows = load_chgnet("0.3.0").double(), np.arange(12)
+    model, rows = shipped_chgnet("chgnet-0.3.0").double(), np.arange(12)
     kept, detached = (_packed(model, store, rows, torch.float64, create_graph=kept) for kept in (True, False))
     for target in ("energy", "forces", "stress", "magmom"):
         torch.testing.assert_close(getattr(kept, target).detach(), getattr(detached, target), rtol=1e-11, atol=1e-11)
 
 
 def test_targets_that_are_not_asked_for_are_none(store):
-    model, rows = load_chgnet("0.3.0"), np.arange(3)
+    model, rows = shipped_chgnet("chgnet-0.3.0"), np.arange(3)
     with torch.no_grad():
         everything = _packed(model, store, rows, torch.float32)
         only = _packed(model, store, rows, torch.float32, forces=False, stress=False, magmom=False)
@@ -262,7 +254,7 @@ def test_targets_that_are_not_asked_for_are_none(store):
 
 
 def test_reference_energies_are_added_per_atom(store):
-    model = load_chgnet("0.3.0")
+    model = shipped_chgnet("chgnet-0.3.0")
     values = np.arange(94.0)
     set_atomref(model, values, trainable=False)
     arrays = store.pack(np.array([4, 5]))
@@ -304,7 +296,7 @@ def test_batch_is_a_frozen_value(store):
 
 def test_forces_by_element_add_up_and_are_gradients_of_that_elements_energies(store: GraphStore) -> None:
     """Site energies of one element in float64, differentiated by moving an atom: the graph stays as it is."""
-    model = load_chgnet("0.3.0").double()
+    model = shipped_chgnet("chgnet-0.3.0").double()
     batch = PackedBatch.from_arrays(store.pack(np.arange(12)), dtype=torch.float64)
     found = forces_by_element(model, batch)
     numbers, forces = (torch.stack(values) for values in zip(*found, strict=True))

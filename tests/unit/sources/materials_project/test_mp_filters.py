@@ -7,10 +7,9 @@ from hypothesis import strategies as st
 from pymatgen.analysis.structure_matcher import StructureMatcher
 from pymatgen.core import Lattice, Structure
 
+from uprung.config.data import Filters, Tolerance
 from uprung.sources.materials_project.filters import (
     Candidate,
-    Filters,
-    Tolerance,
     converged,
     inside,
     near_main_entry,
@@ -19,6 +18,12 @@ from uprung.sources.materials_project.filters import (
 )
 
 DEFAULT = Filters().duplicates
+
+
+def tolerance(frames: int, energy: float, ltol: float, stol: float, angle: float) -> Tolerance:
+    return Tolerance(frames=frames, energy=energy, ltol=ltol, stol=stol, angle=angle)
+
+
 ENERGIES = st.lists(st.floats(-10, 10), min_size=1, max_size=30)
 
 
@@ -87,7 +92,7 @@ def test_tolerance_of_the_energy_widens_with_the_frames_kept(kept, energy, is_ne
 
 
 def test_tolerance_of_the_structure_widens_with_the_frames_kept():
-    schedule = (Tolerance(0, 0.01, 0.002, 0.001, 0.05), Tolerance(2, 0.01, 0.1, 0.1, 1.0))
+    schedule = (tolerance(0, 0.01, 0.002, 0.001, 0.05), tolerance(2, 0.01, 0.1, 0.1, 1.0))
     near = candidate(-1.0, edge=4.04)  # 1 % longer
     assert unique([candidate(-1.0), near], schedule).tolist() == [True, True]
     assert unique([candidate(-1.0), candidate(3.0), near], schedule).tolist() == [True, True, False]
@@ -115,5 +120,5 @@ def test_alike_is_what_the_matcher_says(seed, tolerance, moved, strain, bend):
     matcher = StructureMatcher(ltol=tolerance.ltol, stol=tolerance.stol, angle_tol=tolerance.angle, scale=False)
     expected = matcher.fit(*(Structure(Lattice(matrix), numbers.astype(int), x) for matrix, x in both))
     frames = [Candidate(-1.0, numbers, matrix, x) for matrix, x in both]
-    always = Tolerance(0, 1.0, tolerance.ltol, tolerance.stol, tolerance.angle)
+    always = tolerance.model_copy(update={"frames": 0, "energy": 1.0})
     assert unique(frames, [always])[1] != expected

@@ -11,11 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pulled_rows import ENERGIES, FREE, TASK, material, task_row, trajectory_row
 
-from uprung.sources.materials_project.filters import Filters
+from uprung.config.data import Filters
 from uprung.sources.materials_project.materials import STAGES, Options, Result, read_material
 
 PBE = Options("PBE")
-OFF = Options("PBE", filters=Filters(same_hubbard=False, main_entry=None, converged=False, window=None, duplicates=()))
+OFF = Options("PBE", filters=Filters(same_hubbard=False, main_entry=None, converged=False, window=None, duplicates=[]))
 
 
 def reasons(result: Result) -> list[tuple[str, int | None, str]]:

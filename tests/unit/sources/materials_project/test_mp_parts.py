@@ -8,10 +8,11 @@ import pytest
 from emmet.core.mpid import AlphaID
 from hypothesis import given
 from hypothesis import strategies as st
+from tenacity import RetryCallState
 
 from uprung.sources.materials_project.entries import in_document, wanted_entries
 from uprung.sources.materials_project.ids import LAST_LEGACY, parse, spell
-from uprung.sources.materials_project.parts import Journal, PullError, once, only_one, part_name, write_part
+from uprung.sources.materials_project.parts import DownloadError, Journal, only_one, part_name, write_part
 from uprung.sources.materials_project.service import BlockedError, Patience, persistently, redacted, within
 
 BATCH = pa.RecordBatch.from_pylist([{"x": 1}, {"x": 2}])
@@ -82,14 +83,8 @@ def test_a_line_that_was_cut_off_is_dropped_for_good(tmp_path, cut):
     assert [json.loads(line)["unit"] for line in again.path.read_text().splitlines()] == ["a unit", "c unit"]
 
 
-def test_once_asks_once(tmp_path):
-    asked = []
-    for _ in range(2):
-        assert once(tmp_path / "a/source.json", lambda: asked.append(1) or {"n": len(asked)}) == {"n": 1}
-
-
 def test_a_folder_belongs_to_one_process(tmp_path):
-    with only_one(tmp_path), pytest.raises(PullError, match="another pull"), only_one(tmp_path):
+    with only_one(tmp_path), pytest.raises(DownloadError, match="another download"), only_one(tmp_path):
         pass
     with only_one(tmp_path):
         pass
@@ -116,15 +111,30 @@ def test_what_may_pass_is_repeated(error):
     assert len(calls) == 4
 
 
+def test_an_interrupt_is_not_repeated():
+    action, calls = failing(1, KeyboardInterrupt())
+    with pytest.raises(KeyboardInterrupt):
+        persistently(action, "it", QUICK)
+    assert len(calls) == 1
+
+
+def test_every_repetition_is_preceded_by_a_question():
+    action, calls = failing(2, OSError("reset"))
+    before, asked = failing(0, OSError())
+    assert persistently(action, "it", QUICK, before) == "done"
+    assert (len(calls), len(asked)) == (3, 2)
+
+
 def test_repetition_has_an_end():
     action, calls = failing(99, OSError("reset by peer"))
-    with pytest.raises(PullError, match="it: failed 4 times, last with OSError: reset by peer"):
+    with pytest.raises(DownloadError, match="it: failed 4 times, last with OSError: reset by peer"):
         persistently(action, "it", QUICK)
     assert len(calls) == 4
 
 
 @pytest.mark.parametrize(
-    ("text", "kind"), [("status code 403", PullError), ("status code 400", PullError), ("IP blocked", BlockedError)]
+    ("text", "kind"),
+    [("status code 403", DownloadError), ("status code 400", DownloadError), ("IP blocked", BlockedError)],
 )
 def test_what_does_not_pass_is_not_repeated(text, kind):
     action, calls = failing(99, RuntimeError(text))
@@ -142,9 +152,11 @@ def test_a_call_without_answer_is_given_up():
 
 @given(st.integers(0, 50))
 def test_pauses_grow_to_a_limit_and_are_never_the_same(attempt):
-    patience = Patience(first=1.0, longest=60.0)
+    pause = Patience(first=1.0, longest=60.0).pauses()
+    state = RetryCallState(None, None, (), {})
+    state.attempt_number = attempt + 1
     whole = min(60.0, 2.0**attempt)
-    pauses = {patience.pause(attempt) for _ in range(20)}
+    pauses = {pause(state) for _ in range(20)}
     assert all(whole / 2 <= pause <= whole for pause in pauses)
     assert len(pauses) > 1
 

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 from pulled_rows import TASK, material
 from test_mp_materials import TEXT, mutated, places
 
-from uprung.sources.materials_project.filters import Filters
+from uprung.config.data import Filters
 from uprung.sources.materials_project.findings import Counts, Finding, Validated
 from uprung.sources.materials_project.materials import Options, Result, read_material
 from uprung.sources.materials_project.records import read_steps, read_task
 from uprung.sources.materials_project.validation import NAME, validate
 
 Json = dict[str, Any]
-OFF = Filters(same_hubbard=False, main_entry=None, converged=False, window=None, duplicates=())
+OFF = Filters(same_hubbard=False, main_entry=None, converged=False, window=None, duplicates=[])
 
 
 def flags_of(document: Json, row: Json) -> list[str]:

@@ -1,0 +1,189 @@
+"""Tables and figures of all runs: learning curves, where networks err, what they forget, which layers move."""
+
+# learns from the target's labels alone
+SCRATCH = next(
+    (
+        name
+        for name, arm in STUDY.arms.items()
+        if arm.init == "random" and not arm.delta and not arm.replay
+    ),
+    None,
+)
+TEST_NOISE = {"resamples": "<results>/scaling/resamples.parquet"}
+SEVERAL_BUDGETS = len(STUDY.budgets) > 1
+LAWS = STUDY.scaling.laws
+FUNCTIONAL = STUDY.fidelities[STUDY.high].functional.replace("r2SCAN", "r²SCAN")
+X_LABEL = f"labelled {FUNCTIONAL} structures in training"
+PUBLISHED = (
+    {"published": find_file("data/paper/scaling_points.csv", FOLDERS, key="data")}
+    if STUDY.scaling.show_published
+    else {}
+)
+
+
+rule collect_curves:
+    input:
+        metrics=expand("{run}/metrics.json", run=RUNS),
+        predictions=expand("{run}/predictions.parquet", run=RUNS),
+        history=expand("{run}/history.csv", run=RUNS),
+    output:
+        curves="<results>/scaling/curves.csv",
+        history="<results>/scaling/history.csv",
+        resamples="<results>/scaling/resamples.parquet",
+    log:
+        "<results>/logs/scaling/curves.log",
+    benchmark:
+        "<results>/benchmarks/scaling/curves.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        n_runs=len(RUNS),
+        fidelity=STUDY.high,
+        targets=STUDY.transfer.targets,
+        falling=STUDY.scaling.falling,
+        bootstrap=STUDY.scaling.bootstrap,
+    message:
+        "Collecting the learning curves of {params.n_runs} runs"
+    script:
+        "../scripts/collect_curves.py"
+
+
+rule plot_convergence:
+    input:
+        "<results>/scaling/history.csv",
+    output:
+        svg=figure("convergence"),
+        png="<results>/figures/convergence.png",
+    log:
+        "<results>/logs/scaling/convergence.log",
+    benchmark:
+        "<results>/benchmarks/scaling/convergence.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        arm_labels=ARM_LABELS,
+        budget=next(iter(STUDY.budgets)),
+    message:
+        "Drawing the validation errors along the runs"
+    script:
+        "../scripts/plot_convergence.py"
+
+
+# Error after training against error before it says something where networks were pretrained differently.
+INITS = {name: arm.init for name, arm in STUDY.arms.items() if arm.init != "random"}
+
+
+rule plot_before_after:
+    input:
+        "<results>/scaling/history.csv",
+    output:
+        table="<results>/scaling/before_after.csv",
+        svg=figure("before-after"),
+        png="<results>/figures/before-after.png",
+    log:
+        "<results>/logs/scaling/before_after.log",
+    benchmark:
+        "<results>/benchmarks/scaling/before_after.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        inits=INITS,
+        targets=STUDY.transfer.targets,
+        arm_labels=ARM_LABELS,
+        budget=next(iter(STUDY.budgets)),
+    message:
+        "Drawing errors after training against errors before it"
+    script:
+        "../scripts/plot_before_after.py"
+
+
+rule collect_errors:
+    input:
+        errors=expand("{run}/errors.csv", run=RUNS),
+        metrics=expand("{run}/metrics.json", run=RUNS),
+        predictions=expand("{run}/predictions.parquet", run=RUNS),
+    output:
+        table="<results>/errors/errors.csv",
+        force=figure("errors-force"),
+        parity=figure("parity"),
+        png=expand("<results>/figures/{figure}.png", figure=["errors-force", "parity"]),
+    log:
+        "<results>/logs/errors.log",
+    benchmark:
+        "<results>/benchmarks/errors.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        arm_labels=ARM_LABELS,
+        budget=next(iter(STUDY.budgets)),
+        seed=STUDY.seeds[0],
+    message:
+        "Collecting where the networks err"
+    script:
+        "../scripts/collect_errors.py"
+
+
+rule evaluate_pretrained:
+    input:
+        split="<results>/split/split.parquet",
+        source=source_graphs(STUDY.tests.forgetting.frames),
+    output:
+        "<results>/forgetting/pretrained.json",
+    log:
+        "<results>/logs/forgetting/pretrained.log",
+    benchmark:
+        "<results>/benchmarks/forgetting/pretrained.tsv"
+    conda:
+        "../envs/training.yaml"
+    threads: STUDY.training.threads
+    resources:
+        mem_mb=STUDY.resources.memory_mb,
+        gpu=GPU,
+    params:
+        low=STUDY.low,
+        model=STUDY.architecture,
+        frames=STUDY.tests.forgetting.frames,
+        targets=STUDY.transfer.targets,
+        device=DEVICE,
+        threads=STUDY.training.threads,
+    message:
+        "Testing {params.model} as it is on {params.low}"
+    script:
+        "../scripts/evaluate_pretrained.py"
+
+
+rule plot_training:
+    input:
+        metrics=expand("{run}/metrics.json", run=RUNS),
+        history="<results>/scaling/history.csv",
+        pretrained=(
+            ["<results>/forgetting/pretrained.json"]
+            if STUDY.tests.forgetting.frames
+            else []
+        ),
+    output:
+        table="<results>/forgetting/forgetting.csv",
+        forgetting=figure("forgetting"),
+        dynamics=figure("dynamics"),
+        png=expand("<results>/figures/{figure}.png", figure=["forgetting", "dynamics"]),
+    log:
+        "<results>/logs/forgetting/figures.log",
+    benchmark:
+        "<results>/benchmarks/forgetting/figures.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        targets=STUDY.transfer.targets,
+        arm_labels=ARM_LABELS,
+        budget=next(iter(STUDY.budgets)),
+    message:
+        "Drawing what the networks forgot and how they moved"
+    script:
+        "../scripts/plot_training.py"
+
+
+rule forgetting:
+    """Errors at the source fidelity of every run, with figures."""
+    input:
+        "<results>/forgetting/forgetting.csv",
+        "<results>/figures/forgetting.svg",

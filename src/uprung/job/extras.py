@@ -1,0 +1,29 @@
+"""Optional packages: one line that says what to install when a job needs one that is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+#: Extra of pyproject.toml -> who needs it, and how it is installed.
+EXTRAS = {
+    "pull": ("the Materials Project", "python -m pip install --editable '.[pull]', or snakemake --sdm conda"),
+    "dft": ("`own_dft`", "make gpaw, or snakemake --sdm conda (docs/how-to/own-dft.md)"),
+}
+
+
+@contextmanager
+def extra(name: str) -> Iterator[None]:
+    """Import the packages of an extra.
+
+    Args:
+        name: a key of `EXTRAS`.
+
+    Raises:
+        ModuleNotFoundError: one cannot be imported; the message says how it is installed.
+    """
+    try:
+        yield
+    except ImportError as error:
+        who, how = EXTRAS[name]
+        raise ModuleNotFoundError(f"{who} needs the extra `{name}` ({error}): {how}") from None

@@ -1,0 +1,153 @@
+"""Fingerprint of the code behind a rule: its script, and the library modules that the script imports.
+
+It goes into the rule's params, so that a change of what is computed, and of nothing else, runs the rule again.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+#: No result depends on `job`; what `config` says is in a rule's params.
+LEFT_OUT = ("uprung.job.", "uprung.config.")
+#: The one module that imports others by name; a rule that uses it names the modules that it needs.
+REGISTRY = "uprung.models.registry"
+#: Methods of a logger that write a line.
+LINES = frozenset({"debug", "info", "warning", "error", "exception", "critical"})
+
+
+class DynamicImportError(ImportError):
+    """A module imports others by a name that is known at run time only."""
+
+
+def code_digest(script: Path, *modules: str) -> str:
+    """Return a digest of a script and of all that it imports from uprung, directly or not, lazily or not.
+
+    Comments, docstrings, layout, descriptions of keys, lines of the log, warnings and the words of errors do not count.
+
+    Args:
+        script: file of a rule's script.
+        modules: dotted names of library modules that `REGISTRY` loads for it.
+
+    Raises:
+        DynamicImportError: a module other than `REGISTRY` imports by name.
+        FileNotFoundError: there is no such script or module.
+    """
+    files = [script, *(_path(name) for name in sorted(closure(script, *modules)))]
+    return hashlib.sha256("".join(map(_digest, files)).encode()).hexdigest()[:16]
+
+
+def closure(script: Path, *modules: str) -> frozenset[str]:
+    """Return the library modules that a script imports and those that these import, without `LEFT_OUT`.
+
+    A package counts when something is imported from it, not when one of its modules is.
+    """
+    found, waiting = set[str](), [*modules, *_imports(script)]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            waiting += _imports(_path(name))
+    return frozenset(found)
+
+
+def _path(module: str) -> Path:
+    base = ROOT.joinpath(*module.split(".")[1:])
+    return base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
+
+
+def _left_out(module: str) -> bool:
+    return f"{module}.".startswith(LEFT_OUT)
+
+
+@cache
+def _imports(file: Path) -> tuple[str, ...]:
+    """Return the library modules that a file imports anywhere, but for type hints alone."""
+    found = set[str]()
+    waiting: list[ast.AST] = [ast.parse(file.read_text())]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            waiting += node.orelse
+            continue
+        waiting += ast.iter_child_nodes(node)
+        found.update(_imported(node, file))
+    return tuple(sorted(name for name in found if not _left_out(name)))
+
+
+def _imported(node: ast.AST, file: Path) -> Iterator[str]:
+    if isinstance(node, ast.ImportFrom):
+        base = node.module or ""
+        if node.level:
+            package = ("uprung", *file.relative_to(ROOT).parts[: -node.level])
+            base = ".".join((*package, *([base] if base else [])))
+        if base.split(".")[0] == "uprung":
+            for alias in node.names:
+                part = f"{base}.{alias.name}"
+                yield part if _path(part).exists() else base
+        if base == "importlib" and any(alias.name == "import_module" for alias in node.names):
+            _refuse(node, file)
+    elif isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names if alias.name.startswith("uprung."))
+    elif (isinstance(node, ast.Name) and node.id == "__import__") or (
+        isinstance(node, ast.Attribute) and node.attr == "import_module"
+    ):
+        _refuse(node, file)
+
+
+def _refuse(node: ast.stmt | ast.expr, file: Path) -> None:
+    if file != _path(REGISTRY):
+        raise DynamicImportError(
+            f"{file}, line {node.lineno}: a module is imported by name, so that a change of it would run nothing again "
+            f"(allowed: import statements; names in {REGISTRY} alone)"
+        )
+
+
+class _WithoutWords(ast.NodeTransformer):
+    """Drops what people read and no result depends on."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
+        """Drop docstrings, lines of the log and warnings."""
+        told = node.value
+        if isinstance(told, ast.Constant) and isinstance(told.value, str):
+            return None
+        if isinstance(told, ast.Call) and isinstance(told.func, ast.Attribute):
+            teller, what = ast.unparse(told.func.value), told.func.attr
+            if (teller in ("LOG", "logging") and what in LINES) or (teller, what) == ("warnings", "warn"):
+                return None
+        return self.generic_visit(node)
+
+    def visit_Assign(self, node: ast.Assign) -> ast.AST | None:
+        """Drop the logger itself."""
+        return None if ast.unparse(node.targets[0]) == "LOG" else self.generic_visit(node)
+
+    def visit_Import(self, node: ast.Import) -> ast.AST | None:
+        """Drop the modules that only tell something."""
+        node.names = [alias for alias in node.names if alias.name not in ("logging", "warnings")]
+        return node if node.names else None
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | None:
+        """Drop what does not count itself."""
+        return None if _left_out(node.module or "") else node
+
+    def visit_Raise(self, node: ast.Raise) -> ast.AST:
+        """Drop the words of an error; its type and cause stay."""
+        if isinstance(node.exc, ast.Call):
+            node.exc = node.exc.func
+        return self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        """Drop the descriptions of keys."""
+        if ast.unparse(node.func) == "Field":
+            node.keywords = [keyword for keyword in node.keywords if keyword.arg != "description"]
+        return self.generic_visit(node)
+
+
+@cache
+def _digest(file: Path) -> str:
+    tree = _WithoutWords().visit(ast.parse(file.read_text()))
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()

@@ -1,0 +1,30 @@
+"""Cards of all architectures and of their shipped checkpoints, by name: plain facts that load no network."""
+
+from __future__ import annotations
+
+import difflib
+
+from uprung.models.cards import ArchitectureCard, Checkpoint
+from uprung.models.chgnet.card import CARD as CHGNET
+
+CARDS: dict[str, ArchitectureCard] = {card.name: card for card in (CHGNET,)}
+#: Checkpoint -> the architecture that it belongs to.
+OWNERS = {name: card for card in CARDS.values() for name in card.checkpoints}
+
+
+def card_of(checkpoint: str) -> ArchitectureCard:
+    """Return the card of the architecture that a shipped checkpoint belongs to.
+
+    Raises:
+        ValueError: an unknown name.
+    """
+    if checkpoint not in OWNERS:
+        close = difflib.get_close_matches(checkpoint, OWNERS, n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise ValueError(f"no checkpoint named {checkpoint!r}{hint} (allowed: {', '.join(OWNERS)})")
+    return OWNERS[checkpoint]
+
+
+def checkpoint_card(name: str) -> Checkpoint:
+    """Return what is known of a shipped checkpoint; raises ValueError for an unknown name."""
+    return card_of(name).checkpoints[name]

@@ -1,0 +1,46 @@
+"""What the sections ask of a study file: printed names, reference fits and options of the arms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from uprung.config.arms import CHECKPOINT, Arm, ReferenceFit
+from uprung.config.study import Study
+from uprung.report.catalogue import evalsets_of
+from uprung.report.format import functional
+
+
+def arm_labels(study: Study) -> dict[str, str]:
+    """Return arm -> name as printed."""
+    return {name: arm.label or name for name, arm in study.arms.items()}
+
+
+def functional_of(study: Study, name: str) -> str:
+    """Return the functional of a fidelity or evaluation set as printed."""
+    return functional({**study.fidelities, **evalsets_of(study)}[name].functional)
+
+
+def reference_of(study: Study, arm: str) -> ReferenceFit | None:
+    """Return how the reference energies of an arm are fitted; None for those of the checkpoint."""
+    fit = study.arms[arm].references
+    return None if fit == CHECKPOINT else study.references[fit]
+
+
+def options_of(arm: Arm) -> Iterator[str]:
+    """Yield what sets an arm apart beside its initial weights and reference energies."""
+    if arm.trainable != "all":
+        yield f"trains {arm.trainable.replace('-', ' ')} only"
+    if arm.l2_sp is not None:
+        yield f"pulled to its initial weights (α = {arm.l2_sp:g})"
+    if arm.replay is not None:
+        labels = {"source": "", "pretrained": " with the pretrained network's predictions"}[arm.replay.labels]
+        yield f"{100 * arm.replay.fraction:g} % of each batch source frames{labels}"
+    if arm.fidelities == "joint":
+        yield "one network for both fidelities"
+    if arm.delta:
+        yield "correction to the frozen pretrained network"
+
+
+def scratch_of(study: Study) -> str | None:
+    """Return the first arm that starts from random weights and has no further options."""
+    return next((n for n, arm in study.arms.items() if arm.init == "random" and not list(options_of(arm))), None)

@@ -1,0 +1,203 @@
+"""Scaling laws: what was fitted, which law the points support, and its extrapolation."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+
+import pandas as pd
+
+from uprung.laws import LAWS, TITLES
+from uprung.laws.selection import EVIDENCE
+from uprung.report.blocks import Block, Cell, Details, Heading, Row, Table, by_arm, picture
+from uprung.report.curve_study import CurveStudy
+from uprung.report.format import MINUS, NONE, TARGETS, error, fixed, listing, minus, two_digits, unit
+from uprung.report.results import is_true, where
+
+FORMULAE = "; ".join(f"{name} {TITLES[name]}" for name in LAWS)
+
+
+PARAMETERS = {
+    "exponent": "a",
+    "prefactor": "C",
+    "floor": "E∞",
+    "shift": "N₀",
+    "exponent_before": "b",
+    "break": "N at the break",
+}
+
+
+def section(curves: CurveStudy) -> Iterator[Block]:
+    """Yield the section."""
+    results, labels = curves.results, curves.labels
+    for budget in curves.budgets:
+        if len(curves.budgets) > 1:
+            yield Heading(f"Budget {budget}")
+        yield laws_table(where(results.laws, budget=budget), labels)
+        yield from curves.tables(comparison_table, results.comparison, budget)
+        if parameters := curves.tables(parameters_table, results.parameters, budget):
+            yield Details("All parameters of all laws", parameters)
+        yield from curves.tables(extrapolation_table, results.extrapolation, budget)
+    yield picture(results.figures, "law-comparison")
+
+
+def laws_table(laws: pd.DataFrame, labels: Mapping[str, str]) -> Table:
+    """Return the fitted exponents with their intervals, and the reasons of refusals, for one budget."""
+    rows: list[Row] = []
+    for target in dict.fromkeys(laws["target"]):
+        for arm, label in labels.items():
+            for _, row in where(laws, target=target, arm=arm).iterrows():
+                rows.append((TARGETS[target][0], label, *_law_cells(row)))
+    return Table(
+        "Scaling laws through the converged points of each curve, least squares in log–log over all sizes and seeds: "
+        "power law MAE = C·N⁻ᵃ, where no other law is named. Intervals are 95 %; the remark states their source. "
+        "Excluded: points that are not converged or not requested. A power law needs three sizes, else it is "
+        "refused.",
+        ["target", "arm", "law", "exponent a", "95 % interval", "R²", "sizes", "points", "excluded", "remark"],
+        rows,
+        text=3,
+        last_text=True,
+    )
+
+
+def _law_cells(row: pd.Series) -> tuple[str, ...]:
+    counts = (str(int(row["n_sizes"])), str(int(row["n_points"])), str(int(row["n_excluded"])))
+    if not is_true(row["fitted"]):
+        reason = minus("; ".join(str(row["reason"]).split("; ")[:2]))
+        return (str(row["law"]), NONE, NONE, NONE, *counts, f"refused: {reason}")
+    interval = interval_words(row["exponent_low"], row["exponent_high"], 2)
+    law = str(row["law"])
+    return (law, fixed(row["exponent"], 3), interval, fixed(row["r2"], 3), *counts, str(row["interval"]))
+
+
+def interval_words(low: float, high: float, digits: int) -> str:
+    """Return '0.21 to 0.38', open ends in words."""
+    if math.isinf(high):
+        return f"{fixed(low, digits)} or more"
+    return f"{fixed(low, digits)} to {fixed(high, digits)}"
+
+
+def comparison_table(comparison: pd.DataFrame, labels: Mapping[str, str], *, target: str) -> Table | None:
+    """Return how well every law describes each curve of one budget and target; None where no law was fitted."""
+    here = comparison[comparison["fitted"].map(is_true)]
+    if here.empty:
+        return None
+    cells = {(str(row["arm"]), str(row["law"])): _score_cell(row) for _, row in here.iterrows()}
+    return Table(
+        f"Laws compared, {TARGETS[target][0]}: {FORMULAE}. Error in predicting a size left out, as a factor; below "
+        "AICc above the power law's, where the sizes suffice for it (lower is better), and the probability that seed "
+        "scatter alone would improve on the power law as much. Bold: the selected law, which is the power law unless "
+        f"another one has an AICc at all, such a probability below {EVIDENCE:g}, and predicts left-out sizes better.",
+        ["arm", *LAWS],
+        by_arm(labels, here["arm"], LAWS, lambda arm, law: cells.get((arm, law), Cell(NONE))),
+    )
+
+
+def _score_cell(row: pd.Series) -> Cell:
+    left_out = f"×{fixed(math.exp(row['left_out']), 2)}" if math.isfinite(row["left_out"]) else NONE
+    notes = []
+    if row["law"] != LAWS[0]:
+        notes += (
+            [f"AICc {row['aicc_over_power']:+.1f}".replace("-", MINUS)] if math.isfinite(row["aicc_over_power"]) else []
+        )
+        notes += [f"p {probability(row['p_line'])}"] if math.isfinite(row["p_line"]) else []
+    return Cell(left_out, ", ".join(notes), "best" if is_true(row["chosen"]) else "")
+
+
+def probability(p: float) -> str:
+    """Return '= 0.023', '< 0.001' below that."""
+    return "< 0.001" if p < 0.001 else f"= {p:.2g}"
+
+
+def parameters_table(parameters: pd.DataFrame, labels: Mapping[str, str], *, target: str) -> Table | None:
+    """Return all parameters of all laws of one budget and target with their intervals; None where there are none."""
+    if parameters.empty:
+        return None
+    rows = []
+    for arm, label in labels.items():
+        mine = parameters[parameters["arm"] == arm]
+        for law in LAWS:
+            part = mine[mine["law"] == law]
+            if len(part):
+                words = "; ".join(_parameter(row, target) for _, row in part.iterrows())
+                rows.append((label, law + (" (selected)" if is_true(part["chosen"].iloc[0]) else ""), words))
+    return Table(
+        f"Parameters of all laws with 95 % intervals, {TARGETS[target][0]}: C and E∞ in {unit(target)} (C at N = 1), "
+        "N₀ and the break in structures.",
+        ["arm", "law", "parameters"],
+        rows,
+        text=3,
+    )
+
+
+def _parameter(row: pd.Series, target: str) -> str:
+    name = str(row["parameter"])
+    values = [float(row[k]) for k in ("value", "low", "high")]
+    if name in ("prefactor", "floor"):
+        shown = [error(v, target, units=False) if math.isfinite(v) else "∞" for v in values]
+    elif name in ("shift", "break"):
+        shown = ["∞" if math.isinf(v) else two_digits(v) for v in values]
+    else:
+        shown = ["∞" if math.isinf(v) else fixed(v, 3) for v in values]
+    return f"{PARAMETERS[name]} = {shown[0]} ({shown[1]} to {shown[2]})"
+
+
+def extrapolation_table(far: pd.DataFrame, labels: Mapping[str, str], *, target: str) -> Table | None:
+    """Return the error at the sizes asked for, of one budget and target; None where none was asked for."""
+    if far.empty:
+        return None
+    sizes = sorted(set(far["n"]))
+    return Table(
+        f"Error of the {TARGETS[target][0]} in {unit(target)} by the law of each arm at requested sizes, with its 95 % "
+        "interval; below, the span of the intervals of all laws that could be fitted, and by how many powers of ten "
+        "the size lies outside the measured ones.",
+        ["arm", *(f"n = {n:,.0f}" for n in sizes)],
+        by_arm(labels, far["arm"], sizes, lambda arm, n: _far_cell(where(far, arm=arm, n=n), target)),
+    )
+
+
+def _far_cell(rows: pd.DataFrame, target: str) -> Cell:
+    taken = rows[rows["chosen"].map(is_true)]
+    if taken.empty:
+        return Cell(NONE)
+    row = taken.iloc[0]
+    text = f"{error(row['mae'], target, units=False)} ({_span(row['low'], row['high'], target)})"
+    note = f"any law {_span(rows['low'].min(), rows['high'].max(), target)}; {fixed(row['decades'], 1)} decades"
+    return Cell(text, note)
+
+
+def _span(low: float, high: float, target: str) -> str:
+    ends = [error(v, target, units=False) if math.isfinite(v) else "∞" for v in (low, high)]
+    return f"{ends[0]} to {ends[1]}"
+
+
+def fitted_laws(laws: pd.DataFrame, labels: Mapping[str, str], *, target: str) -> list[str]:
+    """State which exponents were fitted, which is the steepest beyond its interval, and which laws were refused.
+
+    Args:
+        laws: rows of one budget and target, as from `uprung.scaling.fit_laws`.
+        labels: arm -> name as printed.
+        target: of the rows.
+    """
+    what = TARGETS[target][0]
+    good = laws[laws["fitted"].map(is_true)].sort_values("exponent", ascending=False)
+    refused = [labels[str(a)] for a in laws.loc[~laws["fitted"].map(is_true), "arm"]]
+    sentences = []
+    if len(good) > 1:
+        first, rest = good.iloc[0], good.iloc[1:]
+        name = labels[str(first["arm"])]
+        if (rest["exponent_high"] < first["exponent_low"]).all():
+            sentences.append(f"The {what} error of {name} falls fastest with training size, beyond the intervals.")
+        else:
+            sentences.append(
+                f"The fitted {what} exponents do not single out one arm as learning fastest: "
+                f"the interval of the largest ({name}) overlaps others."
+            )
+    flat = [labels[str(a)] for a in good.loc[good["exponent_low"] <= 0, "arm"]]
+    if flat:
+        sentences.append(
+            f"Within the interval of its exponent, the {what} error of {listing(flat, 'or')} need not fall at all."
+        )
+    if refused:
+        sentences.append(f"No {what} law is fitted to {listing(refused)}: too few converged sizes.")
+    return sentences

@@ -1,0 +1,176 @@
+"""Limits of a study that trains, found from its tables: each is a sentence, and goes when its cause goes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from uprung.config.study import Study
+from uprung.models.shipped import card_of
+from uprung.report.arms import arm_labels, reference_of
+from uprung.report.format import TARGETS, listing, plural
+from uprung.report.results import StudyResults, where
+from uprung.report.sections.curves import budget_words
+from uprung.report.sections.law_limits import law_limits
+from uprung.scaling import LAW_POPULATION
+
+
+def study_limits(study: Study, results: StudyResults) -> list[str]:
+    """Return what a study that trains does not show."""
+    curves = results.curves
+    return [
+        *split_limits(study.split.group, int(where(curves, population="all")["n_test"].max())),
+        *pretraining_limits(results.split["pretraining"], study),
+        *seed_limits(curves["seed"].nunique()),
+        *exclusion_limits(results.split, study.high),
+        *convergence_limits(curves),
+        *law_limits(results.laws, results.crossover, results.comparison),
+        *coverage_limits(curves, results.references),
+        *reference_limits(study),
+        *target_limits(study.transfer.targets, results.frames[study.high]["labels"]),
+        *budget_limits(study, str(results.frames[study.low]["label_scale"])),
+    ]
+
+
+def seed_limits(n_seeds: int) -> list[str]:
+    """State what too few seeds leave open."""
+    if n_seeds == 1:
+        return ["There is one seed: nothing is known about the spread over subsets and initial weights."]
+    if n_seeds < 5:
+        return [
+            f"There are {n_seeds} seeds: ranges over them are no confidence intervals, and equal arms show the same "
+            f"order in all of them with probability 1/{2 ** (n_seeds - 1)}."
+        ]
+    return []
+
+
+def split_limits(group: str, n_test: int) -> list[str]:
+    """State what the test is not, from what the split keeps together, and how large it is."""
+    same = "the same for all runs; intervals over seeds do not cover its choice"
+    limits = [f"The test set has {plural(n_test, 'structure')}, {same}."]
+    if group == "frame":
+        limits.insert(
+            0,
+            "The split cuts through materials: the test interpolates along curves and materials that training has "
+            "seen, and says nothing about unseen materials.",
+        )
+    elif group == "material":
+        limits.insert(0, "The split is by material: the same formula or chemical system may be on both sides.")
+    return limits
+
+
+def pretraining_limits(pretraining: Mapping[str, Any], study: Study) -> list[str]:
+    """State whether the pretrained network has seen the test materials at its own fidelity."""
+    pretrained = study.architecture
+    if all(arm.init == "random" for arm in study.arms.values()):
+        return []
+    total, inside = pretraining["test_materials"], pretraining["in_pretraining"]
+    if inside is None:
+        return [
+            f"Whether {pretrained} was pretrained on the test materials is unknown, so the test is held out from the "
+            "transfer only. transfer.pretraining_materials names a list of them."
+        ]
+    return [
+        f"{inside:,} of {plural(total, 'test material')} ({100 * inside / max(total, 1):.0f} %) were in the "
+        f"pretraining set of {pretrained}, at the source fidelity; for them the test is held out from transfer only."
+    ]
+
+
+def exclusion_limits(split: Mapping[str, Any], fidelity: str) -> list[str]:
+    """State that nothing is known where no frame was tested."""
+    counts = {c["split"]: c["frames"] for c in split["counts"] if c["fidelity"] == fidelity}
+    excluded, total = counts.get("excluded", 0), sum(counts.values())
+    if not excluded:
+        return []
+    reasons = pd.Series([e["reason"] for e in split["excluded"] if e["fidelity"] == fidelity]).value_counts()
+    named = [f"{reason} ({number:,})" for reason, number in reasons.head(4).items()]
+    if len(reasons) > 4:
+        named.append(f"{plural(len(reasons) - 4, 'other reason')}")
+    return [
+        f"{excluded:,} of {total:,} frames take part neither in training nor in the test: {listing(named)}. "
+        "Errors there are unknown."
+    ]
+
+
+def convergence_limits(curves: pd.DataFrame) -> list[str]:
+    """Say for which arms most runs are not converged, so that the budget and not the data decides."""
+    here = curves[curves["population"] == LAW_POPULATION]
+    shares = here.groupby(["budget", "target"])["converged"].mean()
+    return [
+        f"Under the budget {budget}, {100 * (1 - share):.0f} % of the runs are not converged in "
+        f"{TARGETS[target][0]}: their errors reflect the length of training as much as the data."
+        for budget, target, share in shares.reset_index().itertuples(index=False, name=None)
+        if share < 0.75
+    ]
+
+
+def coverage_limits(curves: pd.DataFrame, references: pd.DataFrame) -> list[str]:
+    """State which share of the test the laws use, and where the reference of an element is not fitted."""
+    limits = []
+    means = curves.groupby("population")["n_test"].mean()
+    if LAW_POPULATION in means and means[LAW_POPULATION] < means["all"]:
+        limits.append(
+            f"Curves and laws are drawn for the {means[LAW_POPULATION]:,.0f} of {means['all']:,.0f} test frames whose "
+            "elements every seed saw at the smallest size; for the others some references come from the prior."
+        )
+    filled = references[references["origin"].isin(["prior", "source"])]
+    prior = filled.groupby(["reference", "size"]).size()
+    if len(prior):
+        reference, size = prior.index[int(prior.to_numpy().argmax())]
+        limits.append(
+            f"Up to {plural(int(prior.max()), 'element')} of the study (reference {reference}, n = {size}) had no "
+            "training structure; the reference there comes from the source, as a rule with a shift smooth in the "
+            "atomic number."
+        )
+    return limits
+
+
+def reference_limits(study: Study) -> list[str]:
+    """State which arms use more labels than their size says."""
+    fits = {label: reference_of(study, name) for name, label in arm_labels(study).items()}
+    more = [label for label, fit in fits.items() if fit and fit.scope == "train"]
+    if not more:
+        return []
+    verb = "uses" if len(more) == 1 else "use"
+    return [
+        f"{listing(more)} {verb} reference energies fitted to the whole training split at every size: more energy "
+        "labels than n."
+    ]
+
+
+def target_limits(targets: Sequence[str], labels: Mapping[str, int]) -> list[str]:
+    """State which targets are neither trained nor tested.
+
+    Args:
+        targets: of the loss.
+        labels: label column of the target fidelity -> number of frames that have it.
+    """
+    columns = {"energy": "energy", "force": "forces", "stress": "stress_gpa", "magmom": "magmom"}
+    limits = []
+    untrained = [t for t in TARGETS if t not in targets]
+    without = [TARGETS[t][0] for t in untrained if not labels.get(columns[t])]
+    unused = [TARGETS[t][0] for t in untrained if labels.get(columns[t])]
+    if without:
+        limits.append(f"No labels of {listing(without, 'or')}: nothing is trained on or tested for it.")
+    if unused:
+        limits.append(f"Labels of {listing(unused)} exist, but the study does not train on them.")
+    return limits
+
+
+def budget_limits(study: Study, low_scale: str) -> list[str]:
+    """State what one kind of budget, one network and one checkpoint cannot show."""
+    limits = []
+    if len(study.budgets) == 1:
+        length = budget_words(next(iter(study.budgets.values()))).split(";")[0]
+        limits.append(f"There is one training budget ({length}); longer training may change the order of the arms.")
+    pretrained = study.architecture
+    card = card_of(pretrained)
+    text = f"One architecture ({card.title}) and one recipe for all arms, not tuned for any of them."
+    if any(arm.init == "pretrained" for arm in study.arms.values()):
+        text += (
+            f" The checkpoint {pretrained} learnt {card.checkpoints[pretrained].label_scale}; the low fidelity of this "
+            f"study is on the scale “{low_scale}”, so that the checkpoint is not a model of it."
+        )
+    return [*limits, text]

@@ -1,0 +1,258 @@
+"""Findings, each sentence made from the tables: other numbers give other words.
+
+Errors come from the tables of `uprung.scaling` for the test frames whose elements every seed saw (`covered`). Whether
+two arms differ is judged seed by seed, since a seed's runs share their subset and test frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from uprung.config.study import Study
+from uprung.report.arms import arm_labels, reference_of
+from uprung.report.blocks import Block, Heading, Sentences, Text
+from uprung.report.curve_study import CurveStudy
+from uprung.report.format import TARGETS, error, listing, plural, sentence, times
+from uprung.report.results import LawResults, where
+from uprung.report.sections.crossovers import multipliers, overtaking
+from uprung.report.sections.laws import fitted_laws
+from uprung.scaling import LAW_POPULATION
+
+
+def section(curves: CurveStudy, findings: Callable[[str, str], list[str]]) -> Iterator[Block]:
+    """Yield the section: what the numbers of every budget say about every target."""
+    if not curves.given:
+        on = "mean absolute errors on the test frames whose elements every seed saw"
+        yield Text(f"Errors are those of the tables above: {on}.")
+    for budget in curves.budgets:
+        for target in curves.targets_of(budget):
+            several = f", budget {budget}" if len(curves.budgets) > 1 else ""
+            yield Heading(TARGETS[target][0].capitalize() + several)
+            yield Sentences(findings(budget, target))
+
+
+def study_findings(study: Study, results: LawResults, budget: str, target: str) -> list[str]:
+    """Return all that a study that trains says about a target under a budget."""
+    here, labels = covered(results.curves, budget, target), arm_labels(study)
+    laws, crossover, multiplier = (
+        where(table, budget=budget, target=target) for table in (results.laws, results.crossover, results.multiplier)
+    )
+    return [
+        *lowest_errors(here, labels, target=target),
+        *reference_effect(here, study, target=target),
+        *overtaking(crossover, labels, target=target),
+        *multipliers(multiplier, labels, target=target),
+        *fitted_laws(laws, labels, target=target),
+        converged_points(here, target=target),
+    ]
+
+
+def in_short(study: Study, results: LawResults) -> list[str]:
+    """Return the few sentences at the top: the first target under the first budget."""
+    budget, target = next(iter(study.budgets)), study.transfer.targets[0]
+    here, labels = covered(results.curves, budget, target), arm_labels(study)
+    return [
+        *lowest_errors(here, labels, target=target),
+        *reference_effect(here, study, target=target)[-1:],
+        *overtaking(where(results.crossover, budget=budget, target=target), labels, target=target),
+    ]
+
+
+def points_findings(curves: CurveStudy, budget: str, target: str) -> list[str]:
+    """Return all that given points say about a target under a budget."""
+    crossover, multiplier, laws = (
+        where(table, budget=budget, target=target)
+        for table in (curves.results.crossover, curves.results.multiplier, curves.results.laws)
+    )
+    words = fitted_laws(laws, curves.labels, target=target)
+    if curves.scratch is None:
+        return words
+    return [
+        *overtaking(crossover, curves.labels, target=target),
+        *multipliers(multiplier, curves.labels, target=target),
+        *words,
+    ]
+
+
+@dataclass(frozen=True)
+class ArmComparison:
+    """Errors of two arms at one size: means over the seeds that both have, and in how many the first is lower."""
+
+    first: float
+    second: float
+    seeds: int
+    lower: int
+    converged: bool
+
+    @property
+    def agree(self) -> bool:
+        """Whether every seed shows the order of the means."""
+        return self.lower == (self.seeds if self.first < self.second else 0)
+
+    @property
+    def seed_words(self) -> str:
+        """How far the seeds back the order of the means."""
+        if self.seeds == 1:
+            return "one seed, spread unknown"
+        if self.agree:
+            return f"in each of {self.seeds} seeds"
+        return f"but not in each of {self.seeds} seeds, so the order is uncertain"
+
+
+def covered(table: pd.DataFrame, budget: str, target: str) -> pd.DataFrame:
+    """Return the rows of one budget and target on the covered test frames."""
+    return where(table, budget=budget, target=target, population=LAW_POPULATION)
+
+
+def sizes_of(curves: pd.DataFrame) -> list[str]:
+    """Return the size tokens that every arm has, smallest first."""
+    order = curves.groupby("size")["n_frames"].mean().sort_values()
+    arms = curves["arm"].nunique()
+    return [str(s) for s in order.index if curves.loc[curves["size"] == s, "arm"].nunique() == arms]
+
+
+def size_words(curves: pd.DataFrame, size: str) -> str:
+    """Return 'n = 400' with the mean number of training frames of a size."""
+    return f"n = {curves.loc[curves['size'] == size, 'n_frames'].mean():,.0f}"
+
+
+def compare(curves: pd.DataFrame, first: str, second: str, size: str) -> ArmComparison | None:
+    """Compare two arms at one size over the seeds that both have; None without one.
+
+    Args:
+        curves: one budget, target and population.
+        first: an arm.
+        second: another arm.
+        size: size token.
+    """
+    here = curves[curves["size"] == size]
+    wide = here.pivot_table(index="seed", columns="arm", values="mae")
+    if first not in wide or second not in wide:
+        return None
+    both = wide[[first, second]].dropna()
+    if both.empty:
+        return None
+    runs = here[here["arm"].isin([first, second]) & here["seed"].isin(both.index)]
+    return ArmComparison(
+        first=float(both[first].mean()),
+        second=float(both[second].mean()),
+        seeds=len(both),
+        lower=int((both[first] < both[second]).sum()),
+        converged=bool(runs["converged"].all()),
+    )
+
+
+def lowest_errors(curves: pd.DataFrame, labels: Mapping[str, str], *, target: str) -> list[str]:
+    """State which arm has the lowest error at the smallest and at the largest size, and by how much.
+
+    Args:
+        curves: one budget, target and population.
+        labels: arm -> name as printed.
+        target: of the curves.
+    """
+    sizes = sizes_of(curves)
+    if not sizes:
+        return [f"No training-set size has every arm, so the {TARGETS[target][0]} errors are not ranked."]
+    return [
+        _lowest_at(curves, labels, target, size, place)
+        for size, place in zip(dict.fromkeys((sizes[0], sizes[-1])), ("smallest", "largest"), strict=False)
+    ]
+
+
+def _lowest_at(curves: pd.DataFrame, labels: Mapping[str, str], target: str, size: str, place: str) -> str:
+    here = curves[curves["size"] == size]
+    means = here.groupby("arm")["mae"].mean().sort_values()
+    where = f"At the {place} size ({size_words(curves, size)})"
+    what, baseline = TARGETS[target][0], float(here["baseline"].mean())
+    best = str(means.index[0])
+    if means.iloc[0] >= baseline:
+        return (
+            f"{where} no arm has a lower {what} error than the geometry-free baseline ({error(baseline, target)}); "
+            f"the lowest is {labels[best]} with {error(means.iloc[0], target)}."
+        )
+    text = f"{where} the lowest {what} error is that of {labels[best]}, {error(means.iloc[0], target)}"
+    if not here.loc[here["arm"] == best, "converged"].all():
+        text += " (not converged)"
+    if len(means) == 1:
+        return f"{text}; there is no other arm to compare it with."
+    second = str(means.index[1])
+    found = compare(curves, best, second, size)
+    if found is None:
+        return f"{text}; the next, of {labels[second]}, shares no seed with it."
+    return (
+        f"{text}; the next, of {labels[second]}, is {error(means.iloc[1], target)}, "
+        f"{times(means.iloc[1] / means.iloc[0])} as much ({found.seed_words})."
+    )
+
+
+REFERENCE_WORDS = {
+    "": "the checkpoint's own references",
+    "source": "references fitted to the source energies",
+    "target": "references fitted to the target energies",
+    "residual": "references fitted to the residual (target minus pretrained prediction)",
+}
+
+
+def reference_effect(curves: pd.DataFrame, study: Study, *, target: str) -> list[str]:
+    """State how the choice of reference energies changes the error of otherwise equal pretrained arms.
+
+    Args:
+        curves: one budget, target and population.
+        study: its arms; compared are the pretrained ones whose references stay fixed in training.
+        target: of the curves.
+    """
+    here, sizes = set(curves["arm"]), sizes_of(curves)
+    chosen: dict[str, str] = {}  # labels that the references are fitted to -> first arm
+    for name, arm in study.arms.items():
+        if arm.init == "pretrained" and not arm.references_trainable and name in here:
+            fit = reference_of(study, name)
+            chosen.setdefault(fit.labels if fit else "", name)
+    kinds = [kind for kind in REFERENCE_WORDS if kind in chosen]
+    if len(kinds) < 2 or not sizes:
+        return ["No two pretrained arms differ only in their reference energies, so their effect cannot be isolated."]
+    pairs = [(kinds[0], other) for other in kinds[1:]]
+    if len(kinds) > 2 and kinds[-2:] == ["target", "residual"]:
+        pairs.append((kinds[-2], kinds[-1]))
+    return [_effect(curves, chosen, old, new, sizes, target) for old, new in pairs]
+
+
+def _effect(
+    curves: pd.DataFrame, arms: Mapping[str, str], old: str, new: str, sizes: Sequence[str], target: str
+) -> str:
+    """Compare the arms of two kinds of references at the smallest and the largest size."""
+    parts = []
+    for size in dict.fromkeys((sizes[0], sizes[-1])):
+        found = compare(curves, arms[new], arms[old], size)
+        if found is None:
+            parts.append(f"no common seed at {size_words(curves, size)}")
+            continue
+        high, low = max(found.first, found.second), min(found.first, found.second)
+        word = "lower" if found.first < found.second else "higher"
+        change = f"{times(high / low)} {word}" if high / low >= 1.05 else "within 5 %"
+        hollow = "" if found.converged else "; not both converged"
+        parts.append(
+            f"{error(found.first, target)} instead of {error(found.second, target)} at {size_words(curves, size)} "
+            f"({change}, {found.seed_words}{hollow})"
+        )
+    what = TARGETS[target][0]
+    return sentence(
+        f"with {REFERENCE_WORDS[new]} in place of {REFERENCE_WORDS[old]}, all else equal, the {what} error is "
+        f"{listing(parts)}"
+    )
+
+
+def converged_points(curves: pd.DataFrame, *, target: str) -> str:
+    """State how many runs of a target count as converged.
+
+    Args:
+        curves: one budget, target and population.
+        target: of the curves.
+    """
+    good, total = int(curves["converged"].sum()), len(curves)
+    what = TARGETS[target][0]
+    if good == total:
+        return f"All {plural(total, 'run')} count as converged in {what}."
+    return f"{good} of {plural(total, 'run')} count as converged in {what}; the other {total - good} enter no law."

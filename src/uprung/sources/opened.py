@@ -1,0 +1,125 @@
+"""One source of a fidelity while it is read: records with the work test, progress, hashes, facts for the manifest."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from uprung.config.data import Source
+from uprung.config.formats import FORMATS
+from uprung.frames.schema import FramesError
+from uprung.job.files import sha256
+from uprung.job.logs import LINES, progress
+from uprung.sources.registry import READERS, Reader, Records
+from uprung.sources.work_consistency import WorkTest, checked, tested
+
+
+@dataclass
+class OpenSource:
+    """A source of the study file, where it lies, and the functional whose labels are wanted."""
+
+    source: Source
+    path: Path
+    functional: str
+    work: WorkTest = field(default_factory=WorkTest)
+
+    @property
+    def reader(self) -> Reader:
+        """The reader of the source's format."""
+        return READERS[self.source.format]
+
+    @property
+    def unwanted(self) -> frozenset[int]:
+        """Atomic numbers whose structures the study leaves out."""
+        return frozenset(map(int, self.source.exclude_elements))
+
+    def records(self) -> Records:
+        """Yield the records of the source.
+
+        Raises:
+            FramesError: the file is unusable, or the work test contradicts its units or signs (not of computed labels).
+        """
+        name, reader = self.source.format, self.reader
+        scale = () if FORMATS[name].label_scale == "own" else (self.source.label_scale,)
+        size = sum(file.stat().st_size for file in self.files() if file.exists())
+        with progress(size, f"reading {self.path.name}", "B", every=LINES) as bar:
+            told = {"advance": bar.update} if reader.progress else {}
+            found = reader.read(self.path, self.functional, *scale, **told)
+            if reader.embedded:
+                found = self._in_layout(found)
+            yield from tested(found, self.work) if reader.computed else checked(found, self.work, self.path)
+
+    def _in_layout(self, records: Records) -> Records:
+        try:
+            yield from records
+        except FramesError:
+            raise
+        except Exception as error:  # whatever the first wrong byte or key leads to
+            what = f"{type(error).__name__}: {error}"
+            raise FramesError(f"{self.path}: not in the layout of the format {self.source.format!r}: {what}") from error
+
+    def files(self) -> list[Path]:
+        """Return the files that are read, in this order.
+
+        Raises:
+            FramesError: there is none in the folder.
+        """
+        return self.reader.files(self.path)
+
+    @cached_property
+    def hashes(self) -> dict[str, str]:
+        """SHA-256 of every file, by its place below the folder, or by its name if it is the one file of the source."""
+        found = {}
+        with progress(len(self.files()), f"hashing {self.path.name}", "file", every=LINES) as bar:
+            for file in self.files():
+                name = file.relative_to(self.path).as_posix() if self.path.is_dir() else file.name
+                found[name] = sha256(file)
+                bar.update()
+        return found
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the file; for a folder, of the lines `<SHA-256>  <file>` that sha256sum prints, sorted by file."""
+        if not self.path.is_dir():
+            return self.hashes[self.path.name]
+        lines = "".join(f"{digest}  {name}\n" for name, digest in sorted(self.hashes.items()))
+        return hashlib.sha256(lines.encode()).hexdigest()
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the manifest says about the source, once it has been read."""
+        return {
+            "file": self.path.name,
+            "format": self.source.format,
+            "files": dict(sorted(self.hashes.items())),
+            "work_test": self.work.result(),
+        }
+
+
+def digests(sources: Sequence[OpenSource]) -> dict[str, str]:
+    """Return name -> digest of every source; the name has as many parts of the path as tell the sources apart."""
+    paths, parts = {source.path.absolute() for source in sources}, 1
+    while len({path.parts[-parts:] for path in paths}) < len(paths):
+        parts += 1
+    return {
+        "/".join(source.path.absolute().parts[-parts:]) + "/" * source.path.is_dir(): source.digest
+        for source in sources
+    }
+
+
+def open_source(format: str, path: Path, functional: str, label_scale: str | None = None) -> OpenSource:
+    """Return a source that is ready to be read, without a study file.
+
+    Args:
+        format: a format of `uprung.config.formats.FORMATS`.
+        path: its file or folder.
+        functional: functional of the fidelity.
+        label_scale: code, pseudopotentials, U rule and corrections of the labels, in words.
+
+    Raises:
+        ValueError: an unknown format, or a label scale that is missing or not allowed.
+    """
+    return OpenSource(Source(format=format, file=str(path), label_scale=label_scale), path, functional)
