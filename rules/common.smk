@@ -20,6 +20,7 @@ from uprung.job.parent import PARENT, name_of_process
 from uprung.config.arms import CHECKPOINT
 from uprung.config.base import plain
 from uprung.config.load import StudyError, find_file, load_study
+from uprung.config.strict_yaml import places
 from uprung.job.fingerprint import REGISTRY, closure, code_digest
 from uprung.report.captions import FIGURES, LAW_FIGURES, figures_of
 from uprung.report.catalogue import FILES, LAWS as LAW_FILES, POINTS as POINTS_FILES
@@ -37,8 +38,16 @@ CONFIG_FILE = (
 FOLDERS = (Path.cwd(), Path(workflow.basedir))
 
 try:
+    PLACES = {}  # file and line of every key
+    for each in workflow.overwrite_configfiles or [
+        Path(workflow.basedir, "config/demo.yaml")
+    ]:
+        PLACES |= places(each, os.path.relpath(each))
     STUDY = load_study(
-        config, where=os.path.relpath(CONFIG_FILE), contradictions=contradictions
+        config,
+        where=os.path.relpath(CONFIG_FILE),
+        places=PLACES,
+        contradictions=contradictions,
     )
     POINTS = getattr(
         STUDY, "points", None
