@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from typing import Any
 
 import pytest
@@ -23,6 +24,12 @@ ANSWER = {
     "db_version": "2026.1.1",
     "access_controlled_batch_ids": [],
 }
+
+
+class Quick(ThreadingHTTPServer):
+    """Does not look its own name up, which takes seconds without a network."""
+
+    server_bind = TCPServer.server_bind
 
 
 @contextmanager
@@ -47,9 +54,9 @@ def server(
         def log_message(self, *args: Any) -> None:
             pass
 
-    running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    running = Quick(("127.0.0.1", 0), Handler)
     threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True).start()
-    yield f"http://127.0.0.1:{running.server_port}", seen
+    yield f"http://127.0.0.1:{running.server_address[1]}", seen
     running.shutdown()
     running.server_close()
 
