@@ -1,4 +1,4 @@
-"""Read the sources of a fidelity into its frames table; refuse a fidelity without the labels that are trained."""
+"""Read the sources of a fidelity into its frames table, without copies; refuse one without labels that are trained."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ from uprung.config.data import Fidelity
 from uprung.frames.intake import write_frames
 from uprung.job.run import job
 from uprung.sources import OpenSource, digests
+from uprung.structures.duplicates import leave_out_duplicates
 
 with job(snakemake):
     fidelity = Fidelity.model_validate(snakemake.params.fidelity)
@@ -24,3 +25,4 @@ with job(snakemake):
             "readers": [source.facts() for source in sources],
         },
     )
+    leave_out_duplicates(Path(snakemake.output[0]))

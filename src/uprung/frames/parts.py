@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,24 @@ def write_parts(frames: Iterator[Frame], folder: Path) -> Iterator[dict[str, Any
         rows += _flush(writer, buffer)
     if writer is not None:
         yield _close(writer, target, rows)
+
+
+def without_rows(folder: Path, parts: list[dict[str, Any]], dropped: Collection[int]) -> Iterator[dict[str, Any]]:
+    """Write parts anew without some rows, counted through all parts; yield file, rows and sha256 of what is left."""
+    start = 0
+    for part in parts:
+        keep = np.array([row not in dropped for row in range(start, start + part["rows"])])
+        start += part["rows"]
+        if keep.all():
+            yield part
+            continue
+        target, at = folder / part["file"], 0
+        stored, writer = pq.ParquetFile(target), _open(target)
+        for batch in stored.iter_batches(ROWS_PER_GROUP):
+            writer.write_table(pa.Table.from_batches([batch]).filter(pa.array(keep[at : at + len(batch)])))
+            at += len(batch)
+        stored.close()
+        yield _close(writer, target, int(keep.sum()))
 
 
 def _open(target: Path) -> pq.ParquetWriter:

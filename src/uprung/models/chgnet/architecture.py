@@ -14,7 +14,7 @@ from uprung.models.chgnet.card import CARD
 from uprung.models.chgnet.checkpoint import from_content, new_chgnet, shipped_chgnet
 from uprung.models.chgnet.potential import CHGNetPotential
 from uprung.models.chgnet.store import graphs_of, open_store, write_store
-from uprung.models.interface import Architecture, Geometry, Potential
+from uprung.models.interface import Architecture, Geometry, Potential, refuse_fidelity
 from uprung.models.torch_files import read_tensors, require_finite
 from uprung.models.total import SumPotential
 
@@ -29,12 +29,12 @@ class _CHGNetArchitecture:
 
     def load(self, name_or_path: str | Path, fidelity: str | None = None) -> Potential:
         if str(name_or_path) in CARD.checkpoints:
-            _refuse(fidelity, name_or_path)
+            refuse_fidelity(fidelity, name_or_path)
             return CHGNetPotential(shipped_chgnet(str(name_or_path)))
         path = Path(name_or_path)
         content = read_tensors(path)
         if "correction" in content:
-            _refuse(fidelity, path)
+            refuse_fidelity(fidelity, path)
             corrects = str(content.get("corrects"))
             if corrects not in CARD.checkpoints:  # or a file would choose which other file is read
                 allowed = ", ".join(CARD.checkpoints)
@@ -45,7 +45,7 @@ class _CHGNetArchitecture:
         if known and fidelity not in known:
             raise ValueError(f"{path} predicts several fidelities: choose one of {', '.join(known)}, not {fidelity!r}")
         if not known:
-            _refuse(fidelity, path)
+            refuse_fidelity(fidelity, path)
         potential = CHGNetPotential(from_content(content, path))
         if known and (own := known[str(fidelity)]):
             require_finite(own, path)
@@ -77,12 +77,6 @@ class _CHGNetArchitecture:
 
     def inputs_of(self, geometries: Sequence[Geometry]) -> Inputs:
         return graphs_of(geometries)
-
-
-def _refuse(fidelity: str | None, what: str | Path) -> None:
-    """Raise ValueError for a fidelity asked of a network that has one and does not name it."""
-    if fidelity is not None:
-        raise ValueError(f"{what} predicts one fidelity, which it does not name; leave out fidelity={fidelity!r}")
 
 
 ARCHITECTURE: Architecture = _CHGNetArchitecture()
