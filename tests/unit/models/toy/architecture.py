@@ -10,6 +10,7 @@ from ase.neighborlist import neighbor_list
 from ase.units import GPa
 from torch import nn
 
+from uprung.job.files import DamagedError, checksum
 from uprung.models import interface as door
 from uprung.models.torch_files import read_tensors, write_tensors
 from uprung.models.toy.card import CARD
@@ -115,9 +116,11 @@ class ToyArchitecture:
             except ValueError as error:
                 rejected.append([name, str(error)])
         (folder / "inputs.json").write_text(json.dumps(kept))
-        return {"rejected": rejected}
+        return {"rejected": rejected, **checksum(folder / "inputs.json")}
 
-    def open_inputs(self, folder):
+    def open_inputs(self, folder, manifest):
+        if manifest != {**manifest, **checksum(folder / "inputs.json")}:
+            raise DamagedError(folder / "inputs.json", "is damaged", "Delete the manifest above it and start again")
         return Pairs(json.loads((folder / "inputs.json").read_text()))
 
     def inputs_of(self, geometries):
