@@ -99,6 +99,20 @@ def test_a_name_on_the_command_line_is_checked_like_one_in_the_file(fresh: Workp
     assert sorted(path.name for path in fresh.folder.parent.iterdir()) == before
 
 
+def test_what_yaml_reads_as_something_else_is_refused_with_file_and_line(fresh: Workplace) -> None:
+    study = fresh.folder / MICRO
+    lines = study.read_text().splitlines()
+    study.write_text("\n".join([*lines, "seeds: [0]", "analysis: {bootstrap: 0200, force_limit: yes}", ""]))
+    done = fresh.snakemake("all", "-n")
+    assert done.returncode != 0
+    assert f"{MICRO}, line {len(lines) + 1}: seeds: given twice" in done.stdout
+    assert f"{MICRO}, line {len(lines) + 2}: analysis.bootstrap: YAML reads 0200 as octal" in done.stdout
+    study.write_text("\n".join([*lines, "tests: {forgetting: {frames: yes}}", ""]))
+    done = fresh.snakemake("all", "-n", "--config", "seeds=2")
+    assert f"{MICRO}, line {len(lines) + 1}: tests.forgetting.frames: yes, no" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
 def test_all_problems_are_told_at_once(fresh: Workplace) -> None:
     def change(content: dict[str, Any]) -> None:
         content["arms"]["scratch"]["trainable"] = "some"
@@ -162,13 +176,13 @@ def dimer(name: str, **changes: Any) -> Frame:
     return Frame(**{**values, **changes})
 
 
-def own_table(place: Workplace, frames: Sequence[Frame]) -> None:
-    """Make the frames a data file of the study and let its fidelity `pbe` read it."""
-    (place.folder / "data/own").mkdir()
-    rows = [frame.row() for frame in frames]
-    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), place.folder / "data/own/frames.parquet")
-    source = [{"format": "frames", "file": "data/own/frames.parquet"}]
-    place.configure(lambda content: content["fidelities"]["pbe"].update(sources=source))
+def own_table(place: Workplace, frames: Sequence[Frame], fidelity: str = "pbe") -> None:
+    """Make the frames a data file of the study and let one of its fidelities read it."""
+    file = f"data/own/{fidelity}.parquet"
+    (place.folder / file).parent.mkdir(exist_ok=True)
+    pq.write_table(pa.Table.from_pylist([frame.row() for frame in frames], schema=SCHEMA), place.folder / file)
+    source = [{"format": "frames", "file": file}]
+    place.configure(lambda content: content["fidelities"][fidelity].update(sources=source))
 
 
 def test_two_functionals_in_one_fidelity(fresh: Workplace) -> None:
@@ -181,6 +195,24 @@ def test_two_label_scales_in_one_fidelity(fresh: Workplace) -> None:
     refused(fresh, ["own: frame b", "'code B'", "'code A'", "never share one fidelity"])
 
 
+@pytest.mark.parametrize(
+    ("moved", "words"),
+    [
+        (0.0, ["pair dimers: 3 of 3 pairs have the same energy", "`pairs.dimers.identical_labels: true`"]),
+        (0.01, ["pair dimers: 0 of 3 and 3 frames match within 0.001 Å", "the nearest, ", "`match: material`"]),
+    ],
+    ids=["one functional under two names", "no geometry in common"],
+)
+def test_fidelities_that_cannot_be_compared(fresh: Workplace, moved: float, words: list[str]) -> None:
+    def frames(end: float, **changes: Any) -> list[Frame]:
+        place = [np.array([[0.0, 0, 0], [0.1 + 0.02 * k + end, 0, 0]]) for k in range(3)]
+        return [dimer(f"{end}-{k}", energy=-16.0 + k, frac=frac, **changes) for k, frac in enumerate(place)]
+
+    own_table(fresh, frames(0.0))
+    own_table(fresh, frames(moved, functional="r2SCAN"), "r2scan")
+    refused(fresh, words)
+
+
 def test_labels_that_cannot_be_are_listed_and_left_out(fresh: Workplace) -> None:
     forces = np.zeros((2, 3))
     forces[1, 2] = np.nan
@@ -189,15 +221,17 @@ def test_labels_that_cannot_be_are_listed_and_left_out(fresh: Workplace) -> None
         "no-force": dimer("no-force", forces=forces),
         "absurd": dimer("absurd", energy=-1e6),
     }
-    own_table(fresh, [dimer("a"), *bad.values(), dimer("b")])
+    own_table(fresh, [dimer("a"), *bad.values(), dimer("b", energy=-15.0), dimer("c")])
     manifest: Path = fresh.results / "frames/pbe/manifest.json"
     done = fresh.snakemake(str(manifest.relative_to(fresh.folder)), "--cores", "1")
     assert done.returncode == 0, done.stdout
     facts = json.loads(manifest.read_text())
-    assert (facts["read"], facts["written"]) == (5, 2)
+    assert (facts["read"], facts["written"]) == (6, 2)
     reasons = {entry["frame_id"]: entry["reason"] for entry in facts["rejected"]}
-    assert set(reasons) == set(bad)
+    assert set(reasons) == {*bad, "c"}
     assert "energy" in reasons["no-energy"]
     assert "forces is not finite" in reasons["no-force"]
     assert "beyond" in reasons["absurd"]
+    assert "same structure and energy" in reasons["c"]
+    assert facts["same_geometry_other_energy"]["frame_ids"] == [["a", "b"]]
     assert read_frames(manifest).strings("frame_id") == ["a", "b"]

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from uprung.config.base import Elements, EnergyLabel, Name, Section
+from uprung.config.base import Elements, EnergyLabel, FileName, Name, Section
 from uprung.config.formats import FORMATS, FormatName, quoted
 
 
@@ -17,7 +17,7 @@ class Source(Section):
         description=f"Reader. {'; '.join(f'`{name}`: {known.what}' for name, known in FORMATS.items())}. "
         "See docs/data-sources.md."
     )
-    file: str = Field(description="Path of a file or folder, relative to the folder in which Snakemake runs.")
+    file: FileName = Field(description="Path of a file or folder, relative to the folder in which Snakemake runs.")
     label_scale: str | None = Field(
         default=None,
         min_length=1,
@@ -188,12 +188,27 @@ class Pair(Section):
     high: Name = Field(description="Fidelity with the better labels.")
     match: Literal["geometry", "material"] = Field(
         default="geometry",
-        description="`geometry`: same cell and positions; `material`: the lowest-energy frame of each material.",
+        description="`geometry`: the same crystal, however it is written and whatever it is called; `material`: the "
+        "lowest-energy frame of each material.",
     )
     tolerance: float = Field(
-        default=1e-3, gt=0, description="Largest root-mean-square displacement of a geometry match, Å."
+        default=1e-3,
+        gt=0,
+        description="Largest root-mean-square displacement of a geometry match, Å, over atoms and vectors of the "
+        "reduced cell.",
+    )
+    identical_labels: bool = Field(
+        default=False,
+        description="Both fidelities may have the same labels. Otherwise a study stops where nearly all pairs have, "
+        "since that is one functional twice.",
     )
     note: str = Field(default="", description="A sentence about the data, printed in the report.")
+
+    @model_validator(mode="after")
+    def _two_fidelities(self) -> Self:
+        if self.low == self.high:
+            raise ValueError(f"low and high are both {self.low!r}; a pair compares two fidelities")
+        return self
 
 
 class Select(Section):

@@ -155,11 +155,20 @@ class Architecture(Protocol):
         """Compute what the network reads of many structures and store it for `open_inputs`.
 
         Returns:
-            The manifest: among others `rejected`, a list of [name, reason] of the structures that have no row.
+            The manifest: checksums of every file, and `rejected`, a list of [name, reason] of the structures that have
+            no row.
         """
 
-    def open_inputs(self, folder: Path) -> Inputs:
-        """Map stored inputs into memory, read-only."""
+    def open_inputs(self, folder: Path, manifest: Mapping[str, Any]) -> Inputs:
+        """Map stored inputs into memory, read-only.
+
+        Args:
+            folder: of `write_inputs`.
+            manifest: that it returned.
+
+        Raises:
+            DamagedError: a file is not what it was; what is read in parts may be checked when it is read.
+        """
 
     def inputs_of(self, geometries: Sequence[Geometry]) -> Inputs:
         """Return the inputs of a few structures in memory; raises ValueError for one that has none."""

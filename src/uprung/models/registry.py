@@ -54,9 +54,9 @@ def _detected(path: Path) -> str:
     for name in CARDS:
         if architecture(name).reads(path):
             return name
-    from uprung.models.files import read_content  # imports torch, which a study file is checked without
+    from uprung.models.torch_files import read_tensors  # imports torch, which a study file is checked without
 
-    read_content(path)  # says what is wrong with a damaged file, or one with code in it
+    read_tensors(path)  # says what is wrong with a damaged file, or one with code in it
     raise ValueError(f"{path} holds no network of {', '.join(card.title for card in CARDS.values())}")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ from uprung.models.chgnet.card import CARD
 from uprung.models.chgnet.checkpoint import from_content, new_chgnet, shipped_chgnet
 from uprung.models.chgnet.potential import CHGNetPotential
 from uprung.models.chgnet.store import graphs_of, open_store, write_store
-from uprung.models.files import read_content
 from uprung.models.interface import Architecture, Geometry, Potential, refuse_fidelity
+from uprung.models.torch_files import read_tensors, require_finite
 from uprung.models.total import SumPotential
 
 
@@ -32,7 +32,7 @@ class _CHGNetArchitecture:
             refuse_fidelity(fidelity, name_or_path)
             return CHGNetPotential(shipped_chgnet(str(name_or_path)))
         path = Path(name_or_path)
-        content = read_content(path)
+        content = read_tensors(path)
         if "correction" in content:
             refuse_fidelity(fidelity, path)
             corrects = str(content.get("corrects"))
@@ -48,6 +48,7 @@ class _CHGNetArchitecture:
             refuse_fidelity(fidelity, path)
         potential = CHGNetPotential(from_content(content, path))
         if known and (own := known[str(fidelity)]):
+            require_finite(own, path)
             with torch.no_grad():
                 potential.chgnet.atom_embedding.embedding.weight += own["shift"]
             potential.set_references(own["references"].double().numpy(), trainable=False)
@@ -55,7 +56,7 @@ class _CHGNetArchitecture:
 
     def reads(self, path: Path) -> bool:
         try:
-            content = read_content(path)
+            content = read_tensors(path)
         except ValueError:
             return False
         return bool(content.keys() & {"model", "correction"})
@@ -71,8 +72,8 @@ class _CHGNetArchitecture:
     ) -> dict[str, Any]:
         return write_store(folder, names, geometries, processes=processes, progress=progress)
 
-    def open_inputs(self, folder: Path) -> Inputs:
-        return open_store(folder)
+    def open_inputs(self, folder: Path, manifest: Mapping[str, Any]) -> Inputs:
+        return open_store(folder, manifest)
 
     def inputs_of(self, geometries: Sequence[Geometry]) -> Inputs:
         return graphs_of(geometries)

@@ -17,8 +17,8 @@ from chgnet.model.composition_model import AtomRef
 from numpy.typing import NDArray
 
 from uprung.models.chgnet.card import CARD
-from uprung.models.files import read_content, write_content
 from uprung.models.interface import N_ELEMENTS, check_references
+from uprung.models.torch_files import read_tensors, require_finite, write_tensors
 
 # Architecture of the 0.3.0 checkpoint (Deng et al., Nat. Mach. Intell. 5, 1031 (2023); chgnet 0.3.0 release).
 _ARCHITECTURE: dict[str, Any] = {
@@ -66,7 +66,7 @@ def shipped_chgnet(name: str) -> CHGNet:
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != checkpoint.sha256:
         raise ValueError(f"the file of {name} in the chgnet package has sha256 {found}, expected {checkpoint.sha256}")
-    return from_content(read_content(path), path, version=name.removeprefix("chgnet-"))
+    return from_content(read_tensors(path), path, version=name.removeprefix("chgnet-"))
 
 
 def new_chgnet(seed: int) -> CHGNet:
@@ -93,7 +93,7 @@ def save_chgnet(model: CHGNet, path: Path | str, *, key: str = "model", beside: 
     """
     arguments = _plain(dict(model.model_args), "model_args")
     state = {name: value.detach().to("cpu").clone() for name, value in model.state_dict().items()}
-    write_content({key: {"state_dict": state, "model_args": arguments}, **(beside or {})}, path)
+    write_tensors(path, {key: {"state_dict": state, "model_args": arguments}, **(beside or {})})
 
 
 def atomref(model: CHGNet) -> NDArray[np.float64]:
@@ -139,6 +139,7 @@ def from_content(content: dict[str, Any], path: Path, *, key: str = "model", ver
             arguments["version"] = version
         with torch.random.fork_rng(devices=[]), _quiet():
             model = CHGNet(**arguments)
+        require_finite(saved["state_dict"], path)
         model.load_state_dict(saved["state_dict"])
     except (RuntimeError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{path} does not fit the installed chgnet: {error}") from error

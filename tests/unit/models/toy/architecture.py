@@ -11,7 +11,7 @@ from ase.units import GPa
 from torch import nn
 
 from uprung.models import interface as door
-from uprung.models.files import read_content, write_content
+from uprung.models.torch_files import read_tensors, write_tensors
 from uprung.models.toy.card import CARD
 
 
@@ -82,7 +82,7 @@ class ToyPotential(door.Potential):
         nn.init.zeros_(self.parts[door.READOUT].weight)
 
     def save(self, path, *, target, source, corrects):
-        write_content({"toy": self.state_dict()}, path)
+        write_tensors(path, {"toy": self.state_dict()})
 
 
 class ToyArchitecture:
@@ -96,12 +96,12 @@ class ToyArchitecture:
     def load(self, name_or_path, fidelity=None):
         door.refuse_fidelity(fidelity, name_or_path)
         potential = ToyPotential()
-        potential.load_state_dict(read_content(Path(name_or_path))["toy"])
+        potential.load_state_dict(read_tensors(Path(name_or_path))["toy"])
         return potential
 
     def reads(self, path):
         try:
-            return "toy" in read_content(path)
+            return "toy" in read_tensors(path)
         except ValueError:
             return False
 
