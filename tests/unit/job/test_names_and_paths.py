@@ -81,6 +81,8 @@ def with_key(section: str, name: str) -> dict[str, Any]:
     for key in section.split("."):
         entries = entries[key]
     entries[name] = copy.deepcopy(next(iter(entries.values())))
+    if section == "arms":
+        entries[name]["label"] = ""  # two arms of one label are refused
     return study
 
 
@@ -131,11 +133,14 @@ def test_a_name_that_is_no_text_is_refused(name: object) -> None:
         "n1",
         -1,
         1.5,
-        True,
     ],
 )
 def test_a_size_that_is_none_is_refused(size: object) -> None:
     assert re.match(r"study\.yaml: sizes\.0: .* is not a size: give ", refusal(STUDY | {"sizes": [size]}))
+
+
+def test_a_truth_value_is_no_size() -> None:
+    assert "study.yaml: sizes: yes, no, on, off, true and false are truth values" in refusal(STUDY | {"sizes": [True]})
 
 
 @pytest.mark.parametrize("seed", ["../1", "a", -1, 2**32, 10**300, 1.5, None, "４x"])
