@@ -18,7 +18,7 @@ rule download:
     conda:
         "../envs/materials-project.yaml"
     params:
-        release=STUDY.materials_project.release,
+        release=lambda w: STUDY.materials_project.release,
         state=f"results/{STUDY.study}/state/download",
     message:
         "Downloading the Materials Project; an interrupted download goes on where it was"
@@ -148,7 +148,7 @@ rule order:
         seed=lambda w: int(w.seed),
         draw=STUDY.split.draw,
         sampling=STUDY.split.sampling,
-        key=STUDY.split.key,
+        key=lambda w: STUDY.split.key,
     message:
         "Ordering the training frames for seed {wildcards.seed}: every size is a prefix"
     script:

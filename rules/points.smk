@@ -46,7 +46,8 @@ rule write_points_report:
         "../envs/analysis.yaml"
     params:
         study=plain(STUDY),
-        command=f"{COMMAND} --config points={STUDY.points} study={STUDY.study}",
+        # functions: Snakemake takes braces in a text for wildcards
+        command=lambda w: f"{COMMAND} --config points={STUDY.points} study={STUDY.study}",
     message:
         "Writing the report"
     script:

@@ -41,7 +41,7 @@ def swap(file: str, old: str, new: str) -> Change:
 
 
 def append(path: Path, text: str) -> None:
-    path.write_text(path.read_text() + text)
+    path.write_text(path.read_text(encoding="utf-8") + text, encoding="utf-8")
 
 
 def words(place: Workplace) -> None:

@@ -155,7 +155,7 @@ def read_labels(manifest: Path, folder: Path, inputs: Inputs) -> Dataset:
     names = ("numbers", "energy", "forces", "stress", "magmom", "offsets")
     arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in names}
     keys = np.load(folder / "keys.npy")
-    return Dataset(inputs=inputs, keys=keys, manifest=json.loads(manifest.read_text()), **arrays)
+    return Dataset(inputs=inputs, keys=keys, manifest=json.loads(manifest.read_text(encoding="utf-8")), **arrays)
 
 
 def rows_of(dataset: Dataset, frame_ids: Sequence[str]) -> NDArray[np.int64]:

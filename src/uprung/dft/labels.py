@@ -120,7 +120,7 @@ class State:
         folder.mkdir(parents=True, exist_ok=True)
         self.path, self.known = folder / f"{writer}.jsonl", dict[str, Record]()
         for file in sorted(folder.glob("*.jsonl")):
-            for line in file.read_text().splitlines():
+            for line in file.read_text(encoding="utf-8").splitlines():
                 try:
                     self.known.update(json.loads(line))
                 except json.JSONDecodeError:

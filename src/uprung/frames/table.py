@@ -90,7 +90,7 @@ def read_frames(manifest: str | Path, *, columns: list[str] | None = None) -> Fr
             says.
     """
     manifest = Path(manifest)
-    facts = json.loads(manifest.read_text())
+    facts = json.loads(manifest.read_text(encoding="utf-8"))
     parts = []
     for part in facts["parts"]:
         path = manifest.parent / part["file"]

@@ -38,7 +38,7 @@ class SavedDraws:
         decides = json.dumps([self.identity, material, chosen.draw, *names])
         file = self.folder / f"{hashlib.sha256(decides.encode()).hexdigest()[:24]}.json"
         if file.exists():
-            kept = json.loads(file.read_text())  # written whole, or not there
+            kept = json.loads(file.read_text(encoding="utf-8"))  # written whole, or not there
             LOG.info("%s k=%d draw %d was finished before", material, len(chosen.fitted), chosen.draw)
             return np.array(kept["forces"], dtype=np.float64), kept["about"]
         forces, about = self.method(material, chosen)

@@ -130,9 +130,11 @@ def sample_all(
         if not file.exists():
             frames, reason = _sampled(structure, calculator, protocol, int(key[:8], 16))
             aside = file.with_suffix(".part")
-            aside.write_text(json.dumps({"reason": reason, "frames": [_plain(frame) for frame in frames]}))
+            aside.write_text(
+                json.dumps({"reason": reason, "frames": [_plain(frame) for frame in frames]}), encoding="utf-8"
+            )
             aside.replace(file)
-        stored = json.loads(file.read_text())
+        stored = json.loads(file.read_text(encoding="utf-8"))
         yield structure, [_frame_of(entry) for entry in stored["frames"]], stored["reason"]
 
 

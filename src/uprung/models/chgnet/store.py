@@ -278,7 +278,7 @@ class GraphStore(Graphs):
         """Map the arrays of a folder; raises ValueError if it holds no complete store of this format version."""
         self.folder = Path(folder)
         try:
-            self.manifest: dict[str, Any] = json.loads((self.folder / "manifest.json").read_text("utf-8"))
+            self.manifest: dict[str, Any] = json.loads((self.folder / "manifest.json").read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise ValueError(f"{self.folder} holds no complete graph store: manifest.json is missing") from None
         if self.manifest.get("format") != FORMAT_VERSION:

@@ -87,7 +87,7 @@ def download(state: Path, manifest: Path, *, db_version: str | None = None, pati
         source = state / "source.json"
         if not source.exists():
             write_json(source, _source(service, db_version, patience))
-        start = json.loads(source.read_text())
+        start = json.loads(source.read_text(encoding="utf-8"))
         if db_version not in (None, start["db_version"]):
             raise DownloadError(
                 f"{state}: this download began with release {start['db_version']}, not {db_version}; use another state "
