@@ -93,6 +93,9 @@ rule pairs:
     params:
         match=lambda w: STUDY.pairs[w.pair].match,
         tolerance=lambda w: STUDY.pairs[w.pair].tolerance,
+        identical_labels=lambda w: STUDY.pairs[w.pair].identical_labels,
+        label_low=lambda w: STUDY.fidelities[STUDY.pairs[w.pair].low].energy,
+        label_high=lambda w: STUDY.fidelities[STUDY.pairs[w.pair].high].energy,
     message:
         "Pairing the structures of {wildcards.pair}"
     script:
@@ -119,6 +122,7 @@ rule split:
         high=STUDY.high,
         label_low=STUDY.fidelities[STUDY.low].energy,
         label_high=STUDY.fidelities[STUDY.high].energy,
+        tolerance=STUDY.pairs[STUDY.transfer.pair].tolerance,
         split=without(STUDY.split, "sampling"),
         select=plain(STUDY.transfer.select),
     message:

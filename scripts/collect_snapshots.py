@@ -7,17 +7,17 @@ import ase.io
 
 from uprung.config.snapshots import Snapshots
 from uprung.job.files import write_json
-from uprung.job.logs import logged
+from uprung.job.run import job
 from uprung.softening.snapshots import write_vasp_inputs
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     options = Snapshots.model_validate(snakemake.params.snapshots)
     frames = [
         frame
         for file in snakemake.input.frames
         for frame in ase.io.read(file, ":", format="extxyz")  # noqa: TID251
     ]
-    facts = [entry for file in snakemake.input.facts for entry in json.loads(Path(file).read_text())]
+    facts = [entry for file in snakemake.input.facts for entry in json.loads(Path(file).read_text(encoding="utf-8"))]
     folder = Path(snakemake.output.vasp)
     folder.mkdir(parents=True, exist_ok=True)
     for functional in options.vasp:

@@ -12,18 +12,18 @@ from uprung.datasets.store import rows_of
 from uprung.evaluation.errors import evaluate_run, sampled_source_errors
 from uprung.job.devices import claim
 from uprung.job.files import write_json
-from uprung.job.logs import logged
+from uprung.job.run import job
 from uprung.models.data import open_dataset
 from uprung.models.registry import load
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     params, inputs = snakemake.params, snakemake.input
     torch.set_num_threads(params.threads)
     asked = {"targets": params.targets, "device": claim(params.device)}
     dataset, split = open_dataset(inputs.graphs), pd.read_parquet(inputs.split)
     test = split[(split["fidelity"] == params.high) & (split["split"] == "test")]
     chosen = subset(pd.read_parquet(inputs.order), params.size)
-    card = yaml.safe_load(Path(inputs.card).read_text())
+    card = yaml.safe_load(Path(inputs.card).read_text(encoding="utf-8"))
     files = {card["kept"]: inputs.model, card["other"]: inputs.other}
     metrics, predictions, errors = evaluate_run(
         {name: load(file, params.fidelity) for name, file in files.items()},

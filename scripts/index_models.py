@@ -6,12 +6,16 @@ from pathlib import Path
 import yaml
 
 from uprung.evaluation.index import TrainedModel, model_index
-from uprung.job.logs import logged
+from uprung.job.run import job
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     files = snakemake.input
     models = [
-        TrainedModel(Path(model), yaml.safe_load(Path(card).read_text()), json.loads(Path(metrics).read_text()))
+        TrainedModel(
+            Path(model),
+            yaml.safe_load(Path(card).read_text(encoding="utf-8")),
+            json.loads(Path(metrics).read_text(encoding="utf-8")),
+        )
         for model, card, metrics in zip(files.models, files.cards, files.metrics, strict=True)
     ]
     folder = Path(snakemake.output[0]).parents[1]

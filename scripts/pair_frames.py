@@ -1,16 +1,24 @@
-"""Pair the frames of two fidelities."""
+"""Pair the frames of two fidelities; stop where nothing can be compared, or where both have the same labels."""
+
+import logging
 
 from uprung.frames.table import read_frames
 from uprung.job.files import write_json
-from uprung.job.logs import logged
-from uprung.structures.pairs import match_frames
+from uprung.job.run import job
+from uprung.labels.identical import identical_labels, require_two_functionals
+from uprung.structures.identity import COLUMNS as GEOMETRY
+from uprung.structures.pairs import match_frames, require_pairs
 
-with logged(snakemake.log[0]):
-    table, counts = match_frames(
-        read_frames(snakemake.input.low),
-        read_frames(snakemake.input.high),
-        match=snakemake.params.match,
-        tolerance=snakemake.params.tolerance,
-    )
+COLUMNS = ["frame_id", "material_id", *GEOMETRY, "energy", "energy_free", "correction", "forces"]
+
+with job(snakemake):
+    params, name = snakemake.params, snakemake.wildcards.pair
+    low, high = (read_frames(side, columns=COLUMNS) for side in (snakemake.input.low, snakemake.input.high))
+    table, counts = match_frames(low, high, match=params.match, tolerance=params.tolerance)
+    require_pairs(name, low, high, counts)
+    same = identical_labels(low, high, table, (params.label_low, params.label_high))
+    counts["warnings"] += require_two_functionals(name, same, stated=params.identical_labels)
+    for warning in counts["warnings"]:
+        logging.warning("pair %s: %s", name, warning)
     table.to_parquet(snakemake.output.table)
-    write_json(snakemake.output.manifest, counts)
+    write_json(snakemake.output.manifest, {**counts, "identical_labels": same})

@@ -7,22 +7,19 @@ import pandas as pd
 from uprung.config.data import Select, Split
 from uprung.datasets import splits
 from uprung.datasets.sizes import resolve_sizes
-from uprung.datasets.splits import FidelityFrames, group_names, split_fidelities, training_order
+from uprung.datasets.splits import FidelityFrames, joined_groups, split_fidelities, training_order, twin_groups
 from uprung.frames.table import read_frames
 from uprung.job.files import write_json
-from uprung.job.logs import logged
+from uprung.job.run import job
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     params = snakemake.params
     split, select = Split.model_validate(params.split), Select.model_validate(params.select)
-    pairs = pd.read_parquet(snakemake.input.pairs)
-    same_geometry = dict(zip(pairs["frame_id_low"], pairs["frame_id_high"], strict=True))
+    low, high = read_frames(snakemake.input.low), read_frames(snakemake.input.high)
+    groups = twin_groups(low, high, pd.read_parquet(snakemake.input.pairs), split.group, params.tolerance)
     sides = [
-        FidelityFrames(name, frames, frames.label(label), group_names(frames, split.group, same_as))
-        for name, frames, label, same_as in (
-            (params.low, read_frames(snakemake.input.low), params.label_low, same_geometry),
-            (params.high, read_frames(snakemake.input.high), params.label_high, {}),
-        )
+        FidelityFrames(params.low, low, low.label(params.label_low), groups[0]),
+        FidelityFrames(params.high, high, high.label(params.label_high), groups[1]),
     ]
     table = split_fidelities(sides, shares=(split.train, split.val, split.test), key=split.key, **select.model_dump())
     # Sizes are checked here, before graphs and training, but not through params: a new size must not split anew.
@@ -34,6 +31,7 @@ with logged(snakemake.log[0]):
     resolve_sizes(orders, sizes, dict.fromkeys(train["frame_id"], frozenset()))
     splits.require_sides(table, params.high)
     table.to_parquet(snakemake.output.table)
-    known = [frozenset(Path(file).read_text().split()) for file in snakemake.input.pretraining]
+    known = [frozenset(Path(file).read_text(encoding="utf-8").split()) for file in snakemake.input.pretraining]
     share = splits.pretraining_share(table, params.high, known[0] if known else None)
-    write_json(snakemake.output.manifest, {**splits.split_counts(table), "pretraining": share})
+    joined = joined_groups(sides, split.group)
+    write_json(snakemake.output.manifest, {**splits.split_counts(table), **joined, "pretraining": share})

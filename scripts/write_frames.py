@@ -1,13 +1,14 @@
-"""Read the sources of a fidelity into its frames table; refuse a fidelity without the labels that are trained."""
+"""Read the sources of a fidelity into its frames table, without copies; refuse one without labels that are trained."""
 
 from pathlib import Path
 
 from uprung.config.data import Fidelity
 from uprung.frames.intake import write_frames
-from uprung.job.logs import logged
+from uprung.job.run import job
 from uprung.sources import OpenSource, digests
+from uprung.structures.duplicates import leave_out_duplicates
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     fidelity = Fidelity.model_validate(snakemake.params.fidelity)
     sources = [
         OpenSource(source, Path(file), fidelity.functional)
@@ -24,3 +25,4 @@ with logged(snakemake.log[0]):
             "readers": [source.facts() for source in sources],
         },
     )
+    leave_out_duplicates(Path(snakemake.output[0]))

@@ -176,13 +176,13 @@ def dimer(name: str, **changes: Any) -> Frame:
     return Frame(**{**values, **changes})
 
 
-def own_table(place: Workplace, frames: Sequence[Frame]) -> None:
-    """Make the frames a data file of the study and let its fidelity `pbe` read it."""
-    (place.folder / "data/own").mkdir()
-    rows = [frame.row() for frame in frames]
-    pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), place.folder / "data/own/frames.parquet")
-    source = [{"format": "frames", "file": "data/own/frames.parquet"}]
-    place.configure(lambda content: content["fidelities"]["pbe"].update(sources=source))
+def own_table(place: Workplace, frames: Sequence[Frame], fidelity: str = "pbe") -> None:
+    """Make the frames a data file of the study and let one of its fidelities read it."""
+    file = f"data/own/{fidelity}.parquet"
+    (place.folder / file).parent.mkdir(exist_ok=True)
+    pq.write_table(pa.Table.from_pylist([frame.row() for frame in frames], schema=SCHEMA), place.folder / file)
+    source = [{"format": "frames", "file": file}]
+    place.configure(lambda content: content["fidelities"][fidelity].update(sources=source))
 
 
 def test_two_functionals_in_one_fidelity(fresh: Workplace) -> None:
@@ -195,6 +195,24 @@ def test_two_label_scales_in_one_fidelity(fresh: Workplace) -> None:
     refused(fresh, ["own: frame b", "'code B'", "'code A'", "never share one fidelity"])
 
 
+@pytest.mark.parametrize(
+    ("moved", "words"),
+    [
+        (0.0, ["pair dimers: 3 of 3 pairs have the same energy", "`pairs.dimers.identical_labels: true`"]),
+        (0.01, ["pair dimers: 0 of 3 and 3 frames match within 0.001 Å", "the nearest, ", "`match: material`"]),
+    ],
+    ids=["one functional under two names", "no geometry in common"],
+)
+def test_fidelities_that_cannot_be_compared(fresh: Workplace, moved: float, words: list[str]) -> None:
+    def frames(end: float, **changes: Any) -> list[Frame]:
+        place = [np.array([[0.0, 0, 0], [0.1 + 0.02 * k + end, 0, 0]]) for k in range(3)]
+        return [dimer(f"{end}-{k}", energy=-16.0 + k, frac=frac, **changes) for k, frac in enumerate(place)]
+
+    own_table(fresh, frames(0.0))
+    own_table(fresh, frames(moved, functional="r2SCAN"), "r2scan")
+    refused(fresh, words)
+
+
 def test_labels_that_cannot_be_are_listed_and_left_out(fresh: Workplace) -> None:
     forces = np.zeros((2, 3))
     forces[1, 2] = np.nan
@@ -203,15 +221,17 @@ def test_labels_that_cannot_be_are_listed_and_left_out(fresh: Workplace) -> None
         "no-force": dimer("no-force", forces=forces),
         "absurd": dimer("absurd", energy=-1e6),
     }
-    own_table(fresh, [dimer("a"), *bad.values(), dimer("b")])
+    own_table(fresh, [dimer("a"), *bad.values(), dimer("b", energy=-15.0), dimer("c")])
     manifest: Path = fresh.results / "frames/pbe/manifest.json"
     done = fresh.snakemake(str(manifest.relative_to(fresh.folder)), "--cores", "1")
     assert done.returncode == 0, done.stdout
     facts = json.loads(manifest.read_text(encoding="utf-8"))
-    assert (facts["read"], facts["written"]) == (5, 2)
+    assert (facts["read"], facts["written"]) == (6, 2)
     reasons = {entry["frame_id"]: entry["reason"] for entry in facts["rejected"]}
-    assert set(reasons) == set(bad)
+    assert set(reasons) == {*bad, "c"}
     assert "energy" in reasons["no-energy"]
     assert "forces is not finite" in reasons["no-force"]
     assert "beyond" in reasons["absurd"]
+    assert "same structure and energy" in reasons["c"]
+    assert facts["same_geometry_other_energy"]["frame_ids"] == [["a", "b"]]
     assert read_frames(manifest).strings("frame_id") == ["a", "b"]

@@ -188,12 +188,27 @@ class Pair(Section):
     high: Name = Field(description="Fidelity with the better labels.")
     match: Literal["geometry", "material"] = Field(
         default="geometry",
-        description="`geometry`: same cell and positions; `material`: the lowest-energy frame of each material.",
+        description="`geometry`: the same crystal, however it is written and whatever it is called; `material`: the "
+        "lowest-energy frame of each material.",
     )
     tolerance: float = Field(
-        default=1e-3, gt=0, description="Largest root-mean-square displacement of a geometry match, Å."
+        default=1e-3,
+        gt=0,
+        description="Largest root-mean-square displacement of a geometry match, Å, over atoms and vectors of the "
+        "reduced cell.",
+    )
+    identical_labels: bool = Field(
+        default=False,
+        description="Both fidelities may have the same labels. Otherwise a study stops where nearly all pairs have, "
+        "since that is one functional twice.",
     )
     note: str = Field(default="", description="A sentence about the data, printed in the report.")
+
+    @model_validator(mode="after")
+    def _two_fidelities(self) -> Self:
+        if self.low == self.high:
+            raise ValueError(f"low and high are both {self.low!r}; a pair compares two fidelities")
+        return self
 
 
 class Select(Section):

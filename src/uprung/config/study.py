@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from os.path import normpath
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, model_validator
@@ -171,6 +172,8 @@ class Study(Section):
                     f"fidelities.{name}.energy: downloaded energies have no correction; PBE has one with "
                     "`materials_project: {correction: mp2020}`"
                 )
+        for name, pair in self.pairs.items():
+            yield from self._one_source_twice(name, pair)
         computed = [name for name, fidelity in self.fidelities.items() if fidelity.computed]
         if computed and self.own_dft is None:
             yield f"fidelities.{computed[0]}: `computed: true` needs the section `own_dft`"
@@ -227,6 +230,17 @@ class Study(Section):
         }.items():
             if budget.keep == "val-energy" and "energy" not in self.transfer.targets:
                 yield f"{where}.keep: val-energy needs energy in transfer.targets (allowed: last, val-loss)"
+
+    def _one_source_twice(self, name: str, pair: Pair) -> Iterator[str]:
+        """Yield a message when both fidelities of a pair read one functional from one file."""
+        sides = [self.fidelities[side] for side in (pair.low, pair.high) if side in self.fidelities]
+        files = [{normpath(source.file) for source in side.sources} for side in sides]
+        if len(sides) == 2 and sides[0].functional.lower() == sides[1].functional.lower() and not pair.identical_labels:
+            for file in sorted(files[0] & files[1]):
+                yield (
+                    f"pairs.{name}: {pair.low} and {pair.high} both read {sides[0].functional} from {file}, which is "
+                    "one functional twice; name another file or functional, or state it with `identical_labels: true`"
+                )
 
     def _unweighted(self) -> Iterator[str]:
         """Yield a message where all weights of a loss are zero, so that nothing would be learnt."""

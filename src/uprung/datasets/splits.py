@@ -17,10 +17,15 @@ import numpy as np
 import pandas as pd
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
 from vesin import NeighborList
 
 from uprung.frames.table import Frames
+from uprung.structures.identity import Crystals
+from uprung.structures.twins import find_twins
 
+Group = Literal["material", "formula", "chemical_system", "frame"]
 SIDES = ("train", "val", "test")
 
 
@@ -47,23 +52,44 @@ def assign(groups: Sequence[str], *, shares: tuple[float, float, float], key: st
     return np.array([side[name] for name in groups], dtype=np.str_)
 
 
-def group_names(
-    frames: Frames, kind: Literal["material", "formula", "chemical_system", "frame"], same_as: dict[str, str]
-) -> list[str]:
-    """Return the group of every frame.
-
-    Args:
-        frames: the table.
-        kind: what is kept together.
-        same_as: frame_id -> name of the geometry it shares with a frame of another fidelity, so that with
-            `kind='frame'` both land on the same side.
-    """
+def group_names(frames: Frames, kind: Group) -> list[str]:
+    """Return the name of what every frame is kept together with: material, formula, chemical system, or itself."""
     if kind == "material":
         return frames.strings("material_id")
     if kind == "frame":
-        return [same_as.get(name, name) for name in frames.strings("frame_id")]
+        return frames.strings("frame_id")
     numbers, offsets = frames.numbers(), frames.offsets
     return [_formula(numbers[offsets[k] : offsets[k + 1]], kind) for k in range(len(frames))]
+
+
+def twin_groups(
+    low: Frames, high: Frames, pairs: pd.DataFrame, kind: Group, tolerance: float
+) -> tuple[list[str], list[str]]:
+    """Return the group of every frame of two fidelities, such that equal geometries, and pairs, are in one.
+
+    Groups that share a geometry, directly or through others, get the smallest name that one of them has in `high`, or
+    else in `low`. So a group without twins keeps its name, whatever else is there.
+
+    Args:
+        low: frames of one fidelity.
+        high: frames of the other.
+        pairs: rows of both that are compared, from `structures.pairs.match_frames`.
+        kind: what is kept together beside them.
+        tolerance: largest root-mean-square displacement of equal geometries, Å.
+    """
+    own = [*group_names(low, kind), *group_names(high, kind)]
+    if kind in ("material", "frame"):  # formula and chemical system are the same for equal geometries
+        codes, names = pd.factorize(np.array(own, dtype=object))
+        classes = find_twins(Crystals(low, high), tolerance).classes()
+        left, right = codes[pairs["row_low"]], codes[pairs["row_high"] + len(low)]
+        ends = np.concatenate([codes, left]), np.concatenate([len(names) + classes, right])
+        size = len(names) + len(own)
+        graph = coo_matrix((np.ones(len(ends[0]), dtype=np.int8), ends), shape=(size, size))
+        component = connected_components(graph, directed=False)[1][: len(names)]
+        table = pd.DataFrame({"component": component, "only_low": ~np.isin(np.arange(len(names)), codes[len(low) :])})
+        table = table.assign(name=names).sort_values(["only_low", "name"]).drop_duplicates("component")
+        own = table.sort_values("component")["name"].to_numpy()[component[codes]].tolist()
+    return own[: len(low)], own[len(low) :]
 
 
 def _formula(numbers: NDArray[np.int64], kind: str) -> str:
@@ -72,6 +98,16 @@ def _formula(numbers: NDArray[np.int64], kind: str) -> str:
         return "-".join(chemical_symbols[z] for z in Z)
     counts = counts // math.gcd(*counts.tolist())
     return "".join(f"{chemical_symbols[z]}{c}" for z, c in zip(Z, counts, strict=True))
+
+
+def joined_groups(sides: Sequence[FidelityFrames], kind: Group) -> dict[str, dict[str, int]]:
+    """Return for the manifest how many frames of each fidelity are in the group of a twin, not in their own."""
+    return {
+        "frames_in_the_group_of_a_twin": {
+            side.fidelity: sum(a != b for a, b in zip(side.groups, group_names(side.frames, kind), strict=True))
+            for side in sides
+        }
+    }
 
 
 def exclusions(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from uprung.frames.schema import SCHEMA, Frame
-from uprung.job.files import sha256
+from uprung.job.files import checksum
 
 ROWS_PER_PART = 100_000
 ROWS_PER_GROUP = 2_000
 
 
 def write_parts(frames: Iterator[Frame], folder: Path) -> Iterator[dict[str, Any]]:
-    """Write frames into numbered parts below a folder; yield file, rows and sha256 of each."""
+    """Write frames into numbered parts below a folder; yield file, rows, sha256 and bytes of each."""
     part, rows, buffer = 0, 0, list[Frame]()
     writer: pq.ParquetWriter | None = None
     target = folder / f"part-{part:05d}.parquet"
@@ -36,6 +36,24 @@ def write_parts(frames: Iterator[Frame], folder: Path) -> Iterator[dict[str, Any
         rows += _flush(writer, buffer)
     if writer is not None:
         yield _close(writer, target, rows)
+
+
+def without_rows(folder: Path, parts: list[dict[str, Any]], dropped: Collection[int]) -> Iterator[dict[str, Any]]:
+    """Write parts anew without some rows, counted through all parts; yield file, rows and sha256 of what is left."""
+    start = 0
+    for part in parts:
+        keep = np.array([row not in dropped for row in range(start, start + part["rows"])])
+        start += part["rows"]
+        if keep.all():
+            yield part
+            continue
+        target, at = folder / part["file"], 0
+        stored, writer = pq.ParquetFile(target), _open(target)
+        for batch in stored.iter_batches(ROWS_PER_GROUP):
+            writer.write_table(pa.Table.from_batches([batch]).filter(pa.array(keep[at : at + len(batch)])))
+            at += len(batch)
+        stored.close()
+        yield _close(writer, target, int(keep.sum()))
 
 
 def _open(target: Path) -> pq.ParquetWriter:
@@ -76,4 +94,4 @@ def _close(writer: pq.ParquetWriter, target: Path, rows: int) -> dict[str, Any]:
     writer.close()
     aside = target.with_suffix(".tmp")
     aside.rename(target)
-    return {"file": target.name, "rows": rows, "sha256": sha256(target)}
+    return {"file": target.name, "rows": rows, **checksum(target)}

@@ -1,4 +1,4 @@
-"""What a job tells: plain lines with times in its log file, a bar on a terminal, one clear line on failure."""
+"""Job logs, progress bars, one-line errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A job ends with the Snakemake that started it, so that the next Snakemake finds nobody at its files.
+"""Jobs end with the Snakemake process that started them, so that no stale job still writes its files.
 
 Snakemake stops its jobs when it is interrupted. When it is killed (kill -9, the kernel short of memory), they would go
 on, and the jobs of the next Snakemake would write the same files at the same time.

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from uprung.frames.flat import composition_fractions
 from uprung.frames.table import Frames
 from uprung.labels.correlation import BOND_FORCE, FidelityLabels, bond_force, force_mask
+from uprung.structures.identity import superposition
 
 Floats = NDArray[np.float64]
 
@@ -87,6 +88,9 @@ def _masked(labels: FidelityLabels, mask: NDArray[np.bool_], sites: NDArray[np.b
 def align(low: Frames, high: Frames, pairs: pd.DataFrame, *, label_low: str, label_high: str) -> PairedFrames:
     """Return the labels of both sides in the order of a pairs table.
 
+    Where pairs are one geometry, the high side's sites are in the order of the low side's, and its forces and stress
+    in the low side's orientation, however its file has them.
+
     Args:
         low: frames with the cheap labels.
         high: frames with the better labels.
@@ -95,30 +99,51 @@ def align(low: Frames, high: Frames, pairs: pd.DataFrame, *, label_low: str, lab
         label_high: that of the high side.
     """
     left, right = low.take(pairs["row_low"].to_numpy()), high.take(pairs["row_high"].to_numpy())
+    order, rotation, bond = None, None, _bonds(right)
+    if pairs["rmsd"].notna().all():
+        order, rotation = superposition(left, right, 1e-6 + 1.01 * float(pairs["rmsd"].max()))
+        bond = _bonds(left)
     return PairedFrames(
         X=composition_fractions(left.numbers(), left.offsets),
         numbers=left.numbers(),
         offsets=left.offsets,
         groups=pairs["material_id"].to_numpy(dtype=np.str_),
-        low=_labels(left, label_low),
-        high=_labels(right, label_high),
+        low=_labels(left, label_low, _bonds(left)),
+        high=_labels(right, label_high, bond, order, rotation),
     )
 
 
-def _labels(frames: Frames, energy: str) -> FidelityLabels:
-    """Return one side's labels; structures of two atoms each also get the force along their bond, one number each."""
+def _bonds(frames: Frames) -> Floats | None:
+    """Return the vectors (n, 3), Å, from the first to the nearest image of the second of two atoms, or None."""
+    if not (frames.nsites == 2).all():
+        return None
+    frac = frames.flat("frac", 3).reshape(-1, 2, 3)
+    apart = frac[:, 1] - frac[:, 0]
+    return np.asarray(np.einsum("nk,nkl->nl", apart - np.rint(apart), frames.flat("lattice").reshape(-1, 3, 3)))
+
+
+def _labels(
+    frames: Frames,
+    energy: str,
+    bond: Floats | None,
+    order: NDArray[np.int64] | None = None,
+    rotation: Floats | None = None,
+) -> FidelityLabels:
+    """Return one side's labels, laid on the other side's sites; with bonds (n, 3) the force along each, too."""
     forces = frames.flat("forces", 3).reshape(-1, 3)
     stress = frames.flat("stress_gpa").reshape(-1, 9)
     magmom = frames.flat("magmom", 1)
-    scalars = {}
-    if (frames.nsites == 2).all():
-        frac = frames.flat("frac", 3).reshape(-1, 2, 3)
-        bond = np.einsum("nk,nkl->nl", frac[:, 1] - frac[:, 0], frames.flat("lattice").reshape(-1, 3, 3))
-        scalars[BOND_FORCE] = bond_force(forces, frames.offsets, bond)
+    if order is not None and rotation is not None:
+        forces, magmom = forces[order], magmom[order]
+        turned = (rotation != np.eye(3)).any(axis=(1, 2))
+        sites = np.repeat(turned, frames.nsites)
+        forces[sites] = np.einsum("ni,nij->nj", forces[sites], np.repeat(rotation, frames.nsites, axis=0)[sites])
+        of = rotation[turned]
+        stress[turned] = (of.transpose(0, 2, 1) @ stress[turned].reshape(-1, 3, 3) @ of).reshape(-1, 9)
     return FidelityLabels(
         energy=frames.label(energy) / frames.nsites,
         forces=forces if np.isfinite(forces).any() else None,
         stress=stress if np.isfinite(stress).any() else None,
         magmom=magmom if np.isfinite(magmom).any() else None,
-        scalars=scalars,
+        scalars={} if bond is None else {BOND_FORCE: bond_force(forces, frames.offsets, bond)},
     )

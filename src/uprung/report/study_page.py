@@ -69,5 +69,9 @@ def study_page(study: Study, results: StudyResults, *, command: str) -> str:
     ]
     if not results.softening:
         sections = [each for each in sections if each.name != "softening"]
-    short = [*shift.pair_findings(study, results, study.transfer.pair)[:2], *meaning.in_short(study, results)]
+    short = [
+        *shift.doubts(results),
+        *shift.pair_findings(study, results, study.transfer.pair)[:2],
+        *meaning.in_short(study, results),
+    ]
     return render(sections, name=study.study, report=study.report, runs=drawn.runs_words(), short=short)

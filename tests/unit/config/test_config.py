@@ -99,6 +99,14 @@ def test_own_reference_keeps_the_three_default_ones(study: dict[str, Any]) -> No
     assert set(loaded.references) == {"target", "source", "residual", "whole"}
 
 
+def test_one_file_for_both_fidelities_is_refused_unless_stated(study: dict[str, Any]) -> None:
+    study = put(study, "fidelities.r2scan.functional", "pbe")
+    study = put(study, "fidelities.r2scan.sources.0.file", "./data/diatomics/../diatomics/diatomics-dft.json.gz")
+    (line,) = refused(study)
+    assert line.startswith("pairs.dimers: pbe and r2scan both read PBE from data/diatomics/diatomics-dft.json.gz")
+    assert load_study(put(study, "pairs.dimers.identical_labels", True)).pairs["dimers"].identical_labels
+
+
 def test_checkpoint_kept_follows_the_kind_of_budget(study: dict[str, Any]) -> None:
     budgets = {"s": {"steps": 5}, "e": {"epochs": 5}, "k": {"epochs": 5, "keep": "last"}}
     kept = {name: budget.keep for name, budget in load_study(put(study, "budgets", budgets)).budgets.items()}
@@ -129,6 +137,11 @@ def test_checkpoint_kept_follows_the_kind_of_budget(study: dict[str, Any]) -> No
         ("arms.scratch.references", "taget", ["arms.scratch.references", "'taget'", "did you mean 'target'?"]),
         ("references", {"checkpoint": {"labels": "target"}}, ["references.checkpoint: this name is reserved"]),
         ("pairs.dimers.low", "pbesol", ["pairs.dimers.low: no fidelity named 'pbesol'", "(allowed: pbe, r2scan)"]),
+        (
+            "pairs.dimers.low",
+            "r2scan",
+            ["pairs.dimers: low and high are both 'r2scan'; a pair compares two fidelities"],
+        ),
         ("pairs.dimers.match", "cell", ["pairs.dimers.match: 'cell'", "(allowed: geometry, material)"]),
         ("transfer.pair", "dimer", ["transfer.pair: no pair named 'dimer'", "did you mean 'dimers'?"]),
         ("transfer.targets", ["energy", "dipole"], ["transfer.targets.1: 'dipole'", "energy, force, stress, magmom"]),

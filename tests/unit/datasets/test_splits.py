@@ -20,6 +20,7 @@ from uprung.datasets.splits import (
     pretraining_share,
     split_counts,
     split_fidelities,
+    twin_groups,
 )
 from uprung.frames.schema import Frame
 from uprung.sources import READERS
@@ -29,11 +30,12 @@ SHARES = (8.0, 1.0, 1.0)
 names = st.lists(st.text("abcdefgh0123456789-", min_size=1, max_size=6), min_size=1, max_size=60)
 
 
-def side(
-    name: str, frames: list[Frame], kind: str = "material", same_as: dict[str, str] | None = None
-) -> FidelityFrames:
+NO_PAIRS = pd.DataFrame({"row_low": [], "row_high": []}, dtype=np.int64)
+
+
+def side(name: str, frames: list[Frame], kind: str = "material") -> FidelityFrames:
     table = table_of(frames)
-    return FidelityFrames(name, table, table.label("energy"), group_names(table, kind, same_as or {}))
+    return FidelityFrames(name, table, table.label("energy"), group_names(table, kind))
 
 
 # ------------------------------------------------------------------------------------------------- assignment
@@ -91,10 +93,10 @@ def test_group_names() -> None:
             make_frame("c", material_id="y", Z=(22, 8)),
         ]
     )
-    assert group_names(frames, "material", {}) == ["x", "y", "y"]
-    assert group_names(frames, "formula", {}) == ["O2Ti1", "O2Ti1", "O1Ti1"]
-    assert group_names(frames, "chemical_system", {}) == ["O-Ti"] * 3
-    assert group_names(frames, "frame", {"a": "partner"}) == ["partner", "b", "c"]
+    assert group_names(frames, "material") == ["x", "y", "y"]
+    assert group_names(frames, "formula") == ["O2Ti1", "O2Ti1", "O1Ti1"]
+    assert group_names(frames, "chemical_system") == ["O-Ti"] * 3
+    assert group_names(frames, "frame") == ["a", "b", "c"]
 
 
 # ----------------------------------------------------------------------------------------------- several fidelities
@@ -150,15 +152,70 @@ def test_no_geometry_crosses_the_split_of_the_dimers() -> None:
     renamed = low.table.set_column(0, "frame_id", [[f"pbe/{name}" for name in low.strings("frame_id")]])
     low = replace(low, table=renamed)
     pairs, _ = match_frames(low, high)
-    same_as = dict(zip(pairs["frame_id_low"], pairs["frame_id_high"], strict=True))
+    groups = twin_groups(low, high, pairs, "frame", 1e-3)
     sides = [
-        FidelityFrames("pbe", low, low.label("energy"), group_names(low, "frame", same_as)),
-        FidelityFrames("r2scan", high, high.label("energy"), group_names(high, "frame", {})),
+        FidelityFrames("pbe", low, low.label("energy"), groups[0]),
+        FidelityFrames("r2scan", high, high.label("energy"), groups[1]),
     ]
     split = split_fidelities(sides, shares=SHARES, key="uprung").set_index("frame_id")["side"]
     left, right = (split.loc[pairs[f"frame_id_{s}"]].to_numpy() for s in ("low", "high"))
     assert (left == right).all()
     assert set(right) == {"train", "val", "test"}
+
+
+def test_twins_are_in_one_group_within_and_across_fidelities() -> None:
+    """Names of frames without a twin stay; the others are called as a frame of the high side, or the smallest name."""
+    low = [
+        make_frame("l0", bond=2.0),
+        make_frame("l1", bond=2.1),
+        make_frame("l2", bond=2.1),
+        make_frame("l3", bond=2.2),
+        make_frame("l4", bond=2.3),
+    ]
+    high = [
+        make_frame("h9", bond=2.0),
+        make_frame("h3", bond=2.0),
+        make_frame("a", bond=2.5),
+        make_frame("h8", bond=2.2),
+    ]
+    moved = [replace(frame, frac=frame.frac + np.array([[0, 0, 0], [1, -1, 0]])) for frame in high]
+    found = twin_groups(table_of(low), table_of(moved), NO_PAIRS, "frame", 1e-3)
+    assert found == (["h3", "l1", "l1", "h8", "l4"], ["h3", "h3", "a", "h8"])
+
+
+def test_materials_that_share_a_geometry_are_one_group() -> None:
+    low = [make_frame("a", material_id="mp-1", bond=2.0), make_frame("b", material_id="mp-2", bond=2.1)]
+    low += [make_frame("c", material_id="mp-2", bond=2.2), make_frame("d", material_id="mp-3", bond=2.3)]
+    high = [make_frame("A", material_id="Si2", bond=2.0), make_frame("B", material_id="Si2", bond=2.2)]
+    found = twin_groups(table_of(low), table_of(high), NO_PAIRS, "material", 1e-3)
+    assert found == (["Si2", "Si2", "Si2", "mp-3"], ["Si2", "Si2"])
+    assert twin_groups(table_of(low), table_of(high), NO_PAIRS, "formula", 1e-3) == (["Si1"] * 4, ["Si1"] * 2)
+
+
+def test_pairs_of_a_material_are_one_group() -> None:
+    low, high = table_of([make_frame("a", bond=2.0), make_frame("b")]), table_of([make_frame("c", bond=3.0)])
+    pairs = pd.DataFrame({"row_low": [0], "row_high": [0]})
+    assert twin_groups(low, high, pairs, "frame", 1e-3) == (["c", "b"], ["c"])
+
+
+@settings(max_examples=30, deadline=None)
+@given(bonds=st.lists(st.integers(0, 12), min_size=1, max_size=12), seed=st.integers(0, 99), at=st.integers(0, 12))
+def test_no_geometry_is_on_two_sides_whatever_the_order_of_the_frames(bonds: list[int], seed: int, at: int) -> None:
+    frames = [make_frame(f"{k}", bond=2 + 0.1 * bond) for k, bond in enumerate(bonds)]
+    rng, at = np.random.default_rng(seed), min(at, len(bonds) - 1)
+
+    def names(low: list[Frame], high: list[Frame]) -> dict[str, str]:
+        own = [frame.frame_id for frame in [*low, *high]]
+        if not low:
+            return {}
+        groups = twin_groups(table_of(low), table_of(high), NO_PAIRS, "frame", 1e-3)
+        return dict(zip(own, [*groups[0], *groups[1]], strict=True))
+
+    low, high = frames[:at], frames[at:]
+    found = names(low, high)
+    assert names([low[k] for k in rng.permutation(len(low))], [high[k] for k in rng.permutation(len(high))]) == found
+    if found:
+        assert len({(bond, found[str(k)]) for k, bond in enumerate(bonds)}) == len(set(bonds))
 
 
 # ------------------------------------------------------------------------------------------------ who takes part

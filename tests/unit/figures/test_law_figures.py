@@ -9,7 +9,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from uprung import scaling
 from uprung.figures.budgets import budget_curves
-from uprung.figures.laws import data_multipliers, law_comparison
+from uprung.figures.laws import DASHES, data_multipliers, law_comparison
+from uprung.laws import LAWS
 
 pytestmark = pytest.mark.filterwarnings("error")
 LABELS = {"scratch": "from scratch", "t": "pretrained"}
@@ -87,3 +88,7 @@ def test_budgets_share_a_panel_and_differ_in_line_style():
     assert {"steps100", "epochs5", "from scratch", "pretrained"} <= set(names)
     with pytest.raises(ValueError, match="5 budgets"):
         budget_curves(curves(budgets=tuple("abcde")), arm_labels=LABELS)
+
+
+def test_every_law_has_a_line_style():
+    assert len(DASHES) >= len(LAWS)

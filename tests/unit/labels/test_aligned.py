@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from factories import make_frame, table_of
+from scipy.spatial.transform import Rotation
 
 from uprung.labels.aligned import PairedFrames, align
 from uprung.labels.correlation import BOND_FORCE
@@ -12,8 +15,8 @@ PULL = np.array([[1.0, 2, 0], [-1, -2, 0]])
 STRESS = np.arange(9.0).reshape(3, 3)
 
 
-def pairs(rows: list[tuple[int, int]], materials: list[str]) -> pd.DataFrame:
-    return pd.DataFrame(rows, columns=["row_low", "row_high"]).assign(material_id=materials)
+def pairs(rows: list[tuple[int, int]], materials: list[str], rmsd: float = 0.0) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=["row_low", "row_high"]).assign(material_id=materials, rmsd=rmsd)
 
 
 @pytest.fixture
@@ -88,6 +91,48 @@ def test_dimers_have_one_force_along_the_bond() -> None:
     found = align(frames, frames, pairs([(0, 0), (1, 1)], ["x", "x"]), label_low="energy", label_high="energy")
     np.testing.assert_allclose(found.low.scalars[BOND_FORCE], [3.0, -3.0])
     np.testing.assert_allclose(found.keep(np.array([False, True])).low.scalars[BOND_FORCE], [-3.0])
+
+
+def test_forces_stress_and_moments_of_a_rotated_and_reordered_twin_are_laid_on_the_first() -> None:
+    rng = np.random.default_rng(0)
+    first = make_frame(
+        "a",
+        Z=(3, 8, 8, 22),
+        lattice=np.diag([4.0, 5, 6]) + rng.normal(0, 0.2, (3, 3)),
+        frac=rng.random((4, 3)),
+        forces=rng.normal(size=(4, 3)),
+        stress_gpa=STRESS + STRESS.T,
+        magmom=rng.normal(size=4),
+    )
+    turn, sites = Rotation.random(random_state=1).as_matrix(), np.array([3, 2, 0, 1])
+    second = replace(
+        first,
+        Z=first.Z[sites],
+        lattice=first.lattice[[1, 0, 2]] @ turn,
+        frac=first.frac[sites][:, [1, 0, 2]] + rng.integers(-2, 3, (4, 3)) + 0.3,
+        forces=(first.forces @ turn)[sites],
+        stress_gpa=turn.T @ first.stress_gpa @ turn,
+        magmom=first.magmom[sites],
+    )
+    low, high = table_of([first]), table_of([second])
+    found = align(low, high, pairs([(0, 0)], ["x"]), label_low="energy", label_high="energy")
+    for name, (a, b) in found.shared().items():
+        np.testing.assert_allclose(a, b, atol=1e-5, err_msg=name)
+    assert set(found.shared()) == {"force", "stress", "magmom"}
+
+
+def test_a_bond_leads_to_the_nearest_image() -> None:
+    frame = make_frame("a", forces=np.array([[-3.0, 0, 0], [3.0, 0, 0]]))
+    written = replace(frame, frac=frame.frac + np.array([[0, 0, 0], [-1, 2, 0]]))
+    table = pairs([(0, 0)], ["x"])
+    found = align(table_of([written]), table_of([frame]), table, label_low="energy", label_high="energy")
+    assert found.low.scalars[BOND_FORCE] == found.high.scalars[BOND_FORCE] == [pytest.approx(3.0)]
+
+
+def test_frames_of_one_material_keep_their_own_order() -> None:
+    low, high = table_of([make_frame("a")]), table_of([make_frame("b", bond=3.0, forces=PULL)])
+    found = align(low, high, pairs([(0, 0)], ["x"], np.nan), label_low="energy", label_high="energy")
+    np.testing.assert_array_equal(found.high.forces, PULL)
 
 
 def test_larger_structures_have_no_bond_force(paired: PairedFrames) -> None:

@@ -252,9 +252,11 @@ def a_second_fidelity(potential: Potential, _: Path) -> None:
     target = potential(potential.batch(inputs, rows), ["energy", "force"])
     with pytest.raises(ValueError, match="target fidelity only"):
         potential(potential.batch(inputs, rows), ["energy"], "source")
-    if not {"replay", "joint"} & potential.card.abilities:
-        return
     references = potential.references + 1.5
+    if not {"replay", "joint"} & potential.card.abilities:
+        with pytest.raises(NotImplementedError, match=potential.card.title):
+            potential.add_source(references, embedding=False)
+        return
     parameters = {id(p) for p in potential.parameters()}
     potential.add_source(references, embedding="joint" in potential.card.abilities)
     potential.double()

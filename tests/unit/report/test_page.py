@@ -23,6 +23,7 @@ from uprung.report import svg
 from uprung.report.captions import figures_of
 from uprung.report.catalogue import FILES, expanded
 from uprung.report.results import StudyResults, read_results
+from uprung.report.sections import shift
 from uprung.report.study_page import study_page
 from uprung.scaling import crossovers, data_multiplier, fit_curves, laws_table
 from uprung.softening.slopes import Forces, softening_table
@@ -231,7 +232,13 @@ def write_files(folder: Path) -> None:
         },
         "softening/far-hi/frames/manifest": manifest | {"left_out": {}, "read": 40, "rejected": []},
         "softening/far-hi/left_out": {"frames": 40, "left_out": []},
-        "pairs/dimers/manifest": {"match": "geometry", "pairs": 38, "unpaired_low": ["a"], "unpaired_high": []},
+        "pairs/dimers/manifest": {
+            "match": "geometry",
+            "pairs": 38,
+            "warnings": [],
+            "unpaired_low": ["a"],
+            "unpaired_high": [],
+        },
         "split/manifest": {
             "counts": [*counts, {"fidelity": "hi", "split": "excluded", "frames": 1, "groups": 1}],
             "excluded": excluded,
@@ -269,6 +276,18 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> StudyResults:
 
 def render(results: StudyResults, command: str = COMMAND, **changes: Any) -> str:
     return study_page(study(**changes), results, command=command)
+
+
+def test_doubts_about_the_labels_stand_first(results: StudyResults) -> None:
+    pair = {**results.pairs["dimers"], "warnings": ["38 of 38 pairs have the same energy in both fidelities"]}
+    told = {"geometries": 2, "frames": 5, "more_than_ev_per_atom": 1e-3, "frame_ids": [["a", "b"], ["c", "d", "e"]]}
+    frames = {**results.frames, "lo": {**results.frames["lo"], "same_geometry_other_energy": told}}
+    words = Reader(render(replace(results, pairs={"dimers": pair}, frames=frames))).text
+    first = "Pair dimers: 38 of 38 pairs have the same energy in both fidelities."
+    second = "Fidelity lo has 2 geometries with energies that are more than 1 meV/atom apart; its manifest names them."
+    agreement = shift.pair_findings(study(), results, "dimers")[0]
+    assert words.index("Summary") < words.index(first) < words.index(second) < words.index(agreement)
+    assert shift.doubts(results) == []
 
 
 class Reader(HTMLParser):

@@ -37,6 +37,18 @@ def pair_findings(study: Study, results: StudyResults, name: str) -> list[str]:
     ]
 
 
+def doubts(results: StudyResults) -> list[str]:
+    """Return what is doubtful about the labels of all pairs and fidelities; it stands before everything else."""
+    pairs = [f"Pair {name}: {warning}." for name, facts in results.pairs.items() for warning in facts["warnings"]]
+    found = {name: facts.get("same_geometry_other_energy", {}) for name, facts in results.frames.items()}
+    return pairs + [
+        f"Fidelity {name} has {plural(facts['geometries'], 'geometry', 'geometries')} with energies that are more than "
+        f"{1e3 * facts['more_than_ev_per_atom']:g} meV/atom apart; its manifest names them."
+        for name, facts in found.items()
+        if facts.get("geometries")
+    ]
+
+
 def correlation_table(correlation: pd.DataFrame, *, low: str, high: str) -> Table:
     """Return the agreement of two fidelities' labels, quantity by quantity."""
     scales = {"eV/atom": ("energy", "meV/atom"), "eV/Å": ("force", "meV/Å"), "GPa": ("stress", "GPa")}
