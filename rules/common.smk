@@ -29,6 +29,7 @@ os.environ |= {
     "MALLOC_TRIM_THRESHOLD_": "16000000000",
 }
 
+from uprung.job.contents import contents
 from uprung.job.files import size_token, why_not_writable
 from uprung.job.parent import PARENT, name_of_process
 from uprung.config.arms import CHECKPOINT

