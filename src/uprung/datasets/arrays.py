@@ -86,7 +86,7 @@ class CheckedArray:
         self.path, self._sums, self._remedy = path, entry["crc32"], remedy
         try:
             found = path.stat().st_size
-            mapped = np.load(path, mmap_mode="r", allow_pickle=False)
+            mapped = np.load(path, mmap_mode="r")  # no pickles: NumPy's default
         except (OSError, ValueError, EOFError, SyntaxError) as error:
             raise DamagedError(path, f"cannot be read ({error})", remedy) from None
         if found != entry["bytes"] or list(mapped.shape) != entry["shape"]:

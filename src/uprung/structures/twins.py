@@ -63,7 +63,8 @@ def find_twins(crystals: Crystals, tolerance: float, split_at: int | None = None
     Args:
         crystals: all frames.
         tolerance: largest root-mean-square displacement over sites and cell vectors, Å, after a rigid motion.
-        split_at: look for pairs of a frame before this number and one from it on only; None: for all pairs.
+        split_at: look for pairs of a frame before this number and one from it on, and for all of those; None: for
+            pairs that join all equal frames, directly or through others.
     """
     copy_of = np.arange(len(crystals))
     pairs, facts = [np.zeros((0, 2), dtype=np.int64)], [np.zeros((0, 2))]
@@ -76,12 +77,10 @@ def find_twins(crystals: Crystals, tolerance: float, split_at: int | None = None
         kept = np.flatnonzero(own == np.arange(len(own)))
         if len(kept) < 2:
             continue
-        low, high = np.ones(len(kept), dtype=np.bool_), np.ones(len(kept), dtype=np.bool_)
+        sides = None
         if split_at is not None:
-            low = np.isin(kept, own[rows < split_at])
-            high = np.isin(kept, own[rows >= split_at])
-        geometries = geometries.take(kept)
-        for own_pairs, own_facts in _equal(geometries, tolerance, low, high):
+            sides = [np.isin(kept, own[part]) for part in (rows < split_at, rows >= split_at)]
+        for own_pairs, own_facts in _equal(geometries.take(kept), tolerance, sides):
             pairs.append(rows[kept[own_pairs]])
             facts.append(own_facts)
     (first, second), (rmsd, turned) = np.concatenate(pairs).T, np.concatenate(facts).T
@@ -98,22 +97,33 @@ def _first_copies(geometries: Geometries) -> Ints:
 
 
 def _equal(
-    geometries: Geometries, tolerance: float, low: NDArray[np.bool_], high: NDArray[np.bool_]
+    geometries: Geometries, tolerance: float, sides: list[NDArray[np.bool_]] | None
 ) -> Iterator[tuple[Ints, Floats]]:
-    """Yield pairs (p, 2) of equal crystals, one low and one high; displacement, and whether one is turned (p, 2)."""
-    invariants = Invariants(geometries, tolerance)
-    for near in invariants.near():
-        i, j = near.T
-        pairs = near[(low[i] & high[j]) | (high[i] & low[j])]
+    """Yield pairs (p, 2) of equal crystals, one of either side; displacement, and whether one is turned (p, 2)."""
+    invariants, leader = Invariants(geometries, tolerance), list(range(len(geometries)))
+    for pairs in invariants.near():
+        if sides is not None:
+            (low_i, low_j), (high_i, high_j) = (side[pairs].T for side in sides)
+            pairs = pairs[(low_i & high_j) | (high_i & low_j)]
         rmsd, turned = unturned(geometries, *pairs.T), np.zeros(len(pairs))
-        for p in np.flatnonzero(rmsd > tolerance):
-            i, j = pairs[p]
-            if invariants.alike(i, j):
-                found = align(geometries, i, j, tolerance, invariants.sites_alike(i, j))
+        for p, (i, j) in enumerate(pairs.tolist()):
+            if rmsd[p] > tolerance:
+                joined = sides is None and _root(leader, i) == _root(leader, j)
+                alike = not joined and invariants.alike(i, j)
+                found = align(geometries, i, j, tolerance, invariants.sites_alike(i, j)) if alike else None
                 rmsd[p] = np.inf if found is None else found.rmsd
                 turned[p] = found is not None and bool((found.rotation != np.eye(3)).any())
+            if rmsd[p] <= tolerance and not turned[p]:
+                leader[_root(leader, j)] = _root(leader, i)
         same = rmsd <= tolerance
         yield pairs[same], np.column_stack([rmsd, turned])[same]
+
+
+def _root(leader: list[int], k: int) -> int:
+    """Return the crystal that leads the group of crystal k, whose way to it gets shorter."""
+    while leader[k] != k:
+        leader[k] = k = leader[leader[k]]
+    return k
 
 
 class Invariants:
