@@ -29,7 +29,7 @@ TOLERANCES = {"eV/Å": 0.005, "GPa": 0.1}
 
 def chosen(names: list[str]) -> list[Structure]:
     """Return structures of data/solids by name."""
-    with gzip.open(SOLIDS, "rt") as stream:
+    with gzip.open(SOLIDS, "rt", encoding="utf-8") as stream:
         records = {r["id"]: r for r in map(json.loads, stream) if r["id"] in names and "kpts" in r}
     missing = [name for name in names if name not in records]
     if missing:

@@ -22,12 +22,12 @@ ROOT = Path(__file__).parents[1]
 
 def plan(seeds: int) -> tuple[int, int, float, float]:
     """Return runs, jobs, seconds and peak memory (MB, of the largest child so far) of a dry run of the demo."""
-    study = yaml.safe_load((ROOT / "config/demo.yaml").read_text())
+    study = yaml.safe_load((ROOT / "config/demo.yaml").read_text(encoding="utf-8"))
     study |= {"study": f"plan-{seeds}", "seeds": list(range(seeds))}
     study["tests"]["softening"]["runs"] = "none"
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "study.yaml"
-        file.write_text(yaml.safe_dump(study, allow_unicode=True))
+        file.write_text(yaml.safe_dump(study, allow_unicode=True), encoding="utf-8")
         command = [sys.executable, "-m", "snakemake", "-n", "--quiet", "rules", "--configfile", str(file)]
         begin = time.monotonic()
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)

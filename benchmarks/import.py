@@ -90,7 +90,7 @@ def structure(symbols: Any, lattice: Any, frac: Any) -> dict[str, Any]:
 
 
 def generate(path: Path, frames: int) -> None:
-    with path.open("w") as stream:
+    with path.open("w", encoding="utf-8") as stream:
         for k, (mp_id, steps) in enumerate(materials(frames)):
             stream.write(f"{', ' if k else '{'}{json.dumps(mp_id)}: {json.dumps(steps)}")
         stream.write("}")

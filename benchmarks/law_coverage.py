@@ -311,7 +311,9 @@ def main() -> None:
     parser.add_argument("--page", type=Path)
     options = parser.parse_args()
     if options.page:
-        options.page.write_text(fill(options.page.read_text(), page_tables(json.loads(RECORD.read_text()))))
+        options.page.write_text(
+            fill(options.page.read_text(encoding="utf-8"), page_tables(json.loads(RECORD.read_text(encoding="utf-8"))))
+        )
         return
     cells = [(c, options.studies) for c in main_cells()] + [(c, options.studies * 2 // 5) for c in more_cells()]
     found = []
@@ -320,7 +322,7 @@ def main() -> None:
         found.append(result)
     settings = {"first": FIRST, "last": LAST, "crossing": CROSSING, "resamples": RESAMPLES, "noise": asdict(Noise())}
     record = {"settings": settings, "versions": provenance.versions(), "hardware": provenance.hardware()}
-    options.out.write_text(json.dumps(record | {"cells": found}, indent=1) + "\n")
+    options.out.write_text(json.dumps(record | {"cells": found}, indent=1) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -39,7 +39,7 @@ INTERVAL = 0.02  # seconds between two looks at the memory
 
 def repeat(source: Path, target: Path, times: int) -> None:
     """Write a data set whose structures are those of another one, several times over."""
-    manifest = json.loads((source / "manifest.json").read_text())
+    manifest = json.loads((source / "manifest.json").read_text(encoding="utf-8"))
     for folder in ("inputs", "labels"):
         (target / folder).mkdir(parents=True)
         for file in sorted((source / folder).glob("*.npy")):

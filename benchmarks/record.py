@@ -201,7 +201,7 @@ def write(record: Record, path: Path) -> None:
 
 def read(path: Path) -> Record:
     """Read a record; ValueError says what in it is not as `Record` has it."""
-    return Record.model_validate_json(path.read_text("utf-8"))
+    return Record.model_validate_json(path.read_text(encoding="utf-8"))
 
 
 # -------------------------------------------------------------------------------------------------------- its tables
@@ -303,7 +303,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("page", type=Path, help="a page with <!-- NAME --> and <!-- /NAME -->, NAME the benchmark")
     options = parser.parse_args(arguments)
     record = read(options.record)
-    options.page.write_text(insert(options.page.read_text("utf-8"), record.benchmark, markdown(record)), "utf-8")
+    options.page.write_text(
+        insert(options.page.read_text(encoding="utf-8"), record.benchmark, markdown(record)), encoding="utf-8"
+    )
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ class Child:
     def __init__(self, target: str, *, threads: int | None = 1, **settings: Any) -> None:
         """Start the process and wait until it is ready."""
         self._target = target
-        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed with the child)
+        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 (closed with the child)
         paths = [str(ROOT / "benchmarks"), str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]
         self._process = subprocess.Popen(
             [sys.executable, "-c", "import sides; sides.serve()", target, json.dumps(settings)],
@@ -96,7 +96,7 @@ class Child:
 def serve() -> None:
     """Be a `Child`: make the object that the arguments name, then answer one line of JSON for every line read."""
     target, settings = sys.argv[1:3]
-    answers = os.fdopen(os.dup(1), "w")
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # whatever libraries print must not pass for an answer
     began = time.perf_counter()
     module, name = target.split(":")
@@ -118,7 +118,7 @@ def in_turn(repeats: int, sides: Sequence[str]) -> Iterable[str]:
 def memory(field: str, pid: int | str = "self") -> float | None:
     """Return VmHWM (peak), VmRSS or RssAnon (private) of a process in MiB; None where the system does not tell."""
     with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
             if line.startswith(f"{field}:"):
                 return int(line.split()[1]) / 1024
     return None
@@ -128,7 +128,7 @@ def reset_peak(pids: Iterable[int]) -> None:
     """Let the peak memory of processes start anew; where the system forbids it, peaks count from their start."""
     for pid in pids:
         with contextlib.suppress(OSError):
-            Path(f"/proc/{pid}/clear_refs").write_text("5")
+            Path(f"/proc/{pid}/clear_refs").write_text("5", encoding="utf-8")
 
 
 def highest(values: Iterable[float | None]) -> float | None:

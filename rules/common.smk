@@ -10,18 +10,26 @@ def elsewhere(entries):
     return [entry for entry in entries if os.path.realpath(entry) != os.getcwd()]
 
 
+if {*"{}"} & {*str(workflow.basedir)}:
+    sys.exit(
+        f"uprung: Snakemake takes the braces in the path of this checkout for wildcards: {workflow.basedir}\n"
+        "        move it to a path without them"
+    )
+
 SRC = str(Path(workflow.basedir, "src"))
 sys.path[:] = [SRC, *elsewhere(sys.path)]
 GIVEN = os.getenv("PYTHONPATH", "").split(os.pathsep)
 # Scripts run in interpreters of their own, on this machine or on a cluster node: this is how they find uprung.
 os.environ |= {
     "PYTHONPATH": os.pathsep.join(dict.fromkeys([SRC, *elsewhere(GIVEN)])),
+    "PYTHONUTF8": "1",  # whatever the locale: files, names and logs are UTF-8
     "PYTHONSAFEPATH": "1",  # nor does `python -m` put the working folder first
     # glibc hands large blocks back to the system after every step otherwise, and page faults dominate CPU training
     "MALLOC_MMAP_THRESHOLD_": "4000000000",
     "MALLOC_TRIM_THRESHOLD_": "16000000000",
 }
 
+from uprung.job.contents import contents
 from uprung.job.files import size_token, why_not_writable
 from uprung.job.parent import PARENT, name_of_process
 from uprung.config.arms import CHECKPOINT

@@ -18,7 +18,7 @@ rule download:
     conda:
         "../envs/materials-project.yaml"
     params:
-        release=STUDY.materials_project.release,
+        release=lambda w: STUDY.materials_project.release,
         state=f"results/{STUDY.study}/state/download",
     message:
         "Downloading the Materials Project; an interrupted download goes on where it was"
@@ -67,6 +67,7 @@ rule frames:
     conda:
         "../envs/analysis.yaml"
     params:
+        data=lambda w: contents(SOURCES[w.fidelity]),
         fidelity=lambda w: plain(STUDY.fidelities[w.fidelity]),
         needed=lambda w: (
             STUDY.transfer.targets if w.fidelity in TRAINED else ["energy"]
@@ -118,6 +119,7 @@ rule split:
     conda:
         "../envs/analysis.yaml"
     params:
+        data=lambda w: contents(PRETRAINING_MATERIALS),
         low=STUDY.low,
         high=STUDY.high,
         label_low=STUDY.fidelities[STUDY.low].energy,
@@ -152,7 +154,7 @@ rule order:
         seed=lambda w: int(w.seed),
         draw=STUDY.split.draw,
         sampling=STUDY.split.sampling,
-        key=STUDY.split.key,
+        key=lambda w: STUDY.split.key,
     message:
         "Ordering the training frames for seed {wildcards.seed}: every size is a prefix"
     script:

@@ -58,6 +58,7 @@ rule sample_snapshots:
         ),
         gpu=GPU,
     params:
+        data=lambda w: contents([SNAPSHOTS[w.snapshots]]),
         protocol=lambda w: SOFTENING.snapshots[w.snapshots].protocol(),
         model=lambda w: SOFTENING.snapshots[w.snapshots].model,
         seed=lambda w: SOFTENING.snapshots[w.snapshots].seed,
@@ -152,6 +153,7 @@ rule label_structures:
         mem_mb=STUDY.resources.dft_memory_mb,
         runtime=max(1, int(OWN_DFT.chunk_size * STUDY.resources.dft_minutes)),
     params:
+        data=lambda w: contents([STRUCTURES] if STRUCTURES else []),
         scheme=lambda w: OWN_DFT.scheme(STUDY.fidelities[w.fidelity].functional),
         chunk_size=OWN_DFT.chunk_size,
         state=lambda w: f"results/{STUDY.study}/state/own_dft/{w.fidelity}",

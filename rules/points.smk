@@ -22,6 +22,7 @@ rule read_points:
         "../envs/analysis.yaml"
     params:
         smallest=STUDY.smallest,
+        data=lambda w: contents([POINTS]),
     message:
         "Reading the learning curves in {input}"
     script:
@@ -46,7 +47,8 @@ rule write_points_report:
         "../envs/analysis.yaml"
     params:
         study=plain(STUDY),
-        command=f"{COMMAND} --config points={STUDY.points} study={STUDY.study}",
+        # functions: Snakemake takes braces in a text for wildcards
+        command=lambda w: f"{COMMAND} --config points={STUDY.points} study={STUDY.study}",
     message:
         "Writing the report"
     script:

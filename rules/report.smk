@@ -22,7 +22,7 @@ rule write_report:
     params:
         # how runs are trained, scheduled and followed is not on the page
         study=without(STUDY, "training", "resources", "tracking"),
-        command=COMMAND,
+        command=lambda w: COMMAND,
     message:
         "Writing the report"
     script:

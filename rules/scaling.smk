@@ -19,7 +19,7 @@ rule fit_laws:
     conda:
         "../envs/analysis.yaml"
     params:
-        scratch=SCRATCH,
+        scratch=lambda w: SCRATCH,
         laws=plain(LAWS),
         tested=bool(TEST_NOISE),
     message:
@@ -48,8 +48,9 @@ rule plot_scaling:
         "../envs/analysis.yaml"
     params:
         arm_labels=ARM_LABELS,
-        scratch=SCRATCH,
-        x_label=X_LABEL,
+        scratch=lambda w: SCRATCH,
+        # functions: Snakemake takes braces in a text for wildcards
+        x_label=lambda w: X_LABEL,
         budgets=SEVERAL_BUDGETS,
     message:
         "Drawing learning curves, data multipliers and laws"

@@ -28,6 +28,7 @@ rule evalset_frames:
     conda:
         "../envs/analysis.yaml"
     params:
+        data=lambda w: contents(EVALSET_SOURCES[w.evalset]),
         fidelity=lambda w: without(SOFTENING.sets[w.evalset], "snapshots"),
         needed=["force"],
     message:

@@ -60,7 +60,7 @@ use rule order as order_source with:
         seed=lambda w: STUDY.pretraining[w.network].seed,
         draw=STUDY.split.draw,
         sampling=STUDY.split.sampling,
-        key=STUDY.split.key,
+        key=lambda w: STUDY.split.key,
     message:
         "Ordering the training frames of the source for {wildcards.network}"
 

@@ -11,7 +11,9 @@ from uprung.scaling.curves import RunFiles, error_resamples, learning_curves
 with job(snakemake):
     params, files, output = snakemake.params, snakemake.input, snakemake.output
     runs = [
-        RunFiles(json.loads(Path(metrics).read_text()), pd.read_parquet(predictions), pd.read_csv(history))
+        RunFiles(
+            json.loads(Path(metrics).read_text(encoding="utf-8")), pd.read_parquet(predictions), pd.read_csv(history)
+        )
         for metrics, predictions, history in zip(files.metrics, files.predictions, files.history, strict=True)
     ]
     asked = {"targets": params.targets, "resamples": params.bootstrap}

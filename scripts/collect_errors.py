@@ -12,7 +12,7 @@ from uprung.job.run import job
 
 with job(snakemake):
     params, files, output = snakemake.params, snakemake.input, snakemake.output
-    runs = [json.loads(Path(file).read_text()) for file in files.metrics]
+    runs = [json.loads(Path(file).read_text(encoding="utf-8")) for file in files.metrics]
     size = max(runs, key=lambda run: run["n_train"])["run"]["size"]
     tables = [
         pd.read_csv(file, dtype={"key": str}).assign(**run["run"]) for file, run in zip(files.errors, runs, strict=True)

@@ -17,7 +17,7 @@ with job(snakemake):
         for file in snakemake.input.frames
         for frame in ase.io.read(file, ":", format="extxyz")  # noqa: TID251
     ]
-    facts = [entry for file in snakemake.input.facts for entry in json.loads(Path(file).read_text())]
+    facts = [entry for file in snakemake.input.facts for entry in json.loads(Path(file).read_text(encoding="utf-8"))]
     folder = Path(snakemake.output.vasp)
     folder.mkdir(parents=True, exist_ok=True)
     for functional in options.vasp:

@@ -23,7 +23,7 @@ with job(snakemake):
     dataset, split = open_dataset(inputs.graphs), pd.read_parquet(inputs.split)
     test = split[(split["fidelity"] == params.high) & (split["split"] == "test")]
     chosen = subset(pd.read_parquet(inputs.order), params.size)
-    card = yaml.safe_load(Path(inputs.card).read_text())
+    card = yaml.safe_load(Path(inputs.card).read_text(encoding="utf-8"))
     files = {card["kept"]: inputs.model, card["other"]: inputs.other}
     metrics, predictions, errors = evaluate_run(
         {name: load(file, params.fidelity) for name, file in files.items()},

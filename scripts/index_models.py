@@ -11,7 +11,11 @@ from uprung.job.run import job
 with job(snakemake):
     files = snakemake.input
     models = [
-        TrainedModel(Path(model), yaml.safe_load(Path(card).read_text()), json.loads(Path(metrics).read_text()))
+        TrainedModel(
+            Path(model),
+            yaml.safe_load(Path(card).read_text(encoding="utf-8")),
+            json.loads(Path(metrics).read_text(encoding="utf-8")),
+        )
         for model, card, metrics in zip(files.models, files.cards, files.metrics, strict=True)
     ]
     folder = Path(snakemake.output[0]).parents[1]

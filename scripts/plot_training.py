@@ -11,12 +11,12 @@ from uprung.job.run import job
 
 with job(snakemake):
     params, files, output = snakemake.params, snakemake.input, snakemake.output
-    runs = [json.loads(Path(file).read_text()) for file in files.metrics]
+    runs = [json.loads(Path(file).read_text(encoding="utf-8")) for file in files.metrics]
     table = forgetting_table(runs, params.targets)
     table.to_csv(output.table, index=False)
     before = {}
     for file in files.pretrained:
-        found = json.loads(Path(file).read_text())
+        found = json.loads(Path(file).read_text(encoding="utf-8"))
         before = {t: errors["mae"] for t, errors in {**found["raw"], **found.get("rereferenced", {})}.items()}
     own = table[table["budget"] == params.budget]
     save(forgetting(own, before, arm_labels=params.arm_labels), output.forgetting)

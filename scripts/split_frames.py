@@ -31,7 +31,7 @@ with job(snakemake):
     resolve_sizes(orders, sizes, dict.fromkeys(train["frame_id"], frozenset()))
     splits.require_sides(table, params.high)
     table.to_parquet(snakemake.output.table)
-    known = [frozenset(Path(file).read_text().split()) for file in snakemake.input.pretraining]
+    known = [frozenset(Path(file).read_text(encoding="utf-8").split()) for file in snakemake.input.pretraining]
     share = splits.pretraining_share(table, params.high, known[0] if known else None)
     joined = joined_groups(sides, split.group)
     write_json(snakemake.output.manifest, {**splits.split_counts(table), **joined, "pretraining": share})

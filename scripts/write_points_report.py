@@ -11,4 +11,6 @@ from uprung.report.results import read_points_results
 with job(snakemake):
     page, study = Path(snakemake.output[0]), PointsStudy.model_validate(snakemake.params.study)
     digest, command = sha256(Path(snakemake.input.points)), snakemake.params.command
-    page.write_text(points_page(study, read_points_results(page.parent), digest=digest, command=command))
+    page.write_text(
+        points_page(study, read_points_results(page.parent), digest=digest, command=command), encoding="utf-8"
+    )

@@ -9,4 +9,6 @@ from uprung.report.study_page import study_page
 
 with job(snakemake):
     page, study = Path(snakemake.output[0]), Study.model_validate(snakemake.params.study)
-    page.write_text(study_page(study, read_results(page.parent, study), command=snakemake.params.command))
+    page.write_text(
+        study_page(study, read_results(page.parent, study), command=snakemake.params.command), encoding="utf-8"
+    )

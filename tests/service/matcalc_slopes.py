@@ -39,7 +39,7 @@ def main(frames: str, predicted: str) -> None:
 
             calculator = CHGNetCalculator(use_device="cpu")
         else:
-            calculator = Given(json.loads(Path(predicted).read_text()))
+            calculator = Given(json.loads(Path(predicted).read_text(encoding="utf-8")))
         found = SofteningBenchmark(Path(frames)).run(calculator, "model")
     print(json.dumps(dict(zip(found["material_id"], found["softening_scale_model"], strict=True))))
 

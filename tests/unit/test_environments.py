@@ -42,7 +42,7 @@ def locked() -> dict[str, str]:
 
 def pins(environment: Path) -> dict[str, str]:
     """Return the packages of a conda file by their PyPI names, without Python and pip."""
-    content: dict[str, Any] = yaml.safe_load(environment.read_text())
+    content: dict[str, Any] = yaml.safe_load(environment.read_text(encoding="utf-8"))
     entries = [e for e in content["dependencies"] if isinstance(e, str) and e not in {"pip", *BUILD_TOOLS}]
     (pip,) = [e["pip"] for e in content["dependencies"] if isinstance(e, dict)] or [[]]
     found = {}
@@ -73,7 +73,7 @@ def optional(extra: str) -> set[str]:
 def external(path: Path) -> set[str]:
     """Return the PyPI names of all that a file imports beside the standard library and uprung."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -97,7 +97,7 @@ def files_behind(script: str) -> list[Path]:
 
 def needs_networks(path: Path) -> bool:
     """Return whether a file has the registry import the code of an architecture; its cards are facts alone."""
-    nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ImportFrom)]
+    nodes = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.ImportFrom)]
     names = {alias.name for node in nodes if node.module == REGISTRY for alias in node.names}
     return bool(names & {"architecture", "load"})
 
@@ -125,7 +125,7 @@ def test_rules_were_found() -> None:
 
 @pytest.mark.parametrize("rules", sorted((ROOT / "rules").glob("*.smk")), ids=lambda path: path.name)
 def test_every_environment_that_a_rule_names_exists(rules: Path) -> None:
-    for name in re.findall(r'conda:\s*"([^"]+)"', rules.read_text()):
+    for name in re.findall(r'conda:\s*"([^"]+)"', rules.read_text(encoding="utf-8")):
         assert (rules.parent / name).is_file(), name
 
 

@@ -36,7 +36,7 @@ PACKAGES = {"chgnet": {"chgnet"}, "matgl": {"matgl"}, "sevennet": {"sevenn"}, "m
 
 def imported(path: Path, *, types: bool = True) -> Iterator[str]:
     """Yield the dotted names of all modules that a file imports, also inside functions, and for types if asked."""
-    tree = ast.parse(path.read_text())
+    tree = ast.parse(path.read_text(encoding="utf-8"))
     if not types:
         tree.body = [node for node in tree.body if not isinstance(node, ast.If)]  # `if TYPE_CHECKING:`
     for node in ast.walk(tree):

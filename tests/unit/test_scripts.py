@@ -14,7 +14,7 @@ USED = {name for file in (ROOT / "rules").glob("*.smk") for name in re.findall(r
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_a_script_fits_on_a_page(script: Path) -> None:
-    assert len(script.read_text().splitlines()) <= 45
+    assert len(script.read_text(encoding="utf-8").splitlines()) <= 45
 
 
 def test_every_script_belongs_to_a_rule() -> None:

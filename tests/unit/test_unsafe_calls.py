@@ -54,6 +54,6 @@ def test_ruff_finds_what_runs_files(code: str) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_what_ruff_passes_over_is_safe(path: Path) -> None:
-    text = path.read_text()
+    text = path.read_text(encoding="utf-8")
     assert not re.search(r"\b((allow_pickle|pickle_module|shell)=|__import__\()", text)
     assert [line for line in text.splitlines() if "noqa: TID251" in line and not SAFE.search(line)] == []

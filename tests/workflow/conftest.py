@@ -21,7 +21,7 @@ from workplace import STUDY_TIMEOUT, Workplace, checkout
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Hold a lock that all workers of a test session respect."""
-    with path.open("w") as stream:
+    with path.open("w", encoding="utf-8") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
 

@@ -225,7 +225,7 @@ def test_labels_that_cannot_be_are_listed_and_left_out(fresh: Workplace) -> None
     manifest: Path = fresh.results / "frames/pbe/manifest.json"
     done = fresh.snakemake(str(manifest.relative_to(fresh.folder)), "--cores", "1")
     assert done.returncode == 0, done.stdout
-    facts = json.loads(manifest.read_text())
+    facts = json.loads(manifest.read_text(encoding="utf-8"))
     assert (facts["read"], facts["written"]) == (6, 2)
     reasons = {entry["frame_id"]: entry["reason"] for entry in facts["rejected"]}
     assert set(reasons) == {*bad, "c"}

@@ -40,7 +40,7 @@ class Session:
 
     @property
     def output(self) -> str:
-        return Path(self.file.name).read_text()
+        return Path(self.file.name).read_text(encoding="utf-8")
 
     def kill(self, *, with_jobs: bool) -> None:
         """Kill Snakemake, with all that it started or alone."""

@@ -85,3 +85,19 @@ def test_a_missing_table_and_a_key_of_another_study_are_told_before_any_job(fres
     assert "Job stats" not in done.stdout
     done = run(fresh, "--config", "seeds=[1]")
     assert "seeds: unknown key" in done.stdout
+
+
+def test_two_studies_run_side_by_side_in_one_folder(fresh: Workplace) -> None:
+    my_points().to_csv(fresh.folder / "my.csv", index=False)
+    names = ("one", "two")
+    started = [
+        fresh.start(
+            *(f"results/{name}/scaling/curves.csv", "--cores", "1", "--config", "points=my.csv", f"study={name}"),
+            study=STUDY,
+        )
+        for name in names
+    ]
+    for name, process in zip(names, started, strict=True):
+        output, _ = process.communicate(timeout=RUN_TIMEOUT)
+        assert process.returncode == 0, output
+        assert (fresh.folder / f"results/{name}/scaling/curves.csv").exists()

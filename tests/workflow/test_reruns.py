@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -41,7 +42,7 @@ def swap(file: str, old: str, new: str) -> Change:
 
 
 def append(path: Path, text: str) -> None:
-    path.write_text(path.read_text() + text)
+    path.write_text(path.read_text(encoding="utf-8") + text, encoding="utf-8")
 
 
 def words(place: Workplace) -> None:
@@ -77,6 +78,13 @@ def tracked(place: Workplace) -> None:
     """Ask for MLflow; an empty package stands for it where it is not installed, since nothing runs."""
     (place.folder / "src/mlflow.py").touch()
     place.configure(lambda content: content.update(tracking={"mlflow": {"tracking_uri": "sqlite:///runs.db"}}))
+
+
+def older(place: Workplace) -> None:
+    """Replace the data file by another release with an earlier time of change, as `cp -p` and `unzip` do."""
+    path = place.folder / DATA
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + b"\n"))
+    os.utime(path, (1e9, 1e9))
 
 
 CHANGES: dict[str, tuple[Change, dict[str, int]]] = {
@@ -169,6 +177,7 @@ CHANGES: dict[str, tuple[Change, dict[str, int]]] = {
     "one size less": (study(sizes=[60, 120]), {"sizes": 1, "plot_references": 1, **COMPARED, **TESTED}),
     "one arm less": (lambda place: place.configure(lambda content: content["arms"].pop("checkpoint-ref")), TESTED),
     # data
+    "an older release of the data": (older, FULL),
     "another selection": (study(transfer__select__max_force=8.0), SPLIT),
 }
 

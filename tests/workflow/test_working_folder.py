@@ -1,4 +1,4 @@
-"""Files beside the data are data: a module of that name in the working folder is imported by no job."""
+"""The working folder: modules in it are imported by no job, and names of folders and files are no wildcards."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+import yaml
 from workplace import Workplace
 
 NAMES = ("ase", "random", "yaml", "json", "numpy", "pandas", "sitecustomize", "usercustomize", "logging")
@@ -51,3 +52,28 @@ def test_snakemake_itself_takes_none_either(fresh: Workplace) -> None:
     assert not trace.exists(), trace.read_text()
     installed = importlib.util.find_spec("mlflow") is not None
     assert ("the package mlflow is not installed" in done.stdout) != installed, done.stdout
+
+
+def test_braces_dollars_and_umlauts_in_names_whatever_the_locale(fresh: Workplace) -> None:
+    place = fresh.folder / "place {br} $x"
+    place.mkdir()
+    (place / "my.csv").write_text(POINTS, encoding="utf-8")
+    study = {"study": "mine", "points": "my.csv", "labels": {"scratch": "$\\bad{ _ä"}, "x_label": "_n {x}"}
+    (fresh.folder / "config/words.yaml").write_text(yaml.safe_dump(study, allow_unicode=True), encoding="utf-8")
+    plain = {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0", "PYTHONIOENCODING": "utf-8"}
+    done = fresh.snakemake(
+        *("scaling", "--cores", "1", "--directory", place.name),
+        study="config/words.yaml",
+        environment=plain,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "$\\bad{ _ä" in (place / "results/mine/figures/learning-curves.svg").read_text(encoding="utf-8")
+    assert "$\\bad{ _ä" in (place / "results/mine/report.html").read_text(encoding="utf-8")
+
+
+def test_braces_in_the_path_of_the_checkout_are_refused_with_what_helps(fresh: Workplace) -> None:
+    moved = Workplace(fresh.folder.rename(fresh.folder.with_name("a{br}b")))
+    done = moved.snakemake("all", "-n")
+    assert "takes the braces in the path of this checkout for wildcards" in done.stdout
+    assert "Traceback" not in done.stdout

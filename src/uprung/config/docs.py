@@ -75,7 +75,7 @@ names the new one. Editors that know JSON schema complete and check a study file
 ## Presets
 
 ```yaml
-{PRESETS.read_text()}```
+{PRESETS.read_text(encoding="utf-8")}```
 """
 POINTS = """## A study of given points
 
@@ -176,5 +176,5 @@ def _default(info: FieldInfo) -> str:
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
-    (folder / "schema.json").write_text(schema_text())
-    (folder / "README.md").write_text(key_list())
+    (folder / "schema.json").write_text(schema_text(), encoding="utf-8")
+    (folder / "README.md").write_text(key_list(), encoding="utf-8")

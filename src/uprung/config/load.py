@@ -60,8 +60,10 @@ def find_file(file: str, folders: Sequence[Path], *, key: str) -> str:
     """Return the first existing path of a file below some folders, relative to the first where possible.
 
     Raises:
-        StudyError: it exists in none of them.
+        StudyError: it exists in none of them, or its name has braces.
     """
+    if {*"{}"} & {*file}:
+        raise StudyError(f"{key}: file {file!r}: Snakemake takes braces in a name for wildcards; give it another name")
     for folder in folders:
         path = folder / file
         if path.exists():

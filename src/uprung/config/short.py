@@ -30,7 +30,7 @@ Written = dict[str, str]
 @cache
 def presets() -> dict[str, dict[str, Any]]:
     """Return the presets of `data` and of `tests.softening.sets` (`sets`), by name."""
-    loaded: dict[str, dict[str, Any]] = yaml.safe_load(PRESETS.read_text())
+    loaded: dict[str, dict[str, Any]] = yaml.safe_load(PRESETS.read_text(encoding="utf-8"))
     return loaded
 
 

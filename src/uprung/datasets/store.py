@@ -159,7 +159,7 @@ def read_labels(manifest: Path, folder: Path, inputs: Inputs) -> Dataset:
     Raises:
         DamagedError: a file is not what it was; blocks of forces, stresses and moments are checked when they are read.
     """
-    facts = json.loads(manifest.read_text())
+    facts = json.loads(manifest.read_text(encoding="utf-8"))
     remedy = f"Delete {manifest} and start the same command again: labels and graphs are written anew"
     arrays = {name: CheckedArray(folder / f"{name}.npy", facts["arrays"][name], remedy=remedy) for name in _LABELS}
     return Dataset(

@@ -177,7 +177,7 @@ def _count(file: Path) -> int:
 
 def _count_xyz(file: Path) -> int:
     count = 0
-    with file.open() as stream:
+    with file.open(encoding="utf-8") as stream:
         for line in stream:
             if line.strip():
                 if not re.fullmatch(r"\s*\d+\s*", line):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.ticker import LogFormatter, LogFormatterSciNotation
 
 COLUMN = 3.5  # inch, one journal column
 PAGE = 7.2  # inch, two journal columns
@@ -45,6 +48,7 @@ RC: dict[Any, Any] = {
     "figure.dpi": 120,
     "savefig.dpi": 200,
     "figure.constrained_layout.use": True,
+    "text.parse_math": False,  # words are the user's: a $ in them is a $
     "svg.fonttype": "none",
     "svg.hashsalt": "uprung",  # the same figure gives the same bytes
 }
@@ -83,10 +87,35 @@ def text_figure(text: str, *, width: float = COLUMN, height: float = 1.0) -> Fig
     return figure
 
 
+class Powers(LogFormatterSciNotation):
+    """Labels of a log axis without mathtext: 10⁻², 2×10³."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        """Return the label of a tick; "" where it has none."""
+        text = re.sub(r"\$|\\mathdefault|[{}]", "", super().__call__(x, pos)).replace(r"\times", "×")
+        base, power, exponent = text.partition("^")
+        return base + exponent.translate(_RAISED) if power else text
+
+
+_RAISED = str.maketrans("-−0123456789", "⁻⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def _without_mathtext(figure: Figure) -> None:
+    """Let every text of a figure be shown as it is, the labels of log axes included."""
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        if isinstance(axis.get_major_formatter(), LogFormatter):
+            axis.set_major_formatter(Powers())
+        if isinstance(old := axis.get_minor_formatter(), LogFormatter):
+            axis.set_minor_formatter(Powers(labelOnlyBase=old.labelOnlyBase, minor_thresholds=old.minor_thresholds))
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+
+
 def save(figure: Figure, stem: str | Path) -> None:
     """Write `stem`.svg and `stem`.png; the SVG carries no date, so that equal figures are equal files."""
     stem = Path(stem)
     stem.parent.mkdir(parents=True, exist_ok=True)
     with mpl.rc_context(RC):
+        _without_mathtext(figure)
         figure.savefig(stem.with_suffix(".svg"), metadata={"Date": None})
         figure.savefig(stem.with_suffix(".png"))

@@ -91,7 +91,7 @@ def read_frames(manifest: str | Path, *, columns: list[str] | None = None) -> Fr
         DamagedError: a part is not what it was when it was written.
     """
     manifest = Path(manifest)
-    facts = json.loads(manifest.read_text())
+    facts = json.loads(manifest.read_text(encoding="utf-8"))
     parts = []
     for part in facts["parts"]:
         path = manifest.parent / part["file"]

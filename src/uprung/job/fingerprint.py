@@ -68,7 +68,7 @@ def _left_out(module: str) -> bool:
 def _imports(file: Path) -> tuple[str, ...]:
     """Return the library modules that a file imports anywhere, but for type hints alone."""
     found = set[str]()
-    waiting: list[ast.AST] = [ast.parse(file.read_text())]
+    waiting: list[ast.AST] = [ast.parse(file.read_text(encoding="utf-8"))]
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
@@ -149,5 +149,5 @@ class _WithoutWords(ast.NodeTransformer):
 
 @cache
 def _digest(file: Path) -> str:
-    tree = _WithoutWords().visit(ast.parse(file.read_text()))
+    tree = _WithoutWords().visit(ast.parse(file.read_text(encoding="utf-8")))
     return hashlib.sha256(ast.dump(tree).encode()).hexdigest()

@@ -22,7 +22,7 @@ LOG = logging.getLogger(__name__)
 def name_of_process() -> str:
     """Return this process as text for its jobs: number, machine and name space of numbers; empty without /proc."""
     try:
-        machine = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        machine = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
         return f"{os.getpid()} {machine} {Path('/proc/self/ns/pid').readlink()}"
     except OSError:
         return ""
@@ -34,7 +34,7 @@ def has_ended(process: str) -> bool:
     if not space or name_of_process().partition(" ")[2] != space:
         return False
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
     except OSError:
         return True
     return state in "ZX"  # ended, but its own parent has not taken note
@@ -45,7 +45,7 @@ def _below(pid: int) -> list[int]:
     found = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         with suppress(OSError):  # it has ended meanwhile
-            for child in map(int, task.read_text().split()):
+            for child in map(int, task.read_text(encoding="utf-8").split()):
                 found += [child, *_below(child)]
     return found
 

@@ -66,6 +66,6 @@ def write_dataset(
 def open_dataset(manifest: str | Path) -> Dataset:
     """Map a stored data set into memory, read-only."""
     path, folder = Path(manifest), Path(manifest).parent
-    facts = json.loads(path.read_text())
+    facts = json.loads(path.read_text(encoding="utf-8"))
     inputs = architecture(facts["architecture"]).open_inputs(folder / "inputs", facts["inputs"])
     return read_labels(path, folder / "labels", inputs)

@@ -209,4 +209,4 @@ def as_markdown() -> str:
 
 
 if __name__ == "__main__":
-    (Path(sys.argv[1]) / "results.md").write_text(as_markdown())
+    (Path(sys.argv[1]) / "results.md").write_text(as_markdown(), encoding="utf-8")

@@ -32,7 +32,7 @@ def render(sections: Sequence[PageSection], *, name: str, report: Report, runs: 
         short: sentences at the top.
     """
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(TEMPLATE.read_text()).render(
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
         sections=sections,
         name=name,
         title=report.title or f"Study {name}",
@@ -40,6 +40,6 @@ def render(sections: Sequence[PageSection], *, name: str, report: Report, runs: 
         runs=runs,
         short=short,
         version=__version__,
-        css=Markup(STYLE.read_text()),
+        css=Markup(STYLE.read_text(encoding="utf-8")),
         script=SCRIPT,
     )

@@ -109,4 +109,4 @@ def _read(folder: Path, entry: ResultFile, study: Study) -> Any:
 def _content(path: Path, entry: ResultFile) -> Any:
     if path.suffix == ".csv":
         return read_table(path, entry.text)
-    return (yaml.safe_load if path.suffix == ".yaml" else json.loads)(path.read_text())
+    return (yaml.safe_load if path.suffix == ".yaml" else json.loads)(path.read_text(encoding="utf-8"))

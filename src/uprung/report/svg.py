@@ -46,7 +46,7 @@ def inline_figure(file: Path, *, alt: str) -> Markup:
     Raises ValueError where the SVG is too large and there is no PNG.
     """
     if file.stat().st_size <= LARGEST:
-        return inline_svg(file.read_text(), prefix=re.sub(r"\W+", "-", file.stem), alt=alt)
+        return inline_svg(file.read_text(encoding="utf-8"), prefix=re.sub(r"\W+", "-", file.stem), alt=alt)
     png = file.with_suffix(".png")
     if not png.exists():
         raise ValueError(f"{file} is larger than {LARGEST:,} bytes and {png.name} is missing beside it")

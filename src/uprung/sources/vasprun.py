@@ -240,7 +240,7 @@ def _stated(file: Path) -> dict[str, str]:
     if not file.is_file():
         return {}
     try:
-        found = json.loads(file.read_text())
+        found = json.loads(file.read_text(encoding="utf-8"))
     except ValueError as error:
         raise UnusableError(f"{file.name} beside the run is no JSON: {error}") from None
     if not isinstance(found, dict) or not all(isinstance(found.get(name), str) for name in STATE_NAMES):

@@ -77,7 +77,7 @@ def leave_out_duplicates(manifest: Path) -> dict[str, Any]:
     Returns:
         The manifest.
     """
-    facts = json.loads(manifest.read_text())
+    facts = json.loads(manifest.read_text(encoding="utf-8"))
     frames = read_frames(manifest, columns=["frame_id", *COLUMNS, "energy", "energy_free"])
     labelled = np.concatenate([_labelled(manifest.parent / part["file"]) for part in facts["parts"]])
     found, names = find_duplicates(frames, labelled), frames.strings("frame_id")

@@ -155,7 +155,7 @@ def hold(state: Path) -> None:
         try:
             lock.acquire(blocking=False)
         except Timeout:
-            owner = path.read_text().strip() or "another process"
+            owner = path.read_text(encoding="utf-8").strip() or "another process"
             line = (
                 f"{state.parent} belongs to {owner}, probably of a Snakemake that was killed; this job waits for it to "
                 "end. End that process to go on from its last checkpoint at once"
@@ -168,4 +168,4 @@ def hold(state: Path) -> None:
         LOG.warning("%s cannot be locked (%s); let no other process train this run", path, error)
         return
     _HELD.append(lock)
-    path.write_text(f"process {os.getpid()} on {platform.node()}\n")
+    path.write_text(f"process {os.getpid()} on {platform.node()}\n", encoding="utf-8")

@@ -107,7 +107,7 @@ def run_job(
     card = run_card(run, own, subset, job, inputs)
     save_run(run, own.potential, job, model_file=outputs["model"], other_file=outputs["other"])
     pd.DataFrame(run.history).to_csv(outputs["history"], index=False)
-    Path(outputs["card"]).write_text(yaml.safe_dump(card, sort_keys=False, allow_unicode=True))
+    Path(outputs["card"]).write_text(yaml.safe_dump(card, sort_keys=False, allow_unicode=True), encoding="utf-8")
     forget(state)
     send(job.tracking, run.history, results=job.results, run=job.name, options=dict(job.options))
 

@@ -62,7 +62,7 @@ def put(data: dict[str, Any], key: str, value: object) -> dict[str, Any]:
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_study_files_of_the_repository_load_and_their_data_exist(path: Path) -> None:
-    study = load_study(yaml.safe_load(path.read_text()), where=path.name)
+    study = load_study(yaml.safe_load(path.read_text(encoding="utf-8")), where=path.name)
     if isinstance(study, PointsStudy):
         assert find_file(study.points, [ROOT], key="x") == study.points
         return
@@ -380,6 +380,12 @@ def test_find_file_looks_in_every_folder_and_says_where(tmp_path: Path) -> None:
         find_file("y.gz", [here, there], key="demo.yaml: fidelities.pbe")
     assert str(here) in str(caught.value)
     assert str(there) in str(caught.value)
+
+
+def test_braces_in_a_file_name_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "x{1}.gz").touch()
+    with pytest.raises(StudyError, match=r"k: file 'x\{1\}\.gz': Snakemake takes braces"):
+        find_file("x{1}.gz", [tmp_path], key="k")
 
 
 def test_parse_elements() -> None:

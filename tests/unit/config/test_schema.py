@@ -27,7 +27,7 @@ def problems(study: dict[str, Any]) -> list[str]:
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_study_files_obey_the_schema(path: Path) -> None:
-    assert problems(yaml.safe_load(path.read_text())) == []
+    assert problems(yaml.safe_load(path.read_text(encoding="utf-8"))) == []
 
 
 def test_the_schema_has_the_short_forms_and_finds_mistakes_in_them() -> None:

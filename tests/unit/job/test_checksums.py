@@ -46,8 +46,8 @@ def test_a_result_without_a_checksum_is_refused() -> None:
 def test_a_damaged_checksum_is_refused() -> None:
     record([FILE])
     entry = Path("results/study/checksums/split/split.parquet.json")
-    assert json.loads(entry.read_text())["bytes"] == 7
-    entry.write_text(entry.read_text()[:-5])
+    assert json.loads(entry.read_text(encoding="utf-8"))["bytes"] == 7
+    entry.write_text(entry.read_text(encoding="utf-8")[:-5], encoding="utf-8")
     with pytest.raises(DamagedError, match=r"split\.parquet\.json cannot be read"):
         verify([FILE])
 

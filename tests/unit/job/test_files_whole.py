@@ -54,7 +54,7 @@ def test_json_is_written_whole(tmp_path: Path) -> None:
 
 
 WRITERS: dict[str, Callable[[], object]] = {
-    "text": lambda: FULL.write_text("x" * 10**6),
+    "text": lambda: FULL.write_text("x" * 10**6, encoding="utf-8"),
     "csv": lambda: TABLE.to_csv(FULL),
     "parquet": lambda: TABLE.to_parquet(FULL),
     "npy": lambda: _save(TABLE["x"].to_numpy()),

@@ -215,7 +215,7 @@ def test_no_import_escapes_the_fingerprint() -> None:
 
 
 def imported_from_config(file: Path) -> Iterator[tuple[str, object]]:
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("uprung.config."):
             module = importlib.import_module(node.module)
             yield from ((alias.name, getattr(module, alias.name)) for alias in node.names)

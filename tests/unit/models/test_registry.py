@@ -46,7 +46,7 @@ def lines(data: dict[str, Any]) -> list[str]:
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_study_files_of_the_repository_ask_for_nothing_impossible(path: Path) -> None:
-    assert lines(yaml.safe_load(path.read_text())) == []
+    assert lines(yaml.safe_load(path.read_text(encoding="utf-8"))) == []
 
 
 @pytest.mark.parametrize(

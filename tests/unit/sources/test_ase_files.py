@@ -39,7 +39,7 @@ KINDS = pytest.mark.parametrize("kind", ["xyz", "sqlite", "lmdb"])
 
 def write(kind: str, path: Path, rows: list[dict[str, Any]]) -> Path:
     if kind == "xyz":
-        path.write_text("".join(map(xyz_text, rows)))
+        path.write_text("".join(map(xyz_text, rows)), encoding="utf-8")
     else:
         {"sqlite": write_sqlite, "lmdb": write_aselmdb}[kind](path, rows)
     return path

@@ -42,7 +42,7 @@ def wanted(c: dict[str, Any]) -> dict[str, Any]:
 
 
 def write(path: Path, data_set: str, records: dict[str, Any]) -> Path:
-    path.write_text(json_text(data_set, records))
+    path.write_text(json_text(data_set, records), encoding="utf-8")
     return path
 
 

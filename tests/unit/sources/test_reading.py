@@ -34,7 +34,9 @@ ROWS = [ase_row(crystal(k), f"row-{k}") for k in range(7)]
 
 
 def json_file(path: Path) -> None:
-    path.write_text(json_text("mptrj", {f"f{k}": json_record("mptrj", f"f{k}", crystal(k)) for k in range(7)}))
+    path.write_text(
+        json_text("mptrj", {f"f{k}": json_record("mptrj", f"f{k}", crystal(k)) for k in range(7)}), encoding="utf-8"
+    )
 
 
 def gzipped(path: Path) -> None:

@@ -80,7 +80,7 @@ class Journal:
     def record(self, unit: str, facts: dict[str, Any]) -> dict[str, Any]:
         """Append the entry of a finished unit."""
         entry = {"unit": unit, **facts}
-        with self.path.open("a") as stream:
+        with self.path.open("a", encoding="utf-8") as stream:
             stream.write(seal(entry) + "\n")
             stream.flush()
             os.fsync(stream.fileno())

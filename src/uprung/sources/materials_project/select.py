@@ -102,7 +102,7 @@ class Selection:
                 options' validator found (nothing without one).
             processes: how many read materials at the same time; the result is the same.
         """
-        self.manifest, self.downloaded = manifest, json.loads(manifest.read_text())
+        self.manifest, self.downloaded = manifest, json.loads(manifest.read_text(encoding="utf-8"))
         self._checked = set[Path]()
         self.state = manifest.parent / self.downloaded["state"]
         self.options, self.scratch, self.processes = options, scratch, processes
