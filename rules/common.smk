@@ -4,12 +4,19 @@ import os
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(workflow.basedir) / "src"))
+
+def elsewhere(entries):
+    """Return the entries of a search path without the working folder: files beside the data are no modules."""
+    return [entry for entry in entries if os.path.realpath(entry) != os.getcwd()]
+
+
+SRC = str(Path(workflow.basedir, "src"))
+sys.path[:] = [SRC, *elsewhere(sys.path)]
+GIVEN = os.getenv("PYTHONPATH", "").split(os.pathsep)
 # Scripts run in interpreters of their own, on this machine or on a cluster node: this is how they find uprung.
 os.environ |= {
-    "PYTHONPATH": os.pathsep.join(
-        dict.fromkeys([*sys.path[:1], *os.getenv("PYTHONPATH", "").split(os.pathsep)])
-    ),
+    "PYTHONPATH": os.pathsep.join(dict.fromkeys([SRC, *elsewhere(GIVEN)])),
+    "PYTHONSAFEPATH": "1",  # nor does `python -m` put the working folder first
     # glibc hands large blocks back to the system after every step otherwise, and page faults dominate CPU training
     "MALLOC_MMAP_THRESHOLD_": "4000000000",
     "MALLOC_TRIM_THRESHOLD_": "16000000000",
@@ -20,6 +27,7 @@ from uprung.job.parent import PARENT, name_of_process
 from uprung.config.arms import CHECKPOINT
 from uprung.config.base import plain
 from uprung.config.load import StudyError, find_file, load_study
+from uprung.config.strict_yaml import places
 from uprung.job.fingerprint import REGISTRY, closure, code_digest
 from uprung.report.captions import FIGURES, LAW_FIGURES, figures_of
 from uprung.report.catalogue import FILES, LAWS as LAW_FILES, POINTS as POINTS_FILES
@@ -37,8 +45,16 @@ CONFIG_FILE = (
 FOLDERS = (Path.cwd(), Path(workflow.basedir))
 
 try:
+    PLACES = {}  # file and line of every key
+    for each in workflow.overwrite_configfiles or [
+        Path(workflow.basedir, "config/demo.yaml")
+    ]:
+        PLACES |= places(each, os.path.relpath(each))
     STUDY = load_study(
-        config, where=os.path.relpath(CONFIG_FILE), contradictions=contradictions
+        config,
+        where=os.path.relpath(CONFIG_FILE),
+        places=PLACES,
+        contradictions=contradictions,
     )
     POINTS = getattr(
         STUDY, "points", None

@@ -4,12 +4,12 @@ import pandas as pd
 
 from uprung.frames.table import read_frames
 from uprung.job.files import write_json
-from uprung.job.logs import logged
+from uprung.job.run import job
 from uprung.labels.aligned import align
 from uprung.labels.correlation import correlation, correlation_by_element
 from uprung.labels.energy_shift import element_shift, formation_importance
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     params, output = snakemake.params, snakemake.output
     paired = align(
         read_frames(snakemake.input.low),

@@ -7,10 +7,11 @@ import numpy as np
 from uprung.datasets.splits import exclusions
 from uprung.frames.table import read_frames
 from uprung.job.files import write_json
-from uprung.job.logs import logged, progress
+from uprung.job.logs import progress
+from uprung.job.run import job
 from uprung.models.data import write_dataset
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     frames = read_frames(snakemake.input[0])
     energy = frames.label("energy")
     reasons = exclusions(frames, energy)

@@ -7,10 +7,11 @@ import pandas as pd
 
 from uprung.datasets.splits import sample
 from uprung.frames.table import read_frames
-from uprung.job.logs import logged, progress
+from uprung.job.logs import progress
+from uprung.job.run import job
 from uprung.models.data import write_dataset
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     params = snakemake.params
     split = pd.read_parquet(snakemake.input.split)
     own = split[(split["fidelity"] == params.fidelity) & (split["split"] != "excluded")]

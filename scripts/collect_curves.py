@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from uprung.job.logs import logged
+from uprung.job.run import job
 from uprung.scaling.curves import RunFiles, error_resamples, learning_curves
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     params, files, output = snakemake.params, snakemake.input, snakemake.output
     runs = [
         RunFiles(json.loads(Path(metrics).read_text()), pd.read_parquet(predictions), pd.read_csv(history))

@@ -8,9 +8,9 @@ import pandas as pd
 from uprung.evaluation.error_tables import mean_errors_by
 from uprung.figures.errors import errors_by_force, parity
 from uprung.figures.style import save
-from uprung.job.logs import logged
+from uprung.job.run import job
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     params, files, output = snakemake.params, snakemake.input, snakemake.output
     runs = [json.loads(Path(file).read_text()) for file in files.metrics]
     size = max(runs, key=lambda run: run["n_train"])["run"]["size"]

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from uprung.frames.intake import write_frames
 from uprung.job.files import sha256
-from uprung.job.logs import logged
+from uprung.job.run import job
 from uprung.sources.gpaw import read
 from uprung.sources.work_consistency import WorkTest, tested
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     files, target, work = [Path(file) for file in snakemake.input], Path(snakemake.output[0]), WorkTest()
     params, hashes = snakemake.params, {file.name: sha256(file) for file in files}
     labels = (record for file in files for record in read(file, params.functional, net_force=params.net_force))

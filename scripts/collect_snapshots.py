@@ -7,10 +7,10 @@ import ase.io
 
 from uprung.config.snapshots import Snapshots
 from uprung.job.files import write_json
-from uprung.job.logs import logged
+from uprung.job.run import job
 from uprung.softening.snapshots import write_vasp_inputs
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     options = Snapshots.model_validate(snakemake.params.snapshots)
     frames = [
         frame

@@ -6,9 +6,9 @@ import pandas as pd
 from uprung.atomref.compare import ComparedFit, Held, compare_references
 from uprung.atomref.transfer import TransferFrames
 from uprung.config.arms import ReferenceFit
-from uprung.job.logs import logged
+from uprung.job.run import job
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     params, files = snakemake.params, snakemake.input
     transfer = TransferFrames.read(files.low, files.high, files.split, names=params.names, labels=params.labels)
     elements = dict(zip(params.elements, files.elements, strict=True))

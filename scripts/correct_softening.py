@@ -5,7 +5,7 @@ import pandas as pd
 from uprung.figures.correction import correction
 from uprung.figures.style import save
 from uprung.frames.csv import read_table
-from uprung.job.logs import logged
+from uprung.job.run import job
 from uprung.softening.force_correction import (
     NUMBER,
     PER_ELEMENT,
@@ -18,7 +18,7 @@ from uprung.softening.force_correction import (
 )
 from uprung.softening.models import MODEL, TEXT
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     params, files, tables, draws = snakemake.params, snakemake.input, [], []
     models = [read_table(file, TEXT)[MODEL].iloc[0].to_dict() for file in files.tables]
     trained = dict(zip((model["model"] for model in models), map(pd.read_csv, files.trained), strict=False))

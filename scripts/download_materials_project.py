@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from uprung.job.logs import logged
+from uprung.job.run import job
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     from uprung.sources.materials_project.download import download  # here, so that the log tells of a missing extra
 
     download(Path(snakemake.params.state), Path(snakemake.output[0]), db_version=snakemake.params.release)

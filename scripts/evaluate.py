@@ -12,11 +12,11 @@ from uprung.datasets.store import rows_of
 from uprung.evaluation.errors import evaluate_run, sampled_source_errors
 from uprung.job.devices import claim
 from uprung.job.files import write_json
-from uprung.job.logs import logged
+from uprung.job.run import job
 from uprung.models.data import open_dataset
 from uprung.models.registry import load
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     params, inputs = snakemake.params, snakemake.input
     torch.set_num_threads(params.threads)
     asked = {"targets": params.targets, "device": claim(params.device)}

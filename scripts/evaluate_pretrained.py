@@ -6,11 +6,11 @@ import torch
 from uprung.evaluation.errors import sampled_source_errors
 from uprung.job.devices import claim
 from uprung.job.files import write_json
-from uprung.job.logs import logged
+from uprung.job.run import job
 from uprung.models.data import open_dataset
 from uprung.models.registry import load
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     params = snakemake.params
     torch.set_num_threads(params.threads)
     asked = {"targets": params.targets, "device": claim(params.device)}

@@ -4,10 +4,10 @@ import pandas as pd
 
 from uprung import scaling
 from uprung.config.laws import Laws
-from uprung.job.logs import logged
+from uprung.job.run import job
 from uprung.scaling.resamples import Resamples
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     params, files, output = snakemake.params, snakemake.input, snakemake.output
     curves = scaling.read_curves(files.curves)
     noise = Resamples(pd.read_parquet(files.resamples)) if params.tested else None

@@ -6,9 +6,9 @@ from uprung.atomref.fit import fit_reference
 from uprung.atomref.transfer import TransferFrames, unexplained
 from uprung.config.arms import ReferenceFit
 from uprung.datasets.sizes import subset
-from uprung.job.logs import logged
+from uprung.job.run import job
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     params, files = snakemake.params, snakemake.input
     options = ReferenceFit.model_validate(params.reference)
     transfer = TransferFrames.read(files.low, files.high, files.split, names=params.names, labels=params.labels)

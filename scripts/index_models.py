@@ -6,9 +6,9 @@ from pathlib import Path
 import yaml
 
 from uprung.evaluation.index import TrainedModel, model_index
-from uprung.job.logs import logged
+from uprung.job.run import job
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     files = snakemake.input
     models = [
         TrainedModel(Path(model), yaml.safe_load(Path(card).read_text()), json.loads(Path(metrics).read_text()))

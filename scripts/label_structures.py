@@ -5,9 +5,9 @@ from pathlib import Path
 from uprung.dft.gpaw import gpaw_engine
 from uprung.dft.labels import Scheme, State, labelled, write_labels
 from uprung.dft.structures import chunk, read_structures
-from uprung.job.logs import logged
+from uprung.job.run import job
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     engine, scheme = gpaw_engine(), Scheme(**snakemake.params.scheme)
     number = int(snakemake.wildcards.chunk)
     structures = chunk(read_structures(Path(snakemake.input[0]), scheme.k_density), snakemake.params.chunk_size, number)

@@ -5,9 +5,9 @@ import pandas as pd
 from uprung.datasets.sampling import places_of
 from uprung.datasets.splits import training_order
 from uprung.frames.table import read_frames
-from uprung.job.logs import logged
+from uprung.job.run import job
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     params, seed = snakemake.params, snakemake.params.seed
     split = pd.read_parquet(snakemake.input.split)
     train = split[(split["fidelity"] == params.fidelity) & (split["split"] == "train")]

@@ -4,14 +4,14 @@ import logging
 
 from uprung.frames.table import read_frames
 from uprung.job.files import write_json
-from uprung.job.logs import logged
+from uprung.job.run import job
 from uprung.labels.identical import identical_labels, require_two_functionals
 from uprung.structures.identity import COLUMNS as GEOMETRY
 from uprung.structures.pairs import match_frames, require_pairs
 
 COLUMNS = ["frame_id", "material_id", *GEOMETRY, "energy", "energy_free", "correction", "forces"]
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     params, name = snakemake.params, snakemake.wildcards.pair
     low, high = (read_frames(side, columns=COLUMNS) for side in (snakemake.input.low, snakemake.input.high))
     table, counts = match_frames(low, high, match=params.match, tolerance=params.tolerance)

@@ -3,9 +3,9 @@
 from uprung.figures.before_after import before_after, before_after_table
 from uprung.figures.style import save
 from uprung.frames.csv import read_table
-from uprung.job.logs import logged
+from uprung.job.run import job
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     params = snakemake.params
     history = read_table(snakemake.input[0])
     table = before_after_table(history, params.inits, params.targets)

@@ -3,8 +3,8 @@
 from uprung.figures.reference_comparison import reference_errors
 from uprung.figures.style import save
 from uprung.frames.csv import read_table
-from uprung.job.logs import logged
+from uprung.job.run import job
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     summary = read_table(snakemake.input[0], ("reference", "size", "population"))
     save(reference_errors(summary, baseline=snakemake.params.baseline), snakemake.output.svg)

@@ -3,9 +3,9 @@
 from uprung.figures.convergence import convergence
 from uprung.figures.style import save
 from uprung.frames.csv import read_table
-from uprung.job.logs import logged
+from uprung.job.run import job
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     history = read_table(snakemake.input[0])
     history = history[history["budget"] == snakemake.params.budget]
     save(convergence(history, arm_labels=snakemake.params.arm_labels), snakemake.output.svg)

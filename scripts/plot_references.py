@@ -6,9 +6,9 @@ import pandas as pd
 
 from uprung.figures.atomref import reference_values
 from uprung.figures.style import save
-from uprung.job.logs import logged
+from uprung.job.run import job
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     names = list(itertools.product(snakemake.params.references, snakemake.params.sizes))
     tables = {
         name: pd.read_csv(file, keep_default_na=False, na_values=[""])

@@ -8,10 +8,10 @@ from uprung.figures.budgets import budget_curves
 from uprung.figures.laws import data_multipliers, law_comparison
 from uprung.figures.scaling import learning_curves
 from uprung.figures.style import save
-from uprung.job.logs import logged
+from uprung.job.run import job
 from uprung.scaling import published_points, read_curves
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     params, files = snakemake.params, snakemake.input
     curves, tables = read_curves(files.curves), {n: pd.read_csv(f) for n, f in files.items() if n != "curves"}
     labels = {arm: params.arm_labels.get(arm, arm) for arm in [*params.arm_labels, *dict.fromkeys(curves["arm"])]}

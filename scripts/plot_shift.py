@@ -6,13 +6,13 @@ from uprung.figures import shift as figures
 from uprung.figures.elements import by_element
 from uprung.figures.style import save, text_figure
 from uprung.frames.table import read_frames
-from uprung.job.logs import logged
+from uprung.job.run import job
 from uprung.labels.aligned import align
 from uprung.labels.energy_shift import referenced
 
 NO_IMPORTANCE = "Every structure holds a single element:\nthere is no formation energy to explain."
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     params, output, names = snakemake.params, snakemake.output, tuple(snakemake.params.functionals)
     paired = align(
         read_frames(snakemake.input.low),

@@ -5,10 +5,10 @@ import pandas as pd
 from uprung.figures.softening import force_clouds, slopes_by_material, slopes_by_size
 from uprung.figures.style import save
 from uprung.frames.csv import read_table
-from uprung.job.logs import logged
+from uprung.job.run import job
 from uprung.softening.models import TEXT
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     params, files, output = snakemake.params, snakemake.input, snakemake.output
     tables = [read_table(file, TEXT) for file in (*files.models, *files.runs)]
     table = pd.concat(tables, ignore_index=True)

@@ -7,9 +7,9 @@ from uprung.evaluation.forgetting import forgetting_table
 from uprung.figures.style import save
 from uprung.figures.training import dynamics, forgetting
 from uprung.frames.csv import read_table
-from uprung.job.logs import logged
+from uprung.job.run import job
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     params, files, output = snakemake.params, snakemake.input, snakemake.output
     runs = [json.loads(Path(file).read_text()) for file in files.metrics]
     table = forgetting_table(runs, params.targets)

@@ -5,12 +5,12 @@ import pandas as pd
 import torch
 
 from uprung.job.devices import claim
-from uprung.job.logs import logged
+from uprung.job.run import job
 from uprung.models.data import open_dataset
 from uprung.models.predict import predict
 from uprung.models.registry import load
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     torch.set_num_threads(snakemake.params.threads)
     device = claim(snakemake.params.device)
     dataset = open_dataset(snakemake.input.graphs)

@@ -10,18 +10,18 @@ from uprung.config.training import Pretraining, Training
 from uprung.datasets.sizes import subset
 from uprung.datasets.splits import frames_on
 from uprung.datasets.store import Rows, rows_of
-from uprung.job.logs import logged
+from uprung.job.run import job
 from uprung.models.data import open_dataset
 from uprung.training.arms import begin_pretraining, sides
 from uprung.training.run import Job, run_job
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     params, files = snakemake.params, snakemake.input
     options = Pretraining.model_validate(params.pretraining)
     dataset, split = open_dataset(files.graphs), pd.read_parquet(files.split)
     chosen = subset(pd.read_parquet(files.order), options.size)
     everything = Rows(dataset, rows_of(dataset, frames_on(split, params.low, "train")))
-    job = Job(
+    task = Job(
         name=params.run,
         what=f"pretraining {snakemake.wildcards.network}",
         results=Path(params.results),
@@ -36,4 +36,4 @@ with logged(snakemake.log[0]):
     )
     rows = (everything, *sides(dataset, split, chosen, params.low))
     beginning = partial(begin_pretraining, *rows, seed=options.seed)
-    run_job(job, beginning, chosen, inputs=list(files), outputs=dict(snakemake.output.items()))
+    run_job(task, beginning, chosen, inputs=list(files), outputs=dict(snakemake.output.items()), code=params.code)

@@ -5,9 +5,9 @@ import pandas as pd
 from uprung.datasets.sizes import resolve_sizes
 from uprung.datasets.splits import elements_of
 from uprung.frames.table import read_frames
-from uprung.job.logs import logged
+from uprung.job.run import job
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     frames = read_frames(snakemake.input.frames)
     elements = dict(zip(frames.strings("frame_id"), elements_of(frames), strict=True))
     orders = {s: pd.read_parquet(f) for s, f in zip(snakemake.params.seeds, snakemake.input.orders, strict=True)}

@@ -8,11 +8,12 @@ import torch
 from uprung.dft.structures import chunk, read_structures
 from uprung.job.devices import claim
 from uprung.job.files import write_json
-from uprung.job.logs import logged, progress
+from uprung.job.logs import progress
+from uprung.job.run import job
 from uprung.models.calculator import calculator
 from uprung.softening.snapshots import Protocol, sample_all
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     params = snakemake.params
     torch.set_num_threads(params.threads)
     device = claim(params.device)

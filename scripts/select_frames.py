@@ -7,13 +7,13 @@ from pathlib import Path
 from uprung.config.data import Fidelity, MaterialsProject
 from uprung.frames.intake import write_frames
 from uprung.job.files import sha256
-from uprung.job.logs import logged
+from uprung.job.run import job
 from uprung.sources.materials_project.corrections import mp2020
 from uprung.sources.materials_project.materials import Options
 from uprung.sources.materials_project.select import Selection
 from uprung.sources.work_consistency import WorkTest, checked
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     params = snakemake.params
     fidelity, wanted = Fidelity.model_validate(params.fidelity), MaterialsProject.model_validate(params.wanted)
     downloaded, target, work = Path(snakemake.input[0]), Path(snakemake.output[0]), WorkTest()

@@ -6,14 +6,14 @@ import torch
 
 from uprung.frames.table import read_frames
 from uprung.job.devices import claim
-from uprung.job.logs import logged
+from uprung.job.run import job
 from uprung.models.data import open_dataset
 from uprung.models.predict import predict, predict_by_element
 from uprung.models.registry import load
 from uprung.softening.models import model_of
 from uprung.softening.slopes import cloud, forces_of, parts_table, softening_table
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     params = snakemake.params
     torch.set_num_threads(params.threads)
     device = claim(params.device)

@@ -10,9 +10,9 @@ from uprung.datasets.sizes import resolve_sizes
 from uprung.datasets.splits import FidelityFrames, joined_groups, split_fidelities, training_order, twin_groups
 from uprung.frames.table import read_frames
 from uprung.job.files import write_json
-from uprung.job.logs import logged
+from uprung.job.run import job
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     params = snakemake.params
     split, select = Split.model_validate(params.split), Select.model_validate(params.select)
     low, high = read_frames(snakemake.input.low), read_frames(snakemake.input.high)

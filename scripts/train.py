@@ -12,19 +12,19 @@ from uprung.config.training import Budget, Training
 from uprung.datasets.sizes import subset
 from uprung.datasets.splits import frames_on
 from uprung.datasets.store import Rows, rows_of
-from uprung.job.logs import logged
+from uprung.job.run import job
 from uprung.models.data import open_dataset
 from uprung.training.arms import begin, sides
 from uprung.training.run import Job, run_job
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     params, names, files = snakemake.params, snakemake.wildcards, snakemake.input
     arm, pretrained, targets = Arm.model_validate(params.arm), params.pretrained, params.targets
     split, chosen = pd.read_parquet(files.split), subset(pd.read_parquet(files.order), params.size)
     low = [(part, frames_on(split, params.low, "train")) for part in map(open_dataset, files.source)]
     replayed = [Rows(part, rows_of(part, frames), "source") for part, frames in low]
     fits = [ReferenceEnergies.from_frame(pd.read_csv(file)).values for file in files.reference]
-    job = Job(
+    task = Job(
         name=params.run,
         what=f"{names.arm} n={names.size} seed {names.seed}",
         results=Path(params.results),
@@ -41,5 +41,5 @@ with logged(snakemake.log[0]):
     )
     rows = (*sides(open_dataset(files.graphs), split, chosen, params.high), next(iter(replayed), None))
     own = {"pretrained": next(iter(files.initial), pretrained), "references": next(iter(fits), None)}
-    beginning = partial(begin, arm, *rows, **own, corrected=pretrained, targets=targets, seed=job.seed)
-    run_job(job, beginning, chosen, inputs=list(files), outputs=dict(snakemake.output.items()))
+    beginning = partial(begin, arm, *rows, **own, corrected=pretrained, targets=targets, seed=task.seed)
+    run_job(task, beginning, chosen, inputs=list(files), outputs=dict(snakemake.output.items()), code=params.code)

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from uprung.config.data import Fidelity
 from uprung.frames.intake import write_frames
-from uprung.job.logs import logged
+from uprung.job.run import job
 from uprung.sources import OpenSource, digests
 from uprung.structures.duplicates import leave_out_duplicates
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     fidelity = Fidelity.model_validate(snakemake.params.fidelity)
     sources = [
         OpenSource(source, Path(file), fidelity.functional)

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from uprung.config.points import PointsStudy
 from uprung.job.files import sha256
-from uprung.job.logs import logged
+from uprung.job.run import job
 from uprung.report.points_page import points_page
 from uprung.report.results import read_points_results
 
-with logged(snakemake.log[0]):
+with job(snakemake):
     page, study = Path(snakemake.output[0]), PointsStudy.model_validate(snakemake.params.study)
     digest, command = sha256(Path(snakemake.input.points)), snakemake.params.command
     page.write_text(points_page(study, read_points_results(page.parent), digest=digest, command=command))

@@ -18,6 +18,7 @@ from outcome import account, pull_into, pulled, select
 from servers import Service
 from world import World, calculation, simple_world
 
+from uprung.job.sealed import unseal
 from uprung.sources.materials_project.parts import DownloadError
 from uprung.sources.materials_project.service import BlockedError
 
@@ -175,7 +176,7 @@ def start_pull(folder: Path) -> subprocess.Popen[bytes]:
 
 def journal(folder: Path) -> list[dict[str, Any]]:
     path = folder / "state/journal.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return [unseal(line) for line in path.read_text().splitlines()] if path.exists() else []
 
 
 @pytest.mark.parametrize("match", ["core/trajectories/run_type=r2SCAN", "core/tasks/part", ASKED])

@@ -14,7 +14,7 @@ import yaml
 from workplace import Workplace
 
 # What no result hangs on: how long jobs took, what they said, the states of runs that are not finished.
-ASIDE = ("logs", "benchmarks", "state", "tensorboard")  # the events have times in them
+ASIDE = ("logs", "benchmarks", "state", "tensorboard", "checksums")  # events have times in them, and so have cards
 #: The fields of a run's card that count time or resumption, and may differ after an interruption.
 COUNTED = ("wall_seconds", "resumed")
 

@@ -99,6 +99,20 @@ def test_a_name_on_the_command_line_is_checked_like_one_in_the_file(fresh: Workp
     assert sorted(path.name for path in fresh.folder.parent.iterdir()) == before
 
 
+def test_what_yaml_reads_as_something_else_is_refused_with_file_and_line(fresh: Workplace) -> None:
+    study = fresh.folder / MICRO
+    lines = study.read_text().splitlines()
+    study.write_text("\n".join([*lines, "seeds: [0]", "analysis: {bootstrap: 0200, force_limit: yes}", ""]))
+    done = fresh.snakemake("all", "-n")
+    assert done.returncode != 0
+    assert f"{MICRO}, line {len(lines) + 1}: seeds: given twice" in done.stdout
+    assert f"{MICRO}, line {len(lines) + 2}: analysis.bootstrap: YAML reads 0200 as octal" in done.stdout
+    study.write_text("\n".join([*lines, "tests: {forgetting: {frames: yes}}", ""]))
+    done = fresh.snakemake("all", "-n", "--config", "seeds=2")
+    assert f"{MICRO}, line {len(lines) + 1}: tests.forgetting.frames: yes, no" in done.stdout
+    assert "Traceback" not in done.stdout
+
+
 def test_all_problems_are_told_at_once(fresh: Workplace) -> None:
     def change(content: dict[str, Any]) -> None:
         content["arms"]["scratch"]["trainable"] = "some"

@@ -75,7 +75,7 @@ def study(**changes: object) -> Change:
 
 def tracked(place: Workplace) -> None:
     """Ask for MLflow; an empty package stands for it where it is not installed, since nothing runs."""
-    (place.folder / "mlflow.py").touch()
+    (place.folder / "src/mlflow.py").touch()
     place.configure(lambda content: content.update(tracking={"mlflow": {"tracking_uri": "sqlite:///runs.db"}}))
 
 

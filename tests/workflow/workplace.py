@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -50,10 +50,14 @@ class Workplace:
         return self.folder / "results/micro"
 
     def snakemake(
-        self, *arguments: str, study: str = MICRO, timeout: float = DRY_TIMEOUT
+        self,
+        *arguments: str,
+        study: str = MICRO,
+        timeout: float = DRY_TIMEOUT,
+        environment: Mapping[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run Snakemake here; standard output and standard error come back together, in `stdout`."""
-        process = self.start(*arguments, study=study)
+        process = self.start(*arguments, study=study, environment=environment)
         try:
             output, _ = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
@@ -62,14 +66,18 @@ class Workplace:
         return subprocess.CompletedProcess(process.args, process.returncode, output)
 
     def start(
-        self, *arguments: str, study: str = MICRO, output: int | IO[str] = subprocess.PIPE
+        self,
+        *arguments: str,
+        study: str = MICRO,
+        output: int | IO[str] = subprocess.PIPE,
+        environment: Mapping[str, str] | None = None,
     ) -> subprocess.Popen[str]:
         """Start Snakemake here, as the leader of a process group of its own."""
-        environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "SNAKEMAKE_PROFILE")}
+        inherited = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "SNAKEMAKE_PROFILE")}
         return subprocess.Popen(
             [sys.executable, "-m", "snakemake", *arguments, "--configfile", study],
             cwd=self.folder,
-            env=environment | {"OMP_NUM_THREADS": "1"},
+            env={**inherited, "OMP_NUM_THREADS": "1", **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

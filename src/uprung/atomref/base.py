@@ -228,16 +228,6 @@ class CompositionModel(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc
         """
         return reference_energy(check_composition(X), self.coef_, "the reference fit")
 
-    def estimable(self, X: ArrayLike) -> Bools:
-        """Return whether the data determine the energy of each composition, (n,).
-
-        False where an element was never seen, or where the composition needs the value of an element that
-        was only ever seen in fixed proportion to others; `predict` then returns the minimum-norm value.
-        """
-        X = check_composition(X)
-        seen = ~(X[:, ~self.seen_] > 0).any(axis=1)
-        return np.asarray(seen & (np.abs(X @ self.null_space_) < 1e-7).all(axis=1))
-
 
 def group_codes(groups: ArrayLike | None, n: int) -> Ints:
     """Return integer codes 0..G−1 of the group labels, (n,); every row is its own group when None.

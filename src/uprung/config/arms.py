@@ -16,7 +16,8 @@ TrainablePart = Literal["all", "readout", "all-but-embeddings", "last-1-block", 
 
 
 def _as_replay(value: Any) -> Any:
-    return {"fraction": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
+    # YAML has 5e-1 as a text: pydantic reads the number
+    return {"fraction": value} if isinstance(value, int | float | str) and not isinstance(value, bool) else value
 
 
 class ReferenceFit(Section):

@@ -9,9 +9,18 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 
 NAME = re.compile(r"[A-Za-z0-9]+(-[A-Za-z0-9]+)*")
 LONGEST_NAME = 64  # of a folder; file systems end at 255 bytes, and logs put several names into one path
@@ -38,7 +47,7 @@ def _name(value: str) -> str:
 def _size(value: object) -> str:
     token = str(value)
     share = float(token[:-1]) if SIZE.fullmatch(token) and token.endswith("%") else 100.0
-    if isinstance(value, bool) or not SIZE.fullmatch(token) or not 0 < share <= 100:
+    if not SIZE.fullmatch(token) or not 0 < share <= 100:
         raise ValueError(
             f"{value!r} is not a size: give a number of frames (400), a share of the training materials "
             "('0.1%', up to '100%'), or 'all'"
@@ -48,7 +57,7 @@ def _size(value: object) -> str:
 
 def _seeds(value: object) -> object:
     """Return the first n seeds for a number n; anything else as it is."""
-    if not isinstance(value, int) or isinstance(value, bool):
+    if not isinstance(value, int):
         return value
     if not 1 <= value <= MOST_SEEDS:
         raise ValueError(f"{value} is not a number of seeds from 1 to {MOST_SEEDS}; single seeds are a list: [{value}]")
@@ -97,6 +106,7 @@ def suggest(word: str, choices: list[str]) -> str:
 
 
 Name = Annotated[str, AfterValidator(_name)]
+FileName = Annotated[str, Field(min_length=1)]
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Seeds = Annotated[
     list[Seed],
@@ -121,7 +131,31 @@ Checkpoint = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
 class Section(BaseModel):
     """A section of the study file: unknown keys are errors, and the values cannot be changed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_value(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse `yes` and its like where they would be taken for the number 1 or 0."""
+        field = cls.model_fields[info.field_name or ""]
+        if _holds_truth_value(value) and not _takes_truth_values(field.annotation):
+            raise ValueError(
+                "yes, no, on, off, true and false are truth values, and this key takes none; give a number, or a text "
+                "in quotes"
+            )
+        return value
+
+
+def _holds_truth_value(value: Any) -> bool:
+    values = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return isinstance(value, bool) or any(map(_holds_truth_value, values))
+
+
+def _takes_truth_values(annotation: Any) -> bool:
+    """Return whether truth values are allowed somewhere in a field: itself, or in a section that looks for itself."""
+    if isinstance(annotation, type) and issubclass(annotation, bool | Section):
+        return True
+    return any(map(_takes_truth_values, get_args(annotation)))
 
 
 def plain(section: Section) -> dict[str, Any]:

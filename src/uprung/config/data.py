@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from uprung.config.base import Elements, EnergyLabel, Name, Section
+from uprung.config.base import Elements, EnergyLabel, FileName, Name, Section
 from uprung.config.formats import FORMATS, FormatName, quoted
 
 
@@ -17,7 +17,7 @@ class Source(Section):
         description=f"Reader. {'; '.join(f'`{name}`: {known.what}' for name, known in FORMATS.items())}. "
         "See docs/data-sources.md."
     )
-    file: str = Field(description="Path of a file or folder, relative to the folder in which Snakemake runs.")
+    file: FileName = Field(description="Path of a file or folder, relative to the folder in which Snakemake runs.")
     label_scale: str | None = Field(
         default=None,
         min_length=1,

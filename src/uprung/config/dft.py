@@ -6,13 +6,13 @@ from typing import Any
 
 from pydantic import Field
 
-from uprung.config.base import Section
+from uprung.config.base import FileName, Section
 
 
 class OwnDFT(Section):
     """Labels computed with GPAW: plane waves, PBE PAW set-ups for every functional, spin-paired, no U."""
 
-    structures: str | None = Field(
+    structures: FileName | None = Field(
         default=None,
         description="File of structures (extended XYZ, CIF, POSCAR, ...), Parquet file of the frames table, or a "
         "folder of them, for fidelities with `computed: true`; relative to the folder in which Snakemake runs.",

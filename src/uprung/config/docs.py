@@ -51,6 +51,9 @@ A side of `data` is a file, or `{{file: …}}` with further keys of a fidelity a
 {FUNCTIONALS["high"]}; the format that the name suggests ({SUFFIXES},
 or a folder of VASP runs); a label scale that says that it was not stated, in manifests and report.
 
+A study file means what it says. A key given twice, a number that YAML reads in another base (`0100` is 64, `1:30` is
+90), `.inf`, `.nan`, and `yes` or `no` for a number are errors with file, line and key; `1e-3` is a number.
+
 Every key, its type, its default and its meaning follow; `make schema` writes the list from the code.
 `<name>` stands for a name of your own: letters, digits and single hyphens. A key of earlier versions is an error that
 names the new one. Editors that know JSON schema complete and check a study file that starts with

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ def load_study(
     data: dict[str, Any],
     *,
     where: str = "study file",
+    places: Mapping[str, str] | None = None,
     contradictions: Callable[[Study], Iterable[str]] = lambda study: (),
 ) -> Study | PointsStudy:
     """Validate the content of a study file and expand its short forms.
@@ -32,6 +33,7 @@ def load_study(
     Args:
         data: parsed YAML.
         where: file name for the message.
+        places: file and line of its keys for the message, from `uprung.config.strict_yaml.places`.
         contradictions: messages about what the study asks for and cannot have, as of `uprung.models.registry`.
 
     Raises:
@@ -50,7 +52,7 @@ def load_study(
         lines, written = str(error).splitlines(), {}
     if lines:
         told = dict.fromkeys(as_written(line, written) for line in lines)
-        raise StudyError("\n".join(f"{where}: {line}" for line in told))
+        raise StudyError("\n".join(f"{_place(line, places or {}) or where}: {line}" for line in told))
     return study
 
 
@@ -66,6 +68,14 @@ def find_file(file: str, folders: Sequence[Path], *, key: str) -> str:
             return file if folder == folders[0] else str(path)
     looked = " or ".join(str(folder) for folder in dict.fromkeys(folders))
     raise StudyError(f"{key}: file {file!r} does not exist (looked in {looked})")
+
+
+def _place(line: str, places: Mapping[str, str]) -> str | None:
+    """Return file and line of the key that a message begins with, or of the section that it is missing from."""
+    key = line.partition(":")[0]
+    while key and key not in places:
+        key = key.rpartition(".")[0]
+    return places.get(key)
 
 
 def _explain(problem: Any, model: type[Section]) -> str:

@@ -6,13 +6,13 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from uprung.config.base import Checkpoint, Section, Seed
+from uprung.config.base import Checkpoint, FileName, Section, Seed
 
 
 class Snapshots(Section):
     """Snapshots of molecular dynamics of given crystals, some of them strained, to be labelled by DFT."""
 
-    structures: str = Field(
+    structures: FileName = Field(
         description="File of crystals (extended XYZ, CIF, POSCAR, ...), Parquet file of the frames table, or a folder "
         "of them; relative to the folder in which Snakemake runs."
     )

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, Field, model_validator
 
 from uprung.config.arms import CHECKPOINT, Arm, ReferenceFit
-from uprung.config.base import Checkpoint, Name, Section, Seeds, Size, Target, suggest, unique
+from uprung.config.base import Checkpoint, FileName, Name, Section, Seeds, Size, Target, suggest, unique
 from uprung.config.data import Fidelity, MaterialsProject, Pair, Select, Split
 from uprung.config.dft import OwnDFT
 from uprung.config.laws import Laws
@@ -35,7 +35,7 @@ class Transfer(Section):
         description="Pair of fidelities: `low` is the source, `high` the target. Default: the pair of `data`, or the "
         "only pair."
     )
-    pretraining_materials: str | None = Field(
+    pretraining_materials: FileName | None = Field(
         default=None,
         description="Text file with the ids of the materials that the checkpoint was pretrained on, one per line. The "
         "report then states which share of the test materials is among them. Default: unknown.",
@@ -211,6 +211,11 @@ class Study(Section):
             yield "scaling.baseline: a residual reference alone predicts nothing"
         if self.split.draw == "frame" and any("%" in size for size in self.sizes):
             yield "sizes: a share of the training materials needs `split: {draw: material}`, not draw: frame"
+        yield from self._unweighted()
+        labels = [arm.label or name for name, arm in self.arms.items()]
+        for name, label in zip(self.arms, labels, strict=True):
+            if (first := [*self.arms][labels.index(label)]) != name:
+                yield f"arms.{name}.label: {label!r} is that of arms.{first}, too; figures tell arms apart by labels"
         if len(self.arms) > MOST_ARMS:
             yield f"arms: {len(self.arms)} arms; figures can distinguish {MOST_ARMS} at most"
         reserved = [f"pretraining.{name}" for name in ("random", "pretrained") if name in self.pretraining]
@@ -236,6 +241,17 @@ class Study(Section):
                     f"pairs.{name}: {pair.low} and {pair.high} both read {sides[0].functional} from {file}, which is "
                     "one functional twice; name another file or functional, or state it with `identical_labels: true`"
                 )
+
+    def _unweighted(self) -> Iterator[str]:
+        """Yield a message where all weights of a loss are zero, so that nothing would be learnt."""
+        recipe, tuning = self.training.weights, self.tests.softening.correction.training.weights
+        if not any(getattr(recipe, target) for target in self.transfer.targets):
+            yield (
+                f"training.weights: 0 for all of transfer.targets ({', '.join(self.transfer.targets)}), so nothing "
+                "would be learnt (allowed: one of them above 0)"
+            )
+        if not any(dict(tuning).values()):
+            yield "tests.softening.correction.training.weights: all 0: nothing would be learnt (allowed: one above 0)"
 
     def _unlike_elements(self, name: str, reference: ReferenceFit) -> Iterator[str]:
         """Yield a message when energies of elements are of another kind than the target's; scales show in the data."""

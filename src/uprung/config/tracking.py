@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib.util
 from typing import Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import Field, model_validator
 
 from uprung.config.base import Section
+
+#: What may stand in the query of a tracking address: nothing that could be a secret.
+HARMLESS = ("application_name", "charset", "connect_timeout", "driver", "mode", "ssl_mode", "sslmode", "timeout")
 
 
 class WandB(Section):
@@ -16,6 +19,12 @@ class WandB(Section):
 
     project: str = Field(min_length=1, description="Project to send runs to.")
     entity: str | None = Field(default=None, min_length=1, description="User or team; default: the key's own.")
+
+
+_INSTEAD = (
+    "(results keep the study file); set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or "
+    "MLFLOW_TRACKING_TOKEN, in the environment"
+)
 
 
 class MLflow(Section):
@@ -29,10 +38,15 @@ class MLflow(Section):
     @model_validator(mode="after")
     def _no_password(self) -> Self:
         parts = urlsplit(self.tracking_uri)
-        if "@" in parts.netloc or "password" in parts.query.lower():
+        a_file = parts.scheme in ("", "file", "sqlite") and not parts.netloc  # whose path may have an @
+        if "@" in parts.netloc + parts.path and not a_file:
+            raise ValueError(f"tracking_uri: take user and password out {_INSTEAD}")
+        options = {name for name, _ in parse_qsl(parts.query, keep_blank_values=True)}
+        allowed = set() if parts.scheme in ("http", "https") else {*HARMLESS}
+        if parts.fragment or options - allowed:
             raise ValueError(
-                "tracking_uri: take user and password out (results keep the study file); set MLFLOW_TRACKING_USERNAME "
-                "and MLFLOW_TRACKING_PASSWORD in the environment"
+                f"tracking_uri: take what follows `?` or `#` out, which may be a secret {_INSTEAD} (allowed after the "
+                f"address of a database: {', '.join(HARMLESS)})"
             )
         return self
 

@@ -14,11 +14,13 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from uprung.datasets.arrays import CheckedArray, write_array
 from uprung.frames.flat import composition_fractions
 from uprung.frames.table import Frames
 
 Floats = NDArray[np.float32]
 Side = Literal["target", "source"]
+_LABELS = ("keys", "numbers", "energy", "offsets", "forces", "stress", "magmom")
 
 
 class DatasetError(ValueError):
@@ -53,9 +55,9 @@ class Dataset:
     keys: NDArray[np.str_]  # (n,) frame_id
     numbers: NDArray[np.uint8]  # (atoms,)
     energy: NDArray[np.float64]  # (n,) eV/atom
-    forces: Floats  # (atoms, 3)
-    stress: Floats  # (n, 3, 3)
-    magmom: Floats  # (atoms,)
+    forces: Floats | CheckedArray  # (atoms, 3)
+    stress: Floats | CheckedArray  # (n, 3, 3)
+    magmom: Floats | CheckedArray  # (atoms,)
     offsets: NDArray[np.int64]  # (n + 1,)
     manifest: dict[str, Any]
     _row: dict[str, int] = field(default_factory=dict, repr=False)  # filled when a name is first looked up
@@ -69,7 +71,9 @@ class Dataset:
         """Return the same structures with other labels for some rows and none for the rest; a copy in memory."""
         atoms, _ = self._atoms(rows)
         energy = np.full_like(self.energy, np.nan)
-        forces, stress, magmom = (np.full_like(known, np.nan) for known in (self.forces, self.stress, self.magmom))
+        forces, stress, magmom = (
+            np.full(known.shape, np.nan, dtype=np.float32) for known in (self.forces, self.stress, self.magmom)
+        )
         energy[rows], stress[rows] = labels.energy, labels.stress
         forces[atoms], magmom[atoms] = labels.forces, labels.magmom
         return replace(self, energy=energy, forces=forces, stress=stress, magmom=magmom)
@@ -140,22 +144,35 @@ def write_labels(frames: Frames, energy: NDArray[np.float64], folder: Path) -> d
         "offsets": frames.offsets,
     }
     folder.mkdir(parents=True, exist_ok=True)
-    for name, values in arrays.items():
-        np.save(folder / f"{name}.npy", values)
     return {
         "frames": len(frames),
         "atoms": int(frames.offsets[-1]),
         "label_scale": frames.manifest["label_scale"],
         "labels": {name: int(np.isfinite(arrays[name]).sum()) for name in ("energy", "forces", "stress", "magmom")},
+        "arrays": {name: write_array(folder / f"{name}.npy", values) for name, values in arrays.items()},
     }
 
 
 def read_labels(manifest: Path, folder: Path, inputs: Inputs) -> Dataset:
-    """Map stored labels into memory, read-only, beside the inputs of the same frames."""
-    names = ("numbers", "energy", "forces", "stress", "magmom", "offsets")
-    arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in names}
-    keys = np.load(folder / "keys.npy")
-    return Dataset(inputs=inputs, keys=keys, manifest=json.loads(manifest.read_text()), **arrays)
+    """Map stored labels into memory, read-only, beside the inputs of the same frames.
+
+    Raises:
+        DamagedError: a file is not what it was; blocks of forces, stresses and moments are checked when they are read.
+    """
+    facts = json.loads(manifest.read_text())
+    remedy = f"Delete {manifest} and start the same command again: labels and graphs are written anew"
+    arrays = {name: CheckedArray(folder / f"{name}.npy", facts["arrays"][name], remedy=remedy) for name in _LABELS}
+    return Dataset(
+        inputs=inputs,
+        keys=arrays["keys"].whole(),
+        numbers=arrays["numbers"].whole(),
+        energy=arrays["energy"].whole(),
+        offsets=arrays["offsets"].whole(),
+        forces=arrays["forces"],
+        stress=arrays["stress"],
+        magmom=arrays["magmom"],
+        manifest=facts,
+    )
 
 
 def rows_of(dataset: Dataset, frame_ids: Sequence[str]) -> NDArray[np.int64]:

@@ -21,6 +21,7 @@ import numpy as np
 
 from uprung.dft.structures import Grid, Structure
 from uprung.job.files import write_whole
+from uprung.job.sealed import seal, unseal
 
 Record = dict[str, Any]
 log = logging.getLogger(__name__)
@@ -116,22 +117,22 @@ class State:
     """Labels that exist already: one file per writer in a folder, a line per label, on disk before the next begins."""
 
     def __init__(self, folder: Path, writer: str) -> None:
-        """Read what any writer has finished; a line that was cut off by a kill is dropped and computed again."""
+        """Read what any writer has finished; a line that was cut off by a kill or is damaged is computed again."""
         folder.mkdir(parents=True, exist_ok=True)
         self.path, self.known = folder / f"{writer}.jsonl", dict[str, Record]()
         for file in sorted(folder.glob("*.jsonl")):
-            for line in file.read_text().splitlines():
+            for number, line in enumerate(file.read_bytes().split(b"\n"), start=1):
                 try:
-                    self.known.update(json.loads(line))
-                except json.JSONDecodeError:
-                    continue
+                    self.known.update(unseal(line) if line else {})
+                except ValueError as error:
+                    log.warning("%s, line %d is not used: %s", file, number, error)
 
     def add(self, key: str, record: Record) -> None:
         """Keep a record, durably."""
         with self.path.open("a+b") as stream:
             if stream.tell() and not _ends_line(self.path):
                 stream.write(b"\n")
-            stream.write(json.dumps({key: record}).encode() + b"\n")
+            stream.write(seal({key: record}).encode() + b"\n")
             stream.flush()
             os.fsync(stream.fileno())
         self.known[key] = record

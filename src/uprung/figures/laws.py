@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import numpy as np
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 #: Line styles of the laws, in the order of `LAWS`: they differ in grey as well.
-DASHES = ("-", "--", ":", "-.")
+DASHES: Sequence[Any] = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 4)))
 NOTHING = "No two curves with a law:\nno data multiplier can be drawn."
 NO_LAW = "No curve has a law:\nthere is nothing to compare."
 
@@ -153,7 +153,7 @@ def _comparison_panel(axis: Axes, points: pd.DataFrame, bands: pd.DataFrame, ind
     )
     for law, part in bands.groupby("law", sort=False):
         dash = DASHES[LAWS.index(str(law))]
-        axis.plot(part["n"], part["mae"] / power(part["n"]), dash, color="black", lw=1.2, zorder=3)
+        axis.plot(part["n"], part["mae"] / power(part["n"]), ls=dash, color="black", lw=1.2, zorder=3)
     ratio = points["mae"] / power(points["n_frames"])
     axis.plot(points["n_frames"], ratio, style.MARKERS[index], color=style.COLOURS[index], ms=3.5, zorder=2)
     reach = max(float(np.abs(np.log(ratio)).max()) * 1.3, 0.05)

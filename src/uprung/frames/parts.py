@@ -11,14 +11,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from uprung.frames.schema import SCHEMA, Frame
-from uprung.job.files import sha256
+from uprung.job.files import checksum
 
 ROWS_PER_PART = 100_000
 ROWS_PER_GROUP = 2_000
 
 
 def write_parts(frames: Iterator[Frame], folder: Path) -> Iterator[dict[str, Any]]:
-    """Write frames into numbered parts below a folder; yield file, rows and sha256 of each."""
+    """Write frames into numbered parts below a folder; yield file, rows, sha256 and bytes of each."""
     part, rows, buffer = 0, 0, list[Frame]()
     writer: pq.ParquetWriter | None = None
     target = folder / f"part-{part:05d}.parquet"
@@ -94,4 +94,4 @@ def _close(writer: pq.ParquetWriter, target: Path, rows: int) -> dict[str, Any]:
     writer.close()
     aside = target.with_suffix(".tmp")
     aside.rename(target)
-    return {"file": target.name, "rows": rows, "sha256": sha256(target)}
+    return {"file": target.name, "rows": rows, **checksum(target)}

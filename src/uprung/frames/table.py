@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from uprung.frames.flat import composition_fractions
 from uprung.frames.schema import SCHEMA, Floats, FramesError
+from uprung.job.files import DamagedError, sha256
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,8 @@ def read_frames(manifest: str | Path, *, columns: list[str] | None = None) -> Fr
     """Read the table that a manifest describes.
 
     Raises:
-        FramesError: a part is missing, is no complete Parquet file, or has another number of rows than the manifest
-            says.
+        FramesError: a part is missing.
+        DamagedError: a part is not what it was when it was written.
     """
     manifest = Path(manifest)
     facts = json.loads(manifest.read_text())
@@ -96,13 +97,8 @@ def read_frames(manifest: str | Path, *, columns: list[str] | None = None) -> Fr
         path = manifest.parent / part["file"]
         if not path.exists():
             raise FramesError(f"{manifest}: part {part['file']} is missing; rerun the frames of this fidelity")
-        try:
-            table = pq.read_table(path, columns=columns, schema=SCHEMA if columns is None else None)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise FramesError(
-                f"{path}: not a complete Parquet file ({error}); rerun the frames of this fidelity"
-            ) from None
-        if table.num_rows != part["rows"]:
-            raise FramesError(f"{path}: {table.num_rows} rows, the manifest says {part['rows']}")
-        parts.append(table)
+        if sha256(path) != part["sha256"]:
+            remedy = f"Delete {manifest} and start the same command again: the frames are read anew"
+            raise DamagedError(path, "is damaged", remedy)
+        parts.append(pq.read_table(path, columns=columns, schema=SCHEMA if columns is None else None))
     return Frames(pa.concat_tables(parts), facts)

@@ -8,6 +8,7 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 LONGEST = 180  # bytes of a file name that is made of a name in data
@@ -19,6 +20,14 @@ _FORBIDDEN = {
     errno.EPERM: "not permitted",
 }
 AGAIN = "then start the same command again: what is finished is kept, and runs go on from their last checkpoint"
+
+
+class DamagedError(ValueError):
+    """A file that uprung wrote is not what it was then; the message says which one and what to do."""
+
+    def __init__(self, path: str | Path, what: str, remedy: str) -> None:
+        """Name the file, what is wrong with it, and what a person does about it."""
+        super().__init__(f"{path} {what}: it is not what it was when it was written. {remedy}")
 
 
 def write_whole(path: str | Path, content: bytes, *, previous: Path | None = None) -> None:
@@ -52,6 +61,11 @@ def write_whole(path: str | Path, content: bytes, *, previous: Path | None = Non
 def write_json(path: str | Path, content: object) -> None:
     """Write JSON aside and rename, so that a file that exists is complete."""
     write_whole(path, (json.dumps(content, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def checksum(path: Path) -> dict[str, Any]:
+    """Return what a manifest says of the content of a file: `sha256` and `bytes`."""
+    return {"sha256": sha256(path), "bytes": path.stat().st_size}
 
 
 def sha256(path: Path) -> str:

@@ -185,4 +185,4 @@ class Broken(Form):
         }
 
 
-FORMS: dict[str, type[Form]] = {form.name: form for form in (Saturating, Shifted, Broken)}
+FORMS: dict[str, type[Form]] = {form.name: form for form in Form.__subclasses__()}

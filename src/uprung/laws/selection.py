@@ -136,7 +136,7 @@ def choose(scores: Sequence[Score]) -> str:
     A curved law is chosen when there are sizes enough for its AICc, seed scatter would improve on the power law as much
     with a probability below `EVIDENCE` (with one seed: its AICc is lower by `AICC_MARGIN`), and it predicts left-out
     sizes better. Of several the one that predicts these best, where every parameter more has to pay for itself
-    (`PRICE`). `is_curved` says whether a line is refuted where no other law can be chosen.
+    (`PRICE`).
     """
     plain = next(s for s in scores if s.law == PowerLaw.name)
     good = [s for s in scores if s.law != PowerLaw.name and _supported(s, plain)]
@@ -151,8 +151,3 @@ def _supported(candidate: Score, plain: Score) -> bool:
     if np.isfinite(candidate.p_line):
         return candidate.p_line < EVIDENCE
     return candidate.aicc < plain.aicc - AICC_MARGIN
-
-
-def is_curved(scores: Sequence[Score]) -> bool:
-    """Return whether the seeds refute a power law, whatever else the points follow."""
-    return any(s.p_line < EVIDENCE for s in scores)

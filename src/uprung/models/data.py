@@ -65,6 +65,7 @@ def write_dataset(
 
 def open_dataset(manifest: str | Path) -> Dataset:
     """Map a stored data set into memory, read-only."""
-    path = Path(manifest)
-    name = json.loads(path.read_text())["architecture"]
-    return read_labels(path, path.parent / "labels", architecture(name).open_inputs(path.parent / "inputs"))
+    path, folder = Path(manifest), Path(manifest).parent
+    facts = json.loads(path.read_text())
+    inputs = architecture(facts["architecture"]).open_inputs(folder / "inputs", facts["inputs"])
+    return read_labels(path, folder / "labels", inputs)

@@ -90,14 +90,17 @@ class Potential(nn.Module, ABC):
     def zero_output(self) -> None:
         """Set the last linear layer to zero, so that the network adds nothing to its reference energies."""
 
-    @abstractmethod
     def add_source(self, references: NDArray[np.float64], *, embedding: bool) -> None:
         """Give the network a second fidelity.
 
         Args:
             references: (94,) eV/atom of the source.
             embedding: whether a trainable offset of the atom embedding tells the fidelities apart; it begins at zero.
+
+        Raises:
+            NotImplementedError: the card claims neither `replay` nor `joint`.
         """
+        raise NotImplementedError(f"{self.card.title} has one fidelity")
 
     def forces_by_element(self, batch: Any) -> list[tuple[Tensor, Tensor]]:
         """Return forces by the element of the atoms whose energies they are gradients of.
@@ -152,11 +155,20 @@ class Architecture(Protocol):
         """Compute what the network reads of many structures and store it for `open_inputs`.
 
         Returns:
-            The manifest: among others `rejected`, a list of [name, reason] of the structures that have no row.
+            The manifest: checksums of every file, and `rejected`, a list of [name, reason] of the structures that have
+            no row.
         """
 
-    def open_inputs(self, folder: Path) -> Inputs:
-        """Map stored inputs into memory, read-only."""
+    def open_inputs(self, folder: Path, manifest: Mapping[str, Any]) -> Inputs:
+        """Map stored inputs into memory, read-only.
+
+        Args:
+            folder: of `write_inputs`.
+            manifest: that it returned.
+
+        Raises:
+            DamagedError: a file is not what it was; what is read in parts may be checked when it is read.
+        """
 
     def inputs_of(self, geometries: Sequence[Geometry]) -> Inputs:
         """Return the inputs of a few structures in memory; raises ValueError for one that has none."""
@@ -171,3 +183,9 @@ def check_references(values: NDArray[np.float64]) -> NDArray[np.float64]:
         unknown = (np.flatnonzero(~np.isfinite(values)) + 1).tolist()
         raise ValueError(f"reference energies must be finite; they are not for Z = {unknown}")
     return values
+
+
+def refuse_fidelity(fidelity: str | None, what: str | Path) -> None:
+    """Raise ValueError for a fidelity asked of a network that has one and does not name it."""
+    if fidelity is not None:
+        raise ValueError(f"{what} predicts one fidelity, which it does not name; leave out fidelity={fidelity!r}")

@@ -50,8 +50,14 @@ def load(name_or_path: str | Path, fidelity: str | None = None) -> Potential:
 
 
 def _detected(path: Path) -> str:
-    """Return the architecture whose network a file holds; with one architecture, it says itself what is wrong."""
-    return next((name for name in CARDS if len(CARDS) == 1 or architecture(name).reads(path)), "")
+    """Return the architecture whose network a file holds; raises ValueError if there is none."""
+    for name in CARDS:
+        if architecture(name).reads(path):
+            return name
+    from uprung.models.torch_files import read_tensors  # imports torch, which a study file is checked without
+
+    read_tensors(path)  # says what is wrong with a damaged file, or one with code in it
+    raise ValueError(f"{path} holds no network of {', '.join(card.title for card in CARDS.values())}")
 
 
 def contradictions(study: Study) -> Iterator[str]:

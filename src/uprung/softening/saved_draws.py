@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from uprung.job.files import write_json
+from uprung.job.files import write_whole
+from uprung.job.sealed import seal, unseal
 from uprung.softening.draws import Draw
 from uprung.softening.force_correction import CorrectionMethod
+from uprung.training.resume import Identity
 
 LOG = logging.getLogger(__name__)
 
@@ -21,7 +23,7 @@ LOG = logging.getLogger(__name__)
 class SavedDraws:
     """A method of `uprung.softening.force_correction.drawn` that computes no draw twice."""
 
-    def __init__(self, method: CorrectionMethod, folder: Path, identity: str) -> None:
+    def __init__(self, method: CorrectionMethod, folder: Path, identity: Identity) -> None:
         """Keep the results of a method.
 
         Args:
@@ -35,14 +37,18 @@ class SavedDraws:
     def __call__(self, material: str, chosen: Draw) -> tuple[NDArray[np.float64], dict[str, float]]:
         """Return what the method returns, from its file where there is one."""
         names = [[frame.name for frame in side] for side in (chosen.fitted, chosen.judged)]
-        decides = json.dumps([self.identity, material, chosen.draw, *names])
+        decides = json.dumps([dict(self.identity), material, chosen.draw, *names])
         file = self.folder / f"{hashlib.sha256(decides.encode()).hexdigest()[:24]}.json"
         if file.exists():
-            kept = json.loads(file.read_text())  # written whole, or not there
-            LOG.info("%s k=%d draw %d was finished before", material, len(chosen.fitted), chosen.draw)
-            return np.array(kept["forces"], dtype=np.float64), kept["about"]
+            try:
+                kept = unseal(file.read_bytes())
+            except ValueError as error:
+                LOG.warning("%s is computed again: %s", file, error)
+            else:
+                LOG.info("%s k=%d draw %d was finished before", material, len(chosen.fitted), chosen.draw)
+                return np.array(kept["forces"], dtype=np.float64), kept["about"]
         forces, about = self.method(material, chosen)
-        write_json(file, {"forces": forces.tolist(), "about": about})
+        write_whole(file, seal({"forces": forces.tolist(), "about": about}).encode())
         return forces, about
 
     def forget(self) -> None:

@@ -8,7 +8,7 @@ are sampled with one of the models that are to be judged, which favours states t
 from __future__ import annotations
 
 import hashlib
-import json
+import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +25,11 @@ from ase.neighborlist import neighbor_list
 from numpy.random import RandomState
 
 from uprung.dft.structures import Structure
-from uprung.job.files import file_name, write_json
+from uprung.job.files import file_name, write_json, write_whole
+from uprung.job.sealed import seal, unseal
 from uprung.sources.vasprun import STATE_FILE, STATE_NAMES
 
+LOG = logging.getLogger(__name__)
 #: A run is over when an atom feels more than this (eV/Å) or comes nearer to another than this (Å).
 LARGEST_FORCE = 100.0
 SHORTEST_DISTANCE = 0.6
@@ -127,13 +129,23 @@ def sample_all(
         decides = repr((structure.name, _geometry(structure.atoms), protocol, seed))
         key = hashlib.sha256(decides.encode()).hexdigest()[:24]
         file = state / f"{key}.json"
-        if not file.exists():
+        stored = _kept(file)
+        if stored is None:
             frames, reason = _sampled(structure, calculator, protocol, int(key[:8], 16))
-            aside = file.with_suffix(".part")
-            aside.write_text(json.dumps({"reason": reason, "frames": [_plain(frame) for frame in frames]}))
-            aside.replace(file)
-        stored = json.loads(file.read_text())
+            write_whole(file, seal({"reason": reason, "frames": [_plain(frame) for frame in frames]}).encode())
+            stored = unseal(file.read_bytes())
         yield structure, [_frame_of(entry) for entry in stored["frames"]], stored["reason"]
+
+
+def _kept(file: Path) -> dict[str, Any] | None:
+    """Return a run that was finished before, None where there is none or its file is damaged."""
+    try:
+        return dict(unseal(file.read_bytes()))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        LOG.warning("%s is sampled again: %s", file, error)
+        return None
 
 
 def _sampled(

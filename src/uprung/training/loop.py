@@ -166,6 +166,7 @@ def train(
     state: Path,
     replay: ReplayedFrames | None = None,
     l2_sp: float | None = None,
+    code: str = "",
     what: str = "training",
     watch: Callable[[Sequence[Mapping[str, float]]], None] = lambda history: None,
 ) -> Run:
@@ -184,6 +185,7 @@ def train(
         replay: source frames that take a share of every optimiser batch.
         l2_sp: strength α of the pull α/2·|w − w₀|² towards the initial weights of the network (Li et al., ICML 2018,
             L2-SP); reference energies are not pulled.
+        code: fingerprint of the job's code; a state that was written under another one is not continued.
         what: name of the run on the progress bar.
         watch: gets the whole history after every validation, and when a run goes on; on the first process alone.
 
@@ -208,6 +210,7 @@ def train(
         [frames, validation, *([replay.frames] if replay else [])],
         facts={"plan": asdict(batches.plan), **others, "targets": list(targets), "score": score},
         recipe=recipe,
+        code=code,
     )
     pull = L2SP(potential, l2_sp)
     run = resume_state(state, identity, potential, optimiser, window, fabric.device) or Run()

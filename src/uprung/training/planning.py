@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 
 from uprung.datasets.sizes import SizeError, subset
 
@@ -46,12 +47,12 @@ def run_minutes(largest: int, order: str, size: str, sizes: Iterable[str], *, ep
     """
     if not epochs:
         return largest
-    share = structures(order, size) / max(structures(order, other) for other in sizes)
+    share = structures(order, size) / max(1, *(structures(order, other) for other in sizes))
     return math.ceil(largest * max(share, SMALLEST_SHARE))
 
 
 def structures(order: str, size: str) -> int:
-    """Return how many structures a size comes to; all of them for one beyond the data, which the run itself refuses.
+    """Return how many structures a size comes to; all of them for one beyond the data.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -61,7 +62,10 @@ def structures(order: str, size: str) -> int:
 
 @cache  # thousands of runs share a few orders and sizes
 def _structures(order: str, mtime: int, size: str) -> int:
-    found = _order(order, mtime)
+    try:
+        found = _order(order, mtime)
+    except (pa.ArrowException, OSError, ValueError):
+        return 0  # damaged; the run itself refuses it
     try:
         return len(subset(found, size))
     except SizeError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import logging
 import math
@@ -22,7 +21,9 @@ from torch import Tensor, nn
 
 from uprung.config.training import Training
 from uprung.datasets.store import Rows
-from uprung.job.files import write_whole
+from uprung.job.provenance import versions
+from uprung.models.interface import Potential
+from uprung.models.torch_files import read_tensors, write_tensors
 
 LOG = logging.getLogger(__name__)
 _HELD: list[FileLock] = []  # until this process ends
@@ -41,56 +42,68 @@ class Run:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
-def identity_of(module: nn.Module, parts: Sequence[Rows], *, facts: Mapping[str, Any], recipe: Training) -> str:
-    """Return a digest of all that decides a run's numbers, so that no run continues the state of another.
+#: What decides a run's numbers: digests by kind, so that a state which is not continued can say why.
+Identity = Mapping[str, str]
+
+
+def identity_of(
+    potential: Potential, parts: Sequence[Rows], *, facts: Mapping[str, Any], recipe: Training, code: str
+) -> Identity:
+    """Return digests of all that decides a run's numbers, so that no run continues the state of another.
 
     Args:
-        module: the network as it begins.
+        potential: the network as it begins.
         parts: training, validation and replayed frames.
         facts: what else decides the numbers, in plain values.
         recipe: of the run; what does not change its numbers is left out.
+        code: fingerprint of the job's code.
     """
-    known = {
+    options = {
         **facts,
         "recipe": recipe.model_dump(mode="json", exclude={"checkpoint_minutes"}),
-        "data": [part.dataset.manifest for part in parts],
-        "trainable": [name for name, p in module.named_parameters() if p.requires_grad],
     }
-    digest = hashlib.sha256(json.dumps(known, sort_keys=True).encode())
+    data = hashlib.sha256(_json([part.dataset.manifest for part in parts]))
     for part in parts:
         labels = part.labels
         for values in (part.rows, labels.energy, labels.forces, labels.stress, labels.magmom):
-            digest.update(np.ascontiguousarray(values).tobytes())
-    for weights in module.state_dict().values():
-        digest.update(weights.detach().cpu().numpy().tobytes())
-    return digest.hexdigest()
+            data.update(np.ascontiguousarray(values).tobytes())
+    weights = hashlib.sha256(_json([name for name, p in potential.named_parameters() if p.requires_grad]))
+    for value in potential.state_dict().values():
+        weights.update(value.detach().cpu().numpy().tobytes())
+    return {
+        "code": code,
+        "versions of packages": hashlib.sha256(_json(versions(*potential.card.packages))).hexdigest(),
+        "options": hashlib.sha256(_json(options)).hexdigest(),
+        "data": data.hexdigest(),
+        "initial weights": weights.hexdigest(),
+    }
+
+
+def _json(content: object) -> bytes:
+    return json.dumps(content, sort_keys=True).encode()
 
 
 def save_state(
-    state: Path, identity: str, run: Run, module: nn.Module, optimiser: torch.optim.Optimizer, window: list[float]
+    state: Path, identity: Identity, run: Run, module: nn.Module, optimiser: torch.optim.Optimizer, window: list[float]
 ) -> None:
     """Write the resumable state aside and rename; the one before stays as `.previous`.
 
     Raises:
         OSError: it cannot be written; the states that are there stay.
     """
-    content = io.BytesIO()  # PyTorch's own writer of files does not say why it failed
-    torch.save(
-        {
-            "identity": identity,
-            "run": {f: getattr(run, f) for f in run.__dataclass_fields__},
-            "window": window,
-            "module": module.state_dict(),
-            "optimiser": optimiser.state_dict(),
-        },
-        content,
-    )
-    write_whole(state, content.getvalue(), previous=state.with_suffix(".previous"))
+    content = {
+        "identity": dict(identity),
+        "run": {f: getattr(run, f) for f in run.__dataclass_fields__},
+        "window": window,
+        "module": module.state_dict(),
+        "optimiser": optimiser.state_dict(),
+    }
+    write_tensors(state, content, previous=state.with_suffix(".previous"))
 
 
 def resume_state(
     state: Path,
-    identity: str,
+    identity: Identity,
     module: nn.Module,
     optimiser: torch.optim.Optimizer,
     window: list[float],
@@ -101,13 +114,15 @@ def resume_state(
         if not path.exists():
             continue
         try:
-            stored = torch.load(path, map_location=device, weights_only=True)  # noqa: TID251
-        except Exception as error:  # a truncated file raises whatever its first broken byte asks for
-            LOG.warning("%s cannot be read (%s); trying the checkpoint before it", path, type(error).__name__)
+            stored = read_tensors(path, device)
+        except ValueError as error:
+            LOG.warning("%s; trying the resume state before it", error)
             path.unlink(missing_ok=True)  # or the next save would keep it as the good one
             continue
-        if stored.get("identity") != identity:
-            LOG.warning("%s was written under other data, options or initial weights; not continued", path)
+        known = stored.get("identity")
+        other = [kind for kind in identity if not isinstance(known, dict) or known.get(kind) != identity[kind]]
+        if other:
+            LOG.warning("%s was written under other %s: not continued, the run starts anew", path, ", ".join(other))
             continue
         module.load_state_dict(stored["module"])
         optimiser.load_state_dict(stored["optimiser"])

@@ -67,6 +67,7 @@ def run_job(
     *,
     inputs: Sequence[str],
     outputs: Mapping[str, str],
+    code: str,
 ) -> None:
     """Train a network and write what the run leaves behind; an interrupted run goes on where it was.
 
@@ -76,6 +77,7 @@ def run_job(
         subset: the training frames, rows of an order.
         inputs: files that the run read, for the card.
         outputs: files by name: model, other, history, card.
+        code: fingerprint of the job's code; see `train`.
 
     Raises:
         TrainingError: see `train`.
@@ -96,6 +98,7 @@ def run_job(
         state=state,
         replay=own.replay,
         l2_sp=job.l2_sp,
+        code=code,
         what=job.what,
         watch=Events(job.results / "tensorboard" / job.name),
     )

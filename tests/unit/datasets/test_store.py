@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from factories import DATA, make_frame, table_of
 from uprung.datasets.store import Dataset, DatasetError, rows_of
 from uprung.frames.schema import Frame
 from uprung.frames.table import Frames
+from uprung.job.files import DamagedError
 from uprung.models.data import open_dataset, write_dataset
 from uprung.sources import READERS
 
@@ -96,9 +98,38 @@ def test_manifest_counts_labels(dataset: Dataset) -> None:
     assert facts["label_scale"] == "scale A"
 
 
+OTHER = {"energy": -2.5, "forces": np.ones((2, 3)), "stress_gpa": np.eye(3), "magmom": np.array([1.5, -0.25])}
+
+
+@pytest.mark.parametrize("label", OTHER)
+def test_other_labels_are_another_manifest(frames: Frames, tmp_path: Path, label: str) -> None:
+    """Snakemake compares manifests; labels that it does not see change would leave old networks beside new labels."""
+    own = mixed_frames()
+    tables = (frames, frames, table_of([replace(own[0], **{label: OTHER[label]}), *own[1:]]))
+    one, again, other = (
+        write_dataset(table, table.label("energy"), tmp_path / str(k), name="chgnet") for k, table in enumerate(tables)
+    )
+    assert one == again
+    assert one["arrays"] != other["arrays"]
+    assert one["inputs"] == other["inputs"]
+
+
+def test_a_damaged_block_is_refused_when_it_is_read(frames: Frames, tmp_path: Path) -> None:
+    write_dataset(frames, frames.label("energy"), tmp_path, name="chgnet")
+    file = tmp_path / "labels/forces.npy"
+    content = bytearray(file.read_bytes())
+    content[-3] ^= 4
+    file.write_bytes(content)
+    dataset = open_dataset(tmp_path / "manifest.json")
+    with pytest.raises(
+        DamagedError, match=r"forces\.npy is damaged in its bytes .* Delete .*/manifest\.json and start"
+    ):
+        dataset.labels(np.array([0]))
+
+
 def test_labels_cannot_be_written_to(dataset: Dataset) -> None:
     with pytest.raises(ValueError, match="read-only"):
-        dataset.forces[0] = 0.0
+        dataset.forces.whole()[0] = 0.0
 
 
 def test_a_frame_without_graph_is_a_contradiction(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from uprung import scaling
 from uprung.figures.budgets import budget_curves
-from uprung.figures.laws import data_multipliers, law_comparison
+from uprung.figures.laws import DASHES, data_multipliers, law_comparison
+from uprung.laws import LAWS
 
 pytestmark = pytest.mark.filterwarnings("error")
 LABELS = {"scratch": "from scratch", "t": "pretrained"}
@@ -59,8 +60,7 @@ def test_all_laws_are_drawn_relative_to_the_power_law():
     axes = drawn(figure)
     assert len(axes) == 4
     lines = [x for x in axes[0].lines if x.get_color() == "black"]
-    assert len(lines) == 4
-    assert len({x.get_linestyle() for x in lines}) == 4
+    assert len(lines) == len({str(x._unscaled_dash_pattern) for x in lines}) == len(LAWS)
     assert np.allclose(lines[0].get_ydata(), 1.0)
 
 
@@ -87,3 +87,7 @@ def test_budgets_share_a_panel_and_differ_in_line_style():
     assert {"steps100", "epochs5", "from scratch", "pretrained"} <= set(names)
     with pytest.raises(ValueError, match="5 budgets"):
         budget_curves(curves(budgets=tuple("abcde")), arm_labels=LABELS)
+
+
+def test_every_law_has_a_line_style():
+    assert len(DASHES) >= len(LAWS)

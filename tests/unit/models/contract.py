@@ -19,6 +19,7 @@ from lightning.fabric import Fabric
 
 from uprung.config.training import Budget, Training
 from uprung.datasets.store import Rows
+from uprung.job.files import DamagedError
 from uprung.models.calculator import PotentialCalculator
 from uprung.models.data import open_dataset, write_dataset
 from uprung.models.interface import EMBEDDINGS, READOUT, REFERENCES, Geometry, Potential
@@ -252,9 +253,11 @@ def a_second_fidelity(potential: Potential, _: Path) -> None:
     target = potential(potential.batch(inputs, rows), ["energy", "force"])
     with pytest.raises(ValueError, match="target fidelity only"):
         potential(potential.batch(inputs, rows), ["energy"], "source")
-    if not {"replay", "joint"} & potential.card.abilities:
-        return
     references = potential.references + 1.5
+    if not {"replay", "joint"} & potential.card.abilities:
+        with pytest.raises(NotImplementedError, match=potential.card.title):
+            potential.add_source(references, embedding=False)
+        return
     parameters = {id(p) for p in potential.parameters()}
     potential.add_source(references, embedding="joint" in potential.card.abilities)
     potential.double()
@@ -305,6 +308,21 @@ def stored_inputs_give_the_same_predictions(potential: Potential, folder: Path) 
     if "forces-by-element" in potential.card.abilities:
         parts = predict_by_element(potential, dataset, rows)
         np.testing.assert_allclose(np.concatenate([sum(part.values()) for part in parts]), found["force"], atol=1e-9)
+
+
+@check
+def damaged_inputs_are_refused(potential: Potential, folder: Path) -> None:
+    dataset_of(potential, folder)
+    for file in (folder / "inputs").glob("*"):  # none where the manifest holds all of them
+        if file.name == "manifest.json":  # a copy of what the data set's own manifest says
+            continue
+        content = bytearray(file.read_bytes())
+        content[-1] ^= 1
+        file.write_bytes(content)
+        with pytest.raises(DamagedError, match=file.name):
+            open_dataset(folder / "manifest.json").inputs.pack(np.arange(5))
+        content[-1] ^= 1
+        file.write_bytes(content)
 
 
 @check

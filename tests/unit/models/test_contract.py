@@ -8,10 +8,21 @@ import pytest
 import torch
 from contract import CHECKS, Check
 
+import uprung.models
 from uprung.models.interface import Potential
 from uprung.models.registry import CARDS, architecture, card_of, checkpoint_card, load
 
 NETWORKS = [(card.name, start) for card in CARDS.values() for start in (*list(card.checkpoints)[:1], "random")]
+#: Adds `toy/` beside this file to the package, as the diff in docs/extending.md does.
+uprung.models.__path__.append(str(Path(__file__).parent))
+
+
+@pytest.fixture
+def _toy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Register the toy beside the real architectures."""
+    from uprung.models.toy.card import CARD
+
+    monkeypatch.setitem(CARDS, CARD.name, CARD)
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +39,8 @@ def network(name: str, start: str) -> Potential:
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
-@pytest.mark.parametrize(("name", "start"), NETWORKS)
+@pytest.mark.usefixtures("_toy")
+@pytest.mark.parametrize(("name", "start"), [*NETWORKS, ("toy", "random")])
 def test_contract(name: str, start: str, check: Check, tmp_path: Path) -> None:
     check(network(name, start), tmp_path)
 

@@ -12,6 +12,8 @@ from uprung.softening.draws import Draw
 from uprung.softening.force_correction import Floats, drawn
 from uprung.softening.saved_draws import SavedDraws
 
+IDENTITY = {"code": "x"}
+
 
 def cloud(seed: int = 0) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
@@ -41,9 +43,9 @@ def table(method: object, *, draws: int = 3) -> pd.DataFrame:
 
 def test_a_killed_job_goes_on_with_the_draw_at_hand(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
-        table(SavedDraws(Counting(killed=True), tmp_path / "state", "x"))
+        table(SavedDraws(Counting(killed=True), tmp_path / "state", IDENTITY))
     again = Counting()
-    kept = SavedDraws(again, tmp_path / "state", "x")
+    kept = SavedDraws(again, tmp_path / "state", IDENTITY)
     pd.testing.assert_frame_equal(table(kept), table(Counting()), check_exact=True)
     assert again.calls == 6 - 3
     kept.forget()
@@ -52,17 +54,17 @@ def test_a_killed_job_goes_on_with_the_draw_at_hand(tmp_path: Path) -> None:
 
 def test_more_draws_compute_only_those(tmp_path: Path) -> None:
     first, more = Counting(), Counting()
-    table(SavedDraws(first, tmp_path, "x"), draws=2)
-    table(SavedDraws(more, tmp_path, "x"), draws=5)
+    table(SavedDraws(first, tmp_path, IDENTITY), draws=2)
+    table(SavedDraws(more, tmp_path, IDENTITY), draws=5)
     assert (first.calls, more.calls) == (4, 6)
 
 
 @pytest.mark.parametrize("change", ["identity", "frames", "material"])
 def test_nothing_is_taken_from_other_data(tmp_path: Path, change: str) -> None:
-    table(SavedDraws(Counting(), tmp_path, "x"))
+    table(SavedDraws(Counting(), tmp_path, IDENTITY))
     again, other = Counting(), Counting()
-    table(SavedDraws(again, tmp_path, "x"))
-    kept = SavedDraws(other, tmp_path, "y" if change == "identity" else "x")
+    table(SavedDraws(again, tmp_path, IDENTITY))
+    kept = SavedDraws(other, tmp_path, {"code": "y"} if change == "identity" else IDENTITY)
     changes = {"frames": {"frame_id": "g" + cloud()["frame_id"]}, "material": {"material": "Ge"}}
     drawn(cloud().assign(**changes.get(change, {})), kept, name="training", shots=[1, 2], draws=3, seed=0)
     assert (again.calls, other.calls) == (0, 6)

@@ -23,6 +23,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 import uprung.training.gradient as step
 import uprung.training.loop as training
+import uprung.training.resume as resume
 from uprung.config.tracking import Tracking
 from uprung.config.training import Budget, Training
 from uprung.datasets.store import Dataset, Rows
@@ -289,7 +290,23 @@ def test_a_truncated_checkpoint_falls_back_to_the_one_before(
     state.write_bytes(content[: len(content) // 2])
     with caplog.at_level(logging.INFO):
         found = go(dataset, state)
-    assert "last.ckpt cannot be read" in caplog.text
+    assert "last.ckpt is not a checkpoint of plain tensors and values" in caplog.text
+    assert "resumed at step 6" in caplog.text
+    assert_same_run(found, whole)
+
+
+def test_a_flipped_bit_in_a_state_falls_back_to_the_one_before(
+    dataset: Dataset, whole, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    state = tmp_path / "last.ckpt"
+    interrupt(dataset, state, monkeypatch, after=7)
+    content = bytearray(state.read_bytes())
+    content[len(content) // 2] ^= 16
+    state.write_bytes(content)
+    with caplog.at_level(logging.INFO):
+        found = go(dataset, state)
+    assert "the archive is damaged in" in caplog.text
+    assert "trying the resume state before it" in caplog.text
     assert "resumed at step 6" in caplog.text
     assert_same_run(found, whole)
 
@@ -303,34 +320,45 @@ def test_without_a_readable_checkpoint_a_run_starts_again(
         path.write_bytes(b"")
     with caplog.at_level(logging.INFO):
         found = go(dataset, state)
-    assert caplog.text.count("cannot be read") == 2
+    assert caplog.text.count("not a checkpoint of plain tensors and values") == 2
     assert found[0].resumed == 0
     assert_same_run(found, whole)
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "why"),
     [
-        {"recipe": RECIPE.model_copy(update={"learning_rate": 5e-4})},
-        {"budget": Budget(steps=10)},
-        {"train_rows": TRAIN[:7]},
-        {"val_rows": VAL[:2]},
-        {"targets": ("energy",)},
-        {"weights": 1},
-        {"seed": 1},
+        ({"recipe": RECIPE.model_copy(update={"learning_rate": 5e-4})}, "options"),
+        ({"budget": Budget(steps=10)}, "options"),
+        ({"train_rows": TRAIN[:7]}, "options, data"),
+        ({"val_rows": VAL[:2]}, "data"),
+        ({"targets": ("energy",)}, "options"),
+        ({"weights": 1}, "initial weights"),
+        ({"seed": 1}, "options"),
+        ({"code": "changed"}, "code"),
     ],
-    ids=lambda changes: next(iter(changes)),
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
 def test_the_state_of_another_run_is_not_continued(
-    dataset: Dataset, tmp_path: Path, monkeypatch, caplog: pytest.LogCaptureFixture, changes: dict[str, Any]
+    dataset: Dataset, tmp_path: Path, monkeypatch, caplog: pytest.LogCaptureFixture, changes: dict[str, Any], why: str
 ) -> None:
-    """An interrupted run whose options are then edited starts again under the new ones."""
+    """An interrupted run whose options or code are then edited starts again under the new ones."""
     state = tmp_path / "last.ckpt"
     interrupt(dataset, state, monkeypatch, after=2)
     stopped = RECIPE.model_copy(update={"checkpoint_minutes": 60.0})
     found, _ = go(dataset, state, **{"recipe": stopped, "budget": Budget(steps=9), **changes})
     assert found.resumed == 0
-    assert "under other data, options or initial weights; not continued" in caplog.text
+    assert f"was written under other {why}: not continued, the run starts anew" in caplog.text
+
+
+def test_a_state_under_other_versions_is_not_continued(
+    dataset: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    state = tmp_path / "last.ckpt"
+    interrupt(dataset, state, monkeypatch, after=2)
+    monkeypatch.setattr(resume, "versions", lambda *packages: dict.fromkeys(packages, "9.9"))
+    assert go(dataset, state)[0].resumed == 0
+    assert "was written under other versions of packages: not continued, the run starts anew" in caplog.text
 
 
 def test_relabelled_data_are_other_data(dataset: Dataset, tmp_path: Path, monkeypatch) -> None:

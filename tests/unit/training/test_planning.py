@@ -48,6 +48,12 @@ def test_what_is_not_there_yet_is_said_so_that_it_is_asked_again(tmp_path: Path)
     assert caught.value.filename == str(tmp_path / "order.parquet")  # by which Snakemake knows its own input
 
 
+def test_a_damaged_order_is_left_to_the_run_to_refuse(order: str) -> None:
+    Path(order).write_bytes(b"PAR1")
+    assert run_memory(4000, order, "all") == 4000
+    assert run_minutes(100, order, "10", ["10", "all"], epochs=True) == 10
+
+
 def test_an_order_that_was_written_again_is_read_again(tmp_path: Path) -> None:
     path = tmp_path / "order.parquet"
     assert structures(write_order(path, 10), "all") == 10

@@ -169,12 +169,24 @@ def test_packages_that_are_missing_are_told_with_the_way_to_get_them(monkeypatch
 
 
 @pytest.mark.parametrize(
-    "uri", ["https://me:hush@host/x", "http://hush@host", "postgresql://host/db?user=u&password=hush"]
+    "uri",
+    [
+        *("https://me:hush@host/x", "http://hush@host", "postgresql://host/db?user=u&password=hush"),
+        *("https://host/?token=hush", "https://host/x?api_key=hush", "https://host/x#hush", "https://host/?hush"),
+        *("mssql://host/db?odbc_connect=PWD%3Dhush", "sqlite:///runs.db?key=hush", "me:hush@host/x"),
+    ],
 )
 def test_passwords_have_no_place_in_a_study(uri: str) -> None:
     with pytest.raises(StudyError, match=r"tracking\.mlflow: tracking_uri: .* MLFLOW_TRACKING_PASSWORD") as caught:
         load_study({"study": "a", "tracking": {"mlflow": {"tracking_uri": uri}}})
     assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "uri", ["https://host:5000/x", "sqlite:///at@home.db", "runs", "postgresql://host/db?sslmode=require", "databricks"]
+)
+def test_addresses_without_secrets(uri: str) -> None:
+    assert MLflow(tracking_uri=uri).tracking_uri == uri
 
 
 def test_a_key_in_a_study_is_an_unknown_key() -> None:

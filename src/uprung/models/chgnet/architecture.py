@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +11,11 @@ import torch
 from uprung.datasets.store import Inputs
 from uprung.models.cards import ArchitectureCard
 from uprung.models.chgnet.card import CARD
-from uprung.models.chgnet.checkpoint import from_content, new_chgnet, read_content, shipped_chgnet
+from uprung.models.chgnet.checkpoint import from_content, new_chgnet, shipped_chgnet
 from uprung.models.chgnet.potential import CHGNetPotential
 from uprung.models.chgnet.store import graphs_of, open_store, write_store
-from uprung.models.interface import Architecture, Geometry, Potential
+from uprung.models.interface import Architecture, Geometry, Potential, refuse_fidelity
+from uprung.models.torch_files import read_tensors, require_finite
 from uprung.models.total import SumPotential
 
 
@@ -28,12 +29,12 @@ class _CHGNetArchitecture:
 
     def load(self, name_or_path: str | Path, fidelity: str | None = None) -> Potential:
         if str(name_or_path) in CARD.checkpoints:
-            _refuse(fidelity, name_or_path)
+            refuse_fidelity(fidelity, name_or_path)
             return CHGNetPotential(shipped_chgnet(str(name_or_path)))
         path = Path(name_or_path)
-        content = read_content(path)
+        content = read_tensors(path)
         if "correction" in content:
-            _refuse(fidelity, path)
+            refuse_fidelity(fidelity, path)
             corrects = str(content.get("corrects"))
             if corrects not in CARD.checkpoints:  # or a file would choose which other file is read
                 allowed = ", ".join(CARD.checkpoints)
@@ -44,9 +45,10 @@ class _CHGNetArchitecture:
         if known and fidelity not in known:
             raise ValueError(f"{path} predicts several fidelities: choose one of {', '.join(known)}, not {fidelity!r}")
         if not known:
-            _refuse(fidelity, path)
+            refuse_fidelity(fidelity, path)
         potential = CHGNetPotential(from_content(content, path))
         if known and (own := known[str(fidelity)]):
+            require_finite(own, path)
             with torch.no_grad():
                 potential.chgnet.atom_embedding.embedding.weight += own["shift"]
             potential.set_references(own["references"].double().numpy(), trainable=False)
@@ -54,7 +56,7 @@ class _CHGNetArchitecture:
 
     def reads(self, path: Path) -> bool:
         try:
-            content = read_content(path)
+            content = read_tensors(path)
         except ValueError:
             return False
         return bool(content.keys() & {"model", "correction"})
@@ -70,17 +72,11 @@ class _CHGNetArchitecture:
     ) -> dict[str, Any]:
         return write_store(folder, names, geometries, processes=processes, progress=progress)
 
-    def open_inputs(self, folder: Path) -> Inputs:
-        return open_store(folder)
+    def open_inputs(self, folder: Path, manifest: Mapping[str, Any]) -> Inputs:
+        return open_store(folder, manifest)
 
     def inputs_of(self, geometries: Sequence[Geometry]) -> Inputs:
         return graphs_of(geometries)
-
-
-def _refuse(fidelity: str | None, what: str | Path) -> None:
-    """Raise ValueError for a fidelity asked of a network that has one and does not name it."""
-    if fidelity is not None:
-        raise ValueError(f"{what} predicts one fidelity, which it does not name; leave out fidelity={fidelity!r}")
 
 
 ARCHITECTURE: Architecture = _CHGNetArchitecture()

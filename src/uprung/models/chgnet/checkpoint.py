@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import pickle  # noqa: TID251 - for UnpicklingError, which torch raises
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,9 +16,9 @@ from chgnet.model import CHGNet
 from chgnet.model.composition_model import AtomRef
 from numpy.typing import NDArray
 
-from uprung.job.files import write_whole
 from uprung.models.chgnet.card import CARD
 from uprung.models.interface import N_ELEMENTS, check_references
+from uprung.models.torch_files import read_tensors, require_finite, write_tensors
 
 # Architecture of the 0.3.0 checkpoint (Deng et al., Nat. Mach. Intell. 5, 1031 (2023); chgnet 0.3.0 release).
 _ARCHITECTURE: dict[str, Any] = {
@@ -68,7 +66,7 @@ def shipped_chgnet(name: str) -> CHGNet:
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != checkpoint.sha256:
         raise ValueError(f"the file of {name} in the chgnet package has sha256 {found}, expected {checkpoint.sha256}")
-    return from_content(read_content(path), path, version=name.removeprefix("chgnet-"))
+    return from_content(read_tensors(path), path, version=name.removeprefix("chgnet-"))
 
 
 def new_chgnet(seed: int) -> CHGNet:
@@ -95,9 +93,7 @@ def save_chgnet(model: CHGNet, path: Path | str, *, key: str = "model", beside: 
     """
     arguments = _plain(dict(model.model_args), "model_args")
     state = {name: value.detach().to("cpu").clone() for name, value in model.state_dict().items()}
-    content = io.BytesIO()  # PyTorch's own writer of files does not say why it failed
-    torch.save({key: {"state_dict": state, "model_args": arguments}, **(beside or {})}, content)
-    write_whole(path, content.getvalue())
+    write_tensors(path, {key: {"state_dict": state, "model_args": arguments}, **(beside or {})})
 
 
 def atomref(model: CHGNet) -> NDArray[np.float64]:
@@ -132,28 +128,6 @@ def _reference(model: CHGNet) -> AtomRef:
     return reference
 
 
-def read_content(path: Path) -> dict[str, Any]:
-    """Read a checkpoint file without running code that it contains; ValueError if it holds more than plain values."""
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)  # noqa: TID251
-    except Exception as error:  # a damaged file raises whatever its first broken byte asks for
-        reason = _reason(error)
-        raise ValueError(f"{path} is not a checkpoint of plain tensors and values: {reason}") from error
-    return content if isinstance(content, dict) else {}
-
-
-def _reason(error: Exception) -> str:
-    """Return in a line what is wrong with a file; torch's own words go on to say how the code in it could be run."""
-    text = " ".join(str(error).split())
-    if wanted := re.search(r"GLOBAL (\S+)", text):
-        return f"it asks for {wanted[1]}, which is code"
-    if "TorchScript" in text:
-        return "it is a TorchScript archive, which is code"
-    if isinstance(error, pickle.UnpicklingError) or not text or isinstance(error, LookupError):
-        return "it is pickled in another way, or no file of torch"
-    return text.partition(". ")[0]
-
-
 def from_content(content: dict[str, Any], path: Path, *, key: str = "model", version: str | None = None) -> CHGNet:
     """Build the network that an entry of a checkpoint file holds; ValueError if there is none or it does not fit."""
     saved = content.get(key)
@@ -165,6 +139,7 @@ def from_content(content: dict[str, Any], path: Path, *, key: str = "model", ver
             arguments["version"] = version
         with torch.random.fork_rng(devices=[]), _quiet():
             model = CHGNet(**arguments)
+        require_finite(saved["state_dict"], path)
         model.load_state_dict(saved["state_dict"])
     except (RuntimeError, TypeError, ValueError, AttributeError) as error:
         raise ValueError(f"{path} does not fit the installed chgnet: {error}") from error

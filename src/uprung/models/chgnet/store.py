@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
@@ -12,13 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from uprung.datasets.arrays import ArrayWriter, CheckedArray, write_array
 from uprung.job.files import write_json
 from uprung.models.chgnet.graphs import Graph, IntArray, PackedArrays, build_graph, ragged
 
 if TYPE_CHECKING:  # readers of a store need no torch
     from uprung.models.interface import Geometry
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _ARRAYS: dict[str, tuple[str, int]] = {  # name -> dtype, columns (0: one-dimensional)
     "numbers": ("|u1", 0),
     "frac": ("<f8", 3),
@@ -30,32 +30,6 @@ _ARRAYS: dict[str, tuple[str, int]] = {  # name -> dtype, columns (0: one-dimens
 }
 _COUNTS = ("atom", "edge", "angle")
 _CHUNK = 64
-_HEADER = 128  # bytes reserved for the header of a .npy file whose length is known only at the end
-
-
-class _Writer:
-    """A .npy file that grows by appending rows and gets its header when it is closed."""
-
-    def __init__(self, path: Path, dtype: str, columns: int) -> None:
-        self.dtype, self.columns, self.rows = np.dtype(dtype), columns, 0
-        self.digest = hashlib.sha256()
-        self.file = path.open("wb")
-        self.file.write(b" " * _HEADER)
-
-    def append(self, array: NDArray[Any]) -> None:
-        data = np.ascontiguousarray(array, dtype=self.dtype).tobytes()
-        self.rows += array.size // max(self.columns, 1)
-        self.digest.update(data)
-        self.file.write(data)
-
-    def close(self) -> str:
-        shape = (self.rows, self.columns) if self.columns else (self.rows,)
-        text = repr({"descr": self.dtype.str, "fortran_order": False, "shape": shape}).encode()
-        length = _HEADER - 10
-        self.file.seek(0)
-        self.file.write(b"\x93NUMPY\x01\x00" + length.to_bytes(2, "little") + text.ljust(length - 1) + b"\n")
-        self.file.close()
-        return self.digest.hexdigest()
 
 
 def _build_chunk(chunk: list[Geometry], *, atom_cutoff: float, bond_cutoff: float) -> list[Graph | str]:
@@ -99,8 +73,8 @@ def write_store(
         progress: called with the number of structures just finished.
 
     Returns:
-        The manifest, also written to `manifest.json` as the last file: format, cutoffs, counts, the sha256 of the data
-        of each array, and `rejected`, a list of [key, reason] of the structures that have no row.
+        The manifest, also written to `manifest.json` as the last file: format, cutoffs, counts, checksums of every
+        array, and `rejected`, a list of [key, reason] of the structures that have no row.
 
     Raises:
         ValueError: lists of unequal length, repeated keys, or `processes` below 1.
@@ -114,7 +88,7 @@ def write_store(
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "manifest.json").unlink(missing_ok=True)
-    writers = {name: _Writer(folder / f"{name}.npy", *spec) for name, spec in _ARRAYS.items()}
+    writers = {name: ArrayWriter(folder / f"{name}.npy", *spec) for name, spec in _ARRAYS.items()}
     lengths: dict[str, list[int]] = {name: [] for name in _COUNTS}
     accepted: list[str] = []
     rejected: list[list[str]] = []
@@ -133,29 +107,22 @@ def write_store(
             row += 1
         if progress is not None:
             progress(len(results))
-    checksums = {name: writer.close() for name, writer in writers.items()}
-    checksums |= _write_index(folder, accepted, lengths)
+    arrays = {name: writer.close() for name, writer in writers.items()}
+    arrays["keys"] = write_array(folder / "keys.npy", np.array(accepted, dtype=np.str_))
+    for name, counts in lengths.items():
+        offsets = np.cumsum([0, *counts], dtype=np.int64)
+        arrays[f"{name}_offset"] = write_array(folder / f"{name}_offset.npy", offsets)
     manifest = {
         "format": FORMAT_VERSION,
         "atom_cutoff": float(atom_cutoff),
         "bond_cutoff": float(bond_cutoff),
         "counts": {"structures": len(accepted), "rejected": len(rejected)}
         | {f"{name}s": sum(lengths[name]) for name in _COUNTS},
-        "sha256": checksums,
+        "arrays": arrays,
         "rejected": rejected,
     }
     write_json(folder / "manifest.json", manifest)
     return manifest
-
-
-def _write_index(folder: Path, keys: list[str], lengths: dict[str, list[int]]) -> dict[str, str]:
-    """Write the keys and the offsets of the flat arrays; sha256 of each."""
-    arrays: dict[str, NDArray[Any]] = {"keys": np.array(keys, dtype=np.str_)}
-    for name, counts in lengths.items():
-        arrays[f"{name}_offset"] = np.cumsum([0, *counts], dtype=np.int64)
-    for name, array in arrays.items():
-        np.save(folder / f"{name}.npy", array)
-    return {name: hashlib.sha256(array.tobytes()).hexdigest() for name, array in arrays.items()}
 
 
 def _arrays_of(geometry: Geometry, graph: Graph) -> dict[str, NDArray[Any]]:
@@ -192,7 +159,7 @@ class Graphs:
     Attributes: `n_atoms`, `n_edges`, `n_angles`, `n_short`, (n,) int64 each.
     """
 
-    def __init__(self, data: Mapping[str, NDArray[Any]], offsets: Mapping[str, IntArray]) -> None:
+    def __init__(self, data: Mapping[str, NDArray[Any] | CheckedArray], offsets: Mapping[str, IntArray]) -> None:
         """Hold the arrays of `_ARRAYS` and, for atoms, edges and angles, where each structure starts, (n + 1,)."""
         self._data = data
         self._start = {name: offset[:-1] for name, offset in offsets.items()}
@@ -274,11 +241,20 @@ class GraphStore(Graphs):
     Attributes: `manifest`, `keys` (n,), and those of `Graphs`.
     """
 
-    def __init__(self, folder: Path | str) -> None:
-        """Map the arrays of a folder; raises ValueError if it holds no complete store of this format version."""
+    def __init__(self, folder: Path | str, manifest: Mapping[str, Any] | None = None) -> None:
+        """Map the arrays of a folder.
+
+        Args:
+            folder: of the store.
+            manifest: of `write_store`; by default that of the folder.
+
+        Raises:
+            ValueError: it holds no complete store of this format version.
+            DamagedError: a file is not what it was; blocks of large arrays are checked when they are read.
+        """
         self.folder = Path(folder)
         try:
-            self.manifest: dict[str, Any] = json.loads((self.folder / "manifest.json").read_text("utf-8"))
+            self.manifest: Mapping[str, Any] = manifest or json.loads((self.folder / "manifest.json").read_bytes())
         except FileNotFoundError:
             raise ValueError(f"{self.folder} holds no complete graph store: manifest.json is missing") from None
         if self.manifest.get("format") != FORMAT_VERSION:
@@ -286,16 +262,17 @@ class GraphStore(Graphs):
                 f"{self.folder} has store format {self.manifest.get('format')}, this version reads {FORMAT_VERSION}"
             )
         super().__init__(
-            # np.asarray: a plain view of the mapping, without the cost of np.memmap in every indexing.
-            {name: np.asarray(np.load(self._path(name), mmap_mode="r")) for name in _ARRAYS},
-            {name: np.load(self._path(f"{name}_offset")) for name in _COUNTS},
+            {name: self._array(name) for name in _ARRAYS},
+            {name: self._array(f"{name}_offset").whole() for name in _COUNTS},
         )
-        self.keys: NDArray[np.str_] = np.load(self._path("keys"))
+        self.keys: NDArray[np.str_] = self._array("keys").whole()
 
-    def _path(self, name: str) -> Path:
-        return self.folder / f"{name}.npy"
+    def _array(self, name: str) -> CheckedArray:
+        above = self.folder.parent / "manifest.json"
+        remedy = f"Delete {above} and start the same command again: the graphs are built anew"
+        return CheckedArray(self.folder / f"{name}.npy", self.manifest["arrays"][name], remedy=remedy)
 
 
-def open_store(folder: Path | str) -> GraphStore:
+def open_store(folder: Path | str, manifest: Mapping[str, Any] | None = None) -> GraphStore:
     """Open a graph store; see `GraphStore`."""
-    return GraphStore(folder)
+    return GraphStore(folder, manifest)

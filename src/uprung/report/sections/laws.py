@@ -139,7 +139,7 @@ def _parameter(row: pd.Series, target: str) -> str:
         shown = ["∞" if math.isinf(v) else two_digits(v) for v in values]
     else:
         shown = ["∞" if math.isinf(v) else fixed(v, 3) for v in values]
-    return f"{PARAMETERS[name]} = {shown[0]} ({shown[1]} to {shown[2]})"
+    return f"{PARAMETERS.get(name, name)} = {shown[0]} ({shown[1]} to {shown[2]})"
 
 
 def extrapolation_table(far: pd.DataFrame, labels: Mapping[str, str], *, target: str) -> Table | None:

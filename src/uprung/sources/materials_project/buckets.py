@@ -36,7 +36,7 @@ class Buckets:
         """Append rows to a bucket."""
         if bucket not in self.writers:
             path = self.folder / f"{self.name}-{bucket:03d}.parquet"
-            self.writers[bucket] = pq.ParquetWriter(path, self.schema, compression="zstd")
+            self.writers[bucket] = pq.ParquetWriter(path, self.schema, compression="zstd", write_page_checksum=True)
         for column in self.schema:
             if column.name not in table.column_names:
                 table = table.append_column(column, pa.nulls(table.num_rows, column.type))
@@ -61,7 +61,7 @@ class BucketRows:
         path = folder / f"{name}-{bucket:03d}.parquet"
         if not path.exists():
             return cls(None, {})
-        table = pq.read_table(path, memory_map=False)
+        table = pq.read_table(path, memory_map=False, page_checksum_verification=True)
         path.unlink()
         places: dict[int, list[int]] = defaultdict(list)
         for place, identifier in enumerate(table[key].to_pylist()):

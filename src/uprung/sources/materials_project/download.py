@@ -21,8 +21,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from uprung.job.files import write_json
+from uprung.job.files import DamagedError, write_json, write_whole
 from uprung.job.logs import LINES, progress
+from uprung.job.sealed import seal, unseal
 from uprung.sources.materials_project import tables
 from uprung.sources.materials_project.entries import KEYS, RUN_TYPES, wanted_entries
 from uprung.sources.materials_project.parts import DownloadError, Journal, only_one, part_name, write_part
@@ -31,6 +32,7 @@ from uprung.sources.materials_project.tables import DataFile, Pin
 
 TASK_TYPES = ("Structure Optimization", "Static")
 ENTRIES_PER_REQUEST = 100
+PART = ("file", "rows", "sha256", "bytes")  # what the manifest says of a part
 PACKAGES = ("mp-api", "emmet-core", "deltalake", "pyarrow")
 _ENTRY = [f"entries.{key}.{name}" for key in KEYS.values() for name in ("energy", "composition", "parameters.hubbards")]
 COLUMNS = {
@@ -86,8 +88,8 @@ def download(state: Path, manifest: Path, *, db_version: str | None = None, pati
         journal = Journal(state)
         source = state / "source.json"
         if not source.exists():
-            write_json(source, _source(service, db_version, patience))
-        start = json.loads(source.read_text())
+            write_whole(source, seal(_source(service, db_version, patience)).encode())
+        start = _begun(source)
         if db_version not in (None, start["db_version"]):
             raise DownloadError(
                 f"{state}: this download began with release {start['db_version']}, not {db_version}; use another state "
@@ -112,6 +114,15 @@ def download(state: Path, manifest: Path, *, db_version: str | None = None, pati
                 "entries": entries,
             },
         )
+
+
+def _begun(source: Path) -> dict[str, Any]:
+    """Return what an earlier attempt or this one began with; DamagedError if its file is not what it was."""
+    try:
+        return dict(unseal(source.read_bytes()))
+    except ValueError as error:
+        remedy = "Delete it and start the same command again: the current tables are pinned"
+        raise DamagedError(source, f"cannot be used ({error})", remedy) from None
 
 
 def _source(service: Service, db_version: str | None, patience: Patience) -> dict[str, Any]:
@@ -161,7 +172,7 @@ def _download_table(table: Pin, journal: Journal, release: str, patience: Patien
         "rows_pulled": read,
         "rows_kept": sum(entry["rows"] for entry in entries),
         "kinds": dict(sum((Counter(entry["kinds"]) for entry in entries), Counter())),
-        "parts": [{key: entry[key] for key in ("file", "rows", "sha256")} for entry in entries],
+        "parts": [{key: entry[key] for key in PART} for entry in entries],
     }
 
 
@@ -231,7 +242,7 @@ def _download_entries(service: Service, journal: Journal, parts: Sequence[dict[s
             if entry is None:
                 entry = journal.record(unit, _fetch_entries(service, journal, unit, run_type, batch))
                 logging.info("main entries, %s: %d of %d", run_type, entry["rows"], len(batch))
-            found.append({key: entry[key] for key in ("file", "rows", "sha256")})
+            found.append({key: entry[key] for key in PART})
             missing += [{"run_type": run_type, "material": number} for number in entry["missing"]]
     return {"asked": asked, "parts": found, "missing": missing}
 

@@ -1,12 +1,12 @@
 """Parts of a download that survive a killed process: written aside, synced, hashed, renamed, then recorded.
 
-The journal has one line per finished unit. A line that a crash cut off is dropped, and its unit is fetched again.
+The journal has one line per finished unit. A line that is cut off or damaged is dropped, and its unit is fetched again.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
+import logging
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -18,9 +18,11 @@ import pyarrow.parquet as pq
 from filelock import FileLock, Timeout
 
 from uprung.frames.schema import FramesError
-from uprung.job.files import sha256
+from uprung.job.files import checksum, sha256
+from uprung.job.sealed import seal, unseal
 
 JOURNAL = "journal.jsonl"
+LOG = logging.getLogger(__name__)
 
 
 class DownloadError(FramesError):
@@ -59,9 +61,13 @@ class Journal:
             with self.path.open("r+b") as stream:
                 stream.truncate(len(whole))
                 os.fsync(stream.fileno())
-        for line in whole.splitlines():
-            entry = json.loads(line)
-            self.entries[entry["unit"]] = entry
+        for number, line in enumerate(whole.splitlines(), start=1):
+            try:
+                entry = unseal(line)
+            except ValueError as error:
+                LOG.warning("%s, line %d is not used, its unit is downloaded again: %s", self.path, number, error)
+            else:
+                self.entries[entry["unit"]] = entry
 
     def finished(self, unit: str) -> dict[str, Any] | None:
         """Return the entry of a unit whose part is there, unchanged; None if it has to be fetched."""
@@ -75,7 +81,7 @@ class Journal:
         """Append the entry of a finished unit."""
         entry = {"unit": unit, **facts}
         with self.path.open("a") as stream:
-            stream.write(json.dumps(entry, ensure_ascii=False) + "\n")
+            stream.write(seal(entry) + "\n")
             stream.flush()
             os.fsync(stream.fileno())
         self.entries[unit] = entry
@@ -91,7 +97,7 @@ def write_part(target: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch
     """Write a part so that a file of this name is complete, whenever the process is killed.
 
     Returns:
-        rows and sha256 of the part.
+        rows, sha256 and bytes of the part.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     aside, rows = target.with_suffix(".tmp"), 0
@@ -101,10 +107,10 @@ def write_part(target: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch
                 writer.write_batch(batch)
                 rows += batch.num_rows
     _sync(aside)
-    digest = sha256(aside)
+    written = {"rows": rows, **checksum(aside)}
     aside.replace(target)
     _sync(target.parent)
-    return {"rows": rows, "sha256": digest}
+    return written
 
 
 def _sync(path: Path) -> None:

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from uprung.frames.schema import Frame, FramesError, Rejected
-from uprung.job.files import sha256
+from uprung.job.files import DamagedError, checksum, sha256
 from uprung.job.logs import LINES, progress
 from uprung.sources.materials_project import entries
 from uprung.sources.materials_project.buckets import BucketRows, Buckets
@@ -102,7 +102,8 @@ class Selection:
                 options' validator found (nothing without one).
             processes: how many read materials at the same time; the result is the same.
         """
-        self.downloaded = json.loads(manifest.read_text())
+        self.manifest, self.downloaded = manifest, json.loads(manifest.read_text())
+        self._checked = set[Path]()
         self.state = manifest.parent / self.downloaded["state"]
         self.options, self.scratch, self.processes = options, scratch, processes
         self.not_used, self.findings = listings / "not_used.parquet", listings / "validation.parquet"
@@ -140,14 +141,14 @@ class Selection:
             "stages": self.account.stages(),
             "energies_repaired": self.account.repaired,
             "frames_without_scf_count": self.account.no_scf_count,
-            "not_used": {"file": self.not_used.name, "sha256": sha256(self.not_used)},
+            "not_used": {"file": self.not_used.name, **checksum(self.not_used)},
             "validation": None if self.options.validate is None else self._validation(),
             **self.notes,
         }
 
     def _validation(self) -> dict[str, Any]:
         """Return who validated, what was found how often, and where all of it is listed."""
-        listed = {"file": self.findings.name, "sha256": sha256(self.findings)}
+        listed = {"file": self.findings.name, **checksum(self.findings)}
         return {"by": self.options.validator, **self.account.validated.facts(), "listed": listed}
 
     def _parts(self, name: str) -> list[dict[str, Any]]:
@@ -158,6 +159,10 @@ class Selection:
         path = self.state / part["file"]
         if not path.exists():
             raise FramesError(f"{path}: this part of the download is missing; rerun the download")
+        if path not in self._checked and sha256(path) != part["sha256"]:
+            remedy = f"Delete {self.manifest} and start the same command again: this part is downloaded anew"
+            raise DamagedError(path, "is damaged", remedy)
+        self._checked.add(path)
         stored = pq.ParquetFile(path)
         if stored.metadata.num_rows != part["rows"]:
             raise FramesError(f"{path}: {stored.metadata.num_rows} rows, the download's manifest says {part['rows']}")

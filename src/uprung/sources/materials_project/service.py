@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
+from urllib.parse import urljoin, urlsplit
 
 from tenacity import (
     RetryCallState,
@@ -161,6 +162,28 @@ def within(seconds: float, action: Callable[[], T]) -> T:
     return results[0]
 
 
+def on_one_server(session: Any) -> Any:
+    """Return a session of requests that is sent on to no other server: the key in its headers would go along."""
+    follow = session.get_redirect_target
+
+    def target(answer: Any) -> Any:
+        found = follow(answer)
+        if found is not None and (there := _server(urljoin(answer.url, found))) != (here := _server(answer.url)):
+            raise DownloadError(
+                f"{here} sends requests on to {there}, which gets neither them nor the key (allowed: the same scheme, "
+                "host and port); if the service has moved, set MP_API_ENDPOINT to its new address"
+            )
+        return found
+
+    session.get_redirect_target = target
+    return session
+
+
+def _server(address: str) -> str:
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.hostname}:{parts.port or {'http': 80, 'https': 443}.get(parts.scheme)}"
+
+
 @dataclass
 class Service:
     """The REST service."""
@@ -178,7 +201,8 @@ class Service:
         return persistently(self._heartbeat, "heartbeat", self.patience)
 
     def _heartbeat(self) -> dict[str, Any]:
-        answer = requests.get(f"{self.endpoint}heartbeat", timeout=60)
+        with on_one_server(requests.Session()) as session:
+            answer = session.get(f"{self.endpoint}heartbeat", timeout=60)
         if "blocked" in answer.text.lower():
             raise BlockedError("heartbeat: the service has blocked this address; wait before going on")
         if answer.status_code != 200:
@@ -213,6 +237,7 @@ class Service:
 
     def _ask(self, run_type: str, materials: Sequence[int]) -> list[tuple[int, dict[str, Any]]]:
         if self.client is None:
+            self._heartbeat()  # the client asks for one of its own, and would be sent on
             self.client = MaterialsRester(
                 api_key=api_key(),
                 endpoint=self.endpoint,
@@ -220,6 +245,7 @@ class Service:
                 mute_progress_bars=True,
                 timeout=60,
             )
+            on_one_server(self.client.session)
         documents = self.client.get_blessed_entries(
             run_type=run_type, material_ids=[spell(number) for number in materials], chunk_size=1000
         )

@@ -105,7 +105,11 @@ def test_bad_files_are_refused(tmp_path):
     torch.save({"model": {"state_dict": {}, "model_args": _Code()}}, code)
     text.write_text("not a checkpoint")
     torch.save({"weights": torch.zeros(2)}, other)
-    for path, message in ((code, "plain tensors"), (text, "plain tensors"), (other, "not a CHGNet checkpoint")):
+    for path, message in (
+        (code, "plain tensors"),
+        (text, "plain tensors"),
+        (other, "other holds no network of CHGNet"),
+    ):
         with pytest.raises(ValueError, match=message):
             load(path)
     torch.save({"model": {"state_dict": {}, "model_args": {}}}, other)

@@ -17,8 +17,9 @@ import torch
 from uprung.models.calculator import calculator
 from uprung.models.chgnet.architecture import ARCHITECTURE
 from uprung.models.chgnet.card import CARD
-from uprung.models.chgnet.checkpoint import new_chgnet, read_content, save_chgnet
+from uprung.models.chgnet.checkpoint import new_chgnet, save_chgnet
 from uprung.models.registry import load
+from uprung.models.torch_files import read_tensors
 from uprung.training.arms import build_potential
 from uprung.training.resume import resume_state
 
@@ -92,7 +93,7 @@ def inside(marker: Path, place: str) -> Any:
 def test_code_in_a_network_does_not_run(tmp_path: Path, marker: Path, writer: Callable[..., None], place: str) -> None:
     file = tmp_path / "model.pth.tar"
     writer(inside(marker, place), file)
-    for read in (load, calculator, ARCHITECTURE.load, read_content):
+    for read in (load, calculator, ARCHITECTURE.load, read_tensors):
         with pytest.raises(
             ValueError, match=r"model\.pth\.tar is not a checkpoint of plain tensors and values: it "
         ) as e:
@@ -147,12 +148,12 @@ def test_code_in_a_resumable_state_does_not_run(
 ) -> None:
     state = tmp_path / "last.ckpt"
     for path in (state, state.with_suffix(".previous")):
-        writer({"identity": "mine", "run": {}, "module": Touch(marker)}, path)
+        writer({"identity": {"code": "mine"}, "run": {}, "module": Touch(marker)}, path)
     module = torch.nn.Linear(1, 1)
     optimiser = torch.optim.Adam(module.parameters())
-    assert resume_state(state, "mine", module, optimiser, [], torch.device("cpu")) is None
+    assert resume_state(state, {"code": "mine"}, module, optimiser, [], torch.device("cpu")) is None
     assert not marker.exists()
-    assert caplog.text.count("cannot be read") == 2
+    assert caplog.text.count("not a checkpoint of plain tensors and values") == 2
 
 
 @pytest.mark.parametrize("name", list(CARD.checkpoints))

@@ -1,0 +1,88 @@
+"""The study file read once more, for what YAML reads as something else than it says, and for the lines of its keys.
+
+Snakemake has read the file by then, with a loader that lets the last of two equal keys win and takes 0100 for 64.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import yaml
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from uprung.config.load import StudyError
+
+_OCTAL = re.compile(r"[-+]?0[0-7_]+")
+_BASE_60 = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")
+_NOT_FINITE = re.compile(r"[-+]?\.(inf|nan)", re.IGNORECASE)
+_KIND = "tag:yaml.org,2002:"
+
+
+def places(file: str | Path, shown: str) -> dict[str, str]:
+    """Return where every key of a study file stands: `arms.scratch.init` -> `study.yaml, line 12`.
+
+    Args:
+        file: the study file.
+        shown: its name in messages.
+
+    Raises:
+        StudyError: a key is given twice, or a value is not what it looks like; one line per problem.
+    """
+    root = yaml.compose(Path(file).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    found, problems = dict[str, str](), list[str]()
+    for key, line, problem in _walk(root, "", set()) if root else ():
+        place = f"{shown}, line {line}"
+        found.setdefault(key, place)
+        if problem:
+            problems.append(f"{place}: {key}: {problem}")
+    if problems:
+        raise StudyError("\n".join(problems))
+    return found
+
+
+def _walk(node: Node, key: str, seen: set[int]) -> Iterator[tuple[str, int, str]]:
+    """Yield (dotted key, line, what is wrong or "") of a node and all below it; an anchored one counts once."""
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    line = node.start_mark.line + 1
+    if isinstance(node, ScalarNode):
+        yield key, line, _misread(node)
+    elif isinstance(node, SequenceNode):
+        yield key, line, ""
+        for k, entry in enumerate(node.value):
+            yield from _walk(entry, f"{key}.{k}".strip("."), seen)
+    elif isinstance(node, MappingNode):
+        if key:
+            yield key, line, ""
+        lines = dict[str, int]()
+        for name, value in node.value:
+            if name.tag == f"{_KIND}merge":
+                yield from _walk(value, key, seen)
+                continue
+            own, at = f"{key}.{name.value}".strip("."), name.start_mark.line + 1
+            wrong = _misread(name)
+            if name.tag == f"{_KIND}bool":
+                wrong = f"YAML reads {name.value} as true or false; a key is a text: write '{name.value}' in quotes"
+            elif name.value in lines:
+                wrong = f"given twice, first in line {lines[name.value]}; the first would be ignored: keep one of them"
+            lines.setdefault(str(name.value), at)
+            yield own, at, wrong
+            yield from _walk(value, own, seen)
+
+
+def _misread(node: Node) -> str:
+    """Return what is wrong with a number that YAML reads as another one than it says; "" if nothing is."""
+    text, kind = str(node.value), node.tag.removeprefix(_KIND)
+    if kind not in ("int", "float"):
+        return ""
+    if _NOT_FINITE.fullmatch(text):
+        return f"{text} is no usable number (allowed: finite numbers; null or no key where there is no limit)"
+    base = "octal" if _OCTAL.fullmatch(text) else "base 60" if _BASE_60.fullmatch(text) else None
+    if base is None:
+        return ""
+    meant = f"{text.lstrip('-+0_') or '0'} or " if base == "octal" else ""
+    value = yaml.safe_load(text)
+    return f"YAML reads {text} as {base}, that is {value}; write {meant}{value} for a number, '{text}' for a text"

@@ -1,0 +1,32 @@
+"""A job of the workflow: inputs held against their checksums, the log, checksums of what it has written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from uprung.job.checksums import record, verify
+from uprung.job.logs import logged
+
+
+@contextmanager
+def job(snakemake: Any) -> Iterator[None]:
+    """Run the script of a rule; see `uprung.job.logs.logged` and `uprung.job.checksums`.
+
+    Of the processes of a run on several devices the first one alone checks and records; it starts the others.
+
+    Args:
+        snakemake: what Snakemake gives to a script, or `uprung.job.mock_snakemake`.
+
+    Raises:
+        SystemExit: with status 1, after any exception; nothing is recorded then.
+    """
+    first = not int(os.environ.get("LOCAL_RANK", 0))
+    with logged(snakemake.log[0]):
+        if first:
+            verify(snakemake.input)
+        yield
+        if first:
+            record(snakemake.output)

@@ -1,0 +1,80 @@
+"""Files of tensors: written whole, read without running code, and refused when they are damaged."""
+
+from __future__ import annotations
+
+import io
+import pickle  # noqa: TID251 - for UnpicklingError, which torch raises
+import re
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from uprung.job.files import write_whole
+
+
+def write_tensors(path: str | Path, content: Mapping[str, Any], *, previous: Path | None = None) -> None:
+    """Write tensors and plain values; the file appears complete or not at all.
+
+    Args:
+        path: the file.
+        content: what it holds.
+        previous: where the file of that name goes if there is one.
+
+    Raises:
+        OSError: it cannot be written; with the file's name.
+    """
+    stream = io.BytesIO()  # PyTorch's own writer of files does not say why it failed
+    torch.save(dict(content), stream)
+    write_whole(path, stream.getvalue(), previous=previous)
+
+
+def read_tensors(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+    """Read a file of tensors and plain values without running code that it contains.
+
+    Raises:
+        ValueError: it is damaged (every record of the archive has a CRC-32, and the length of the archive is known), or
+            holds more than plain values; with the reason in a line.
+    """
+    reason = _damage(path)
+    if not reason:
+        try:
+            content = torch.load(path, map_location=device, weights_only=True)  # noqa: TID251
+        except Exception as error:  # a damaged file raises whatever its first broken byte asks for
+            reason = _reason(error)
+        else:
+            return content if isinstance(content, dict) else {}
+    raise ValueError(f"{path} is not a checkpoint of plain tensors and values: {reason}")
+
+
+def _damage(path: Path) -> str:
+    """Return what is wrong with an archive of torch, '' for a sound one and for a file of another kind."""
+    if not zipfile.is_zipfile(path):
+        return ""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            broken = archive.testzip()
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, OSError, EOFError) as error:
+        return f"the archive is damaged ({error})"
+    return f"the archive is damaged in {broken}" if broken else ""
+
+
+def _reason(error: Exception) -> str:
+    """Return in a line what is wrong with a file; torch's own words go on to say how the code in it could be run."""
+    text = " ".join(str(error).split())
+    if wanted := re.search(r"GLOBAL (\S+)", text):
+        return f"it asks for {wanted[1]}, which is code"
+    if "TorchScript" in text:
+        return "it is a TorchScript archive, which is code"
+    if isinstance(error, pickle.UnpicklingError) or not text or isinstance(error, LookupError):
+        return "it is pickled in another way, or no file of torch"
+    return text.partition(". ")[0]
+
+
+def require_finite(state: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Raise ValueError if a weight is not a finite number."""
+    for name, value in state.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            raise ValueError(f"{path} holds weights that are no finite numbers ({name})")

@@ -1,0 +1,1 @@
+"""A toy: a network of pairs."""
