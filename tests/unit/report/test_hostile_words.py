@@ -113,8 +113,8 @@ def poison(folder: Path, words: str) -> None:
 
 def words_of_study(words: str) -> dict[str, Any]:
     values = study_values()
-    for arm in values["arms"].values():
-        arm["label"] = words
+    for name, arm in values["arms"].items():
+        arm["label"] = f"{words} {name}"  # labels of two arms differ
     values["report"] = {"title": words, "abstract": words, "limits": [words]}
     values["pairs"]["dimers"]["note"] = words
     values["fidelities"]["lo"]["functional"], values["fidelities"]["hi"]["functional"] = words, words + " hi"
