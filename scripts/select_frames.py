@@ -17,11 +17,8 @@ with job(snakemake):
     params = snakemake.params
     fidelity, wanted = Fidelity.model_validate(params.fidelity), MaterialsProject.model_validate(params.wanted)
     downloaded, target, work = Path(snakemake.input[0]), Path(snakemake.output[0]), WorkTest()
-    restricted = (
-        json.loads(downloaded.read_text(encoding="utf-8"))["access_controlled_batch_ids"]
-        if wanted.exclude_restricted
-        else []
-    )
+    listed = json.loads(downloaded.read_text(encoding="utf-8"))["access_controlled_batch_ids"]
+    restricted = listed if wanted.exclude_restricted else []
     options = Options(
         fidelity.functional,
         exclude_batches=frozenset([*wanted.exclude_batches, *restricted]),

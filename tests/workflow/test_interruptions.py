@@ -188,7 +188,7 @@ def test_a_truncated_checkpoint_falls_back_to_the_one_before(finished: Workplace
     complete(finished, WHOLE)
     log = log_of(finished)
     assert "last.ckpt is not a checkpoint of plain tensors and values" in log
-    assert "trying the checkpoint before it" in log
+    assert "trying the resume state before it" in log
     assert re.search(r"resumed at step (10|20)\b", log)
     assert differing(of_runs(finished), wanted) == []
 
