@@ -24,7 +24,11 @@ PUBLISHED = (
 def starting_network(arm):
     """Return the network whose errors an arm starts from: `pretrained` or one of the study; None for random weights."""
     options = STUDY.arms[arm]
-    return "pretrained" if options.delta else None if options.init == "random" else options.init
+    return (
+        "pretrained"
+        if options.delta
+        else None if options.init == "random" else options.init
+    )
 
 
 def started(network):
