@@ -9,6 +9,7 @@ SCRATCH = next(
     ),
     None,
 )
+YARDSTICKS = {"yardsticks": "<results>/scaling/yardsticks.csv"}
 TEST_NOISE = {"resamples": "<results>/scaling/resamples.parquet"}
 SEVERAL_BUDGETS = len(STUDY.budgets) > 1
 LAWS = STUDY.scaling.laws
@@ -75,6 +76,33 @@ rule evaluate_untouched:
         "Testing network {wildcards.pretrained} before training"
     script:
         "../scripts/evaluate_untouched.py"
+
+
+rule yardsticks:
+    input:
+        low=f"<results>/frames/{STUDY.low}/manifest.json",
+        high=f"<results>/frames/{STUDY.high}/manifest.json",
+        split="<results>/split/split.parquet",
+        pairs=f"<results>/pairs/{STUDY.transfer.pair}/pairs.parquet",
+        orders=expand("<results>/split/order/seed{seed}.parquet", seed=STUDY.seeds),
+    output:
+        "<results>/scaling/yardsticks.csv",
+    log:
+        "<results>/logs/scaling/yardsticks.log",
+    benchmark:
+        "<results>/benchmarks/scaling/yardsticks.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        sizes=SIZES,
+        seeds=STUDY.seeds,
+        names=[STUDY.low, STUDY.high],
+        labels=[STUDY.fidelities[name].energy for name in (STUDY.low, STUDY.high)],
+        targets=STUDY.transfer.targets,
+    message:
+        "Solving the test without a network"
+    script:
+        "../scripts/yardsticks.py"
 
 
 rule collect_curves:

@@ -110,6 +110,11 @@ FILES: dict[str, ResultFile] = {
         "points trained twice, the second time longer: which are settled",
         ("budget", "other", "arm", "size", "target", "population"),
     ),
+    "yardsticks": ResultFile(
+        "scaling/yardsticks.csv",
+        "what solves the test without a network",
+        ("yardstick", "size", "target", "population"),
+    ),
     "rates": ResultFile("tune/{tuned}.csv", "learning rates tried for {tuned}, on validation"),
     "summary": ResultFile("scaling/summary.csv", "mean and spread over seeds", read=False),
     **LAWS,

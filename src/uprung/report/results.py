@@ -55,6 +55,7 @@ class StudyResults(LawResults):
     references: pd.DataFrame
     reference_errors: pd.DataFrame
     second: pd.DataFrame
+    yardsticks: pd.DataFrame
     rates: Mapping[str, pd.DataFrame]
     forgetting: pd.DataFrame
     errors: pd.DataFrame
