@@ -28,9 +28,9 @@ from uprung.frames.table import Frames
 
 NAMES = {
     "composition": "mean per formula",
-    "shift": "low-fidelity label + fitted shift",
+    "shift": "low-fidelity label, energy shifted",
     "bond": "interpolation in the bond length",
-    "difference": "low-fidelity curve + interpolated difference",
+    "difference": "low-fidelity + interpolated difference",
 }
 COLUMNS = ("yardstick", "size", "n_frames", "seed", "target", "population", "n_test", "mae")
 LEAST = 0.9  # share of the test frames that a yardstick has to predict
@@ -57,7 +57,10 @@ class Side:
 
 @dataclass(frozen=True, eq=False)
 class Structures:
-    """Structures of the target: fractions X (n, 94), formula, bond length in Å and direction (NaN unless two lone atoms)."""
+    """Structures of the target: composition fractions X (n, 94), formula, labels of both fidelities.
+
+    Of two lone atoms also the bond length in Å and its direction; NaN for others.
+    """
 
     X: Floats
     formula: NDArray[np.object_]

@@ -69,7 +69,8 @@ def learning_curves(
     _check(points, targets, arm_labels)
     budgets = list(dict.fromkeys(points["budget"]))
     shown = [(b, t) for b in budgets for t in targets]
-    figure, axes, columns = panels(len(shown), height=3.4)
+    measured_too = yardsticks is not None or points.get("untouched", pd.Series(dtype=float)).notna().any()
+    figure, axes, columns = panels(len(shown), height=4.3 if measured_too else 3.4)
     notes: list[list[str]] = []
     known, drawn = check_curves(points), set[str]()
     for axis, (budget, target) in zip(axes, shown, strict=True):
@@ -82,8 +83,8 @@ def learning_curves(
         if theirs is not None:
             _published(axis, theirs, target)
         drawn |= set(measures.draw(axis, start, measured, style.TARGETS[target][2]))
-        others = [start["untouched"], measured["mae"], *([] if theirs is None else [theirs["mae"]])]
-        _axes(axis, here, target, others, None if theirs is None else theirs["n_frames"])
+        beside = [start["untouched"], measured["mae"], *([] if theirs is None else [theirs["mae"]])]
+        _axes(axis, here, target, beside, None if theirs is None else theirs["n_frames"])
         axis.set_xlabel(x_label)
         met = None if crossings is None else rows_of(crossings, budget, target)
         if met is not None:
@@ -290,9 +291,9 @@ def _legend(
     """Place the legends below the panels, where they hide no data: the arms, then what the marks mean."""
     dark = "#333333"
     baseline = bool(points["baseline"].notna().any())
-    fills = [(dark, "run, settled" if baseline else "run"), ("white", "run not above the baseline: in no law")]
+    fills = [(dark, "run, settled" if baseline else "run"), ("white", "run not above baseline: in no law")]
     if baseline:
-        fills.insert(1, ("#c4c4c4", "run above the baseline, not settled"))
+        fills.insert(1, ("#c4c4c4", "run above baseline, not settled"))
     # matplotlib also takes a tuple of artists, drawn on top of each other
     marks: list[Any] = [Line2D([], [], ls="", marker="o", color=dark, mfc=fill) for fill, _ in fills]
     names = [word for _, word in fills]
@@ -317,6 +318,6 @@ def _legend(
         marks.append(Line2D([], [], ls="", marker=PUBLISHED_MARKERS.get(arm, "1"), color=GREY))
         names.append(f"published {arm}: another data set")
     # The lower one is placed first: legends outside the axes stack from the edge inwards.
-    columns = 3 if figure.get_figwidth() > 0.8 * style.PAGE else 2
+    columns = 3 if figure.get_figwidth() > 0.8 * style.PAGE and len(names) < 8 else 2
     figure.legend(marks, names, loc="outside lower center", ncols=columns, handlelength=2.4, columnspacing=1.4)
     legend_of_arms(figure, arm_labels, handlelength=2.4, lw=1.4)

@@ -58,6 +58,6 @@ def draw(axis: Axes, start: pd.DataFrame, yardsticks: pd.DataFrame, factor: floa
 def handles(names: Sequence[str], *, start: bool) -> tuple[list[Line2D], list[str]]:
     """Return handles and names of the legend."""
     lines = [Line2D([], [], **BEFORE)] if start else []
-    words = ["before training (n = 0), best references"] if start else []
+    words = ["before training (n = 0)"] if start else []
     known = [name for name in LINES if name in names]
     return [*lines, *(Line2D([], [], **STYLE, **LINES[n]) for n in known)], [*words, *(NAMES[n] for n in known)]
