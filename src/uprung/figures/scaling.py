@@ -27,7 +27,7 @@ from uprung.figures.axes import (
     rows_of,
     subdivisions,
 )
-from uprung.scaling import LAW_POPULATION, check_curves
+from uprung.scaling import LAW_POPULATION, with_measures
 from uprung.scaling.settled import FIRM
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def learning_curves(
     measured_too = yardsticks is not None or points.get("untouched", pd.Series(dtype=float)).notna().any()
     figure, axes, columns = panels(len(shown), height=4.3 if measured_too else 3.4)
     notes: list[list[str]] = []
-    known, drawn = check_curves(points), set[str]()
+    known, drawn = with_measures(points), set[str]()
     for axis, (budget, target) in zip(axes, shown, strict=True):
         here = rows_of(known, budget, target)
         measured, start = measures.means_of(yardsticks, target), measures.before_training(here)
@@ -133,8 +133,8 @@ def _panel(axis: Axes, points: pd.DataFrame, lines: pd.DataFrame | None, target:
             )
         for face, part in _states(mine, colour):
             axis.plot(part["n_frames"], part["mae"] * factor, marker, color=colour, mfc=face, mew=0.9, zorder=4)
-        apart = mine[np.abs(np.log(mine["mae_other"].astype(float) / mine["mae"])) > np.log(APART)]
-        both = apart[["mae", "mae_other"]].astype(float) * factor
+        apart = mine[np.abs(np.log(mine["mae_other"] / mine["mae"])) > np.log(APART)]
+        both = apart[["mae", "mae_other"]] * factor
         axis.vlines(apart["n_frames"], both.min(axis=1), both.max(axis=1), color=colour, lw=0.5, zorder=2.2)
         axis.plot(apart["n_frames"], both["mae_other"], "_", color=colour, ms=5, mew=1, zorder=3.5)
     _baseline(axis, points, target, factor)
@@ -297,7 +297,7 @@ def _legend(
     # matplotlib also takes a tuple of artists, drawn on top of each other
     marks: list[Any] = [Line2D([], [], ls="", marker="o", color=dark, mfc=fill) for fill, _ in fills]
     names = [word for _, word in fills]
-    if (np.abs(np.log(points["mae_other"].astype(float) / points["mae"])) > np.log(APART)).any():
+    if (np.abs(np.log(points["mae_other"] / points["mae"])) > np.log(APART)).any():
         marks.append(Line2D([], [], ls="", marker="_", ms=6, color=dark))
         names.append("the other of last and best, > 20 % apart")
     marks.append(Line2D([], [], ls=":", color=dark, lw=0.9))

@@ -50,6 +50,14 @@ def read_curves(path: str | Path) -> pd.DataFrame:
     return read_table(path, (*CURVE_KEYS, "size", "reason", "settled"))
 
 
+def with_measures(curves: pd.DataFrame) -> pd.DataFrame:
+    """Return a copy of a curves table that has all of `MORE_COLUMNS`, empty where it had none."""
+    table = curves.reindex(columns=[*curves.columns, *(c for c in MORE_COLUMNS if c not in curves)])
+    table["settled"] = [state if isinstance(state, str) and state else UNTESTED for state in table["settled"]]
+    numbers = ["untouched", "mae_other", "tail"]
+    return table.assign(**{name: table[name].astype(np.float64) for name in numbers})
+
+
 def check_curves(curves: pd.DataFrame) -> pd.DataFrame:
     """Return a copy of a curves table with sizes as text and no missing reasons.
 
@@ -58,8 +66,7 @@ def check_curves(curves: pd.DataFrame) -> pd.DataFrame:
     missing = [c for c in CURVE_COLUMNS if c not in curves.columns]
     if missing:
         raise ValueError(f"curves table: missing column(s) {missing}; needed are {list(CURVE_COLUMNS)}")
-    table = curves.reindex(columns=[*curves.columns, *(c for c in MORE_COLUMNS if c not in curves)])
-    table["settled"] = table["settled"].fillna(UNTESTED)
+    table = with_measures(curves)
     table["size"] = table["size"].astype(str)
     table["reason"] = table["reason"].fillna("").astype(str)
     if not table["converged"].isin([True, False]).all():

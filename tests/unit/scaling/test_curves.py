@@ -36,7 +36,9 @@ FLAT = history(2.0, *[0.1] * 10)
 
 def run(size: str, seed: int, table: pd.DataFrame, course: pd.DataFrame = FLAT, arm: str = "a") -> RunFiles:
     names = {"budget": "b", "arm": arm, "size": size, "seed": seed}
-    return RunFiles({"run": names, "kept": "last", "steps": 1000, "n_train": int(size), "n_materials": 3}, table, course)
+    return RunFiles(
+        {"run": names, "kept": "last", "steps": 1000, "n_train": int(size), "n_materials": 3}, table, course
+    )
 
 
 def curves(*runs: RunFiles, targets: tuple[str, ...] = ("energy", "force")) -> pd.DataFrame:

@@ -21,7 +21,7 @@ from uprung.report.sections import settled
 from uprung.report.sections.crossovers import multipliers, overtaking
 from uprung.report.sections.curves import yardsticks_of
 from uprung.report.sections.laws import fitted_laws
-from uprung.scaling import LAW_POPULATION, check_curves
+from uprung.scaling import LAW_POPULATION, with_measures
 from uprung.scaling.settled import are_firm
 
 
@@ -155,7 +155,7 @@ def compare(curves: pd.DataFrame, first: str, second: str, size: str) -> ArmComp
         second=float(both[second].mean()),
         seeds=len(both),
         lower=int((both[first] < both[second]).sum()),
-        settled=are_firm(check_curves(runs), [first, second]),
+        settled=are_firm(with_measures(runs), [first, second]),
     )
 
 

@@ -10,7 +10,7 @@ from uprung.evaluation.yardsticks import NAMES
 from uprung.report.blocks import Cell, Row, Table, by_arm
 from uprung.report.format import NONE, TARGETS, error, listing, plural, sentence, times
 from uprung.report.results import where
-from uprung.scaling import check_curves
+from uprung.scaling import with_measures
 from uprung.scaling.settled import BETWEEN, FIRM, SETTLED, UNTESTED
 
 #: Share of the error on the worst 1 % of the test frames beyond which a run counts as blown up.
@@ -30,7 +30,7 @@ def measure_rows(curves: pd.DataFrame, yardsticks: pd.DataFrame, labels: Mapping
         target: of the curves.
     """
     order = curves.groupby("size")["n_frames"].mean().sort_values().index
-    started = check_curves(curves).dropna(subset=["untouched"])
+    started = with_measures(curves).dropna(subset=["untouched"])
     rows: dict[tuple[str, ...], list[str]] = {}
     for arm in (arm for arm in labels if arm in set(started["arm"])):
         means = where(started, arm=arm).groupby("size")["untouched"].mean()
@@ -50,9 +50,9 @@ def measure_rows(curves: pd.DataFrame, yardsticks: pd.DataFrame, labels: Mapping
 
 def marks(runs: pd.DataFrame, target: str) -> list[str]:
     """Return the notes in a cell: a dot for a settled point, and the other one of last and best where it differs."""
-    known = check_curves(runs)
+    known = with_measures(runs)
     notes = [MARKS[state] for state in set(known["settled"]) if state in MARKS]
-    mae, other = float(known["mae"].mean()), float(known["mae_other"].astype(float).mean())
+    mae, other = float(known["mae"].mean()), float(known["mae_other"].mean())
     if other > 0 and max(other / mae, mae / other) > APART:
         notes.append(f"⇄ {error(other, target, units=False)}")
     return notes
@@ -118,7 +118,7 @@ def before_training(curves: pd.DataFrame, labels: Mapping[str, str], *, target: 
         labels: arm -> name as printed.
         target: of the curves.
     """
-    known = check_curves(curves)
+    known = with_measures(curves)
     if known["untouched"].isna().all():
         return []
     means = known.groupby(["size", "arm"])[["n_frames", "mae", "untouched"]].mean().reset_index()
@@ -162,7 +162,7 @@ def without_network(
 
 def settled_words(curves: pd.DataFrame, *, target: str) -> str:
     """State how many points are settled, and what may be said of the others."""
-    points = check_curves(curves).groupby(["arm", "size"])["settled"].first()
+    points = with_measures(curves).groupby(["arm", "size"])["settled"].first()
     firm, untested = int(points.isin(FIRM).sum()), int((points == UNTESTED).sum())
     what = TARGETS[target][0]
     if firm == len(points):
@@ -176,8 +176,8 @@ def settled_words(curves: pd.DataFrame, *, target: str) -> str:
 
 def blow_ups(curves: pd.DataFrame, labels: Mapping[str, str], *, target: str) -> list[str]:
     """State which runs owe most of their error to the worst 1 % of the test frames."""
-    known = check_curves(curves)
-    bad = known[known["tail"].astype(float) > BLOWN]
+    known = with_measures(curves)
+    bad = known[known["tail"] > BLOWN]
     if bad.empty:
         return []
     runs = [
