@@ -68,7 +68,7 @@ def _budget(curves: CurveStudy, budget: str) -> Iterator[Block]:
 
 
 def lead_of(study: Study, results: StudyResults) -> Iterator[Block]:
-    """Yield what a converged run is, and the figures of a study that trains."""
+    """Yield what settled and above the baseline mean, and the figures of a study that trains."""
     yield Text(
         "A run is above the baseline when its test error is below that of the geometry-free baseline by its 95 % "
         "interval (paired bootstrap over test groups), and its validation error fell by no more than "
@@ -173,7 +173,7 @@ def _error_cell(runs: pd.DataFrame, lowest: float, target: str) -> Cell:
 
 
 def unconverged_table(curves: pd.DataFrame, labels: Mapping[str, str]) -> Table | None:
-    """Return which runs are kept out of laws, and why; None where all are converged.
+    """Return which runs are kept out of laws, and why; None where all enter.
 
     Args:
         curves: rows of one budget and population, all targets.

@@ -57,16 +57,22 @@ def study_findings(study: Study, results: LawResults, budget: str, target: str) 
     ]
 
 
+def first_of_all(study: Study, results: LawResults) -> list[str]:
+    """Return what the page says first: which arms are better than no training, and what needs no network."""
+    budget, labels = next(iter(study.budgets)), arm_labels(study)
+    found = []
+    for target in study.transfer.targets:
+        here = covered(results.curves, budget, target)
+        found += settled.before_training(here, labels, target=target)
+        found += settled.without_network(here, yardsticks_of(results), labels, target=target)
+    return found
+
+
 def in_short(study: Study, results: LawResults) -> list[str]:
-    """Return the few sentences at the top: first budget, all targets before training, then the first target."""
+    """Return the few sentences at the top about arms: the first target under the first budget."""
     budget, target = next(iter(study.budgets)), study.transfer.targets[0]
     here, labels = covered(results.curves, budget, target), arm_labels(study)
-    starts = (
-        settled.before_training(covered(results.curves, budget, t), labels, target=t) for t in study.transfer.targets
-    )
     return [
-        *(text for found in starts for text in found),
-        *settled.without_network(here, yardsticks_of(results), labels, target=target),
         settled.settled_words(here, target=target),
         *lowest_errors(here, labels, target=target),
         *reference_effect(here, study, target=target)[-1:],

@@ -126,7 +126,11 @@ def before_training(curves: pd.DataFrame, labels: Mapping[str, str], *, target: 
     arms = [arm for arm in labels if arm in set(means["arm"])]
     what, order = TARGETS[target][0], means.groupby("size")["n_frames"].mean().sort_values().index
     first, last = float(start[order[0]]), float(start[order[-1]])
-    words = error(first, target) if first / last < 1.02 else f"{error(first, target)} to {error(last, target)}"
+    words = (
+        error(first, target)
+        if first / last < 1.02
+        else f"{error(first, target)} (smallest size) to {error(last, target)} (largest)"
+    )
     found = [
         f"Before any training the {what} error of the pretrained network, with the best references of the arms, is "
         f"{words}."
@@ -136,7 +140,7 @@ def before_training(curves: pd.DataFrame, labels: Mapping[str, str], *, target: 
         worse = {labels[a]: float(here[a]) / float(start[size]) for a in arms if a in here and here[a] >= start[size]}
         if worse:
             factors = [f"{name} ({times(ratio)})" for name, ratio in worse.items()]
-            found.append(f"At the {place} size training makes it no better, or worse, in {listing(factors)}.")
+            found.append(f"At the {place} size training does not get below that in {listing(factors)}.")
         else:
             found.append(f"At the {place} size every arm is below that.")
     return found
