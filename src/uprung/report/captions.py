@@ -77,22 +77,23 @@ FIGURES: dict[str, FigureFile] = {
         "learning curves",
         "Scaling",
         "Learning curves: test error against the number of labelled training structures, both logarithmic, on the test "
-        "frames whose elements every seed saw at the smallest size. Each mark is a run, filled where settled, "
-        "pale where above the baseline only, hollow where not even that; dotted lines join the means over seeds, full lines with a band are fitted laws with their "
-        "95 % band, the dashed grey line is the geometry-free baseline.",
+        "frames whose elements every seed saw at the smallest size. Each mark is a run, filled where settled, pale where "
+        "above the baseline only, hollow where not even that; dotted lines join the means over seeds, full lines with "
+        "a band are fitted laws with their 95 % band, the dashed grey line is the geometry-free baseline.",
     ),
     "budgets": FigureFile(
         "training budgets",
         "Scaling",
         "Learning curves under all budgets: means over seeds, bars from the lowest to the highest, line style by "
-        "budget. Filled where every run is above the baseline. Between two budgets of one arm the data are the same and the "
-        "optimiser steps differ; along a curve of a budget in steps only the data differ, along one in epochs both.",
+        "budget. Filled where every run is above the baseline. Between two budgets of one arm the data are the same and "
+        "the optimiser steps differ; along a curve of a budget in steps only the data differ, along one in epochs both.",
     ),
     "convergence": FigureFile(
         "convergence",
         "Scaling",
         "Validation error along every run of the budget {budget} against the optimiser step, a column per "
-        "training-set size and a line per run. The learning rate falls to its final value, so that all lines end flat: this says nothing about longer training.",
+        "training-set size and a line per run. The learning rate falls to its final value, so that all lines end flat: "
+        "this says nothing about longer training.",
     ),
     "errors-force": FigureFile(
         "against the size of the force",
