@@ -77,16 +77,17 @@ FIGURES: dict[str, FigureFile] = {
         "learning curves",
         "Scaling",
         "Learning curves: test error against the number of labelled training structures, both logarithmic, on the test "
-        "frames whose elements every seed saw at the smallest size. Each mark is a run, filled where settled, pale where "
-        "above the baseline only, hollow where not even that; dotted lines join the means over seeds, full lines with "
-        "a band are fitted laws with their 95 % band, the dashed grey line is the geometry-free baseline.",
+        "frames whose elements every seed saw at the smallest size. Each mark is a run, filled where settled, pale "
+        "where above the baseline only, hollow where not even that; dotted lines join the means over seeds, full lines "
+        "with a band are fitted laws with their 95 % band, the dashed grey line is the geometry-free baseline.",
     ),
     "budgets": FigureFile(
         "training budgets",
         "Scaling",
         "Learning curves under all budgets: means over seeds, bars from the lowest to the highest, line style by "
-        "budget. Filled where every run is above the baseline. Between two budgets of one arm the data are the same and "
-        "the optimiser steps differ; along a curve of a budget in steps only the data differ, along one in epochs both.",
+        "budget. Filled where every run is above the baseline. Between two budgets of one arm the data are the same "
+        "and the optimiser steps differ; along a curve of a budget in steps only the data differ, along one in epochs "
+        "both.",
     ),
     "convergence": FigureFile(
         "convergence",

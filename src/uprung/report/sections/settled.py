@@ -6,11 +6,10 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from uprung.evaluation.yardsticks import NAMES
 from uprung.report.blocks import Cell, Row, Table, by_arm
 from uprung.report.format import NONE, TARGETS, error, listing, plural, sentence, times
 from uprung.report.results import where
-from uprung.scaling import with_measures
+from uprung.scaling import YARDSTICKS, with_measures
 from uprung.scaling.settled import BETWEEN, FIRM, SETTLED, UNTESTED
 
 #: Share of the error on the worst 1 % of the test frames beyond which a run counts as blown up.
@@ -41,10 +40,10 @@ def measure_rows(curves: pd.DataFrame, yardsticks: pd.DataFrame, labels: Mapping
         for cells, names in rows.items()
     ]
     here = where(yardsticks, target=target, population=str(curves["population"].iloc[0]))
-    for name in (name for name in NAMES if name in set(here["yardstick"])):
+    for name in (name for name in YARDSTICKS if name in set(here["yardstick"])):
         means = where(here, yardstick=name).groupby("size")["mae"].mean()
         cells = tuple(error(float(means.get(size, float("nan"))), target, units=False) for size in order)
-        found.append([f"no network: {NAMES[name]}", *cells])
+        found.append([f"no network: {YARDSTICKS[name]}", *cells])
     return found
 
 
@@ -159,7 +158,7 @@ def without_network(
     beaten = [label for arm, label in labels.items() if arm in arms and arms[arm] > means.iloc[0]]
     whom = "no arm" if not beaten else "every arm" if len(beaten) == len(arms) else listing(beaten)
     return [
-        f"Without any network, {NAMES[str(means.index[0])]} reaches {error(float(means.iloc[0]), target)} at the "
+        f"Without any network, {YARDSTICKS[str(means.index[0])]} reaches {error(float(means.iloc[0]), target)} at the "
         f"largest size, below {whom}."
     ]
 
