@@ -1,8 +1,11 @@
 """Python that the rules share: the validated study, file look-up, slices of the study for params."""
 
 import os
+import re
 import sys
 from pathlib import Path
+
+from snakemake.io import strip_wildcard_constraints
 
 
 def elsewhere(entries):
@@ -132,6 +135,19 @@ def check_results():
     why = why_not_writable(Path("results") / STUDY.study)
     if why:
         sys.exit(f"uprung: {why}")
+
+
+def log_of(rule):
+    """Return the log for a rule without one, named after its first output, or after the folder of a manifest."""
+    results, study, product = strip_wildcard_constraints(rule.output[0]).split("/", 2)
+    name = re.sub(r"(/manifest)?\.[^./]*$", "", product)
+    return f"{results}/{study}/logs/{name}.log"
+
+
+def benchmark_of(rule):
+    """Return the table of time and memory of a rule, named after its log."""
+    results, study, _, name = strip_wildcard_constraints(rule.log[0]).split("/", 3)
+    return f"{results}/{study}/benchmarks/{name.removesuffix('.log')}.tsv"
 
 
 def reference_of(arm):
