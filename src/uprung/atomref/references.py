@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from uprung.atomref.base import (
     N_ELEMENTS,
-    UNIT_TOLERANCE,
     Bools,
     CompositionModel,
     Floats,
@@ -21,6 +20,7 @@ from uprung.atomref.base import (
     reference_energy,
     symbols,
 )
+from uprung.atomref.combinations import combinations, tied_sets
 from uprung.atomref.prior import smooth_shift
 
 Policy = Literal["prior", "source", "error"]
@@ -40,6 +40,8 @@ class ReferenceEnergies:
             'prior' where the prior decides it, 'source' where the source reference stands as it is, '' where there is
             no value, (94,).
         estimator: name of the fit.
+        combination: for an element that the data determine in sums with others only, those sums (see
+            `uprung.atomref.combinations`); '' elsewhere, (94,).
     """
 
     values: Floats
@@ -47,6 +49,7 @@ class ReferenceEnergies:
     n_structures: NDArray[np.int64]
     origin: NDArray[np.str_]
     estimator: str
+    combination: NDArray[np.str_] = field(default_factory=lambda: np.full(N_ELEMENTS, "", dtype="<U200"))
 
     def __post_init__(self) -> None:
         """Raise ValueError on arrays that contradict each other."""
@@ -63,7 +66,8 @@ class ReferenceEnergies:
         return reference_energy(check_composition(X), self.values, "the reference")
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one row per element with a value: Z, element, value, stderr, n_structures, origin, estimator."""
+        """Return one row per element with a value: Z, element, value, stderr, n_structures, origin, estimator,
+        combination."""
         Z = np.flatnonzero(self.origin != "") + 1
         at = Z - 1
         return pd.DataFrame(
@@ -75,6 +79,7 @@ class ReferenceEnergies:
                 "n_structures": self.n_structures[at],
                 "origin": self.origin[at],
                 "estimator": self.estimator,
+                "combination": self.combination[at],
             }
         )
 
@@ -102,7 +107,10 @@ class ReferenceEnergies:
         origin[Z - 1] = table["origin"].astype(str)
         values, stderr = np.full((2, N_ELEMENTS), np.nan)
         values[Z - 1], stderr[Z - 1] = table["value"], table["stderr"]
-        return cls(values, stderr, n_structures, origin, estimators[0])
+        combination = np.full(N_ELEMENTS, "", dtype="<U200")
+        if "combination" in table:
+            combination[Z - 1] = table["combination"].fillna("").astype(str)
+        return cls(values, stderr, n_structures, origin, estimators[0], combination)
 
 
 def complete(
@@ -115,7 +123,9 @@ def complete(
     """Return the references of a fit with an explicit value, or an error, for what it does not determine.
 
     Elements seen only in fixed proportion to others keep every energy the data do determine, and the prior decides the
-    rest (origin 'prior'). Elements neither needed nor fitted stay nan.
+    rest (origin 'prior'). Where no element at all is both determined and in the source, as in a study of one compound,
+    the shift is one energy for all: the one from which the combinations that the data determine deviate least.
+    Elements neither needed nor fitted stay nan.
 
     Args:
         fit: a fitted estimator.
@@ -157,15 +167,56 @@ def complete(
         stderr = np.where(fitted, stderr, np.where(np.isnan(adjusted), np.nan, error))
         _require(needed & np.isnan(values))
     origin = np.where(np.isnan(values), "", np.where(fitted, fit.origin, policy)).astype("<U8")
-    return ReferenceEnergies(values, stderr, fit.n_structures_.copy(), origin, fit.name)
+    combination = np.where(np.isnan(values), "", combinations(fit.null_space_))
+    return ReferenceEnergies(values, stderr, fit.n_structures_.copy(), origin, fit.name, combination)
+
+
+def complete_alone(fit: CompositionModel, *, needed: ArrayLike) -> ReferenceEnergies:
+    """Return the references of a fit that has no source to lean on: elements tied to others lean on one energy.
+
+    That energy, common to all, is the one from which the combinations that the data determine deviate least; the
+    deviations have minimum norm. Unlike a minimum norm of the references themselves it does not depend on where the
+    scale of energies has its zero. Such elements have the origin 'prior' and no
+    standard error.
+
+    Raises:
+        ValueError: a needed element was not seen; the message names it.
+    """
+    tied = fit.seen_ & ~fit.determined_
+    found = complete(fit, policy="error", source=None, needed=np.asarray(needed, dtype=bool) & ~tied)
+    if not tied.any():
+        return found
+    values = np.where(tied, leaning(fit, np.zeros(N_ELEMENTS)), found.values)
+    origin = np.where(tied, "prior", found.origin).astype("<U8")
+    return replace(found, values=values, origin=origin, combination=combinations(fit.null_space_))
+
+
+def common_shift(fit: CompositionModel, expected: Floats) -> float:
+    """Return the energy δ for which expected + δ deviates least, in squares, from what the data determine, eV/atom.
+
+    nan where no combination that the data determine has an expectation.
+    """
+    unknown = _touching(fit.null_space_, fit.seen_ & np.isnan(expected)) | np.isnan(expected)
+    clean = fit.seen_ & ~unknown
+    if not clean.any():
+        return float("nan")
+    null = fit.null_space_[clean]
+    one, apart = np.ones(int(clean.sum())), (fit.coef_ - expected)[clean]
+    one, apart = (values - null @ (null.T @ values) for values in (one, apart))
+    return float(one @ apart / (one @ one))
+
+
+def leaning(fit: CompositionModel, expected: Floats) -> Floats:
+    """Return expected + one shift, corrected by what the data determine, (94,) eV/atom, nan for elements not seen."""
+    apart = np.where(fit.seen_, expected + common_shift(fit, expected) - fit.coef_, 0.0)
+    return np.where(fit.seen_, fit.coef_ + fit.null_space_ @ (fit.null_space_.T @ apart), np.nan)
 
 
 def _touching(null: Floats, elements: Bools) -> Bools:
     """Return the elements whose undetermined part is tied to the undetermined part of `elements`."""
-    projector = np.abs(null @ null.T) > UNIT_TOLERANCE
-    tied = elements & projector.any(axis=1)
-    while not np.array_equal(tied, reached := tied | projector[tied].any(axis=0)):
-        tied = reached
+    tied = np.zeros(N_ELEMENTS, dtype=bool)
+    for own in tied_sets(null):
+        tied[own] = elements[own].any()
     return tied
 
 
@@ -194,13 +245,14 @@ def _prior(
         apart = (fit.coef_ - source)[anchors]
         return source, float(np.sqrt((apart**2).mean())) if len(apart) else np.nan
     if not anchors.any():
-        if missing.any():
+        shift = common_shift(fit, source)
+        if np.isnan(shift) and missing.any():
             raise ValueError(
-                f"reference fit: no prior for {symbols(np.flatnonzero(missing) + 1)}: no element is both "
-                "determined by the fit and in the source references, so the shift between them is unknown; fit on "
-                "more structures, give source references of the elements fitted, or use the estimator prior-ridge"
+                f"reference fit: no prior for {symbols(np.flatnonzero(missing) + 1)}: no element fitted is in the "
+                "source references, so the shift between them is unknown; fit on more structures, or give source "
+                "references of the elements fitted"
             )
-        return np.full(N_ELEMENTS, np.nan), np.nan
+        return source + shift, np.nan
     Z = np.flatnonzero(anchors) + 1
     shift, error = smooth_shift(Z, (fit.coef_ - source)[anchors])
     return np.where(np.isfinite(source), source + shift, np.nan), error
