@@ -245,14 +245,14 @@ def _prior(
         apart = (fit.coef_ - source)[anchors]
         return source, float(np.sqrt((apart**2).mean())) if len(apart) else np.nan
     if not anchors.any():
-        shift = common_shift(fit, source)
-        if np.isnan(shift) and missing.any():
+        common = common_shift(fit, source)
+        if np.isnan(common) and missing.any():
             raise ValueError(
                 f"reference fit: no prior for {symbols(np.flatnonzero(missing) + 1)}: no element fitted is in the "
                 "source references, so the shift between them is unknown; fit on more structures, or give source "
                 "references of the elements fitted"
             )
-        return source + shift, np.nan
+        return source + common, np.nan
     Z = np.flatnonzero(anchors) + 1
     shift, error = smooth_shift(Z, (fit.coef_ - source)[anchors])
     return np.where(np.isfinite(source), source + shift, np.nan), error
