@@ -48,10 +48,19 @@ def combinations(null: Floats) -> NDArray[np.str_]:
     text = np.full(N_ELEMENTS, "", dtype="<U200")
     for own in tied_sets(null):
         block = null[own]
-        rows = [_written(row, own) for row in _echelon(np.eye(len(own)) - block @ block.T)]
+        rows = [_written(row, own) for row in _sums(np.eye(len(own)) - block @ block.T)]
         more = f" and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
         text[own] = rows[0] if len(rows) == 1 else ", ".join(f"({row})" for row in rows[:SHOWN]) + more
     return text
+
+
+def _sums(projector: Floats) -> Floats:
+    """Return the reduced rows of a projector (k, k), the element put last with which they have fewest minus signs."""
+    k, found = len(projector), []
+    for last in range(k):
+        order = np.r_[np.delete(np.arange(k), last), last]
+        found.append(_echelon(projector[:, order])[:, np.argsort(order)])
+    return min(found, key=lambda rows: int((rows < -1e-6).sum()))
 
 
 def _echelon(matrix: Floats) -> Floats:

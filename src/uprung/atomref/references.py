@@ -21,7 +21,7 @@ from uprung.atomref.base import (
     symbols,
 )
 from uprung.atomref.combinations import combinations, tied_sets
-from uprung.atomref.prior import smooth_shift
+from uprung.atomref.prior import prior_error, smooth_shift
 
 Policy = Literal["prior", "source", "error"]
 #: Where the value of an element may come from.
@@ -130,8 +130,8 @@ def complete(
     Args:
         fit: a fitted estimator.
         policy: what an element not seen gets. `prior`: source[Z] + shift(Z), where the shift is a polynomial in Z
-            fitted to (fit − source) over the elements that the fit determines, with its leave-one-out root-mean-square
-            error as standard error; a fit that has a prior of its own (`PriorRidge`) uses that one. `source`: the same
+            fitted to (fit − source) over the elements that the fit determines, with the error of `prior_error`, which
+            grows outside the range of Z; a fit that has a prior of its own (`PriorRidge`) uses that one. `source`: the same
             without a shift, with the root mean square of (fit − source). `error`: a refusal.
         source: references of the low side on the label scale of the pretrained model, (94,) eV/atom, nan where there
             is none.
@@ -254,8 +254,9 @@ def _prior(
             )
         return source + common, np.nan
     Z = np.flatnonzero(anchors) + 1
-    shift, error = smooth_shift(Z, (fit.coef_ - source)[anchors])
-    return np.where(np.isfinite(source), source + shift, np.nan), error
+    apart = (fit.coef_ - source)[anchors]
+    shift, _ = smooth_shift(Z, apart)
+    return np.where(np.isfinite(source), source + shift, np.nan), prior_error(Z, apart)
 
 
 def _require(lost: Bools) -> None:

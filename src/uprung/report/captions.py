@@ -165,8 +165,8 @@ FIGURES: dict[str, FigureFile] = {
         "laws compared",
         "Scaling",
         "Laws compared: errors of the runs and all fitted laws, divided by the power law, for every curve that has "
-        "laws, on the test frames of the learning curves. The grey band is the 95 % band of the power law; the selected "
-        "law is named above each panel.",
+        "laws, on the test frames of the learning curves. The grey band is the 95 % band of the power law; the "
+        "selected law is named above each panel.",
     ),
     "data-multiplier": FigureFile(
         "data multipliers",
