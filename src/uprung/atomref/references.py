@@ -131,8 +131,8 @@ def complete(
         fit: a fitted estimator.
         policy: what an element not seen gets. `prior`: source[Z] + shift(Z), where the shift is a polynomial in Z
             fitted to (fit − source) over the elements that the fit determines, with the error of `prior_error`, which
-            grows outside the range of Z; a fit that has a prior of its own (`PriorRidge`) uses that one. `source`: the same
-            without a shift, with the root mean square of (fit − source). `error`: a refusal.
+            grows outside the range of Z; a fit that has a prior of its own (`PriorRidge`) uses that one. `source`: the
+            same without a shift, with the root mean square of (fit − source). `error`: a refusal.
         source: references of the low side on the label scale of the pretrained model, (94,) eV/atom, nan where there
             is none.
         needed: whether an element must have a value, (94,).

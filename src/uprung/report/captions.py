@@ -138,7 +138,8 @@ FIGURES: dict[str, FigureFile] = {
         "slopes by material",
         "Softening",
         "Slope of predicted on labelled forces by material on {evalset}, checkpoints and arms at the largest size "
-        "(means over seeds). Below 1 (dashed) forces are too small. Bars are 95 % bootstrap intervals over frames; "
+        "(means over seeds). Below 1 (dashed) forces are too small. Bars are 95 % bootstrap intervals over "
+        "trajectories, frames that stand alone being one each; "
         "of more than twelve materials the share below each slope is drawn, without the outermost slopes.",
     ),
     "softening-{evalset}-parity": FigureFile(
