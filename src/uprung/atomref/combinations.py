@@ -15,6 +15,8 @@ from uprung.atomref.base import N_ELEMENTS, UNIT_TOLERANCE, Bools, Floats, Ints
 DENOMINATOR, COMMON = 64, 1000
 #: Sums written out for one set of tied elements.
 SHOWN = 3
+#: Tied elements from which on the first form of the sums is taken as it comes.
+LARGE = 12
 
 
 def tied_sets(null: Floats) -> list[Ints]:
@@ -57,7 +59,7 @@ def combinations(null: Floats) -> NDArray[np.str_]:
 def _sums(projector: Floats) -> Floats:
     """Return the reduced rows of a projector (k, k), the element put last with which they have fewest minus signs."""
     k, found = len(projector), []
-    for last in range(k):
+    for last in range(k) if k <= LARGE else [k - 1]:
         order = np.r_[np.delete(np.arange(k), last), last]
         found.append(_echelon(projector[:, order])[:, np.argsort(order)])
     return min(found, key=lambda rows: int((rows < -1e-6).sum()))

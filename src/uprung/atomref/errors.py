@@ -13,6 +13,7 @@ from uprung.atomref.base import (
     UNIT_TOLERANCE,
     Bools,
     CompositionModel,
+    Design,
     Floats,
     Ints,
     check_composition,
@@ -81,6 +82,20 @@ def effective(stderr: Floats, freedom: Floats) -> Floats:
     known = freedom >= 1 - UNIT_TOLERANCE
     quantile = student.ppf(0.975, np.where(known, freedom, 1.0)) / norm.ppf(0.975)
     return np.where(known, stderr * quantile, np.nan)
+
+
+def near_null_stderr(design: Design, residual: Floats, codes: Ints, *, clustered: bool) -> Floats:
+    """Return standard errors along the near-null directions of a design, (d,) eV/atom.
+
+    The larger one of the sandwich and of σ² for errors of whole groups that are alike, since such a direction as a rule
+    rests on few structures, whose residuals vanish.
+    """
+    along = design.near_null[design.seen].T @ design.to_coef
+    found = np.nan_to_num(effective(*sandwich(design.U, along, residual, codes, clustered=clustered)))
+    n, rank = len(residual), design.rank
+    sigma = np.sqrt(residual @ residual / (n - rank)) if n > rank else np.inf
+    copies = n / (int(codes.max()) + 1) if clustered else 1.0
+    return np.asarray(np.maximum(found, sigma * np.sqrt(copies * (along**2).sum(axis=1))))
 
 
 def rests_on_one_group(U: Floats, to_coef: Floats, codes: Ints) -> Bools:

@@ -126,7 +126,7 @@ class Labelled:
     def fit(self, estimator: Estimator, source: Floats | None) -> CompositionModel:
         """Return the fitted estimator, with the standard errors that its options ask for."""
         model = estimator.build(source).fit(self.X, self.y, self.groups, self.together)
-        if estimator.resamples:
+        if estimator.resamples and len(set(self.groups)) > 1:
             spread = bootstrap_stderr(
                 model,
                 self.X,

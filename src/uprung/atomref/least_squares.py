@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from uprung.atomref.base import CompositionModel
-from uprung.atomref.errors import effective, rests_on_one_group, sandwich
+from uprung.atomref.errors import effective, near_null_stderr, rests_on_one_group, sandwich
 
 
 class LeastSquares(CompositionModel):
@@ -31,6 +31,8 @@ class LeastSquares(CompositionModel):
         self.coef_ = design.spread(to_coef @ (U.T @ y))
         residual = y - U @ (U.T @ y)
         stderr = effective(*sandwich(U, to_coef, residual, codes, clustered=groups is not None))
+        self.near_null_ = design.near_null
+        self.near_null_stderr_ = near_null_stderr(design, residual, codes, clustered=groups is not None)
         stderr[rests_on_one_group(U, to_coef, codes)] = np.nan
         self.stderr_ = np.where(design.determined, design.spread(stderr), np.nan)
         return self

@@ -125,7 +125,8 @@ def complete(
     Elements seen only in fixed proportion to others keep every energy the data do determine, and the prior decides the
     rest (origin 'prior'). Where no element at all is both determined and in the source, as in a study of one compound,
     the shift is one energy for all: the one from which the combinations that the data determine deviate least.
-    Elements neither needed nor fitted stay nan.
+    Of near-collinear elements (`Design.near_null`) the prior decides the direction in which they are known worse than
+    by the prior; these count as 'prior', too. Elements neither needed nor fitted stay nan.
 
     Args:
         fit: a fitted estimator.
@@ -158,6 +159,8 @@ def complete(
     if policy != "error" and not fitted.all():
         prior, error = _prior(fit, source, missing, policy)
         null = fit.null_space_
+        loose = _looser_than(fit, prior, error)
+        null, fitted = np.hstack([null, loose]), fitted & ~(loose != 0).any(axis=1)
         at_hand = np.where(fit.seen_, np.nan_to_num(prior - fit.coef_), 0.0)
         adjusted = np.where(fit.seen_, fit.coef_ + null @ (null.T @ at_hand), prior)
         # A seen element without a prior has nothing to lean on: no value, rather than the minimum-norm one.
@@ -169,6 +172,14 @@ def complete(
     origin = np.where(np.isnan(values), "", np.where(fitted, fit.origin, policy)).astype("<U8")
     combination = np.where(np.isnan(values), "", combinations(fit.null_space_))
     return ReferenceEnergies(values, stderr, fit.n_structures_.copy(), origin, fit.name, combination)
+
+
+def _looser_than(fit: CompositionModel, prior: Floats, error: Floats) -> Floats:
+    """Return the near-null directions (94, d) of a fit along which the prior has the smaller error."""
+    directions = fit.near_null_
+    known = (directions == 0) | (np.isfinite(prior) & np.isfinite(error))[:, None]
+    along = np.sqrt(((np.nan_to_num(error)[:, None] * directions) ** 2).sum(axis=0))
+    return directions[:, known.all(axis=0) & (along < fit.near_null_stderr_)]
 
 
 def complete_alone(fit: CompositionModel, *, needed: ArrayLike) -> ReferenceEnergies:
@@ -228,22 +239,21 @@ def _no_prior(elements: Bools) -> str:
     )
 
 
-def _prior(
-    fit: CompositionModel, source: ArrayLike | None, missing: Bools, policy: Policy
-) -> tuple[Floats, Floats | float]:
-    """Return the prior (94,), nan where the source has no value, and its error, eV/atom."""
+def _prior(fit: CompositionModel, source: ArrayLike | None, missing: Bools, policy: Policy) -> tuple[Floats, Floats]:
+    """Return the prior (94,), nan where the source has no value, and its error (94,), eV/atom."""
+    nothing = np.full(N_ELEMENTS, np.nan)
     if policy == "prior" and fit.prior_ is not None and fit.prior_stderr_ is not None:
         _require(missing & ~np.isfinite(fit.prior_))
         return fit.prior_, fit.prior_stderr_
     if source is None:
         _require(missing)
-        return np.full(N_ELEMENTS, np.nan), np.nan
+        return nothing, nothing
     source = check_elements(source, "source references")
     _require(missing & ~np.isfinite(source))
-    anchors = fit.determined_ & np.isfinite(source)
+    anchors = fit.determined_ & np.isfinite(source) & ~(fit.near_null_ != 0).any(axis=1)
     if policy == "source":
         apart = (fit.coef_ - source)[anchors]
-        return source, float(np.sqrt((apart**2).mean())) if len(apart) else np.nan
+        return source, np.full(N_ELEMENTS, np.sqrt((apart**2).mean()) if len(apart) else np.nan)
     if not anchors.any():
         common = common_shift(fit, source)
         if np.isnan(common) and missing.any():
@@ -252,7 +262,7 @@ def _prior(
                 "source references, so the shift between them is unknown; fit on more structures, or give source "
                 "references of the elements fitted"
             )
-        return source + common, np.nan
+        return source + common, nothing
     Z = np.flatnonzero(anchors) + 1
     apart = (fit.coef_ - source)[anchors]
     shift, _ = smooth_shift(Z, apart)
