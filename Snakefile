@@ -85,3 +85,5 @@ for each in workflow.rules:  # code that is to run a rule again when it changes
         file = Path(workflow.basedir, "scripts", Path(each.script).name)
         loaded = ARCHITECTURE_MODULES if REGISTRY in closure(file) else []
         each.set_params(code=code_digest(file, *loaded))
+
+refuse_results_of_another_study()
