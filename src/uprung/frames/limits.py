@@ -18,8 +18,8 @@ LIMITS = {
 VOLUMES = (0.5, 1e7)
 #: Å. Two atoms that are closer, periodic images included, are one atom given twice: no potential is computed there.
 NEAREST = 0.1
-#: Cells. An atom that is farther from its cell has lost digits, and a graph counts images in eight bits.
-FARTHEST, IMAGES = 100, 127
+#: Cells. A graph counts images in eight bits.
+IMAGES = 127
 #: Atoms of a structure: far more than plane waves can do.
 ATOMS = 20_000
 #: Å, of pairs and of the bonds that make angles; what a graph of one structure may hold: some 100 and 200 MB.

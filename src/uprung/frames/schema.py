@@ -89,7 +89,7 @@ class Rejected:
 
 
 def problem(frame: Frame) -> str | None:
-    """Return why the numbers of a frame cannot be used, or None. Such frames are listed in the manifest, never repaired."""
+    """Return why a frame's numbers cannot be used, or None. Such frames are listed in the manifest, never repaired."""
     n = len(frame.Z)
     if n > ATOMS:
         return f"{n:,} atoms are more than {ATOMS:,}"
@@ -136,8 +136,9 @@ def wrong_text(frame: Frame) -> str | None:
         most = NAME if name in NAMES else TEXT
         if len(text) > most:
             return f"{name} has {len(text):,} characters (at most {most}): {text[:40]}..."
-        if not text.isprintable():
-            return f"{name} has characters that cannot be printed: {text[:40]!a}"
+        control = name == "frame_id" and any(mark < " " for mark in text)  # NumPy drops a NUL at the end of a name
+        if control or text != text.encode(errors="replace").decode():
+            return f"{name} has characters that no file can hold, or no name: {text[:40]!a}"
     if len(frame.flags or ()) > NAME:
         return f"{len(frame.flags or ())} flags (at most {NAME})"
     return None

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from uprung.frames.crowding import crowding
+from uprung.frames.limits import IMAGES
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -82,8 +83,8 @@ def build_graph(frac: FloatArray, lattice: FloatArray, *, atom_cutoff: float = 6
 
     Raises:
         IsolatedAtomError: an atom has no neighbour within `atom_cutoff`.
-        ValueError: shapes or cutoffs are wrong, values are not finite, the cell has no volume, atoms coincide or are
-            many cells away, or there are more pairs or angles than `uprung.frames.limits` allows.
+        ValueError: shapes or cutoffs are wrong, values are not finite, the cell has no volume, two atoms coincide, an
+            image does not fit int8, or there are more pairs or angles than `uprung.frames.limits` allows.
     """
     frac = np.ascontiguousarray(frac, dtype=np.float64)
     lattice = np.ascontiguousarray(lattice, dtype=np.float64)
@@ -95,6 +96,12 @@ def build_graph(frac: FloatArray, lattice: FloatArray, *, atom_cutoff: float = 6
         raise IsolatedAtomError(
             f"{len(isolated)} of {len(frac)} atoms have no neighbour within {atom_cutoff:g} Å "
             f"(first: atom {isolated[0]})"
+        )
+    if distance.min() < 1e-8:
+        raise ValueError("two atoms are at the same place")
+    if np.abs(shift).max() > IMAGES:
+        raise ValueError(
+            f"a periodic image is more than {IMAGES} cells away; wrap the fractional coordinates into [0, 1)"
         )
     is_long = distance >= bond_cutoff
     order = np.argsort(is_long * len(frac) + i, kind="stable")
