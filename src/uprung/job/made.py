@@ -12,6 +12,7 @@ import re
 from base64 import urlsafe_b64encode
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -52,20 +53,19 @@ def others(study: str, rules: Iterable[Any], runs: Iterable[str] = ()) -> Iterat
         rules: those of Snakemake.
         runs: a result of every run, for which a missing note is a difference.
     """
-    by_name, folder = {rule.name: rule for rule in rules if rule.script}, Path("results", study)
-    notes = {_result(study, note): note for note in _names(folder / FOLDER)}
-    for path, name in notes.items():
+    asked = _Asked(study, [rule for rule in rules if rule.script])
+    notes = {
+        _result(study, note): Path("results", study, FOLDER, note) for note in _names(Path("results", study, FOLDER))
+    }
+    for path, kept in notes.items():
         if not remembered(path) and os.path.lexists(path):
-            kept = json.loads((folder / FOLDER / name).read_text(encoding="utf-8"))
-            rule = by_name.get(kept["rule"])
-            if rule is None or not rule.is_producer(path):
-                rule = next((rule for rule in by_name.values() if rule.is_producer(path)), None)
-            if rule is not None and (why := "; ".join(_differences(kept, _asked(study, rule, path)))):
-                yield Other(path, rule, why)
+            facts = asked.of(path)
+            why = "; ".join(_differences(json.loads(kept.read_text(encoding="utf-8")), facts)) if facts else ""
+            if why and not asked.made_anyway(path):
+                yield Other(path, asked.rule_of(path), why)
     for path in (run for run in runs if run not in notes):
         if not remembered(path) and not remembered(path, UNFINISHED) and os.path.lexists(path):
-            rule = next(rule for rule in by_name.values() if rule.is_producer(path))
-            yield Other(path, rule, "nobody noted how it was made")
+            yield Other(path, asked.rule_of(path), "nobody noted how it was made")
 
 
 def refusal(study: str, found: list[Other]) -> str:
@@ -115,15 +115,42 @@ def _facts(study: str, inputs: list[str], params: Mapping[str, Any]) -> dict[str
     return dict(json.loads(re.sub(rf"results/{re.escape(study)}(?=[/\"])", "<results>", text)))
 
 
-def _asked(study: str, rule: Any, path: str) -> dict[str, Any]:
-    """Return the rule, inputs and params that the study has for a result."""
-    from snakemake.jobs import Wildcards
+class _Asked:
+    """What a study asks for: of each result the rule, its inputs and its params."""
 
-    wildcards = Wildcards(fromdict=rule.get_wildcards(path))
-    inputs, outputs = rule.expand_input(wildcards)[0], rule.expand_output(wildcards)[0]
-    params = rule.expand_params(wildcards, inputs, outputs, None)
-    params = params[0] if isinstance(params, tuple) else params
-    return {"rule": rule.name, **_facts(study, list(map(str, inputs)), dict(params.items()))}
+    def __init__(self, study: str, rules: list[Any]) -> None:
+        self.study, self.rules = study, rules
+        self.rule_of, self.made_anyway, self._job = (
+            cache(self._rule_of),
+            cache(self._made_anyway),
+            cache(self._expanded),
+        )
+
+    def of(self, path: str) -> dict[str, Any] | None:
+        """Return the facts about a result, None where the study has no such result."""
+        rule = self.rule_of(path)
+        if rule is None:
+            return None
+        wildcards, inputs = self._job(path)
+        params = rule.expand_params(wildcards, inputs, rule.expand_output(wildcards)[0], None)
+        params = params[0] if isinstance(params, tuple) else params
+        return {"rule": rule.name, **_facts(self.study, list(map(str, inputs)), dict(params.items()))}
+
+    def _rule_of(self, path: str) -> Any:
+        return next((rule for rule in self.rules if rule.is_producer(path)), None)
+
+    def _expanded(self, path: str) -> tuple[Any, Any]:
+        from snakemake.jobs import Wildcards
+
+        rule = self.rule_of(path)
+        wildcards = Wildcards(fromdict=rule.get_wildcards(path))
+        return wildcards, rule.expand_input(wildcards)[0]
+
+    def _made_anyway(self, path: str) -> bool:
+        """Return whether Snakemake makes a result without being told: something on the way to it is not there."""
+        if not os.path.lexists(path):
+            return True
+        return self.rule_of(path) is not None and any(self.made_anyway(str(each)) for each in self._job(path)[1])
 
 
 def _differences(kept: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[str]:
@@ -131,13 +158,13 @@ def _differences(kept: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[
     if kept["rule"] != asked["rule"]:
         yield f"made by {kept['rule']}, now by {asked['rule']}"
     if kept["input"] != asked["input"]:
-        changed = [name for name in asked["input"] if name not in kept["input"]] or ["fewer, or in another order"]
-        yield f"other inputs: {', '.join(changed)}"
+        changed = sorted({*asked["input"]} ^ {*kept["input"]}) or ["another order"]
+        yield f"other inputs: {changed[0]}{f' and {len(changed) - 1} more' if changed[1:] else ''}"
     before, after = _flat(kept["params"]), _flat(asked["params"])
     for key in dict.fromkeys([*before, *after]):
         if before.get(key) != after.get(key):
             shown = f"{_short(before.get(key))}, now {_short(after.get(key))}"
-            yield {"code": "other code"}.get(key, f"{key} {shown}")
+            yield {"code": "other code", "data": "other data files"}.get(key, f"{key} {shown}")
 
 
 def _flat(values: Any, above: str = "") -> dict[str, Any]:

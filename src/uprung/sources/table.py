@@ -124,9 +124,10 @@ def _frame(row: dict[str, Any]) -> Frame:
     for name in (*NEEDED_TEXTS, "source", "functional", "run_type", "nsites", "Z", "lattice", "frac"):
         if row[name] is None:
             raise UnusableError(f"{name} is null")
-    Z, n = atomic_numbers(flat(row["Z"], "Z")), row.pop("nsites")
-    if n != len(Z):
-        raise UnusableError(f"nsites is {n}, but Z has {len(Z)} values")
+    Z, sites = atomic_numbers(flat(row["Z"], "Z")), row.pop("nsites")
+    n = len(Z)
+    if sites != n:
+        raise UnusableError(f"nsites is {sites}, but Z has {n} values")
     for name, shape in {
         "lattice": (3, 3),
         "frac": (n, 3),
