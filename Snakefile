@@ -93,3 +93,5 @@ for each in workflow.rules:
         if not each.log:
             each.set_log(log_of(each))
         each.benchmark = benchmark_of(each)
+
+refuse_results_of_another_study()
