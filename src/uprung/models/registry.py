@@ -44,7 +44,7 @@ def load(name_or_path: str | Path, fidelity: str | None = None) -> Potential:
     """
     if str(name_or_path) in OWNERS:
         return architecture(OWNERS[str(name_or_path)].name).load(name_or_path, fidelity)
-    if not Path(name_or_path).is_file():
+    if not Path(name_or_path).exists():
         raise ValueError(f"no checkpoint or file {str(name_or_path)!r} (checkpoints: {', '.join(OWNERS)})")
     return architecture(_detected(Path(name_or_path))).load(name_or_path, fidelity)
 
