@@ -50,14 +50,20 @@ def load(name_or_path: str | Path, fidelity: str | None = None) -> Potential:
 
 
 def _detected(path: Path) -> str:
-    """Return the architecture whose network a file holds; raises ValueError if there is none."""
+    """Return the architecture whose network a file or folder holds; raises ValueError if there is none."""
+    missing = []
     for name in CARDS:
-        if architecture(name).reads(path):
-            return name
-    from uprung.models.torch_files import read_tensors  # imports torch, which a study file is checked without
+        try:
+            if architecture(name).reads(path):
+                return name
+        except ModuleNotFoundError as error:
+            missing.append(str(error))
+    if path.is_file():
+        from uprung.models.torch_files import read_tensors  # imports torch, which a study file is checked without
 
-    read_tensors(path)  # says what is wrong with a damaged file, or one with code in it
-    raise ValueError(f"{path} holds no network of {', '.join(card.title for card in CARDS.values())}")
+        read_tensors(path)  # says what is wrong with a damaged file, or one with code in it
+    titles = ", ".join(card.title for card in CARDS.values())
+    raise ValueError("; ".join([f"{path} holds no network of {titles} that can be read here", *missing]))
 
 
 def contradictions(study: Study) -> Iterator[str]:

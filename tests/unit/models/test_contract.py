@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -34,21 +35,16 @@ def _one_thread() -> object:
 
 
 def network(name: str, start: str) -> Potential:
-    try:
-        potential = architecture(name).new(0) if start == "random" else load(start)
-    except ModuleNotFoundError as error:
-        pytest.skip(str(error))
-    except ValueError as error:
-        if "UPRUNG_CHECKPOINTS" not in str(error):
-            raise
-        pytest.skip(str(error))
+    potential = architecture(name).new(0) if start == "random" else load(start)
     return potential.double().eval()
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.usefixtures("_toy")
 @pytest.mark.parametrize(("name", "start"), [*NETWORKS, ("toy", "random")])
-def test_contract(name: str, start: str, check: Check, tmp_path: Path) -> None:
+def test_contract(name: str, start: str, check: Check, tmp_path: Path, available: Callable[[str], None]) -> None:
+    if start != "random":
+        available(start)
     check(network(name, start), tmp_path)
 
 
