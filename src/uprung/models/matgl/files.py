@@ -171,11 +171,10 @@ def from_saved(card: ArchitectureCard, saved: Mapping[str, Any], path: Path) -> 
     return Network(model, scale, references, arguments)
 
 
-def saved_network(card: ArchitectureCard, network: Network) -> dict[str, Any]:
+def saved_network(network: Network) -> dict[str, Any]:
     """Return a network as tensors and plain values."""
     state = {name: value.detach().to("cpu").clone() for name, value in network.model.state_dict().items()}
     return {
-        "class": card.title,
         "arguments": dict(network.arguments),
         "scale": network.scale,
         "references": torch.from_numpy(network.references.copy()),
