@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy._core.multiarray import _reconstruct  # type: ignore[import-not-found]
+from numpy._core.multiarray import _reconstruct
 
 from uprung.job.files import write_whole
 
