@@ -40,13 +40,18 @@ def load(name_or_path: str | Path, fidelity: str | None = None) -> Potential:
         fidelity: which one to predict; has to be given for a network that has several, and only then.
 
     Raises:
-        ValueError: an unknown name, no such file, a file of no known architecture, or a fidelity that is not in it.
+        ValueError: an unknown name, no such file, a file of no known architecture, a fidelity that is not in it, or a
+            network whose forces are not the gradient of its energy.
     """
     if str(name_or_path) in OWNERS:
         return architecture(OWNERS[str(name_or_path)].name).load(name_or_path, fidelity)
     if not Path(name_or_path).exists():
         raise ValueError(f"no checkpoint or file {str(name_or_path)!r} (checkpoints: {', '.join(OWNERS)})")
-    return architecture(_detected(Path(name_or_path))).load(name_or_path, fidelity)
+    found = architecture(_detected(Path(name_or_path))).load(name_or_path, fidelity)
+    from uprung.models.gradient_check import check_gradient  # imports torch, which a study file is checked without
+
+    check_gradient(found, name_or_path)
+    return found
 
 
 def _detected(path: Path) -> str:

@@ -44,7 +44,10 @@ class MatglPotential(PairPotential):
         rows = torch.full((N_ELEMENTS + 1,), -1)
         rows[torch.from_numpy(ROWS)] = torch.arange(len(ROWS))
         self.register_buffer("row_of", rows, persistent=False)
-        self._embedding.register_forward_hook(lambda _, __, output: self.shifted(output))
+        self._embedding.register_forward_hook(self._hook)  # bound, so that a copy has its own
+
+    def _hook(self, _: nn.Module, __: Any, output: Tensor) -> Tensor:
+        return self.shifted(output)
 
     @property
     def _embedding(self) -> nn.Embedding:
