@@ -10,8 +10,8 @@ import numpy as np
 from uprung.models.interface import Geometry, Potential
 from uprung.models.registry import architecture
 
-_STEP = 1e-3  # Å, of central differences in float64
-_TOLERANCE = 1e-3  # relative; differences are good to 1e-6, a network cut off from its geometry is wrong by 0.1
+_STEP = 1e-4  # Å, of central differences in float64
+_TOLERANCE = 5e-4  # relative; differences are good to 1e-6, CHGNet without the gradient of its angles is wrong by 2e-3
 
 
 def check_gradient(potential: Potential, path: str | Path) -> None:
@@ -40,7 +40,7 @@ def check_gradient(potential: Potential, path: str | Path) -> None:
     slope = (energy[1] - energy[2]) / (2 * _STEP)
     force = found["force"].detach().cpu().numpy()[: len(numbers)]
     work = -float((force * direction).sum())
-    if abs(slope - work) > _TOLERANCE * max(np.abs(force).max(), 1e-2) * np.abs(direction).sum():
+    if abs(slope - work) > _TOLERANCE * max(float(np.linalg.norm(force)), 1e-2):
         raise ValueError(
             f"{path}: forces are not the gradient of the energy (along a direction the energy changes by "
             f"{slope:.4f} eV/Å, forces say {work:.4f}), so that relaxations, phonons and training would be wrong"
