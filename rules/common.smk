@@ -39,6 +39,7 @@ from uprung.job.parent import PARENT, name_of_process
 from uprung.config.arms import CHECKPOINT
 from uprung.config.base import plain
 from uprung.config.load import StudyError, find_file, load_study
+from uprung.config.runs import longer_budgets, longer_runs, tuned_arms, tuned_at
 from uprung.config.strict_yaml import places
 from uprung.job.fingerprint import REGISTRY, closure, code_digest
 from uprung.report.captions import FIGURES, LAW_FIGURES, figures_of
@@ -46,6 +47,7 @@ from uprung.report.catalogue import FILES, LAWS as LAW_FILES, POINTS as POINTS_F
 from uprung.report.catalogue import expanded, fields_of
 from uprung.models.registry import card_of, contradictions
 from uprung.training.planning import run_memory, run_minutes
+from uprung.training.tuning import with_rate
 
 os.environ[PARENT] = name_of_process()  # a job ends when this process has ended
 
@@ -178,6 +180,12 @@ def refuse_results_of_another_study():
             sys.exit(f"uprung: {refusal(STUDY.study, found)}")
 
 
+def folder_of(below, run):
+    """Return the folder of a run."""
+    size = size_token(run.size)
+    return f"{below}/{run.budget}/{run.arm}/n{size}/seed{run.seed}"
+
+
 def reference_of(arm):
     """Return the name of the reference fit of an arm, or None when it keeps the checkpoint's."""
     name = STUDY.arms[arm].references
@@ -237,8 +245,9 @@ def memory_of_pretraining(wildcards, input, attempt):
 
 
 def minutes_of_run(wildcards, input, attempt):
-    """Return the run time to ask for: less for a small size where epochs decide, more for a retry."""
-    epochs = STUDY.budgets[wildcards.budget].epochs is not None
+    """Return the run time to ask for: less for a small size where epochs decide, more for a retry or more steps."""
+    epochs = BUDGETS[wildcards.budget].epochs is not None
+    attempt *= 1 if wildcards.budget in STUDY.budgets else STUDY.longer.times
     limit = (
         STUDY.resources.minutes,
         input.order,
@@ -264,13 +273,9 @@ if not POINTS:
             f"uprung: runs cannot be tracked as {CONFIG_FILE} asks\n{STUDY.tracking.missing()}"
         )
     RUN = "{budget}/{arm}/n{size}/seed{seed}"
-    RUNS = expand(
-        f"<results>/runs/{RUN}",
-        budget=STUDY.budgets,
-        arm=STUDY.arms,
-        size=SIZES,
-        seed=STUDY.seeds,
-    )
+    BUDGETS = STUDY.budgets | longer_budgets(STUDY)
+    RUNS = [folder_of("<results>/runs", run) for run in STUDY.runs]
+    LONGER_RUNS = [folder_of("<results>/runs", run) for run in longer_runs(STUDY)]
     RECIPE = plain(STUDY.training)
     ARM_LABELS = {name: arm.label or name for name, arm in STUDY.arms.items()}
 
@@ -278,8 +283,9 @@ if not POINTS:
         fidelity=one_of(STUDY.fidelities),
         pair=one_of(STUDY.pairs),
         reference=one_of(STUDY.references),
-        budget=one_of(STUDY.budgets),
+        budget=one_of(BUDGETS),
         arm=one_of(STUDY.arms),
+        rate=r"[0-9.e+-]+",
         size=one_of(SIZES),
         seed=one_of(STUDY.seeds),
         evalset=one_of(SOFTENING.sets),

@@ -96,11 +96,11 @@ def exclusion_limits(split: Mapping[str, Any], fidelity: str) -> list[str]:
 
 
 def convergence_limits(curves: pd.DataFrame) -> list[str]:
-    """Say for which arms most runs are not converged, so that the budget and not the data decides."""
+    """Say where many runs are not above the baseline, so that the budget and not the data decides."""
     here = curves[curves["population"] == LAW_POPULATION]
     shares = here.groupby(["budget", "target"])["converged"].mean()
     return [
-        f"Under the budget {budget}, {100 * (1 - share):.0f} % of the runs are not converged in "
+        f"Under the budget {budget}, {100 * (1 - share):.0f} % of the runs are not above the baseline in "
         f"{TARGETS[target][0]}: their errors reflect the length of training as much as the data."
         for budget, target, share in shares.reset_index().itertuples(index=False, name=None)
         if share < 0.75
@@ -180,7 +180,7 @@ def target_limits(targets: Sequence[str], labels: Mapping[str, int]) -> list[str
 def budget_limits(study: Study, low_scale: str) -> list[str]:
     """State what one kind of budget, one network and one checkpoint cannot show."""
     limits = []
-    if len(study.budgets) == 1:
+    if len(study.budgets) == 1 and study.longer is None:
         length = budget_words(next(iter(study.budgets.values()))).split(";")[0]
         limits.append(f"There is one training budget ({length}); longer training may change the order of the arms.")
     pretrained = study.architecture
