@@ -1,8 +1,11 @@
 """Python that the rules share: the validated study, file look-up, slices of the study for params."""
 
 import os
+import re
 import sys
 from pathlib import Path
+
+from snakemake.io import strip_wildcard_constraints
 
 
 def elsewhere(entries):
@@ -31,6 +34,7 @@ os.environ |= {
 
 from uprung.job.contents import contents
 from uprung.job.files import size_token, why_not_writable
+from uprung.job.made import others, refusal
 from uprung.job.parent import PARENT, name_of_process
 from uprung.config.arms import CHECKPOINT
 from uprung.config.base import plain
@@ -111,6 +115,18 @@ PAGE_LOOK = [
 ]
 
 
+# with these, old results are not taken for current ones, or a person says that they are
+ANEW = {
+    "--forceall",
+    "-F",
+    "--touch",
+    "-t",
+    "--unlock",
+    "--delete-all-output",
+    "--lint",
+}
+
+
 def one_of(names):
     """Return a regular expression that matches these names only, nothing when there are none."""
     return "|".join(map(str, names)) or "(?!)"
@@ -134,6 +150,34 @@ def check_results():
     why = why_not_writable(Path("results") / STUDY.study)
     if why:
         sys.exit(f"uprung: {why}")
+
+
+def log_of(rule):
+    """Return the log for a rule without one, named after its first output, or after the folder of a manifest."""
+    results, study, product = strip_wildcard_constraints(rule.output[0]).split("/", 2)
+    name = re.sub(r"(/manifest)?\.[^./]*$", "", product)
+    return f"{results}/{study}/logs/{name}.log"
+
+
+def benchmark_of(rule):
+    """Return the table of time and memory of a rule, named after its log."""
+    results, study, _, name = strip_wildcard_constraints(rule.log[0]).split("/", 3)
+    return f"{results}/{study}/benchmarks/{name.removesuffix('.log')}.tsv"
+
+
+def refuse_results_of_another_study():
+    """Stop when results that Snakemake does not remember were made otherwise than the study asks for.
+
+    It is asked when the Snakefile is read, since nothing else of it is called when there is nothing to be done.
+    """
+    if workflow.is_main_process and not ANEW & {*sys.argv}:
+        runs = [
+            f"{run}/model.pth.tar".replace("<results>", f"results/{STUDY.study}")
+            for run in ([] if POINTS else RUNS)
+        ]
+        found = list(others(STUDY.study, workflow.rules, runs))
+        if found:
+            sys.exit(f"uprung: {refusal(STUDY.study, found)}")
 
 
 def folder_of(below, run):

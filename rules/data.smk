@@ -10,10 +10,6 @@ LABELLED = [name for name, evalset in SOFTENING.sets.items() if evalset.labelled
 rule download:
     output:
         "<results>/download/manifest.json",
-    log:
-        "<results>/logs/download.log",
-    benchmark:
-        "<results>/benchmarks/download.tsv"
     localrule: True  # compute nodes seldom reach the internet
     conda:
         "../envs/materials-project.yaml"
@@ -31,10 +27,6 @@ rule downloaded_frames:
         "<results>/download/manifest.json",
     output:
         "<results>/frames/{fidelity}/manifest.json",
-    log:
-        "<results>/logs/frames/{fidelity}.log",
-    benchmark:
-        "<results>/benchmarks/frames/{fidelity}.tsv"
     wildcard_constraints:
         fidelity=one_of(DOWNLOADED),
     conda:
@@ -58,14 +50,8 @@ rule frames:
         lambda w: SOURCES[w.fidelity],
     output:
         "<results>/frames/{fidelity}/manifest.json",
-    log:
-        "<results>/logs/frames/{fidelity}.log",
-    benchmark:
-        "<results>/benchmarks/frames/{fidelity}.tsv"
     wildcard_constraints:
         fidelity=one_of(set(STUDY.fidelities) - {*DOWNLOADED, *COMPUTED}),
-    conda:
-        "../envs/analysis.yaml"
     params:
         data=lambda w: contents(SOURCES[w.fidelity]),
         fidelity=lambda w: plain(STUDY.fidelities[w.fidelity]),
@@ -83,14 +69,8 @@ rule pairs:
         low=lambda w: f"<results>/frames/{STUDY.pairs[w.pair].low}/manifest.json",
         high=lambda w: f"<results>/frames/{STUDY.pairs[w.pair].high}/manifest.json",
     output:
-        table="<results>/pairs/{pair}/pairs.parquet",
         manifest="<results>/pairs/{pair}/manifest.json",
-    log:
-        "<results>/logs/pairs/{pair}.log",
-    benchmark:
-        "<results>/benchmarks/pairs/{pair}.tsv"
-    conda:
-        "../envs/analysis.yaml"
+        table="<results>/pairs/{pair}/pairs.parquet",
     params:
         match=lambda w: STUDY.pairs[w.pair].match,
         tolerance=lambda w: STUDY.pairs[w.pair].tolerance,
@@ -110,14 +90,8 @@ rule split:
         pairs=f"<results>/pairs/{STUDY.transfer.pair}/pairs.parquet",
         pretraining=PRETRAINING_MATERIALS,
     output:
-        table="<results>/split/split.parquet",
         manifest="<results>/split/manifest.json",
-    log:
-        "<results>/logs/split.log",
-    benchmark:
-        "<results>/benchmarks/split.tsv"
-    conda:
-        "../envs/analysis.yaml"
+        table="<results>/split/split.parquet",
     params:
         data=lambda w: contents(PRETRAINING_MATERIALS),
         low=STUDY.low,
@@ -145,10 +119,6 @@ rule order:
         "<results>/split/order/seed{seed}.parquet",
     log:
         "<results>/logs/order/seed{seed}.log",
-    benchmark:
-        "<results>/benchmarks/order/seed{seed}.tsv"
-    conda:
-        "../envs/analysis.yaml"
     params:
         fidelity=STUDY.high,
         seed=lambda w: int(w.seed),
@@ -169,10 +139,6 @@ rule sizes:
         "<results>/split/sizes.csv",
     log:
         "<results>/logs/sizes.log",
-    benchmark:
-        "<results>/benchmarks/sizes.tsv"
-    conda:
-        "../envs/analysis.yaml"
     params:
         seeds=STUDY.seeds,
         sizes=STUDY.sizes,

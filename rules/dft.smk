@@ -37,15 +37,9 @@ rule sample_snapshots:
     output:
         frames="<results>/snapshots/{snapshots}/chunk{chunk}.extxyz",
         facts="<results>/snapshots/{snapshots}/chunk{chunk}.json",
-    log:
-        "<results>/logs/snapshots/{snapshots}/chunk{chunk}.log",
-    benchmark:
-        "<results>/benchmarks/snapshots/{snapshots}/chunk{chunk}.tsv"
     wildcard_constraints:
         snapshots=one_of(SNAPSHOTS),
         chunk=one_of(range(max(SNAPSHOT_CHUNKS.values(), default=0))),
-    conda:
-        "../envs/training.yaml"
     threads: STUDY.training.threads
     resources:
         mem_mb=STUDY.resources.memory_mb,
@@ -90,8 +84,6 @@ rule collect_snapshots:
         vasp=directory("<results>/snapshots/{snapshots}/vasp"),
     log:
         "<results>/logs/snapshots/{snapshots}/collect.log",
-    benchmark:
-        "<results>/benchmarks/snapshots/{snapshots}/collect.tsv"
     wildcard_constraints:
         snapshots=one_of(SNAPSHOTS),
     conda:
@@ -138,10 +130,6 @@ rule label_structures:
         STRUCTURES,
     output:
         "<results>/own_dft/{fidelity}/chunk{chunk}.jsonl",
-    log:
-        "<results>/logs/own_dft/{fidelity}/chunk{chunk}.log",
-    benchmark:
-        "<results>/benchmarks/own_dft/{fidelity}/chunk{chunk}.tsv"
     wildcard_constraints:
         fidelity=one_of(COMPUTED),
         chunk=one_of(CHUNKS),
@@ -168,10 +156,6 @@ use rule label_structures as label_snapshots with:
         lambda w: f"<results>/snapshots/{SOFTENING.sets[w.evalset].snapshots}/snapshots.extxyz",
     output:
         "<results>/softening/{evalset}/labels/chunk{chunk}.jsonl",
-    log:
-        "<results>/logs/softening/{evalset}/labels/chunk{chunk}.log",
-    benchmark:
-        "<results>/benchmarks/softening/{evalset}/labels/chunk{chunk}.tsv"
     wildcard_constraints:
         evalset=one_of(LABELLED),
         chunk=one_of(range(max(map(len, LABEL_CHUNKS.values()), default=0))),
@@ -188,14 +172,8 @@ rule computed_frames:
         expand("<results>/own_dft/{{fidelity}}/chunk{chunk}.jsonl", chunk=CHUNKS),
     output:
         "<results>/frames/{fidelity}/manifest.json",
-    log:
-        "<results>/logs/frames/{fidelity}.log",
-    benchmark:
-        "<results>/benchmarks/frames/{fidelity}.tsv"
     wildcard_constraints:
         fidelity=one_of(COMPUTED),
-    conda:
-        "../envs/analysis.yaml"
     params:
         functional=lambda w: STUDY.fidelities[w.fidelity].functional,
         energy=lambda w: STUDY.fidelities[w.fidelity].energy,
@@ -218,10 +196,6 @@ use rule computed_frames as labelled_snapshots with:
         ),
     output:
         "<results>/softening/{evalset}/frames/manifest.json",
-    log:
-        "<results>/logs/softening/{evalset}/frames.log",
-    benchmark:
-        "<results>/benchmarks/softening/{evalset}/frames.tsv"
     wildcard_constraints:
         evalset=one_of(LABELLED),
     params:

@@ -116,12 +116,6 @@ rule collect_curves:
         second="<results>/scaling/second_budget.csv",
         history="<results>/scaling/history.csv",
         resamples="<results>/scaling/resamples.parquet",
-    log:
-        "<results>/logs/scaling/curves.log",
-    benchmark:
-        "<results>/benchmarks/scaling/curves.tsv"
-    conda:
-        "../envs/analysis.yaml"
     params:
         n_runs=len(RUNS),
         fidelity=STUDY.high,
@@ -144,10 +138,6 @@ rule plot_convergence:
         png="<results>/figures/convergence.png",
     log:
         "<results>/logs/scaling/convergence.log",
-    benchmark:
-        "<results>/benchmarks/scaling/convergence.tsv"
-    conda:
-        "../envs/analysis.yaml"
     params:
         arm_labels=ARM_LABELS,
         budget=next(iter(STUDY.budgets)),
@@ -168,12 +158,6 @@ rule plot_before_after:
         table="<results>/scaling/before_after.csv",
         svg=figure("before-after"),
         png="<results>/figures/before-after.png",
-    log:
-        "<results>/logs/scaling/before_after.log",
-    benchmark:
-        "<results>/benchmarks/scaling/before_after.tsv"
-    conda:
-        "../envs/analysis.yaml"
     params:
         inits=INITS,
         targets=STUDY.transfer.targets,
@@ -197,10 +181,6 @@ rule collect_errors:
         png=expand("<results>/figures/{figure}.png", figure=["errors-force", "parity"]),
     log:
         "<results>/logs/errors.log",
-    benchmark:
-        "<results>/benchmarks/errors.tsv"
-    conda:
-        "../envs/analysis.yaml"
     params:
         arm_labels=ARM_LABELS,
         budget=next(iter(STUDY.budgets)),
@@ -217,12 +197,6 @@ rule evaluate_pretrained:
         source=source_graphs(STUDY.tests.forgetting.frames),
     output:
         "<results>/forgetting/pretrained.json",
-    log:
-        "<results>/logs/forgetting/pretrained.log",
-    benchmark:
-        "<results>/benchmarks/forgetting/pretrained.tsv"
-    conda:
-        "../envs/training.yaml"
     threads: STUDY.training.threads
     resources:
         mem_mb=STUDY.resources.memory_mb,
@@ -256,10 +230,6 @@ rule plot_training:
         png=expand("<results>/figures/{figure}.png", figure=["forgetting", "dynamics"]),
     log:
         "<results>/logs/forgetting/figures.log",
-    benchmark:
-        "<results>/benchmarks/forgetting/figures.tsv"
-    conda:
-        "../envs/analysis.yaml"
     params:
         targets=STUDY.transfer.targets,
         arm_labels=ARM_LABELS,

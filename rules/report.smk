@@ -13,12 +13,6 @@ rule write_report:
         bitmaps=expand("<results>/figures/{figure}.png", figure=figures_of(STUDY)),
     output:
         "<results>/report.html",
-    log:
-        "<results>/logs/report.log",
-    benchmark:
-        "<results>/benchmarks/report.tsv"
-    conda:
-        "../envs/analysis.yaml"
     params:
         # how runs are trained, scheduled and followed is not on the page
         study=without(STUDY, "training", "resources", "tracking"),

@@ -14,10 +14,6 @@ rule fit_laws:
         **{name: f"<results>/{file}" for name, file in LAW_TABLES.items()},
     log:
         "<results>/logs/scaling/laws.log",
-    benchmark:
-        "<results>/benchmarks/scaling/laws.tsv"
-    conda:
-        "../envs/analysis.yaml"
     params:
         scratch=lambda w: SCRATCH,
         laws=plain(LAWS),
@@ -43,10 +39,6 @@ rule plot_scaling:
         expand("<results>/figures/{figure}.png", figure=SCALING_FIGURES),
     log:
         "<results>/logs/scaling/figures.log",
-    benchmark:
-        "<results>/benchmarks/scaling/figures.tsv"
-    conda:
-        "../envs/analysis.yaml"
     params:
         arm_labels=ARM_LABELS,
         scratch=lambda w: SCRATCH,

@@ -16,14 +16,8 @@ rule evalset_frames:
         lambda w: EVALSET_SOURCES[w.evalset],
     output:
         "<results>/softening/{evalset}/frames/manifest.json",
-    log:
-        "<results>/logs/softening/{evalset}/frames.log",
-    benchmark:
-        "<results>/benchmarks/softening/{evalset}/frames.tsv"
     wildcard_constraints:
         evalset=one_of(set(SOFTENING.sets) - {*LABELLED}),
-    conda:
-        "../envs/analysis.yaml"
     params:
         data=lambda w: contents(EVALSET_SOURCES[w.evalset]),
         fidelity=lambda w: without(SOFTENING.sets[w.evalset], "snapshots"),
@@ -40,12 +34,6 @@ rule evalset_graphs:
     output:
         graphs="<results>/softening/{evalset}/graphs/manifest.json",
         left_out="<results>/softening/{evalset}/left_out.json",
-    log:
-        "<results>/logs/softening/{evalset}/graphs.log",
-    benchmark:
-        "<results>/benchmarks/softening/{evalset}/graphs.tsv"
-    conda:
-        "../envs/training.yaml"
     threads: 2
     params:
         architecture=ARCHITECTURE.name,
@@ -68,12 +56,6 @@ rule soften_model:
         ),
         table="<results>/softening/{evalset}/models/{model}.csv",
         forces="<results>/softening/{evalset}/models/{model}.parquet",
-    log:
-        "<results>/logs/softening/{evalset}/models/{model}.log",
-    benchmark:
-        "<results>/benchmarks/softening/{evalset}/models/{model}.tsv"
-    conda:
-        "../envs/training.yaml"
     threads: STUDY.training.threads
     resources:
         mem_mb=STUDY.resources.memory_mb,
@@ -104,10 +86,6 @@ use rule soften_model as soften_run with:
         ),
         table=f"<results>/softening/{{evalset}}/runs/{RUN}.csv",
         forces=f"<results>/softening/{{evalset}}/runs/{RUN}.parquet",
-    log:
-        f"<results>/logs/softening/{{evalset}}/runs/{RUN}.log",
-    benchmark:
-        f"<results>/benchmarks/softening/{{evalset}}/runs/{RUN}.tsv"
     params:
         model=None,
         fidelity=lambda w: STUDY.high if is_joint(w.arm) else None,
@@ -148,10 +126,6 @@ rule plot_softening:
         ),
     log:
         "<results>/logs/softening/{evalset}/figures.log",
-    benchmark:
-        "<results>/benchmarks/softening/{evalset}/figures.tsv"
-    conda:
-        "../envs/analysis.yaml"
     params:
         arm_labels=ARM_LABELS,
         budget=next(iter(STUDY.budgets)),
@@ -167,12 +141,6 @@ rule fine_tune_softening:
         graphs="<results>/softening/{evalset}/graphs/manifest.json",
     output:
         "<results>/softening/{evalset}/training/{model}.csv",
-    log:
-        "<results>/logs/softening/{evalset}/training/{model}.log",
-    benchmark:
-        "<results>/benchmarks/softening/{evalset}/training/{model}.tsv"
-    conda:
-        "../envs/training.yaml"
     threads: STUDY.training.threads
     resources:
         mem_mb=lambda w, attempt: STUDY.resources.memory_mb * attempt,
@@ -210,12 +178,6 @@ rule correct_softening:
         draws="<results>/softening/{evalset}/correction.parquet",
         figure=figure("softening-{evalset}-correction"),
         png="<results>/figures/softening-{evalset}-correction.png",
-    log:
-        "<results>/logs/softening/{evalset}/correction.log",
-    benchmark:
-        "<results>/benchmarks/softening/{evalset}/correction.tsv"
-    conda:
-        "../envs/analysis.yaml"
     params:
         methods=CORRECTION.methods,
         shots=CORRECTION.shots,

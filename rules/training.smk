@@ -9,14 +9,8 @@ rule build_graphs:
         split="<results>/split/split.parquet",
     output:
         "<results>/graphs/{fidelity}/manifest.json",
-    log:
-        "<results>/logs/graphs/{fidelity}.log",
-    benchmark:
-        "<results>/benchmarks/graphs/{fidelity}.tsv"
     wildcard_constraints:
         fidelity=one_of([STUDY.low, STUDY.high]),
-    conda:
-        "../envs/training.yaml"
     threads: 2
     params:
         fidelity="{fidelity}",
@@ -53,8 +47,6 @@ use rule order as order_source with:
         "<results>/pretraining/{network}/order.parquet",
     log:
         "<results>/logs/pretraining/{network}/order.log",
-    benchmark:
-        "<results>/benchmarks/pretraining/{network}/order.tsv"
     params:
         fidelity=STUDY.low,
         seed=lambda w: STUDY.pretraining[w.network].seed,
@@ -77,10 +69,6 @@ rule pretrain:
         card="<results>/pretraining/{network}/card.yaml",
     log:
         "<results>/logs/pretraining/{network}/train.log",
-    benchmark:
-        "<results>/benchmarks/pretraining/{network}/train.tsv"
-    conda:
-        "../envs/training.yaml"
     threads: STUDY.training.threads * (1 if DEVICE == "cuda" else STUDY.training.devices)
     resources:
         mem_mb=memory_of_pretraining,
@@ -121,10 +109,6 @@ rule train_run:
         card=f"<results>/runs/{RUN}/card.yaml",
     log:
         f"<results>/logs/runs/{RUN}/train.log",
-    benchmark:
-        f"<results>/benchmarks/runs/{RUN}/train.tsv"
-    conda:
-        "../envs/training.yaml"
     threads: STUDY.training.threads * (1 if DEVICE == "cuda" else STUDY.training.devices)
     resources:
         mem_mb=memory_of_run,
@@ -233,10 +217,6 @@ rule evaluate_run:
         errors=f"<results>/runs/{RUN}/errors.csv",
     log:
         f"<results>/logs/runs/{RUN}/evaluate.log",
-    benchmark:
-        f"<results>/benchmarks/runs/{RUN}/evaluate.tsv"
-    conda:
-        "../envs/training.yaml"
     threads: STUDY.training.threads
     resources:
         mem_mb=STUDY.resources.memory_mb,
@@ -267,10 +247,6 @@ rule index_models:
         "<results>/models/index.csv",
     log:
         "<results>/logs/models.log",
-    benchmark:
-        "<results>/benchmarks/models.tsv"
-    conda:
-        "../envs/analysis.yaml"
     params:
         targets=STUDY.transfer.targets,
     message:

@@ -14,6 +14,7 @@ from uprung.report.format import TARGETS, listing, plural
 from uprung.report.results import StudyResults, where
 from uprung.report.sections.curves import budget_words
 from uprung.report.sections.law_limits import law_limits
+from uprung.report.sections.references import FILLED, combination_words
 from uprung.scaling import LAW_POPULATION
 
 
@@ -115,16 +116,33 @@ def coverage_limits(curves: pd.DataFrame, references: pd.DataFrame) -> list[str]
             f"Curves and laws are drawn for the {means[LAW_POPULATION]:,.0f} of {means['all']:,.0f} test frames whose "
             "elements every seed saw at the smallest size; for the others some references come from the prior."
         )
-    filled = references[references["origin"].isin(["prior", "source"])]
-    prior = filled.groupby(["reference", "size"]).size()
-    if len(prior):
-        reference, size = prior.index[int(prior.to_numpy().argmax())]
-        limits.append(
-            f"Up to {plural(int(prior.max()), 'element')} of the study (reference {reference}, n = {size}) had no "
-            "training structure; the reference there comes from the source, as a rule with a shift smooth in the "
-            "atomic number."
-        )
-    return limits
+    return [*limits, *_guessed(references), *_tied(references)]
+
+
+def _guessed(references: pd.DataFrame) -> list[str]:
+    """State for how many elements the structures of some fit say nothing."""
+    unseen = references[references["origin"].isin(FILLED) & (references["n_structures"] == 0)]
+    if unseen.empty:
+        return []
+    counts = unseen.groupby(["reference", "size"]).size()
+    reference, size = counts.index[int(counts.to_numpy().argmax())]
+    return [
+        f"Up to {plural(int(counts.max()), 'element')} of the study (reference {reference}, n = {size}) had no "
+        "training structure; the reference there comes from the source, as a rule with a shift smooth in the "
+        "atomic number."
+    ]
+
+
+def _tied(references: pd.DataFrame) -> list[str]:
+    """State which elements had training structures that do not tell their references apart, and what is determined."""
+    seen = references[references["origin"].isin(FILLED) & (references["n_structures"] > 0)]
+    if seen.empty:
+        return []
+    counts = seen.groupby(["reference", "size"]).size()
+    reference, size = counts.index[int(counts.to_numpy().argmax())]
+    own = seen[(seen["reference"] == reference) & (seen["size"] == size)]
+    text = f"{plural(len(own), 'element')} (reference {reference}, n = {size}) had training structures"
+    return [f"{text}, but none that determine them one by one: {combination_words(own)}."]
 
 
 def reference_limits(study: Study) -> list[str]:
