@@ -94,3 +94,5 @@ for each in workflow.rules:
             each.set_log(log_of(each))
         if not each.benchmark:
             each.benchmark = benchmark_of(each)
+
+refuse_results_of_another_study()

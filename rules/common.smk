@@ -34,10 +34,12 @@ os.environ |= {
 
 from uprung.job.contents import contents
 from uprung.job.files import size_token, why_not_writable
+from uprung.job.made import others, refusal
 from uprung.job.parent import PARENT, name_of_process
 from uprung.config.arms import CHECKPOINT
 from uprung.config.base import plain
 from uprung.config.load import StudyError, find_file, load_study
+from uprung.config.runs import longer_budgets, longer_runs, tuned_arms, tuned_at
 from uprung.config.strict_yaml import places
 from uprung.job.fingerprint import REGISTRY, closure, code_digest
 from uprung.report.captions import FIGURES, LAW_FIGURES, figures_of
@@ -45,6 +47,7 @@ from uprung.report.catalogue import FILES, LAWS as LAW_FILES, POINTS as POINTS_F
 from uprung.report.catalogue import expanded, fields_of
 from uprung.models.registry import card_of, contradictions
 from uprung.training.planning import run_memory, run_minutes
+from uprung.training.tuning import with_rate
 
 os.environ[PARENT] = name_of_process()  # a job ends when this process has ended
 
@@ -112,6 +115,18 @@ PAGE_LOOK = [
 ]
 
 
+# with these, old results are not taken for current ones, or a person says that they are
+ANEW = {
+    "--forceall",
+    "-F",
+    "--touch",
+    "-t",
+    "--unlock",
+    "--delete-all-output",
+    "--lint",
+}
+
+
 def one_of(names):
     """Return a regular expression that matches these names only, nothing when there are none."""
     return "|".join(map(str, names)) or "(?!)"
@@ -148,6 +163,27 @@ def benchmark_of(rule):
     """Return the table of time and memory of a rule, named after its log."""
     results, study, _, name = strip_wildcard_constraints(rule.log[0]).split("/", 3)
     return f"{results}/{study}/benchmarks/{name.removesuffix('.log')}.tsv"
+
+
+def refuse_results_of_another_study():
+    """Stop when results that Snakemake does not remember were made otherwise than the study asks for.
+
+    It is asked when the Snakefile is read, since nothing else of it is called when there is nothing to be done.
+    """
+    if workflow.is_main_process and not ANEW & {*sys.argv}:
+        runs = [
+            f"{run}/model.pth.tar".replace("<results>", f"results/{STUDY.study}")
+            for run in ([] if POINTS else RUNS)
+        ]
+        found = list(others(STUDY.study, workflow.rules, runs))
+        if found:
+            sys.exit(f"uprung: {refusal(STUDY.study, found)}")
+
+
+def folder_of(below, run):
+    """Return the folder of a run."""
+    size = size_token(run.size)
+    return f"{below}/{run.budget}/{run.arm}/n{size}/seed{run.seed}"
 
 
 def reference_of(arm):
@@ -209,8 +245,9 @@ def memory_of_pretraining(wildcards, input, attempt):
 
 
 def minutes_of_run(wildcards, input, attempt):
-    """Return the run time to ask for: less for a small size where epochs decide, more for a retry."""
-    epochs = STUDY.budgets[wildcards.budget].epochs is not None
+    """Return the run time to ask for: less for a small size where epochs decide, more for a retry or more steps."""
+    epochs = BUDGETS[wildcards.budget].epochs is not None
+    attempt *= 1 if wildcards.budget in STUDY.budgets else STUDY.longer.times
     limit = (
         STUDY.resources.minutes,
         input.order,
@@ -236,13 +273,9 @@ if not POINTS:
             f"uprung: runs cannot be tracked as {CONFIG_FILE} asks\n{STUDY.tracking.missing()}"
         )
     RUN = "{budget}/{arm}/n{size}/seed{seed}"
-    RUNS = expand(
-        f"<results>/runs/{RUN}",
-        budget=STUDY.budgets,
-        arm=STUDY.arms,
-        size=SIZES,
-        seed=STUDY.seeds,
-    )
+    BUDGETS = STUDY.budgets | longer_budgets(STUDY)
+    RUNS = [folder_of("<results>/runs", run) for run in STUDY.runs]
+    LONGER_RUNS = [folder_of("<results>/runs", run) for run in longer_runs(STUDY)]
     RECIPE = plain(STUDY.training)
     ARM_LABELS = {name: arm.label or name for name, arm in STUDY.arms.items()}
 
@@ -250,8 +283,9 @@ if not POINTS:
         fidelity=one_of(STUDY.fidelities),
         pair=one_of(STUDY.pairs),
         reference=one_of(STUDY.references),
-        budget=one_of(STUDY.budgets),
+        budget=one_of(BUDGETS),
         arm=one_of(STUDY.arms),
+        rate=r"[0-9.e+-]+",
         size=one_of(SIZES),
         seed=one_of(STUDY.seeds),
         evalset=one_of(SOFTENING.sets),

@@ -9,6 +9,7 @@ SCRATCH = next(
     ),
     None,
 )
+YARDSTICKS = {"yardsticks": "<results>/scaling/yardsticks.csv"}
 TEST_NOISE = {"resamples": "<results>/scaling/resamples.parquet"}
 SEVERAL_BUDGETS = len(STUDY.budgets) > 1
 LAWS = STUDY.scaling.laws
@@ -21,13 +22,98 @@ PUBLISHED = (
 )
 
 
+def starting_network(arm):
+    """Return the network whose errors an arm starts from: `pretrained` or one of the study; None for random weights."""
+    options = STUDY.arms[arm]
+    return (
+        "pretrained"
+        if options.delta
+        else None if options.init == "random" else options.init
+    )
+
+
+def started(network):
+    """Return (arm, size, seed) of the runs that start from a network; once for all budgets."""
+    found = ((run.arm, size_token(run.size), run.seed) for run in STUDY.runs)
+    return [run for run in dict.fromkeys(found) if starting_network(run[0]) == network]
+
+
+STARTS = [name for name in dict.fromkeys(map(starting_network, STUDY.arms)) if name]
+
+
+rule evaluate_untouched:
+    input:
+        graphs=f"<results>/graphs/{STUDY.high}/manifest.json",
+        split="<results>/split/split.parquet",
+        initial=lambda w: pretrained_here(w.pretrained),
+        references=lambda w: [
+            f"<results>/references/{reference_of(arm)}/n{size}/seed{seed}.csv"
+            for arm, size, seed in started(w.pretrained)
+            if reference_of(arm)
+        ],
+    output:
+        "<results>/untouched/{pretrained}.parquet",
+    log:
+        "<results>/logs/untouched/{pretrained}.log",
+    benchmark:
+        "<results>/benchmarks/untouched/{pretrained}.tsv"
+    conda:
+        "../envs/training.yaml"
+    threads: STUDY.training.threads
+    resources:
+        mem_mb=STUDY.resources.memory_mb,
+        gpu=GPU,
+    params:
+        high=STUDY.high,
+        model=STUDY.architecture,
+        runs=lambda w: [
+            [*run, bool(reference_of(run[0]))] for run in started(w.pretrained)
+        ],
+        targets=STUDY.transfer.targets,
+        device=DEVICE,
+        threads=STUDY.training.threads,
+    message:
+        "Testing network {wildcards.pretrained} before training"
+    script:
+        "../scripts/evaluate_untouched.py"
+
+
+rule yardsticks:
+    input:
+        low=f"<results>/frames/{STUDY.low}/manifest.json",
+        high=f"<results>/frames/{STUDY.high}/manifest.json",
+        split="<results>/split/split.parquet",
+        pairs=f"<results>/pairs/{STUDY.transfer.pair}/pairs.parquet",
+        orders=expand("<results>/split/order/seed{seed}.parquet", seed=STUDY.seeds),
+    output:
+        "<results>/scaling/yardsticks.csv",
+    log:
+        "<results>/logs/scaling/yardsticks.log",
+    benchmark:
+        "<results>/benchmarks/scaling/yardsticks.tsv"
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        sizes=SIZES,
+        seeds=STUDY.seeds,
+        names=[STUDY.low, STUDY.high],
+        labels=[STUDY.fidelities[name].energy for name in (STUDY.low, STUDY.high)],
+        targets=STUDY.transfer.targets,
+    message:
+        "Solving the test without a network"
+    script:
+        "../scripts/yardsticks.py"
+
+
 rule collect_curves:
     input:
-        metrics=expand("{run}/metrics.json", run=RUNS),
-        predictions=expand("{run}/predictions.parquet", run=RUNS),
-        history=expand("{run}/history.csv", run=RUNS),
+        metrics=expand("{run}/metrics.json", run=[*RUNS, *LONGER_RUNS]),
+        predictions=expand("{run}/predictions.parquet", run=[*RUNS, *LONGER_RUNS]),
+        history=expand("{run}/history.csv", run=[*RUNS, *LONGER_RUNS]),
+        untouched=expand("<results>/untouched/{network}.parquet", network=STARTS),
     output:
         curves="<results>/scaling/curves.csv",
+        second="<results>/scaling/second_budget.csv",
         history="<results>/scaling/history.csv",
         resamples="<results>/scaling/resamples.parquet",
     params:
@@ -35,6 +121,8 @@ rule collect_curves:
         fidelity=STUDY.high,
         targets=STUDY.transfer.targets,
         falling=STUDY.scaling.falling,
+        settled=STUDY.scaling.settled,
+        budgets=[*STUDY.budgets],
         bootstrap=STUDY.scaling.bootstrap,
     message:
         "Collecting the learning curves of {params.n_runs} runs"

@@ -27,6 +27,7 @@ rule fit_laws:
 rule plot_scaling:
     input:
         **PUBLISHED,
+        **YARDSTICKS,
         curves="<results>/scaling/curves.csv",
         laws="<results>/scaling/laws.csv",
         bands="<results>/scaling/bands.csv",

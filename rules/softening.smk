@@ -3,15 +3,12 @@
 CORRECTION = SOFTENING.correction
 # also forces by the element whose energies they come from
 PARTS = "per-element" in CORRECTION.methods
-SOFTENED_SIZES = {"none": [], "largest": [*SIZES][-1:], "all": [*SIZES]}
-SOFTENED = expand(
-    f"<results>/softening/{{evalset}}/runs/{RUN}",
-    budget=STUDY.budgets,
-    arm=STUDY.arms,
-    size=SOFTENED_SIZES[SOFTENING.runs],
-    seed=STUDY.seeds,
-    allow_missing=True,
-)
+SOFTENED_SIZES = {"none": [], "largest": STUDY.sizes[-1:], "all": STUDY.sizes}
+SOFTENED = [
+    folder_of("<results>/softening/{evalset}/runs", run)
+    for run in STUDY.runs
+    if run.size in SOFTENED_SIZES[SOFTENING.runs]
+]
 
 
 rule evalset_frames:

@@ -101,6 +101,7 @@ rule train_run:
         reference=reference_input,
         initial=lambda w: pretrained_here(STUDY.arms[w.arm].init),
         source=lambda w: source_graphs(STUDY.arms[w.arm].replay),
+        rate=lambda w: [f"<results>/tune/{w.arm}.csv"] if w.arm in TUNED else [],
     output:
         model=f"<results>/runs/{RUN}/model.pth.tar",
         other=f"<results>/runs/{RUN}/other.pth.tar",
@@ -114,8 +115,8 @@ rule train_run:
         runtime=minutes_of_run,
         gpu=STUDY.training.devices * GPU,
     params:
-        arm=lambda w: without(STUDY.arms[w.arm], "label"),
-        budget=lambda w: plain(STUDY.budgets[w.budget]),
+        arm=lambda w: without(STUDY.arms[w.arm], "label", "seeds"),
+        budget=lambda w: plain(BUDGETS[w.budget]),
         size=lambda w: SIZES[w.size],
         low=STUDY.low,
         high=STUDY.high,
@@ -128,6 +129,76 @@ rule train_run:
         "Training {wildcards.arm} on n = {wildcards.size}, seed {wildcards.seed}, {wildcards.budget}"
     script:
         "../scripts/train.py"
+
+
+# The learning rate of an arm is chosen once per study, on validation.
+TUNED = tuned_arms(STUDY)
+TRIAL = "<results>/tune/{arm}/n{size}/seed{seed}/{budget}/rate{rate}"
+
+
+use rule train_run as try_rate with:
+    input:
+        graphs=f"<results>/graphs/{STUDY.high}/manifest.json",
+        split="<results>/split/split.parquet",
+        order="<results>/split/order/seed{seed}.parquet",
+        reference=reference_input,
+        initial=lambda w: pretrained_here(STUDY.arms[w.arm].init),
+        source=lambda w: source_graphs(STUDY.arms[w.arm].replay),
+        rate=[],
+    output:
+        model=temp(f"{TRIAL}/model.pth.tar"),
+        other=temp(f"{TRIAL}/other.pth.tar"),
+        history=f"{TRIAL}/history.csv",
+        card=f"{TRIAL}/card.yaml",
+    log:
+        "<results>/logs/tune/{arm}/n{size}/seed{seed}/{budget}/rate{rate}.log",
+    benchmark:
+        "<results>/benchmarks/tune/{arm}/n{size}/seed{seed}/{budget}/rate{rate}.tsv"
+    params:
+        arm=lambda w: without(STUDY.arms[w.arm], "label", "seeds"),
+        budget=lambda w: plain(BUDGETS[w.budget]),
+        size=lambda w: SIZES[w.size],
+        low=STUDY.low,
+        high=STUDY.high,
+        recipe=lambda w: with_rate(RECIPE, float(w.rate)),
+        pretrained=STUDY.architecture,
+        targets=STUDY.transfer.targets,
+        results=lambda w: f"results/{STUDY.study}",
+        run=lambda w: TRIAL.removeprefix("<results>/").format(**w),
+    message:
+        "Trying learning rate {wildcards.rate} for {wildcards.arm}"
+
+
+rule choose_rate:
+    input:
+        lambda w: [
+            f"{folder}/history.csv"
+            for folder in expand(
+                TRIAL,
+                arm=w.arm,
+                size=size_token(tuned_at(STUDY)),
+                seed=STUDY.arms[w.arm].seeds[:1] or STUDY.seeds[:1],
+                budget=next(iter(STUDY.budgets)),
+                rate=[f"{rate:g}" for rate in STUDY.tune.learning_rates],
+            )
+        ],
+    output:
+        "<results>/tune/{arm}.csv",
+    log:
+        "<results>/logs/tune/{arm}.log",
+    benchmark:
+        "<results>/benchmarks/tune/{arm}.tsv"
+    wildcard_constraints:
+        arm=one_of(TUNED),
+    conda:
+        "../envs/analysis.yaml"
+    params:
+        rates=lambda w: STUDY.tune.learning_rates,
+        keep=next(iter(STUDY.budgets.values())).keep,
+    message:
+        "Choosing the learning rate of {wildcards.arm}"
+    script:
+        "../scripts/choose_rate.py"
 
 
 rule evaluate_run:
@@ -169,9 +240,9 @@ rule evaluate_run:
 
 rule index_models:
     input:
-        models=expand("{run}/model.pth.tar", run=RUNS),
-        cards=expand("{run}/card.yaml", run=RUNS),
-        metrics=expand("{run}/metrics.json", run=RUNS),
+        models=expand("{run}/model.pth.tar", run=[*RUNS, *LONGER_RUNS]),
+        cards=expand("{run}/card.yaml", run=[*RUNS, *LONGER_RUNS]),
+        metrics=expand("{run}/metrics.json", run=[*RUNS, *LONGER_RUNS]),
     output:
         "<results>/models/index.csv",
     log:

@@ -14,6 +14,7 @@ from uprung.scaling.tables import (
     published_points,
     read_curves,
     summarise,
+    with_measures,
 )
 
 __all__ = [
@@ -45,4 +46,5 @@ __all__ = [
     "read_curves",
     "summarise",
     "wanted_errors",
+    "with_measures",
 ]
