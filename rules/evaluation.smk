@@ -53,12 +53,6 @@ rule evaluate_untouched:
         ],
     output:
         "<results>/untouched/{pretrained}.parquet",
-    log:
-        "<results>/logs/untouched/{pretrained}.log",
-    benchmark:
-        "<results>/benchmarks/untouched/{pretrained}.tsv"
-    conda:
-        "../envs/training.yaml"
     threads: STUDY.training.threads
     resources:
         mem_mb=STUDY.resources.memory_mb,
@@ -87,12 +81,6 @@ rule yardsticks:
         orders=expand("<results>/split/order/seed{seed}.parquet", seed=STUDY.seeds),
     output:
         "<results>/scaling/yardsticks.csv",
-    log:
-        "<results>/logs/scaling/yardsticks.log",
-    benchmark:
-        "<results>/benchmarks/scaling/yardsticks.tsv"
-    conda:
-        "../envs/analysis.yaml"
     params:
         sizes=SIZES,
         seeds=STUDY.seeds,

@@ -152,8 +152,6 @@ use rule train_run as try_rate with:
         card=f"{TRIAL}/card.yaml",
     log:
         "<results>/logs/tune/{arm}/n{size}/seed{seed}/{budget}/rate{rate}.log",
-    benchmark:
-        "<results>/benchmarks/tune/{arm}/n{size}/seed{seed}/{budget}/rate{rate}.tsv"
     params:
         arm=lambda w: without(STUDY.arms[w.arm], "label", "seeds"),
         budget=lambda w: plain(BUDGETS[w.budget]),
@@ -184,14 +182,8 @@ rule choose_rate:
         ],
     output:
         "<results>/tune/{arm}.csv",
-    log:
-        "<results>/logs/tune/{arm}.log",
-    benchmark:
-        "<results>/benchmarks/tune/{arm}.tsv"
     wildcard_constraints:
         arm=one_of(TUNED),
-    conda:
-        "../envs/analysis.yaml"
     params:
         rates=lambda w: STUDY.tune.learning_rates,
         keep=next(iter(STUDY.budgets.values())).keep,
