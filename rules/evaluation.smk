@@ -2,11 +2,7 @@
 
 # learns from the target's labels alone
 SCRATCH = next(
-    (
-        name
-        for name, arm in STUDY.arms.items()
-        if arm.init == "random" and not arm.delta and not arm.replay
-    ),
+    (name for name, arm in STUDY.arms.items() if arm.init == "random" and not arm.delta and not arm.replay),
     None,
 )
 YARDSTICKS = {"yardsticks": "<results>/scaling/yardsticks.csv"}
@@ -25,11 +21,7 @@ PUBLISHED = (
 def starting_network(arm):
     """Return the network whose errors an arm starts from: `pretrained` or one of the study; None for random weights."""
     options = STUDY.arms[arm]
-    return (
-        "pretrained"
-        if options.delta
-        else None if options.init == "random" else options.init
-    )
+    return "pretrained" if options.delta else None if options.init == "random" else options.init
 
 
 def started(network):
@@ -60,9 +52,7 @@ rule evaluate_untouched:
     params:
         high=STUDY.high,
         model=STUDY.architecture,
-        runs=lambda w: [
-            [*run, bool(reference_of(run[0]))] for run in started(w.pretrained)
-        ],
+        runs=lambda w: [[*run, bool(reference_of(run[0]))] for run in started(w.pretrained)],
         targets=STUDY.transfer.targets,
         device=DEVICE,
         threads=STUDY.training.threads,
@@ -206,11 +196,7 @@ rule plot_training:
     input:
         metrics=expand("{run}/metrics.json", run=RUNS),
         history="<results>/scaling/history.csv",
-        pretrained=(
-            ["<results>/forgetting/pretrained.json"]
-            if STUDY.tests.forgetting.frames
-            else []
-        ),
+        pretrained=(["<results>/forgetting/pretrained.json"] if STUDY.tests.forgetting.frames else []),
     output:
         table="<results>/forgetting/forgetting.csv",
         forgetting=figure("forgetting"),
