@@ -17,19 +17,6 @@ PUBLISHED = (
     else {}
 )
 
-
-def starting_network(arm):
-    """Return the network whose errors an arm starts from: `pretrained` or one of the study; None for random weights."""
-    options = STUDY.arms[arm]
-    return "pretrained" if options.delta else None if options.init == "random" else options.init
-
-
-def started(network):
-    """Return (arm, size, seed) of the runs that start from a network; once for all budgets."""
-    found = ((run.arm, size_token(run.size), run.seed) for run in STUDY.runs)
-    return [run for run in dict.fromkeys(found) if starting_network(run[0]) == network]
-
-
 STARTS = [name for name in dict.fromkeys(map(starting_network, STUDY.arms)) if name]
 
 
