@@ -92,6 +92,7 @@ for each in workflow.rules:
         each.log_modifier = each.benchmark_modifier = each.output_modifier
         if not each.log:
             each.set_log(log_of(each))
-        each.benchmark = benchmark_of(each)
+        if not each.benchmark:
+            each.benchmark = benchmark_of(each)
 
 refuse_results_of_another_study()

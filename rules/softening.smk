@@ -49,11 +49,7 @@ rule soften_model:
         graphs="<results>/softening/{evalset}/graphs/manifest.json",
         run=[],
     output:
-        **(
-            {"parts": "<results>/softening/{evalset}/models/{model}-parts.parquet"}
-            if PARTS
-            else {}
-        ),
+        **({"parts": "<results>/softening/{evalset}/models/{model}-parts.parquet"} if PARTS else {}),
         table="<results>/softening/{evalset}/models/{model}.csv",
         forces="<results>/softening/{evalset}/models/{model}.parquet",
     threads: STUDY.training.threads
@@ -79,11 +75,7 @@ use rule soften_model as soften_run with:
         graphs="<results>/softening/{evalset}/graphs/manifest.json",
         run=[f"<results>/runs/{RUN}/model.pth.tar"],
     output:
-        **(
-            {"parts": f"<results>/softening/{{evalset}}/runs/{RUN}-parts.parquet"}
-            if PARTS
-            else {}
-        ),
+        **({"parts": f"<results>/softening/{{evalset}}/runs/{RUN}-parts.parquet"} if PARTS else {}),
         table=f"<results>/softening/{{evalset}}/runs/{RUN}.csv",
         forces=f"<results>/softening/{{evalset}}/runs/{RUN}.parquet",
     params:
