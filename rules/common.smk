@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from functools import partial
 from pathlib import Path
 
 from snakemake.io import strip_wildcard_constraints
@@ -45,7 +46,7 @@ from uprung.job.fingerprint import REGISTRY, closure, code_digest
 from uprung.report.captions import FIGURES, LAW_FIGURES, figures_of
 from uprung.report.catalogue import FILES, LAWS as LAW_FILES, POINTS as POINTS_FILES
 from uprung.report.catalogue import expanded, fields_of
-from uprung.models.registry import card_of, contradictions
+from uprung.models.registry import CARDS, card_of, contradictions
 from uprung.training.planning import run_memory, run_minutes
 from uprung.training.tuning import with_rate
 
@@ -140,6 +141,23 @@ def benchmark_of(rule):
     """Return the table of time and memory of a rule, named after its log."""
     results, study, _, name = strip_wildcard_constraints(rule.log[0]).split("/", 3)
     return f"{results}/{study}/benchmarks/{name.removesuffix('.log')}.tsv"
+
+
+def code_of(file, architectures, wildcards):
+    """Return the fingerprint of the code behind a job: its script, and the architecture that it loads by name."""
+    if "model" in wildcards.keys():
+        cards = [card_of(wildcards.model)]
+    elif "snapshots" in wildcards.keys():
+        cards = [card_of(SOFTENING.snapshots[wildcards.snapshots].model)]
+    else:
+        cards = [CARDS[name] for name in architectures]
+    return code_digest(file, *dict.fromkeys(card.module for card in cards))
+
+
+def reach_of(*cards):
+    """Return what the networks of some architectures can compute: a cutoff, and the elements that one does not know."""
+    known = frozenset.intersection(*(card.elements for card in cards))
+    return [min(card.cutoff for card in cards), sorted({*range(1, 95)} - known)]
 
 
 def refuse_results_of_another_study():
