@@ -1,4 +1,4 @@
-"""How results were made: every job notes its inputs and params below `results/<study>/made/`.
+"""How results were made: every job notes its inputs and params below `results/<study>/checksums/made/`.
 
 Snakemake remembers the same in `.snakemake`. Where that is gone, a result whose params have changed looks current to it
 ("Nothing to be done"); then the notes are compared with what the study asks for, before anything runs.
@@ -21,7 +21,7 @@ from urllib.parse import unquote
 
 from uprung.job.files import LONGEST, file_name, write_json
 
-FOLDER = "made"
+FOLDER = "checksums/made"
 MEMORY = Path(".snakemake/metadata")
 UNFINISHED = Path(".snakemake/incomplete")
 CHUNK = 254  # characters of one component of a path in Snakemake's memory
@@ -37,9 +37,9 @@ class Other:
 
 
 def note(snakemake: Any) -> None:
-    """Write how the outputs of a job were made; nothing for a job without a result of a study."""
-    first = Path(snakemake.output[0])
-    if first.parts[0] == "results" and len(first.parts) > 2:
+    """Write how the outputs of a job were made; nothing where they are no results of a study, or no rule made them."""
+    first = Path(next(iter(snakemake.output), ""))
+    if first.parts[:1] == ("results",) and len(first.parts) > 2 and hasattr(snakemake, "rule"):
         study, name = first.parts[1], file_name(Path(*first.parts[2:]).as_posix())
         params = dict(snakemake.params.items())
         facts = {"rule": snakemake.rule, **_facts(study, list(snakemake.input), params), "output": str(first)}
@@ -57,7 +57,7 @@ def others(study: str, rules: Iterable[Any], runs: Iterable[str] = ()) -> list[O
     asked, notes, found = _Asked(study, rules), _notes(study), list[Other]()
     for path, kept in notes.items():
         if not remembered(path) and os.path.lexists(path) and asked.rule_of(path):
-            why = "; ".join(_differences(json.loads(kept.read_text(encoding="utf-8")), asked.facts(path)))
+            why = "; ".join(_differences(_kept(kept), asked.facts(path)))
             gone = [each for each in asked.inputs(path) if not os.path.lexists(each)]
             if why or gone:  # Snakemake makes no input of a result that it takes for current
                 found.append(Other(path, why or f"made from {gone[0]}, which is gone"))
@@ -127,7 +127,7 @@ def _result(study: str, name: str) -> str:
     """Return the result that a note is about: its name says it, or, where that would be too long, its content."""
     inside = name.removesuffix(".json")
     if len(inside) == LONGEST:
-        stored = json.loads(Path("results", study, FOLDER, name).read_text(encoding="utf-8"))["output"]
+        stored = _kept(Path("results", study, FOLDER, name)).get("output", inside)
         return str(Path("results", study, *Path(stored).parts[2:]))
     return f"results/{study}/{unquote(inside)}"
 
@@ -171,8 +171,20 @@ class _Asked:
         return wildcards, rule.expand_input(wildcards)[0], rule.expand_output(wildcards)[0]
 
 
+def _kept(note: Path) -> dict[str, Any]:
+    """Return what a note says, nothing where it is damaged."""
+    try:
+        kept = json.loads(note.read_text(encoding="utf-8"))
+    except ValueError:
+        return {}
+    return kept if isinstance(kept, dict) and isinstance(kept.get("params"), dict) else {}
+
+
 def _differences(kept: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[str]:
     """Yield in words what differs between two sets of facts."""
+    if not {*asked} <= {*kept}:
+        yield "the note of how it was made is damaged"
+        return
     if kept["rule"] != asked["rule"]:
         yield f"made by {kept['rule']}, now by {asked['rule']}"
     if kept["input"] != asked["input"]:
@@ -180,8 +192,8 @@ def _differences(kept: Mapping[str, Any], asked: Mapping[str, Any]) -> Iterator[
         yield f"other inputs: {changed[0]}{f' and {len(changed) - 1} more' if changed[1:] else ''}"
     before, after = _flat(kept["params"]), _flat(asked["params"])
     for key in dict.fromkeys([*before, *after]):
-        if before.get(key) != after.get(key):
-            shown = f"{_short(before.get(key))}, now {_short(after.get(key))}"
+        if _short(before, key, None) != _short(after, key, None):
+            shown = f"{_short(before, key)}, now {_short(after, key)}"
             yield {"code": "other code", "data": "other data files"}.get(key, f"{key} {shown}")
 
 
@@ -196,6 +208,6 @@ def _flat(values: Any, above: str = "") -> dict[str, Any]:
     }
 
 
-def _short(value: Any) -> str:
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+def _short(values: Mapping[str, Any], key: str, most: int | None = 60) -> str:
+    text = json.dumps(values[key], ensure_ascii=False) if key in values else "not given"
+    return text if most is None or len(text) <= most else f"{text[: most - 3]}..."
