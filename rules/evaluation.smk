@@ -2,11 +2,7 @@
 
 # learns from the target's labels alone
 SCRATCH = next(
-    (
-        name
-        for name, arm in STUDY.arms.items()
-        if arm.init == "random" and not arm.delta and not arm.replay
-    ),
+    (name for name, arm in STUDY.arms.items() if arm.init == "random" and not arm.delta and not arm.replay),
     None,
 )
 YARDSTICKS = {"yardsticks": "<results>/scaling/yardsticks.csv"}
@@ -20,23 +16,6 @@ PUBLISHED = (
     if STUDY.scaling.show_published
     else {}
 )
-
-
-def starting_network(arm):
-    """Return the network whose errors an arm starts from: `pretrained` or one of the study; None for random weights."""
-    options = STUDY.arms[arm]
-    return (
-        "pretrained"
-        if options.delta
-        else None if options.init == "random" else options.init
-    )
-
-
-def started(network):
-    """Return (arm, size, seed) of the runs that start from a network; once for all budgets."""
-    found = ((run.arm, size_token(run.size), run.seed) for run in STUDY.runs)
-    return [run for run in dict.fromkeys(found) if starting_network(run[0]) == network]
-
 
 STARTS = [name for name in dict.fromkeys(map(starting_network, STUDY.arms)) if name]
 
@@ -53,12 +32,6 @@ rule evaluate_untouched:
         ],
     output:
         "<results>/untouched/{pretrained}.parquet",
-    log:
-        "<results>/logs/untouched/{pretrained}.log",
-    benchmark:
-        "<results>/benchmarks/untouched/{pretrained}.tsv"
-    conda:
-        "../envs/training.yaml"
     threads: STUDY.training.threads
     resources:
         mem_mb=STUDY.resources.memory_mb,
@@ -66,9 +39,7 @@ rule evaluate_untouched:
     params:
         high=STUDY.high,
         model=STUDY.architecture,
-        runs=lambda w: [
-            [*run, bool(reference_of(run[0]))] for run in started(w.pretrained)
-        ],
+        runs=lambda w: [[*run, bool(reference_of(run[0]))] for run in started(w.pretrained)],
         targets=STUDY.transfer.targets,
         device=DEVICE,
         threads=STUDY.training.threads,
@@ -87,12 +58,6 @@ rule yardsticks:
         orders=expand("<results>/split/order/seed{seed}.parquet", seed=STUDY.seeds),
     output:
         "<results>/scaling/yardsticks.csv",
-    log:
-        "<results>/logs/scaling/yardsticks.log",
-    benchmark:
-        "<results>/benchmarks/scaling/yardsticks.tsv"
-    conda:
-        "../envs/analysis.yaml"
     params:
         sizes=SIZES,
         seeds=STUDY.seeds,
@@ -218,11 +183,7 @@ rule plot_training:
     input:
         metrics=expand("{run}/metrics.json", run=RUNS),
         history="<results>/scaling/history.csv",
-        pretrained=(
-            ["<results>/forgetting/pretrained.json"]
-            if STUDY.tests.forgetting.frames
-            else []
-        ),
+        pretrained=(["<results>/forgetting/pretrained.json"] if STUDY.tests.forgetting.frames else []),
     output:
         table="<results>/forgetting/forgetting.csv",
         forgetting=figure("forgetting"),

@@ -1,8 +1,6 @@
 """Laws, crossovers and multipliers from learning curves, whether trained here or given."""
 
-LAW_TABLES = {name: entry.file for name, entry in LAW_FILES.items()} | {
-    "summary": FILES["summary"].file
-}
+LAW_TABLES = {name: entry.file for name, entry in LAW_FILES.items()} | {"summary": FILES["summary"].file}
 SCALING_FIGURES = [*LAW_FIGURES, *(["budgets"] if SEVERAL_BUDGETS else [])]
 
 

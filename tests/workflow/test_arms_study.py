@@ -144,7 +144,7 @@ def test_softening_of_checkpoints_and_arms(done: Path) -> None:
     # frozen but for the readout and 20 steps: near the checkpoint it began as; a joint network from scratch is not
     assert abs(whole["run", "readout", "Li"] - 0.812) < abs(whole["run", "joint", "Li"] - 0.812)
     clouds = pd.read_parquet(done / "softening/li-ge/runs/steps20/delta/n120/seed0.parquet")
-    assert len(clouds) == open_dataset(done / "softening/li-ge/graphs/manifest.json").offsets[-1]
+    assert len(clouds) == open_dataset(done / "softening/li-ge/graphs/chgnet/manifest.json").offsets[-1]
     corrected = pd.read_csv(done / "softening/li-ge/correction.csv", keep_default_na=False)
     first = corrected[(corrected["model"] == "chgnet-0.3.0") & (corrected["material"] == "Li")].iloc[0]
     assert (first["shots"], first["draws"]) == (1, 10)
