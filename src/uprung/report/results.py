@@ -56,6 +56,7 @@ class StudyResults(LawResults):
     reference_errors: pd.DataFrame
     forgetting: pd.DataFrame
     errors: pd.DataFrame
+    holes: Mapping[str, pd.DataFrame]
     evalsets: Mapping[str, dict[str, Any]]
     evalsets_left_out: Mapping[str, dict[str, Any]]
     softening: Mapping[str, pd.DataFrame]
