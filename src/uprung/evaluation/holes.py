@@ -3,9 +3,9 @@
 No DFT is needed. Atoms and cells are those of labelled frames, places are random; a structure is relaxed, rattled and
 relaxed again, several times. A state counts as a hole where the network finds it lower in energy, by more than
 polymorphs differ, than the lowest labelled frame of the same composition. That label is moved by the median error of
-the network on frames of this composition, so that reference energies drop out, and frames that lie in a hole themselves
-do not hide it. A state also counts where two atoms relax to less than half the sum of their covalent radii (the shortest
-bonds of metals have 0.58), or where energies cease to be numbers.
+the network on frames of this composition, so that reference energies drop out, and frames that lie in a hole
+themselves do not hide it. A state also counts where two atoms relax to less than half the sum of their covalent radii
+(the shortest bonds of metals have 0.58), or where energies cease to be numbers.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from uprung.frames.schema import Floats
 from uprung.frames.table import Frames
 from uprung.models.interface import Potential
 from uprung.models.predict import predict
-from uprung.structures.random_crystals import closest, draw_frames, random_crystal
+from uprung.structures.random_crystals import closest, draw_frames, random_crystal, seeded
 
 #: Nearest distance of a relaxed state over the sum of the covalent radii below which no bond is.
 COLLAPSED = 0.5
@@ -89,7 +89,7 @@ def holes_of(
         np.full(len(starts), np.inf),
         np.zeros(len(starts), dtype=bool),
     )
-    random = [np.random.default_rng([options.seed, k]) for k in range(len(starts))]
+    random = [seeded(f"{options.seed}/{start.name}/rattle") for start in starts]
     for number in range(options.rounds):
         rows = np.flatnonzero((hole == "") & ~lost)
         if not len(rows):

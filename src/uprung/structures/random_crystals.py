@@ -44,6 +44,11 @@ def draw_frames(frames: Frames, names: Sequence[str], count: int, *, most_atoms:
     return [row for _, _, row in sorted(ranked)[:count]]
 
 
+def seeded(text: str) -> np.random.Generator:
+    """Return a random generator that a text decides."""
+    return np.random.default_rng([*hashlib.blake2b(text.encode(), digest_size=16).digest()])
+
+
 def random_crystal(numbers: Sequence[int], lattice: Floats, seed: str) -> ase.Atoms:
     """Return atoms in random places of a cell.
 
@@ -55,7 +60,7 @@ def random_crystal(numbers: Sequence[int], lattice: Floats, seed: str) -> ase.At
         lattice: (3, 3) rows, Å; its edges are scaled by one random factor.
         seed: of places and scale.
     """
-    random = np.random.default_rng([*hashlib.blake2b(seed.encode(), digest_size=16).digest()])
+    random = seeded(seed)
     cell = np.asarray(lattice, dtype=np.float64) * random.uniform(*SCALE)
     radii = covalent_radii[list(numbers)]
     order = random.permutation(len(radii))
