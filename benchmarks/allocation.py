@@ -57,16 +57,21 @@ def prepared(way: str, name: str, first: int) -> Any:
 
 
 def step(way: str, steps: int) -> dict[str, float]:
-    """Return seconds and page faults of a step of 16 structures of mlearn, medians."""
+    """Return seconds, CPU seconds and page faults of a step of 16 structures of mlearn, medians."""
     side = prepared(way, "mlearn", 16)
     side.steps(side.batches[:1] * 2)
-    seconds, faults = list[float](), list[int]()
+    seconds, cpu, faults = list[float](), list[float](), list[int]()
     for _ in range(steps):
-        before, began = resource.getrusage(resource.RUSAGE_SELF).ru_minflt, time.perf_counter()
+        before, began, spent = (
+            resource.getrusage(resource.RUSAGE_SELF).ru_minflt,
+            time.perf_counter(),
+            time.process_time(),
+        )
         side.steps(side.batches[:1])
         seconds.append(time.perf_counter() - began)
+        cpu.append(time.process_time() - spent)
         faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-    return {"seconds": median(seconds), "faults": median(faults)}
+    return {"seconds": median(seconds), "cpu": median(cpu), "faults": median(faults)}
 
 
 def many(way: str, steps: int) -> dict[str, float]:
@@ -107,7 +112,7 @@ def main() -> None:
         print(json.dumps({"step": step, "many": many}[chosen.task](chosen.way, chosen.steps)))
         return
     print(f"load before: {os.getloadavg()[0]:.1f}\n")
-    print("| glibc | beside | s per step | page faults per step |\n| --- | --- | --: | --: |", flush=True)
+    print("| glibc | beside | s per step | CPU s | page faults |\n| --- | --- | --: | --: | --: |", flush=True)
     for count in (0, 2):
         with others(count):
             found = {way: [] for way in WAYS}
@@ -115,8 +120,8 @@ def main() -> None:
                 for way in WAYS:
                     found[way].append(child("step", way, chosen.steps))
         for way, runs in found.items():
-            seconds, faults = (median(run[key] for run in runs) for key in ("seconds", "faults"))
-            print(f"| {way} | {count} that allocate | {seconds:.2f} | {faults:,.0f} |", flush=True)
+            seconds, cpu, faults = (median(run[key] for run in runs) for key in ("seconds", "cpu", "faults"))
+            print(f"| {way} | {count} that allocate | {seconds:.2f} | {cpu:.2f} | {faults:,.0f} |", flush=True)
     print("\n| glibc | peak after a fifth, MiB | after all | steps |\n| --- | --: | --: | --: |")
     for way in WAYS:
         run = child("many", way, chosen.many)
