@@ -17,10 +17,7 @@ if STUDY.tests.holes:
             frames=f"<results>/frames/{STUDY.high}/manifest.json",
             graphs=f"<results>/graphs/{STUDY.high}/manifest.json",
             split="<results>/split/split.parquet",
-            models=lambda w: [
-                f"<results>/runs/{RUN}/model.pth.tar".format(**run)
-                for run in holed_runs(w.arm)
-            ],
+            models=lambda w: [f"<results>/runs/{RUN}/model.pth.tar".format(**run) for run in holed_runs(w.arm)],
         output:
             "<results>/holes/arms/{arm}.parquet",
         log:
