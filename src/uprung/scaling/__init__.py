@@ -10,10 +10,12 @@ from uprung.scaling.tables import (
     CURVE_KEYS,
     LAW_POPULATION,
     UNIT_FACTORS,
+    YARDSTICKS,
     check_curves,
     published_points,
     read_curves,
     summarise,
+    with_measures,
 )
 
 __all__ = [
@@ -21,6 +23,7 @@ __all__ = [
     "CURVE_KEYS",
     "LAW_POPULATION",
     "UNIT_FACTORS",
+    "YARDSTICKS",
     "Crossover",
     "FittedCurve",
     "LawRefused",
@@ -45,4 +48,5 @@ __all__ = [
     "read_curves",
     "summarise",
     "wanted_errors",
+    "with_measures",
 ]

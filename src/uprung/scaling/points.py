@@ -14,7 +14,7 @@ import pandas as pd
 
 from uprung.frames.csv import own_csv
 from uprung.laws import MIN_SIZES
-from uprung.scaling.tables import CURVE_COLUMNS, LAW_POPULATION, UNIT_FACTORS
+from uprung.scaling.tables import CURVE_COLUMNS, LAW_POPULATION, MORE_COLUMNS, UNIT_FACTORS
 
 SYNONYMS = {"n_train": "n", "n_frames": "n", "quantity": "target"}
 #: A number as tables have it: 0x10, 1_000, yes and nan are none.
@@ -138,4 +138,4 @@ def _curves(table: pd.DataFrame, path: str | Path, smallest: float | None) -> pd
             "reason": np.where(small, f"below the smallest size of laws, {smallest or 0:g}", ""),
         }
     )
-    return curves.reindex(columns=list(CURVE_COLUMNS)).reset_index(drop=True)
+    return curves.reindex(columns=[*CURVE_COLUMNS, *MORE_COLUMNS]).reset_index(drop=True)

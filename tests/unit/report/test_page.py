@@ -16,6 +16,7 @@ import pytest
 from uprung import scaling
 from uprung.config.study import Study
 from uprung.evaluation.forgetting import forgetting_table
+from uprung.evaluation.yardsticks import COLUMNS
 from uprung.figures.style import new_figure, save
 from uprung.labels.correlation import FidelityLabels, correlation
 from uprung.labels.energy_shift import element_shift
@@ -26,6 +27,7 @@ from uprung.report.results import StudyResults, read_results
 from uprung.report.sections import shift
 from uprung.report.study_page import study_page
 from uprung.scaling import crossovers, data_multiplier, fit_curves, laws_table
+from uprung.scaling.settled import second_budgets
 from uprung.softening.slopes import Forces, softening_table
 
 FIGURES = ["energy", "labels", "shift", "elements", "importance"]
@@ -76,6 +78,18 @@ def curves_table() -> pd.DataFrame:
                         row |= {"baseline": 0.6, "converged": good, "reason": "" if good else "still falling; worse"}
                         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def second_of(curves: pd.DataFrame) -> pd.DataFrame:
+    """Return what a second budget changes in a table of curves: 4 % everywhere."""
+    again = curves.assign(budget="quickx2", steps=2000, mae=1.04 * curves["mae"])
+    return second_budgets(pd.concat([curves.assign(steps=1000), again]), share=0.1).query("budget == 'quick'")
+
+
+def yardsticks_of(curves: pd.DataFrame) -> pd.DataFrame:
+    """Return one yardstick that goes with a table of curves."""
+    runs = curves[curves["arm"] == "swap"][["size", "n_frames", "seed", "target", "population", "n_test"]]
+    return runs.assign(yardstick="shift", mae=0.5).reindex(columns=list(COLUMNS))
 
 
 def errors_of(curves: pd.DataFrame) -> pd.DataFrame:
@@ -198,6 +212,8 @@ def write_files(folder: Path) -> None:
         "scaling/bands": scaling.bands(fits),
         "scaling/labels": scaling.labels_for_errors(fits, scaling.wanted_errors(fits, {})),
         "scaling/extrapolation": scaling.extrapolations(fits, [5000.0]),
+        "scaling/second_budget": second_of(curves),
+        "scaling/yardsticks": yardsticks_of(curves),
         "errors/errors": errors_of(curves),
         "softening/far/softening": softening_of(0.9, 0.7),
         "softening/far-hi/softening": softening_of(0.85, 0.65),

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from uprung.frames.crowding import crowding
 from uprung.frames.limits import IMAGES
+from uprung.models.ragged import ranges
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -144,13 +145,6 @@ def _angles(short: NDArray[np.int32], n_atoms: int) -> NDArray[np.int32]:
     degree = np.bincount(centre, minlength=n_atoms)
     start = np.cumsum(degree) - degree
     first = np.repeat(np.arange(len(centre), dtype=np.int32), degree[centre])
-    second = by_centre[ragged(start[centre], degree[centre])]
+    second = by_centre[ranges(start[centre], degree[centre])]
     distinct = first != second
     return np.stack([first[distinct], second[distinct]], axis=1)
-
-
-def ragged(start: IntArray, length: IntArray) -> IntArray:
-    """Concatenated ranges start[k] ... start[k] + length[k] - 1."""
-    end = np.cumsum(length)
-    total = int(end[-1]) if len(end) else 0
-    return np.arange(total) + np.repeat(start - end + length, length)
