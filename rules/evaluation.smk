@@ -9,7 +9,7 @@ SCRATCH = next(
     ),
     None,
 )
-TEST_NOISE = {"resamples": "<results>/scaling/resamples.parquet"}
+TEST_NOISE = {"materials": "<results>/scaling/materials.parquet"}
 SEVERAL_BUDGETS = len(STUDY.budgets) > 1
 LAWS = STUDY.scaling.laws
 FUNCTIONAL = STUDY.fidelities[STUDY.high].functional.replace("r2SCAN", "r²SCAN")
@@ -29,7 +29,7 @@ rule collect_curves:
     output:
         curves="<results>/scaling/curves.csv",
         history="<results>/scaling/history.csv",
-        resamples="<results>/scaling/resamples.parquet",
+        materials="<results>/scaling/materials.parquet",
     log:
         "<results>/logs/scaling/curves.log",
     benchmark:

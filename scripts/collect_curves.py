@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from uprung.job.run import job
-from uprung.scaling.curves import RunFiles, error_resamples, learning_curves
+from uprung.scaling.curves import RunFiles, learning_curves, material_errors
 
 with job(snakemake):
     params, files, output = snakemake.params, snakemake.input, snakemake.output
@@ -16,8 +16,8 @@ with job(snakemake):
         )
         for metrics, predictions, history in zip(files.metrics, files.predictions, files.history, strict=True)
     ]
-    asked = {"targets": params.targets, "resamples": params.bootstrap}
-    curves = learning_curves(runs, fidelity=params.fidelity, falling=params.falling, **asked)
+    asked = {"targets": params.targets, "falling": params.falling}
+    curves = learning_curves(runs, fidelity=params.fidelity, resamples=params.bootstrap, **asked)
     curves.to_csv(output.curves, index=False)
-    error_resamples(runs, **asked).to_parquet(output.resamples, index=False, compression="zstd")
+    material_errors(runs, **asked).to_parquet(output.materials, index=False, compression="zstd")
     pd.concat([run.history.assign(**run.names) for run in runs]).to_csv(output.history, index=False)

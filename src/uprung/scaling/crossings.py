@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from uprung.laws import Crossover, crossover
-from uprung.scaling.fits import FittedCurve, joint_covariance
+from uprung.scaling.fits import FittedCurve, joint_materials
+from uprung.scaling.materials import MaterialErrors
 from uprung.scaling.observed import observed_crossing
-from uprung.scaling.resamples import Resamples
 from uprung.scaling.tables import CURVE_KEYS, PAIR_KEYS, check_curves, pairs
 
 CROSSOVER_COLUMNS = (
@@ -27,7 +27,7 @@ def crossovers(
     fits: Sequence[FittedCurve],
     *,
     scratch: str | None,
-    resamples: Resamples | None = None,
+    materials: MaterialErrors | None = None,
 ) -> pd.DataFrame:
     """Return where each other arm's law meets that of `scratch`, and where the measured curves change order.
 
@@ -40,7 +40,7 @@ def crossovers(
     rows = []
     for key, base, part in pairs(check_curves(curves), scratch):
         names = {"scratch": scratch, "transfer": key["transfer"], "": ""}
-        found = _crossover(fits, key, resamples)
+        found = _crossover(fits, key, materials)
         result = dict(vars(found)) | {"better_above": names[found.better_above], "mae": float("nan")}
         two = curve_of(fits, key, key["transfer"])
         if two is not None and two.law is not None and np.isfinite(found.n):
@@ -60,10 +60,10 @@ def curve_of(fits: Sequence[FittedCurve], key: dict[str, str], arm: str) -> Fitt
     return next((fit for fit in fits if all(fit.key[k] == wanted[k] for k in CURVE_KEYS)), None)
 
 
-def _crossover(fits: Sequence[FittedCurve], key: dict[str, str], resamples: Resamples | None) -> Crossover:
+def _crossover(fits: Sequence[FittedCurve], key: dict[str, str], materials: MaterialErrors | None) -> Crossover:
     one, two = (curve_of(fits, key, key[role]) for role in ("scratch", "transfer"))
     if one is not None and two is not None and one.law is not None and two.law is not None:
-        return crossover(one.law, two.law, test=joint_covariance(one, two, resamples))
+        return crossover(one.law, two.law, test=joint_materials(one, two, materials))
     missing = [
         f"no law for {key[role]}: {'no curve' if fit is None else fit.refused[fit.chosen]}"
         for role, fit in (("scratch", one), ("transfer", two))

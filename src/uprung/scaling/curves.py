@@ -1,7 +1,6 @@
 """Learning curves: errors of all runs on fixed test populations, with baselines and convergence.
 
-A point is *converged* when it beats the geometry-free baseline by its 95 % interval (paired
-bootstrap over test groups) and its validation error no longer falls at the end of the budget.
+A run is *converged* where its size enters laws (`uprung.scaling.entering`): this is decided on validation errors.
 """
 
 from __future__ import annotations
@@ -13,10 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from uprung.scaling.resamples import RUN_KEYS, resample
+from uprung.scaling.entering import decide
+from uprung.scaling.materials import RUN_KEYS
 
 MIN_GROUPS = 10  # test groups without which a bootstrap over them means nothing
 POPULATIONS = ("all", "covered")
+RUN_NAMES = ("budget", "arm", "size", "seed")
 
 
 @dataclass(frozen=True)
@@ -39,10 +40,46 @@ class RunFiles:
         kept: pd.DataFrame = self.predictions[self.predictions["checkpoint"] == self.metrics["kept"]]
         return kept
 
+    def validation(self, target: str) -> float:
+        """Return the validation error of the scored checkpoint over that of learning nothing.
 
-def covered_frames(runs: Sequence[RunFiles]) -> frozenset[str]:
-    """Return the test frames whose elements every seed saw at the smallest size: one population for all sizes."""
-    smallest = min(runs, key=lambda run: int(run.metrics["n_train"])).names["size"]
+        Runs that were tested before the latter was kept have the one of the test labels in its place.
+        """
+        history = self.history
+        at = history["step"] == self.metrics["best_step"] if self.metrics["kept"] != "last" else history.index[-1:]
+        baselines = self.metrics.get("validation_baseline") or {
+            t: found["baseline"] for t, found in self.metrics[self.metrics["kept"]]["all"].items()
+        }
+        return float(history.loc[at, f"val_{target}"].iloc[-1] / baselines[target]) if target in baselines else np.nan
+
+
+def entering(runs: Sequence[RunFiles], targets: Sequence[str], falling: float) -> pd.DataFrame:
+    """Return which runs enter laws for which target, and why others do not; see `uprung.scaling.entering.decide`."""
+    rows = [
+        {
+            **run.names,
+            "n_frames": run.metrics["n_train"],
+            "target": target,
+            "val_ratio": run.validation(target),
+            "falling": still_falling(run.history, target, falling),
+        }
+        for run in runs
+        for target in targets
+        if f"val_{target}" in run.history
+    ]
+    return decide(pd.DataFrame(rows))
+
+
+def covered_frames(runs: Sequence[RunFiles], entered: pd.DataFrame | None = None) -> frozenset[str]:
+    """Return the test frames whose elements every seed saw at the smallest size that enters a law.
+
+    Args:
+        runs: all runs of a study.
+        entered: of `entering`; without it, or where nothing enters, the smallest size of all counts.
+    """
+    named = {run.names["size"]: int(run.metrics["n_train"]) for run in runs}
+    inside = set() if entered is None else set(entered.loc[entered["converged"], "size"])
+    smallest = min(inside & set(named) or named, key=lambda size: named[size])
     at = (run.predictions for run in runs if run.names["size"] == smallest)
     sets = [set(table.loc[table["elements_seen"], "frame_id"]) for table in at]
     return frozenset(set.intersection(*sets))
@@ -94,9 +131,12 @@ def learning_curves(
 
     Returns:
         Columns budget, arm, size, n_frames, n_materials, seed, fidelity, target, population, n_test, mae, baseline,
-        converged, reason. Units eV/atom, eV/Å, GPa, μB.
+        above_baseline (whether the test error is not below the baseline by its 95 % interval), val_ratio, converged,
+        reason. Units eV/atom, eV/Å, GPa, μB.
     """
-    covered = covered_frames(runs)
+    entered = entering(runs, targets, falling)
+    verdicts = entered.set_index([*RUN_NAMES, "target"])[["val_ratio", "converged", "reason"]].to_dict("index")
+    covered = covered_frames(runs, entered)
     rows = []
     for run in runs:
         kept = run.kept
@@ -107,9 +147,6 @@ def learning_curves(
                 if not count:
                     continue
                 better, _ = better_than_baseline(frames, target, resamples=resamples, seed=0)
-                reasons = [] if better else ["not better than the baseline by its interval"]
-                if still_falling(run.history, target, falling):
-                    reasons.append("validation error still falling at the end of the budget")
                 rows.append(
                     {
                         **{name: run.names[name] for name in ("budget", "arm", "size")},
@@ -122,35 +159,37 @@ def learning_curves(
                         "n_test": len(frames),
                         "mae": float(frames[f"{target}_abs"].sum() / count),
                         "baseline": float(frames[f"{target}_base"].sum() / count),
-                        "converged": not reasons,
-                        "reason": "; ".join(reasons),
+                        "above_baseline": not better,
+                        **verdicts[(*(run.names[name] for name in RUN_NAMES), target)],
                     }
                 )
     return pd.DataFrame(rows)
 
 
-def error_resamples(runs: Sequence[RunFiles], *, targets: Sequence[str], resamples: int) -> pd.DataFrame:
-    """Return every run's error on the same resamples of the covered test groups; see `uprung.scaling.resamples`.
+def material_errors(runs: Sequence[RunFiles], *, targets: Sequence[str], falling: float) -> pd.DataFrame:
+    """Return every run's errors on the test groups of both populations; see `uprung.scaling.materials`.
 
     Targets with labels in fewer than `MIN_GROUPS` groups are left out: their test noise is unknown.
 
     Args:
         runs: all runs of a study.
         targets: which errors.
-        resamples: bootstrap resamples over test groups.
+        falling: see `still_falling`.
 
     Returns:
-        Columns budget, arm, size, seed, target, ln_ratio.
+        Columns budget, arm, size, seed, target, population, errors, labels.
     """
-    covered = covered_frames(runs)
+    covered = covered_frames(runs, entering(runs, targets, falling))
     rows = []
     for run in runs:
         kept = run.kept
-        groups = kept[kept["frame_id"].isin(covered)].groupby("group", sort=True)
-        for target in targets:
-            totals = groups[[f"{target}_abs", f"{target}_n"]].sum()
-            sums = totals[totals[f"{target}_n"] > 0].to_numpy(dtype=np.float64)
-            if len(sums) >= MIN_GROUPS:
-                ratio = resample(sums[:, 0], sums[:, 1], resamples=resamples, seed=0)
-                rows.append({**run.names, "target": target, "ln_ratio": ratio.astype(np.float32)})
-    return pd.DataFrame(rows, columns=[*RUN_KEYS, "ln_ratio"])
+        for population in POPULATIONS:
+            frames = kept if population == "all" else kept[kept["frame_id"].isin(covered)]
+            groups = frames.groupby("group", sort=True)
+            for target in targets:
+                totals = groups[[f"{target}_abs", f"{target}_n"]].sum()
+                sums = totals[totals[f"{target}_n"] > 0].to_numpy(dtype=np.float64)
+                if len(sums) >= MIN_GROUPS:
+                    lists = {"errors": sums[:, 0], "labels": sums[:, 1]}
+                    rows.append({**run.names, "target": target, "population": population, **lists})
+    return pd.DataFrame(rows, columns=[*RUN_KEYS, "errors", "labels"])

@@ -9,8 +9,8 @@ import pandas as pd
 
 from uprung.laws import TITLES, equal_error_size, size_for_error
 from uprung.scaling.crossings import fitted_pairs
-from uprung.scaling.fits import FittedCurve, joint_covariance
-from uprung.scaling.resamples import Resamples
+from uprung.scaling.fits import FittedCurve, joint_materials
+from uprung.scaling.materials import MaterialErrors
 from uprung.scaling.tables import CURVE_KEYS, PAIR_KEYS
 
 BAND_COLUMNS = ("law", "chosen", "n", "mae", "low", "high")
@@ -88,7 +88,7 @@ def labels_for_errors(fits: Sequence[FittedCurve], errors: Mapping[str, Sequence
 
 
 def multiplier_curves(
-    fits: Sequence[FittedCurve], *, scratch: str | None, resamples: Resamples | None = None
+    fits: Sequence[FittedCurve], *, scratch: str | None, materials: MaterialErrors | None = None
 ) -> pd.DataFrame:
     """Return how many times more labels the law of `scratch` needs for the error of each other arm, as a function of n.
 
@@ -100,7 +100,7 @@ def multiplier_curves(
     for key, one, two in fitted_pairs(fits, scratch):
         assert one.law is not None
         assert two.law is not None
-        test = joint_covariance(one, two, resamples)
+        test = joint_materials(one, two, materials)
         for n in np.geomspace(two.law.n_min, two.law.n_max, RATIO_POINTS):
             size = equal_error_size(one.law, two.law, float(n), test=test)
             outside = max(np.log10(size.n / one.law.n_max), np.log10(one.law.n_min / size.n), 0.0)
