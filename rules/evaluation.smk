@@ -10,7 +10,15 @@ SCRATCH = next(
     None,
 )
 TEST_NOISE = {"materials": "<results>/scaling/materials.parquet"}
+BOOTSTRAP = STUDY.scaling.bootstrap
 SEVERAL_BUDGETS = len(STUDY.budgets) > 1
+# arms of a family differ in the network that they start from alone: (family, network) of each
+OWN_NETWORKS = list(STUDY.pretraining)
+NETWORKS = {
+    name: [str(without(arm, "init", "references", "label")), arm.init]
+    for name, arm in STUDY.arms.items()
+    if arm.init in STUDY.pretraining
+}
 LAWS = STUDY.scaling.laws
 FUNCTIONAL = STUDY.fidelities[STUDY.high].functional.replace("r2SCAN", "r²SCAN")
 X_LABEL = f"labelled {FUNCTIONAL} structures in training"

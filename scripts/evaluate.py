@@ -26,20 +26,16 @@ with job(snakemake):
     chosen = subset(pd.read_parquet(inputs.order), params.size)
     card = yaml.safe_load(Path(inputs.card).read_text(encoding="utf-8"))
     files = {card["kept"]: inputs.model, card["other"]: inputs.other}
+    sides = {"test": rows_of(dataset, test["frame_id"]), "train": rows_of(dataset, chosen["frame_id"])}
+    checkpoints = {name: load(file, params.fidelity) for name, file in files.items()}
     metrics, predictions, errors = evaluate_run(
-        {name: load(file, params.fidelity) for name, file in files.items()},
-        dataset,
-        test=rows_of(dataset, test["frame_id"]),
-        train=rows_of(dataset, chosen["frame_id"]),
-        groups=test["group"].to_numpy(),
-        baseline=baseline,
-        **asked,
+        checkpoints, dataset, **sides, groups=test["group"].to_numpy(), baseline=baseline, **asked
     )
     predictions.to_parquet(snakemake.output.predictions)
     errors.to_csv(snakemake.output.errors, index=False)
     facts = {key: card[key] for key in ("kept", "n_train", "n_materials", "n_val", "steps", "best_step")}
-    known = {"targets": params.targets, "baseline": baseline}
-    facts["validation_baseline"] = label_baselines(dataset, rows_of(dataset, held["frame_id"]), **known)
+    held_rows = rows_of(dataset, held["frame_id"])
+    facts["validation_baseline"] = label_baselines(dataset, held_rows, targets=params.targets, baseline=baseline)
     for file in inputs.source:
         potential, low = load(inputs.model, params.source_fidelity), open_dataset(file)
         facts["source"] = sampled_source_errors(potential, low, split, params.low, params.forgetting, **asked)

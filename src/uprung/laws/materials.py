@@ -46,6 +46,8 @@ class TestNoise:
 
     def ends(self, directions: FloatArray, confidence: float = CONFIDENCE) -> tuple[FloatArray, FloatArray]:
         """Return how far the interval of some combinations (n, parameters) reaches below and above, (n,) each."""
+        known = np.asarray(np.isfinite(directions)).all(axis=1)  # a floor of 0 has no derivative of its logarithm
+        directions = np.where(np.asarray(known)[:, None], directions, 0.0)
         studentised = self._studentised(directions)
         low, high = np.quantile(studentised, [0.5 - CONFIDENCE / 2, 0.5 + CONFIDENCE / 2], axis=0)
         root = np.sqrt(self.variance(directions)) * _stretch(confidence)

@@ -13,7 +13,7 @@ from uprung.report.curve_study import CurveStudy
 from uprung.report.format import TARGETS, plural, sentence
 from uprung.report.page import render, section
 from uprung.report.results import PointsResults
-from uprung.report.sections import crossovers, curves, law_limits, laws, making, meaning
+from uprung.report.sections import checklist, crossovers, curves, law_limits, laws, making, meaning
 
 CURVES = (
     "Learning curves: error against the number of training structures, both logarithmic. Each mark is a run, filled "
@@ -59,6 +59,7 @@ def points_page(study: PointsStudy, results: PointsResults, *, digest: str, comm
         section("crossovers", "Crossovers and data multipliers", crossovers.section(drawn)),
         section("meaning", "Findings", meaning.section(drawn, found)),
         section("limits", "Limitations", law_limits.section(law_limits.points_limits(results), study.report.limits)),
+        section("checklist", "Reporting checklist", checklist.section(checklist.points_items(drawn))),
         section("making", "Reproduction and files", making.section(command, [hashes], files)),
     ]
     short = [sentence(text) for text in found(next(iter(drawn.budgets)), drawn.targets[0])]

@@ -135,7 +135,8 @@ def learning_curves(
         reason. Units eV/atom, eV/Å, GPa, μB.
     """
     entered = entering(runs, targets, falling)
-    verdicts = entered.set_index([*RUN_NAMES, "target"])[["val_ratio", "converged", "reason"]].to_dict("index")
+    indexed = entered.set_index([*RUN_NAMES, "target"])[["val_ratio", "converged", "reason"]]
+    verdicts: dict[Any, dict[Any, Any]] = dict(zip(indexed.index, indexed.to_dict("records"), strict=True))
     covered = covered_frames(runs, entered)
     rows = []
     for run in runs:

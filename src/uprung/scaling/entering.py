@@ -18,7 +18,7 @@ from uprung.scaling.tables import groups
 KEYS = ["budget", "arm", "target"]
 #: A validation error above this many baselines is no learning curve's: the run is out by itself.
 BLOWN_UP = 2.0
-NO_BETTER = "the validation errors of this size are not better than the baseline"
+NO_BETTER = "validation errors of this size are not told from the baseline"
 FALLING = "validation error still falling at the end of the budget in most runs of this size"
 BLOWN = f"validation error at least {BLOWN_UP:g} times the baseline"
 FAILED_COLUMNS = ("runs", "failed", "share", "low", "high", "which")
@@ -31,7 +31,7 @@ def sizes_below_baseline(x: FloatArray, ratio: FloatArray) -> npt.NDArray[np.boo
         x: ln of the sizes.
         ratio: ln(validation error / baseline) of the sizes.
     """
-    inside = np.isfinite(ratio)
+    inside = np.ones(len(x), dtype=bool)
     while inside.sum() >= 2:
         slope, level = np.polyfit(x[inside], ratio[inside], 1)
         bad = inside & (slope * x + level >= 0)
@@ -55,8 +55,7 @@ def _decide(part: pd.DataFrame) -> pd.DataFrame:
     """Decide on the runs of one curve."""
     ratio = part["val_ratio"].to_numpy(dtype=np.float64)
     blown = ~(ratio < BLOWN_UP)
-    with np.errstate(divide="ignore"):
-        logs = np.log(np.where(np.isfinite(ratio), ratio, np.inf))
+    logs = np.log(np.where(blown, BLOWN_UP, ratio))  # how much worse than nothing says nothing about other sizes
     sizes = part.assign(ln=logs, x=np.log(part["n_frames"].to_numpy(dtype=np.float64))).groupby("size", sort=False)
     x, middle = sizes["x"].mean(), sizes["ln"].median()
     better = pd.Series(sizes_below_baseline(x.to_numpy(), middle.to_numpy()), index=x.index)

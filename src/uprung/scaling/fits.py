@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,24 +34,12 @@ from uprung.scaling.tables import CURVE_KEYS, LAW_POPULATION, check_curves, grou
 
 LAW_COLUMNS = (
     *("law", "title", "exponent", "exponent_low", "exponent_high", "exponent_all_low", "exponent_all_high"),
-    *(
-        "prefactor",
-        "prefactor_low",
-        "prefactor_high",
-        "shape",
-        "coverage",
-        "r2",
-        "n_points",
-        "n_sizes",
-        "n_seeds",
-        "n_excluded",
-        "n_min",
-        "n_max",
-        "df",
-        "interval",
-    ),
+    *("prefactor", "prefactor_low", "prefactor_high", "shape", "coverage", "r2"),
+    *("n_points", "n_sizes", "n_seeds", "n_excluded", "n_min", "n_max", "df", "interval"),
     *("fitted", "reason", "excluded"),
 )
+#: Below this share of the test frames the population of the laws speaks for too little of the test.
+LOW_COVERAGE = 0.5
 PARAMETER_COLUMNS = ("law", "chosen", "parameter", "value", "low", "high")
 COMPARISON_COLUMNS = (
     *("law", "title", "chosen", "fitted", "r2", "aicc", "aicc_over_power", "left_out", "p_line"),
@@ -170,6 +159,18 @@ def joint_materials(one: FittedCurve, two: FittedCurve, materials: MaterialError
     return None if materials is None else materials.of(pd.concat([one.good, two.good]))
 
 
+def laws_on_all(curves: pd.DataFrame, fits: Sequence[FittedCurve], **options: Any) -> pd.DataFrame:
+    """Return the laws on all test structures where those of the curves cover too little of the test, else no rows.
+
+    Args:
+        curves: a curves table.
+        fits: of `fit_curves`.
+        options: of `fit_curves`.
+    """
+    low = any(fit.coverage < LOW_COVERAGE for fit in fits)
+    return laws_table(fit_curves(curves, population="all", **options) if low else [])
+
+
 def simultaneous(fits: Sequence[FittedCurve]) -> float:
     """Return the confidence of each interval with which those of all arms and targets hold together (Bonferroni)."""
     return 1 - (1 - CONFIDENCE) / max(sum(fit.law is not None for fit in fits), 1)
@@ -198,7 +199,7 @@ def laws_table(fits: Sequence[FittedCurve]) -> pd.DataFrame:
             "n_sizes": fit.good["size"].nunique(),
             "n_seeds": fit.good["seed"].nunique(),
             "n_excluded": len(fit.bad),
-            "shape": fit.shape.words,
+            "shape": fit.shape.words if fit.points.n_sizes > 1 else "",
             "coverage": fit.coverage,
             "interval": fit.interval,
             "fitted": fit.law is not None,
