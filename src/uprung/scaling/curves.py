@@ -41,16 +41,10 @@ class RunFiles:
         return kept
 
     def validation(self, target: str) -> float:
-        """Return the validation error of the scored checkpoint over that of learning nothing.
-
-        Runs that were tested before the latter was kept have the one of the test labels in its place.
-        """
-        history = self.history
+        """Return the validation error of the scored checkpoint over that of learning nothing, NaN without labels."""
+        history, baselines = self.history, self.metrics["validation_baseline"]
         at = history["step"] == self.metrics["best_step"] if self.metrics["kept"] != "last" else history.index[-1:]
-        baselines = self.metrics.get("validation_baseline") or {
-            t: found["baseline"] for t, found in self.metrics[self.metrics["kept"]]["all"].items()
-        }
-        return float(history.loc[at, f"val_{target}"].iloc[-1] / baselines[target]) if target in baselines else np.nan
+        return float(history.loc[at, f"val_{target}"].iloc[-1]) / baselines.get(target, np.nan)
 
 
 def entering(runs: Sequence[RunFiles], targets: Sequence[str], falling: float) -> pd.DataFrame:
@@ -65,7 +59,6 @@ def entering(runs: Sequence[RunFiles], targets: Sequence[str], falling: float) -
         }
         for run in runs
         for target in targets
-        if f"val_{target}" in run.history
     ]
     return decide(pd.DataFrame(rows))
 

@@ -18,20 +18,22 @@ from uprung.scaling.tables import groups
 KEYS = ["budget", "arm", "target"]
 #: A validation error above this many baselines is no learning curve's: the run is out by itself.
 BLOWN_UP = 2.0
+#: A size whose median run is above this many baselines is out whatever the line says.
+CLEARLY_WORSE = 1.25
 NO_BETTER = "validation errors of this size are not told from the baseline"
 FALLING = "validation error still falling at the end of the budget in most runs of this size"
-BLOWN = f"validation error at least {BLOWN_UP:g} times the baseline"
+BLOWN = f"validation error unknown or at least {BLOWN_UP:g} times the baseline"
 FAILED_COLUMNS = ("runs", "failed", "share", "low", "high", "which")
 
 
 def sizes_below_baseline(x: FloatArray, ratio: FloatArray) -> npt.NDArray[np.bool_]:
-    """Return which sizes lie below the baseline by a line through all that do.
+    """Return which sizes lie below the baseline by a line through all that do, unless they are clearly above it.
 
     Args:
         x: ln of the sizes.
         ratio: ln(validation error / baseline) of the sizes.
     """
-    inside = np.ones(len(x), dtype=bool)
+    inside = np.asarray(ratio < np.log(CLEARLY_WORSE))
     while inside.sum() >= 2:
         slope, level = np.polyfit(x[inside], ratio[inside], 1)
         bad = inside & (slope * x + level >= 0)
