@@ -247,7 +247,7 @@ def more_cells() -> list[Cell]:
 def main() -> None:
     """Simulate, or write the tables of a record into a page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--studies", type=int, default=300, help="per cell; two thirds of them for other noise")
+    parser.add_argument("--studies", type=int, default=250, help="per cell; two thirds of them for other noise")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--out", type=Path, default=RECORD)
     parser.add_argument("--page", type=Path)

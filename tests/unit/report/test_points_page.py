@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from uprung import scaling
+from uprung.config.laws import Laws
 from uprung.config.points import PointsStudy
 from uprung.figures.style import new_figure, save
 from uprung.report.points_page import points_page
@@ -36,22 +37,16 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     )
     points = read_points(folder / "my.csv", smallest=150)
     curves = points.curves.assign(mae=lambda t: t["mae"] * (1 + 0.02 * np.cos(np.arange(len(t)))))
-    fits = scaling.fit_curves(curves)
+    tables = scaling.law_tables(
+        curves, Laws(extrapolate=[100_000.0, 15_000.0], errors={"energy": [0.05]}), scratch="scratch"
+    )
     names = ("learning-curves", "law-comparison", "data-multiplier")
     for name in names:
         figure, _ = new_figure(width=2, height=1)
         save(figure, folder / name)
     results = PointsResults(
         curves=curves,
-        laws=scaling.laws_table(fits),
-        parameters=scaling.parameters_table(fits),
-        comparison=scaling.comparison_table(fits),
-        bands=scaling.bands(fits),
-        crossover=scaling.crossovers(curves, fits, scratch="scratch"),
-        multiplier=scaling.data_multiplier(curves, scratch="scratch"),
-        multiplier_curve=scaling.multiplier_curves(fits, scratch="scratch"),
-        labels=scaling.labels_for_errors(fits, {"energy": [0.05]}),
-        extrapolation=scaling.extrapolations(fits, [100_000.0]),
+        **tables,
         left_out=points.left_out,
         figures={name: folder / f"{name}.svg" for name in names},
     )

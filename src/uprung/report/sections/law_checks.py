@@ -37,7 +37,7 @@ def failed_table(failed: pd.DataFrame, labels: Mapping[str, str]) -> Table | Non
     """Return the share of failed runs of every arm and target, with its interval; None where it is unknown."""
     rows = [
         (TARGETS[str(row["target"])][0], labels[str(row["arm"])], f"{row['failed']:.0f} of {row['runs']:.0f}", share)
-        for _, row in failed.iterrows()
+        for _, row in failed[failed["arm"].isin(list(labels))].iterrows()
         if (share := f"{100 * row['share']:.0f} % ({100 * row['low']:.0f} to {100 * row['high']:.0f})")
     ]
     if not rows:
@@ -80,7 +80,7 @@ def _exponent_cell(row: pd.Series) -> Cell:
 
 def back_test_table(tests: pd.DataFrame, labels: Mapping[str, str]) -> Table | None:
     """Return how the largest size of every curve is predicted from the others; None where no law was fitted."""
-    made = tests[tests["predicted"].notna()]
+    made = tests[tests["predicted"].notna() & tests["arm"].isin(list(labels))]
     if made.empty:
         return None
     rows = []
@@ -146,7 +146,7 @@ def joint_table(joint: pd.DataFrame, labels: Mapping[str, str]) -> Table | None:
         return None
     rows: list[Row] = []
     for _, row in joint.iterrows():
-        arms = ", ".join(labels[arm] for arm in str(row["arms"]).split(", "))
+        arms = ", ".join(labels.get(arm, arm) for arm in str(row["arms"]).split(", "))
         if not is_true(row["fitted"]):
             rows.append((TARGETS[str(row["target"])][0], arms, NONE, NONE, NONE, minus(f"refused: {row['reason']}")))
             continue
@@ -173,6 +173,8 @@ def precise_tables(parameters: pd.DataFrame, comparison: pd.DataFrame, labels: M
     rows = []
     for key, part in parameters.groupby(["arm", "target", "law"], sort=False):
         arm, target, law = map(str, np.atleast_1d(np.array(key, dtype=object)))
+        if arm not in labels:
+            continue
         row = where(comparison, arm=arm, target=target, law=law).iloc[0]
         agree = "closed form" if pd.isna(row["starts"]) else f"{row['agreeing']:.0f} of {row['starts']:.0f}"
         values = "; ".join(f"{name} = {value!r}" for name, value in zip(part["parameter"], part["value"], strict=True))
