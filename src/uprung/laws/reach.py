@@ -24,10 +24,16 @@ def out_of_reach(law: Law, saturating: Law | None, n: float) -> str:
     """
     if n <= REACH * law.n_max or law.name == "saturating":
         return ""
-    start = f"{n / law.n_max:,.1f} times the largest size"
+    start = times_the_largest(law, n)
     if not isinstance(saturating, CurvedLaw):
         return f"{start}, and too few sizes for evidence against a floor"
     floor, error = saturating.parameters()["floor"][2], float(law.predict(n)[0])
     if floor <= FLOOR_SHARE * error:
         return ""
     return f"{start}, and a floor of up to {floor:.2g} fits as well as none"
+
+
+def times_the_largest(law: Law, n: float) -> str:
+    """Return how many times the largest measured size a training size is, in words."""
+    factor = n / law.n_max
+    return f"{factor:,.{1 if factor < 10 else 0}f} times the largest size"

@@ -10,7 +10,7 @@ from uprung.config.points import PointsStudy
 from uprung.report.blocks import Block, Sentences, Table, picture
 from uprung.report.catalogue import FOLDERS, POINTS
 from uprung.report.curve_study import CurveStudy
-from uprung.report.format import TARGETS, plural, sentence
+from uprung.report.format import TARGETS, error, plural, sentence
 from uprung.report.page import render, section
 from uprung.report.results import PointsResults
 from uprung.report.sections import checklist, crossovers, curves, law_limits, laws, making, meaning
@@ -86,6 +86,10 @@ def _data(study: PointsStudy, results: PointsResults) -> Iterator[Block]:
 
 
 def _left_out(left_out: pd.DataFrame) -> Table:
-    columns = ["line", "arm", "target", "reason"]
-    rows = [[str(row[c]) for c in columns] for _, row in left_out.iterrows()]
-    return Table("Rejected rows.", columns, rows, text=4)
+    columns = ["line", "arm", "target", "n", "error", "reason"]
+    rows = [
+        [*(str(row[c]) for c in ("line", "arm", "target")), f"{row['n']:,.0f}", error(row["mae"], row["target"]), why]
+        for _, row in left_out.iterrows()
+        if (why := str(row["reason"]))
+    ]
+    return Table("Rows without a place on a curve.", columns, rows, text=3, last_text=True)

@@ -18,7 +18,7 @@ CROSSOVER_COLUMNS = (
     *(field.name for field in fields(Crossover)),
     *("low_all", "high_all", "mae", "law_scratch", "law_transfer"),
     *("observed_between_low", "observed_between_high", "observed_better_above", "observed_changes"),
-    *("observed_converged", "observed_every_seed", "observed_reason"),
+    *("observed_converged", "observed_every_seed", "observed_seeds", "observed_reason"),
 )
 
 

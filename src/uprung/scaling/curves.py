@@ -44,7 +44,7 @@ class RunFiles:
         """Return the validation error of the scored checkpoint over that of learning nothing, NaN without labels."""
         history, baselines = self.history, self.metrics["validation_baseline"]
         at = history["step"] == self.metrics["best_step"] if self.metrics["kept"] != "last" else history.index[-1:]
-        return float(history.loc[at, f"val_{target}"].iloc[-1]) / baselines.get(target, np.nan)
+        return float(history.loc[at, f"val_{target}"].iloc[-1] / baselines.get(target, np.nan))
 
 
 def entering(runs: Sequence[RunFiles], targets: Sequence[str], falling: float) -> pd.DataFrame:
@@ -124,7 +124,7 @@ def learning_curves(
 
     Returns:
         Columns budget, arm, size, n_frames, n_materials, seed, fidelity, target, population, n_test, mae, baseline,
-        above_baseline (whether the test error is not below the baseline by its 95 % interval), val_ratio, converged,
+        beats_baseline (whether the test error is below the baseline by its 95 % interval), val_ratio, converged,
         reason. Units eV/atom, eV/Å, GPa, μB.
     """
     entered = entering(runs, targets, falling)
@@ -153,7 +153,7 @@ def learning_curves(
                         "n_test": len(frames),
                         "mae": float(frames[f"{target}_abs"].sum() / count),
                         "baseline": float(frames[f"{target}_base"].sum() / count),
-                        "above_baseline": not better,
+                        "beats_baseline": better,
                         **verdicts[(*(run.names[name] for name in RUN_NAMES), target)],
                     }
                 )

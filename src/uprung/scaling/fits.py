@@ -29,6 +29,7 @@ from uprung.laws import (
     score,
     shape_of,
 )
+from uprung.laws.reach import times_the_largest
 from uprung.scaling.materials import MaterialErrors
 from uprung.scaling.tables import CURVE_KEYS, LAW_POPULATION, check_curves, groups
 
@@ -77,7 +78,7 @@ class FittedCurve:
     def out_of_reach(self, law: str, n: float) -> str:
         """Return why one of the laws says nothing at a training size, '' where it does."""
         if n > REACH * self.laws[law].n_max and self.shape.convex is False:
-            return f"{n / self.laws[law].n_max:,.1f} times the largest size, and the curve falls faster and faster"
+            return f"{times_the_largest(self.laws[law], n)}, and the curve falls faster and faster"
         return out_of_reach(self.laws[law], self.laws.get("saturating"), n)
 
     @property

@@ -145,12 +145,12 @@ def test_verdicts_are_made_on_validation_and_the_test_has_a_column_of_its_own() 
         run("10", 0, predictions(ERRORS), useless, arm="useless"),
         run("10", 0, predictions(bad), arm="bad on the test"),
     ).xs(("energy", "all"), level=["target", "population"])
-    verdicts = {arm: (row["converged"], row["above_baseline"], row["reason"]) for (arm, *_), row in found.iterrows()}
+    verdicts = {arm: (row["converged"], row["beats_baseline"], row["reason"]) for (arm, *_), row in found.iterrows()}
     assert verdicts == {
-        "a": (True, False, ""),
-        "falls": (False, False, FALLING),
-        "useless": (False, False, NO_BETTER),
-        "bad on the test": (True, True, ""),
+        "a": (True, True, ""),
+        "falls": (False, True, FALLING),
+        "useless": (False, True, NO_BETTER),
+        "bad on the test": (True, False, ""),
     }
     assert found.loc[("useless", "10", 0), "val_ratio"] == pytest.approx(1.2)
 

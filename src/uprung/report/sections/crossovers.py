@@ -227,10 +227,12 @@ def _order(row: pd.Series) -> str:
             return "{scratch} and {others} have no size in common"
         better = not str(row["observed_reason"]).startswith("transfer")
         side = "below" if better else "above"
-        return f"{{what}}: the error of {{scratch}} is {side} that of {{others}} at every size (means over seeds)"
+        seeds = "one seed, spread unknown" if row["observed_seeds"] == 1 else "means over seeds"
+        return f"{{what}}: the error of {{scratch}} is {side} that of {{others}} at every size ({seeds})"
     overtakes = str(row["observed_better_above"]) == str(row["scratch"])
     verb = "overtakes" if overtakes else "is overtaken by"
     notes = ["in every seed" if is_true(row["observed_every_seed"]) else "not in every seed"]
+    notes = ["one seed, spread unknown"] if row["observed_seeds"] == 1 else notes
     if not is_true(row["observed_converged"]):
         notes.append("with unconverged points")
     if int(row["observed_changes"]) > 1:
@@ -283,11 +285,12 @@ def multipliers(multiplier: pd.DataFrame, labels: Mapping[str, str], *, target: 
 def _multiplier(row: pd.Series, labels: Mapping[str, str], what: str) -> str:
     one, two = labels[str(row["scratch"])], labels[str(row["transfer"])]
     start = f"For the {what} error of {two} at n = {row['n_frames']:,.0f}, {one} needs"
+    single = " (one seed, spread unknown)" if int(row["n_seeds"]) == 1 else ""
     if pd.isna(row["multiplier"]):
         bound = str(row["bound"])
         side = "more than" if bound.startswith(">") else "less than"
-        return f"{start} {side} {times(float(bound[1:]))} as many labels, the end of its measured curve."
-    spread = " (one seed, spread unknown)" if int(row["n_seeds"]) == 1 else ""
+        return f"{start} {side} {times(float(bound[1:]))} as many labels, the end of its measured curve{single}."
+    spread = single
     if int(row["n_seeds"]) > 1 and pd.notna(row["multiplier_min"]):
         spread = f" ({amount(row['multiplier_min'])} to {amount(row['multiplier_max'])} over {row['n_seeds']} seeds)"
     return f"{start} {times(row['multiplier'])} as many labels{spread}."

@@ -239,7 +239,7 @@ def fitted_laws(laws: pd.DataFrame, labels: Mapping[str, str], *, target: str) -
         sentences.append(
             f"Three sizes and one seed say nothing about the form of the {what} curve of "
             f"{listing([labels[str(a)] for a in thin['arm']])}: the exponent is that of a line through three points, "
-            "and neither a power law, a floor, a crossing nor a saving of labels follows from it."
+            "and neither a power law, a floor, a crossing nor a number of labels follows from it."
         )
     if refused:
         sentences.append(f"No {what} law is fitted to {listing(refused)}: see the reasons in the table of laws.")
