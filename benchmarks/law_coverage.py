@@ -5,7 +5,7 @@ some are harder than others at all sizes, some learn faster, and each run has it
 would have is all that the fits get: the mean errors of the runs, and those on every test material. Other cells ask what
 the choice of the runs that enter a law does to its exponent.
 
-    python benchmarks/law_coverage.py                                   # ten minutes on one idle core
+    python benchmarks/law_coverage.py                                   # six minutes on one idle core
     python benchmarks/law_coverage.py --studies 2000                    # the same, sharper
     python benchmarks/law_coverage.py --page docs/laws.md               # the tables of the record into the page
 """
@@ -247,7 +247,7 @@ def more_cells() -> list[Cell]:
 def main() -> None:
     """Simulate, or write the tables of a record into a page."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--studies", type=int, default=250, help="per cell; two thirds of them for other noise")
+    parser.add_argument("--studies", type=int, default=150, help="per cell; two thirds of them for other noise")
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--out", type=Path, default=RECORD)
     parser.add_argument("--page", type=Path)

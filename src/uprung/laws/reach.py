@@ -30,7 +30,7 @@ def out_of_reach(law: Law, saturating: Law | None, n: float) -> str:
     floor, error = saturating.parameters()["floor"][2], float(law.predict(n)[0])
     if floor <= FLOOR_SHARE * error:
         return ""
-    return f"{start}, and a floor of up to {floor:.2g} fits as well as none"
+    return f"{start}, and a floor of up to {100 * floor / error:,.0f} % of the error there fits as well as none"
 
 
 def times_the_largest(law: Law, n: float) -> str:
