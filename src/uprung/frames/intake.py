@@ -12,8 +12,9 @@ from typing import Any, TypeGuard
 import numpy as np
 from ase.data import chemical_symbols
 
+from uprung.frames.limits import NAME, TEXT
 from uprung.frames.parts import write_parts
-from uprung.frames.schema import Frame, FramesError, Rejected, problem
+from uprung.frames.schema import Frame, FramesError, Rejected, problem, shortened, wrong_text
 from uprung.job.files import write_json
 
 #: Target that a network learns -> column of its label.
@@ -39,7 +40,7 @@ class Tally:
 
     def reject(self, frame_id: str, reason: str) -> None:
         """List a record that is not used."""
-        self.rejected.append({"frame_id": frame_id, "reason": reason})
+        self.rejected.append({"frame_id": shortened(frame_id, NAME), "reason": shortened(reason, TEXT)})
 
     def commonest(self, first: int = 0) -> str:
         """Return the most frequent reason of the rejections from number `first` on, as the end of a sentence."""
@@ -108,6 +109,10 @@ class _Intake:
         excluded = unwanted.intersection(record.Z.tolist())
         if excluded:
             self.tally.left_out[f"element {chemical_symbols[min(excluded)]}"] += 1
+            return False
+        reason = wrong_text(record)
+        if reason is not None:
+            self.tally.reject(record.frame_id, reason)
             return False
         if record.functional != self.functional:
             raise FramesError(

@@ -11,6 +11,8 @@ from itertools import product
 from string import Formatter
 from typing import TYPE_CHECKING, Any
 
+from uprung.config.runs import tuned_arms
+
 if TYPE_CHECKING:
     from uprung.config.study import Study
 
@@ -86,7 +88,7 @@ LAWS: dict[str, ResultFile] = {
         "scaling/extrapolation.csv", "errors at requested sizes", (*_CURVE, "law", "title", "reason")
     ),
 }
-_CURVE_COLUMNS = (*_CURVE, "size", "reason")
+_CURVE_COLUMNS = (*_CURVE, "size", "reason", "settled")
 
 #: Files of a study of given points.
 POINTS: dict[str, ResultFile] = {
@@ -126,6 +128,17 @@ FILES: dict[str, ResultFile] = {
         ("reference", "estimator", "scope", "size", "population"),
     ),
     "curves": ResultFile("scaling/curves.csv", "test error of every run", _CURVE_COLUMNS),
+    "second": ResultFile(
+        "scaling/second_budget.csv",
+        "points trained twice, the second time longer: which are settled",
+        ("budget", "other", "arm", "size", "target", "population"),
+    ),
+    "yardsticks": ResultFile(
+        "scaling/yardsticks.csv",
+        "what solves the test without a network",
+        ("yardstick", "size", "target", "population"),
+    ),
+    "rates": ResultFile("tune/{tuned}.csv", "learning rates tried for {tuned}, on validation"),
     "summary": ResultFile("scaling/summary.csv", "mean and spread over seeds", read=False),
     **LAWS,
     "history": ResultFile("scaling/history.csv", "validation errors along every run", read=False),
@@ -177,10 +190,14 @@ def wildcards(pattern: str, study: Study) -> list[dict[str, str]]:
         "evalset": list(evalsets_of(study)),
         "budget": list(study.budgets),
         "arm": list(study.arms),
+        "tuned": tuned_arms(study),
         "size": [size.replace("%", "pct") for size in study.sizes],  # as in the folders of runs
         "seed": [str(seed) for seed in study.seeds],
     }
     names = fields_of(pattern)
+    if {"budget", "arm", "size", "seed"} <= set(names):
+        of_run = [run._replace(size=run.size.replace("%", "pct"))._asdict() for run in study.runs]
+        return [{name: str(run[name]) for name in names} for run in of_run]
     return [dict(zip(names, values, strict=True)) for values in product(*(choices[name] for name in names))]
 
 

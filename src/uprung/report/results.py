@@ -59,6 +59,9 @@ class StudyResults(LawResults):
     shifts: Mapping[str, pd.DataFrame]
     references: pd.DataFrame
     reference_errors: pd.DataFrame
+    second: pd.DataFrame
+    yardsticks: pd.DataFrame
+    rates: Mapping[str, pd.DataFrame]
     forgetting: pd.DataFrame
     errors: pd.DataFrame
     evalsets: Mapping[str, dict[str, Any]]

@@ -73,6 +73,7 @@ def study_page(study: Study, results: StudyResults, *, command: str) -> str:
         sections = [each for each in sections if each.name != "softening"]
     short = [
         *shift.doubts(results),
+        *meaning.first_of_all(study, results),
         *shift.pair_findings(study, results, study.transfer.pair)[:2],
         *meaning.in_short(study, results),
     ]

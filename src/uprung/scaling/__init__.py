@@ -23,10 +23,12 @@ from uprung.scaling.tables import (
     CURVE_KEYS,
     LAW_POPULATION,
     UNIT_FACTORS,
+    YARDSTICKS,
     check_curves,
     published_points,
     read_curves,
     summarise,
+    with_measures,
 )
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "LAW_POPULATION",
     "LOW_COVERAGE",
     "UNIT_FACTORS",
+    "YARDSTICKS",
     "Crossover",
     "FittedCurve",
     "LawRefused",
@@ -66,4 +69,5 @@ __all__ = [
     "sensitivity",
     "summarise",
     "wanted_errors",
+    "with_measures",
 ]

@@ -1,10 +1,14 @@
-"""Learning curves: errors of all runs on fixed test populations, with baselines and convergence.
+"""Learning curves: errors of all runs on fixed test populations, beside what they have to beat.
 
-A run is *converged* where its size enters laws (`uprung.scaling.entering`): this is decided on validation errors.
+A run is *above the baseline* (column `converged`) where its size enters laws (`uprung.scaling.entering`): this is
+decided on validation errors. It *gains* when its test error is below that of the untouched pretrained network by its
+95 % interval (paired bootstrap over test groups). Whether a point is *settled* takes a second budget
+(`uprung.scaling.settled`).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,10 +18,12 @@ import pandas as pd
 
 from uprung.scaling.entering import decide
 from uprung.scaling.materials import RUN_KEYS
+from uprung.scaling.settled import SECOND_COLUMNS, second_budgets, states
 
 MIN_GROUPS = 10  # test groups without which a bootstrap over them means nothing
 POPULATIONS = ("all", "covered")
 RUN_NAMES = ("budget", "arm", "size", "seed")
+TAIL = 0.01  # share of the test frames, the worst ones, whose part of the error is stated
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,7 @@ class RunFiles:
     metrics: Mapping[str, Any]
     predictions: pd.DataFrame  # rows of both checkpoints, test split
     history: pd.DataFrame
+    start: pd.DataFrame | None = None  # errors before training, of `uprung.evaluation.untouched`
 
     @property
     def names(self) -> Mapping[str, Any]:
@@ -38,7 +45,13 @@ class RunFiles:
     def kept(self) -> pd.DataFrame:
         """Predictions of the scored checkpoint."""
         kept: pd.DataFrame = self.predictions[self.predictions["checkpoint"] == self.metrics["kept"]]
-        return kept
+        return kept if self.start is None else kept.merge(self.start, on="frame_id", validate="one_to_one")
+
+    @property
+    def other(self) -> pd.DataFrame:
+        """Predictions of the other one of last and best."""
+        other: pd.DataFrame = self.predictions[self.predictions["checkpoint"] != self.metrics["kept"]]
+        return other
 
     def validation(self, target: str) -> float:
         """Return the validation error of the scored checkpoint over that of learning nothing, NaN without labels."""
@@ -78,21 +91,29 @@ def covered_frames(runs: Sequence[RunFiles], entered: pd.DataFrame | None = None
     return frozenset(set.intersection(*sets))
 
 
-def better_than_baseline(frames: pd.DataFrame, target: str, *, resamples: int, seed: int) -> tuple[bool, float]:
-    """Return whether a model beats its baseline by its 95 % interval, and the interval's upper end.
+def better_than(frames: pd.DataFrame, target: str, against: str, *, resamples: int, seed: int) -> tuple[bool, float]:
+    """Return whether a model beats something by its 95 % interval, and the interval's upper end.
 
     Args:
-        frames: test frames with columns group, `<t>_abs`, `<t>_base`, `<t>_n`.
+        frames: test frames with columns group, `<t>_abs`, `<t>_<against>`, `<t>_n`.
         target: which error.
+        against: `base`, the geometry-free baseline, or `start`, the untouched network.
         resamples: bootstrap resamples of whole groups.
         seed: of the resampling.
     """
-    sums = frames.groupby("group", sort=True)[[f"{target}_abs", f"{target}_base", f"{target}_n"]].sum().to_numpy()
+    sums = frames.groupby("group", sort=True)[[f"{target}_{c}" for c in ("abs", against, "n")]].sum().to_numpy()
     draws = np.random.default_rng(seed).multinomial(len(sums), np.full(len(sums), 1 / len(sums)), size=resamples)
     totals = draws @ sums
     difference = (totals[:, 0] - totals[:, 1]) / np.maximum(totals[:, 2], 1)
     upper = float(np.quantile(difference, 0.975))
     return upper < 0, upper
+
+
+def tail_share(errors: pd.Series) -> float:
+    """Return which part of a summed error the worst `TAIL` of the frames carry, at least one of them."""
+    ordered = errors.to_numpy(dtype=np.float64)
+    worst = np.sort(ordered)[-max(1, math.ceil(TAIL * len(ordered))) :]
+    return float(worst.sum() / max(ordered.sum(), 1e-300))
 
 
 def still_falling(history: pd.DataFrame, target: str, share: float) -> bool:
@@ -112,52 +133,74 @@ def learning_curves(
     targets: Sequence[str],
     falling: float,
     resamples: int,
-) -> pd.DataFrame:
-    """Return one row per run, target and population.
+    settled: float = 0.1,
+    budgets: Sequence[str] = (),
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return one row per run, target and population, and what the second budgets change.
 
     Args:
-        runs: all runs of a study.
+        runs: all runs of a study, those of the second budgets among them.
         fidelity: of the test labels.
         targets: which errors.
         falling: see `still_falling`.
         resamples: bootstrap resamples over test groups.
+        settled: see `uprung.scaling.settled`.
+        budgets: those that have curves; none for all.
 
     Returns:
-        Columns budget, arm, size, n_frames, n_materials, seed, fidelity, target, population, n_test, mae, baseline,
-        beats_baseline (whether the test error is below the baseline by its 95 % interval), val_ratio, converged,
-        reason. Units eV/atom, eV/Å, GPa, μB.
+        Columns `uprung.scaling.tables.CURVE_COLUMNS` and `MORE_COLUMNS`, beats_baseline (whether the test error is below
+        the baseline by its 95 % interval) and val_ratio, in eV/atom, eV/Å, GPa, μB; and the table of
+        `uprung.scaling.settled.second_budgets`.
     """
-    entered = entering(runs, targets, falling)
+    drawn = set(budgets) or {run.names["budget"] for run in runs}
+    curved = [run for run in runs if run.names["budget"] in drawn]
+    entered = entering(curved, targets, falling)
     indexed = entered.set_index([*RUN_NAMES, "target"])[["val_ratio", "converged", "reason"]]
     verdicts: dict[Any, dict[Any, Any]] = dict(zip(indexed.index, indexed.to_dict("records"), strict=True))
-    covered = covered_frames(runs, entered)
-    rows = []
+    covered = covered_frames(curved, entered)
+    rows, steps = [], []
     for run in runs:
-        kept = run.kept
+        kept, other = run.kept, run.other
         for population in POPULATIONS:
             frames = kept if population == "all" else kept[kept["frame_id"].isin(covered)]
             for target in targets:
                 count = int(frames[f"{target}_n"].sum()) if len(frames) else 0
                 if not count:
                     continue
-                better, _ = better_than_baseline(frames, target, resamples=resamples, seed=0)
-                rows.append(
-                    {
-                        **{name: run.names[name] for name in ("budget", "arm", "size")},
-                        "n_frames": run.metrics["n_train"],
-                        "n_materials": run.metrics["n_materials"],
-                        "seed": run.names["seed"],
-                        "fidelity": fidelity,
-                        "target": target,
-                        "population": population,
-                        "n_test": len(frames),
-                        "mae": float(frames[f"{target}_abs"].sum() / count),
-                        "baseline": float(frames[f"{target}_base"].sum() / count),
-                        "beats_baseline": better,
-                        **verdicts[(*(run.names[name] for name in RUN_NAMES), target)],
-                    }
-                )
-    return pd.DataFrame(rows)
+                names = {name: run.names[name] for name in ("budget", "arm", "size")}
+                row = {
+                    **names,
+                    "n_frames": run.metrics["n_train"],
+                    "n_materials": run.metrics["n_materials"],
+                    "seed": run.names["seed"],
+                    "fidelity": fidelity,
+                    "target": target,
+                    "population": population,
+                    "n_test": len(frames),
+                    "mae": float(frames[f"{target}_abs"].sum() / count),
+                }
+                steps.append(row | {"steps": run.metrics["steps"]})
+                if names["budget"] in drawn:
+                    inside = other[other["frame_id"].isin(frames["frame_id"])]
+                    verdict = verdicts[(*(run.names[name] for name in RUN_NAMES), target)]
+                    rows.append(row | verdict | _compared(frames, inside, target, resamples=resamples))
+    curves, errors = pd.DataFrame(rows), pd.DataFrame(steps)
+    second = second_budgets(errors, share=settled) if len(errors) else pd.DataFrame(columns=list(SECOND_COLUMNS))
+    return curves.assign(settled=states(curves, second)) if len(curves) else curves, second
+
+
+def _compared(frames: pd.DataFrame, other: pd.DataFrame, target: str, *, resamples: int) -> dict[str, Any]:
+    """Return what a run's error on some frames has to be compared with."""
+    count = frames[f"{target}_n"].sum()
+    begun = f"{target}_start" in frames
+    return {
+        "baseline": float(frames[f"{target}_base"].sum() / count),
+        "beats_baseline": better_than(frames, target, "base", resamples=resamples, seed=0)[0],
+        "untouched": float(frames[f"{target}_start"].sum() / count) if begun else math.nan,
+        "gains": better_than(frames, target, "start", resamples=resamples, seed=0)[0] if begun else None,
+        "mae_other": float(other[f"{target}_abs"].sum() / count) if len(other) else math.nan,
+        "tail": tail_share(frames[f"{target}_abs"]),
+    }
 
 
 def material_errors(runs: Sequence[RunFiles], *, targets: Sequence[str], falling: float) -> pd.DataFrame:

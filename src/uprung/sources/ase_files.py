@@ -21,6 +21,7 @@ import numpy as np
 import orjson
 from ase.units import GPa
 
+from uprung.frames.limits import RECORD
 from uprung.frames.schema import Floats, Frame, FramesError, Rejected
 from uprung.sources.common import (
     UnusableError,
@@ -31,7 +32,17 @@ from uprung.sources.common import (
     same_functional,
     stress,
 )
-from uprung.sources.files import Advance, files_in, in_shares, kind_of, open_bytes, unheard
+from uprung.sources.files import (
+    Advance,
+    EndlessError,
+    files_in,
+    in_shares,
+    inflated,
+    kind_of,
+    open_bytes,
+    take_lines,
+    unheard,
+)
 
 OMAT_SCALE = "VASP PBE_54 PAW of OMat24, {functional}, U by the Materials Project's rule, uncorrected"
 MOST_ATOMS = 1_000_000
@@ -195,7 +206,7 @@ def _plain(value: Any) -> Any:
 def _xyz_pieces(path: Path, stream: Any) -> Iterator[tuple[int, str]]:
     """Yield (number of its first line, text) of every frame: a count, a line of keys, and so many atoms."""
     at = 0
-    while head := stream.readline():
+    while (head := take_lines(stream, 1, f"line {at + 1}")[0]) != b"":
         at += 1
         if not head.strip():
             continue
@@ -203,7 +214,7 @@ def _xyz_pieces(path: Path, stream: Any) -> Iterator[tuple[int, str]]:
             raise FramesError(
                 f"{path}: line {at}: expected the number of atoms of the next structure, but found {head[:40]!r}"
             )
-        lines = [stream.readline() for _ in range(int(head) + 1)]
+        lines = take_lines(stream, int(head) + 1, f"the structure of line {at}")
         if not lines[-1]:
             raise FramesError(
                 f"{path}: the file is cut off: the structure of line {at} has {int(head)} atoms, not all there"
@@ -232,6 +243,8 @@ def _sqlite_rows(path: Path, advance: Advance) -> Iterator[Row]:
 
 def _sqlite_row(row: dict[str, Any]) -> dict[str, Any] | UnusableError:
     """Return a row with its blobs as lists; ASE stores int32 and float64, little-endian."""
+    if max(len(value) for value in row.values() if isinstance(value, bytes | str)) > RECORD:
+        return UnusableError(f"row holds more than {RECORD >> 20} MiB in one column")
     try:
         result = {key: row[key] for key in ("energy", "free_energy")}
         result["numbers"] = np.frombuffer(row["numbers"], dtype="<i4").tolist()
@@ -276,8 +289,8 @@ def _lmdb_rows(path: Path, advance: Advance) -> Iterator[Row]:
 def _lmdb_value(transaction: Any, key: str) -> Any:
     value = transaction.get(key.encode())
     try:
-        return None if value is None else orjson.loads(zlib.decompress(value))
-    except (zlib.error, orjson.JSONDecodeError) as error:
+        return None if value is None else orjson.loads(inflated(value, f"entry {key!r}"))
+    except (zlib.error, EndlessError, orjson.JSONDecodeError) as error:
         raise UnusableError(f"entry {key!r} is damaged: {error}") from None
 
 

@@ -60,6 +60,14 @@ def flat(values: Any, name: str) -> Floats:
     return np.array(values, dtype=np.float64)
 
 
+def atomic_numbers(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return atomic numbers, (N,), as a frame has them; a fraction or a number beyond Pu is none."""
+    wrong = values[~((values >= 1) & (values <= 94) & (np.round(values) == values))]
+    if len(wrong):
+        raise UnusableError(f"atomic number {wrong[0]:g} is not one of 1, 2, ... 94")
+    return values.astype(np.uint8)
+
+
 def rows(values: Any, name: str) -> Floats:
     """Return a list of equally long lists of numbers, (n, m)."""
     if type(values) is not list or not set(map(type, values)) <= {list}:

@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
+from uprung.frames.limits import RECORD, WHOLE
 from uprung.frames.schema import FramesError
 
 T = TypeVar("T")
@@ -46,6 +47,10 @@ _TEXTS = {
     rb"[ \t]*\d+[ \t]*\r?\n[^\n]*=": "extended XYZ",
     rb"[ \t]*\d+[ \t]*\r?\n": "XYZ without the keys of extended XYZ",
 }
+
+
+class EndlessError(FramesError):
+    """A line or a record of a file does not end, or fills more memory than one may; what follows is not read."""
 
 
 def all_files(path: Path) -> list[Path]:
@@ -138,9 +143,65 @@ def kind_of(path: Path) -> str:
 
 
 def load_json(path: Path) -> Any:
-    """Return the content of a JSON file, plain or compressed, that fits into memory."""
+    """Return the content of a JSON file, plain or compressed, that fits into memory.
+
+    Raises:
+        EndlessError: it holds more than `limits.WHOLE` bytes.
+    """
     with open_bytes(path) as stream:
-        return json.load(stream)
+        content = stream.read(WHOLE + 1)
+    if len(content) > WHOLE:
+        raise EndlessError(f"{path}: more than {WHOLE >> 20:,} MiB, decompressed")
+    return json.loads(content)
+
+
+def take_lines(stream: IO[bytes], n: int, where: str) -> list[bytes]:
+    """Return the next n lines of a stream, empty ones after its end.
+
+    Raises:
+        EndlessError: they hold more than `limits.RECORD` bytes; `where` says where they begin.
+    """
+    lines, left = list[bytes](), RECORD
+    while len(lines) < n:
+        lines.append(stream.readline(left + 1))
+        left -= len(lines[-1])
+        if left < 0:
+            raise EndlessError(f"{where}: does not end within {RECORD >> 20} MiB; nothing from there on is read")
+        if not lines[-1]:
+            return [*lines, *[b""] * (n - len(lines))]
+    return lines
+
+
+class Ending:
+    """A stream of XML in which some tag ends within every `limits.RECORD` bytes; EndlessError where none does."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        """Read from a stream."""
+        self.stream, self.since = stream, 0
+
+    def read(self, n: int = -1) -> bytes:
+        """Return the next bytes."""
+        chunk = self.stream.read(n)
+        self.since = 0 if b">" in chunk else self.since + len(chunk)
+        if self.since > RECORD:
+            raise EndlessError(f"a text in it does not end within {RECORD >> 20} MiB")
+        return chunk
+
+
+def inflated(value: bytes, where: str) -> bytes:
+    """Return what zlib has compressed.
+
+    Raises:
+        EndlessError: it is more than `limits.RECORD` bytes.
+        zlib.error: it is damaged.
+    """
+    expander = zlib.decompressobj()
+    content = expander.decompress(value, RECORD)
+    if expander.unconsumed_tail:
+        raise EndlessError(f"{where}: holds more than {RECORD >> 20} MiB, decompressed")
+    if not expander.eof:
+        raise zlib.error("incomplete or truncated stream")
+    return content
 
 
 def expect(path: Path, kind: str, what: str) -> None:

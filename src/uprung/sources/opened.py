@@ -11,9 +11,10 @@ from typing import Any
 
 from uprung.config.data import Source
 from uprung.config.formats import FORMATS
-from uprung.frames.schema import FramesError
+from uprung.frames.schema import FramesError, Rejected
 from uprung.job.files import sha256
 from uprung.job.logs import LINES, progress
+from uprung.sources.files import EndlessError
 from uprung.sources.registry import READERS, Reader, Records
 from uprung.sources.work_consistency import WorkTest, checked, tested
 
@@ -51,6 +52,7 @@ class OpenSource:
             found = reader.read(self.path, self.functional, *scale, **told)
             if reader.embedded:
                 found = self._in_layout(found)
+            found = self._to_the_end(found)
             yield from tested(found, self.work) if reader.computed else checked(found, self.work, self.path)
 
     def _in_layout(self, records: Records) -> Records:
@@ -61,6 +63,13 @@ class OpenSource:
         except Exception as error:  # whatever the first wrong byte or key leads to
             what = f"{type(error).__name__}: {error}"
             raise FramesError(f"{self.path}: not in the layout of the format {self.source.format!r}: {what}") from error
+
+    def _to_the_end(self, records: Records) -> Records:
+        """Yield records until one does not end, which is listed."""
+        try:
+            yield from records
+        except EndlessError as error:
+            yield Rejected(self.path.name, str(error).removeprefix(f"{self.path}: "))
 
     def files(self) -> list[Path]:
         """Return the files that are read, in this order.

@@ -23,7 +23,7 @@ import numpy as np
 
 from uprung.frames.schema import Floats, Frame, FramesError, Rejected
 from uprung.sources.common import KBAR_TO_GPA, NUMBERS, UnusableError, formula_of, same_functional
-from uprung.sources.files import Advance, expect, files_in, open_bytes, unheard
+from uprung.sources.files import Advance, Ending, expect, files_in, open_bytes, unheard
 
 E0_TOLERANCE = 1e-5  # eV
 #: Value of METAGGA or GGA -> functional. Without either it is what the potentials were made for, by their titles.
@@ -251,7 +251,7 @@ def _stated(file: Path) -> dict[str, str]:
 def _elements(stream: Any) -> Iterator[ET.Element]:
     """Yield the header elements and ionic steps of a vasprun.xml; what has been passed is dropped from memory."""
     above: list[ET.Element] = []  # a step inside another one is damage, so depth matters
-    for event, element in ET.iterparse(stream, events=("start", "end")):  # noqa: S314
+    for event, element in ET.iterparse(Ending(stream), events=("start", "end")):  # noqa: S314
         if event == "start":
             above.append(element)
             continue

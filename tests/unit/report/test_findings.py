@@ -67,7 +67,7 @@ def test_lowest_error_names_the_arm_the_factor_and_the_seeds() -> None:
     table = curves({"scratch": {100: [0.40, 0.42], 1600: [0.03, 0.05]}, "swap": {100: [0.2, 0.21], 1600: [0.08, 0.09]}})
     first, last = meaning.lowest_errors(table, LABELS, target="energy")
     assert "smallest size (n = 100) the lowest energy error is that of target references, 205 meV/atom" in first
-    assert "2.0 times as much (in each of 2 seeds)" in first
+    assert "2.0 times as much (in each of 2 seeds; not settled)" in first
     assert "largest size (n = 1,600) the lowest energy error is that of scratch" in last
 
 
@@ -77,8 +77,8 @@ def test_lowest_error_is_hedged_where_seeds_disagree_or_are_few() -> None:
     assert "not in each of 2 seeds, so the order is uncertain" in only
     table = curves({"scratch": {100: [0.2]}, "swap": {100: [0.3]}}, unconverged={("scratch", 100)})
     (only,) = meaning.lowest_errors(table, LABELS, target="energy")
-    assert "one seed, spread unknown" in only
-    assert "(not converged)" in only
+    assert "one seed, spread unknown; not settled" in only
+    assert "(not above the baseline)" in only
 
 
 def test_lowest_error_above_the_baseline_is_no_success() -> None:
@@ -96,7 +96,10 @@ def test_reference_effect_says_lower_higher_or_nothing() -> None:
     }
     sentences = meaning.reference_effect(curves(better), STUDY, target="energy")
     assert len(sentences) == 3
-    assert "1,050 meV/atom instead of 10,500 meV/atom at n = 100 (10 times lower, in each of 2 seeds)" in sentences[0]
+    assert (
+        "1,050 meV/atom instead of 10,500 meV/atom at n = 100 (10 times lower, in each of 2 seeds; not settled)"
+        in sentences[0]
+    )
     last = sentences[-1]
     assert "in place of references fitted to the target energies" in last
     assert "5.1 times lower" in last

@@ -17,6 +17,7 @@ from uprung import scaling
 from uprung.config.laws import Laws
 from uprung.config.study import Study
 from uprung.evaluation.forgetting import forgetting_table
+from uprung.evaluation.yardsticks import COLUMNS
 from uprung.figures.style import new_figure, save
 from uprung.labels.correlation import FidelityLabels, correlation
 from uprung.labels.energy_shift import element_shift
@@ -27,6 +28,7 @@ from uprung.report.results import StudyResults, read_results
 from uprung.report.sections import shift
 from uprung.report.study_page import study_page
 from uprung.scaling import crossovers, data_multiplier, fit_curves, laws_table
+from uprung.scaling.settled import second_budgets
 from uprung.softening.slopes import Forces, softening_table
 
 FIGURES = ["energy", "labels", "shift", "elements", "importance"]
@@ -82,6 +84,18 @@ def curves_table() -> pd.DataFrame:
                         }
                         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def second_of(curves: pd.DataFrame) -> pd.DataFrame:
+    """Return what a second budget changes in a table of curves: 4 % everywhere."""
+    again = curves.assign(budget="quickx2", steps=2000, mae=1.04 * curves["mae"])
+    return second_budgets(pd.concat([curves.assign(steps=1000), again]), share=0.1).query("budget == 'quick'")
+
+
+def yardsticks_of(curves: pd.DataFrame) -> pd.DataFrame:
+    """Return one yardstick that goes with a table of curves."""
+    runs = curves[curves["arm"] == "swap"][["size", "n_frames", "seed", "target", "population", "n_test"]]
+    return runs.assign(yardstick="shift", mae=0.5).reindex(columns=list(COLUMNS))
 
 
 def errors_of(curves: pd.DataFrame) -> pd.DataFrame:
@@ -195,6 +209,8 @@ def write_files(folder: Path) -> None:
         .assign(ratio_high=0.9, mae_min=0.3, mae_max=0.6, mae_low=0.3, mae_high=0.6),
         "scaling/curves": curves,
         **{f"scaling/{name}": table for name, table in found.items()},
+        "scaling/second_budget": second_of(curves),
+        "scaling/yardsticks": yardsticks_of(curves),
         "errors/errors": errors_of(curves),
         "softening/far/softening": softening_of(0.9, 0.7),
         "softening/far-hi/softening": softening_of(0.85, 0.65),

@@ -7,7 +7,7 @@ import pytest
 from uprung.evaluation.errors import elements_seen
 from uprung.scaling.curves import (
     RunFiles,
-    better_than_baseline,
+    better_than,
     covered_frames,
     learning_curves,
     still_falling,
@@ -38,12 +38,12 @@ FLAT = history(2.0, *[0.1] * 10)
 def run(size: str, seed: int, table: pd.DataFrame, course: pd.DataFrame = FLAT, arm: str = "a") -> RunFiles:
     names = {"budget": "b", "arm": arm, "size": size, "seed": seed}
     baselines = {"energy": 1.0, "force": 1.0}
-    facts = {"kept": "last", "best_step": 100, "n_train": int(size), "n_materials": 3, "validation_baseline": baselines}
-    return RunFiles({"run": names, **facts}, table, course)
+    facts = {"kept": "last", "best_step": 100, "steps": 1000, "n_train": int(size), "n_materials": 3}
+    return RunFiles({"run": names, **facts, "validation_baseline": baselines}, table, course)
 
 
 def curves(*runs: RunFiles, targets: tuple[str, ...] = ("energy", "force")) -> pd.DataFrame:
-    return learning_curves(runs, fidelity="r2scan", targets=targets, falling=0.1, resamples=200).set_index(
+    return learning_curves(runs, fidelity="r2scan", targets=targets, falling=0.1, resamples=200)[0].set_index(
         ["arm", "size", "seed", "target", "population"]
     )
 
@@ -100,15 +100,15 @@ def test_better_than_the_baseline_needs_the_whole_interval() -> None:
     base = rng.uniform(0.5, 1.5, size=200)
     table = pd.DataFrame({"group": np.arange(200), "energy_base": base, "energy_n": 1})
     clear = table.assign(energy_abs=0.5 * base)
-    assert better_than_baseline(clear, "energy", resamples=500, seed=0)[0]
+    assert better_than(clear, "energy", "base", resamples=500, seed=0)[0]
     equal = table.assign(energy_abs=base)
-    better, upper = better_than_baseline(equal, "energy", resamples=500, seed=0)
+    better, upper = better_than(equal, "energy", "base", resamples=500, seed=0)
     assert not better
     assert upper == 0
     noise = rng.normal(scale=0.5, size=200)
     slightly = table.assign(energy_abs=base + noise - noise.mean() - 0.01)  # better by 0.01 ± 0.035
     assert slightly["energy_abs"].mean() < base.mean()
-    better, upper = better_than_baseline(slightly, "energy", resamples=2000, seed=0)
+    better, upper = better_than(slightly, "energy", "base", resamples=2000, seed=0)
     assert not better
     assert upper == pytest.approx(-0.01 + 1.96 * 0.5 / np.sqrt(200), abs=0.01)
 
@@ -117,8 +117,8 @@ def test_frames_of_a_group_are_one_observation() -> None:
     """Two hundred frames of two materials, one of them worse than the baseline, prove nothing."""
     table = pd.DataFrame({"group": ["x"] * 150 + ["y"] * 50, "energy_base": 1.0, "energy_n": 1})
     table["energy_abs"] = np.where(table["group"] == "x", 0.5, 1.2)
-    assert not better_than_baseline(table, "energy", resamples=500, seed=0)[0]
-    assert better_than_baseline(table.assign(group=range(200)), "energy", resamples=500, seed=0)[0]
+    assert not better_than(table, "energy", "base", resamples=500, seed=0)[0]
+    assert better_than(table.assign(group=range(200)), "energy", "base", resamples=500, seed=0)[0]
 
 
 @pytest.mark.parametrize(
