@@ -160,6 +160,17 @@ def reach_of(*cards):
     return [min(card.cutoff for card in cards), sorted({*range(1, 95)} - known)]
 
 
+def evalset_graphs_of(wildcards):
+    """Return the inputs of a model's architecture."""
+    return EVALSET_GRAPHS.format(evalset=wildcards.evalset, architecture=card_of(wildcards.model).name)
+
+
+def searched(arm):
+    """Return the runs of an arm whose networks are searched."""
+    last = STUDY.sizes[-1]
+    return [run for run in STUDY.runs if run.arm == arm and (HOLES.runs == "all" or run.size == last)]
+
+
 def refuse_results_of_another_study():
     """Stop when results that Snakemake does not remember were made otherwise than the study asks for.
 
