@@ -178,7 +178,8 @@ def refuse_results_of_another_study():
     """
     if workflow.is_main_process and not ANEW & {*sys.argv}:
         runs = [
-            f"{run}/model.pth.tar".replace("<results>", f"results/{STUDY.study}") for run in ([] if POINTS else RUNS)
+            f"{run}/model.pth.tar".replace("<results>", f"results/{STUDY.study}")
+            for run in ([] if POINTS else [*RUNS, *LONGER_RUNS])
         ]
         rules = list(workflow.rules)
         found = others(STUDY.study, rules, runs)
