@@ -11,16 +11,7 @@ SOFTENED = [
 ]
 EVALSET_GRAPHS = "<results>/softening/{evalset}/graphs/{architecture}/manifest.json"
 # name -> card, of the models and of the trained networks
-SOFTENED_ARCHITECTURES = {
-    card.name: card for card in [ARCHITECTURE, *map(card_of, SOFTENING.models)]
-}
-
-
-def evalset_graphs_of(wildcards):
-    """Return the inputs of a model's architecture."""
-    return EVALSET_GRAPHS.format(
-        evalset=wildcards.evalset, architecture=card_of(wildcards.model).name
-    )
+SOFTENED_ARCHITECTURES = {card.name: card for card in [ARCHITECTURE, *map(card_of, SOFTENING.models)]}
 
 
 rule evalset_frames:
@@ -44,9 +35,7 @@ rule evalset_graphs:
     input:
         "<results>/softening/{evalset}/frames/manifest.json",
     output:
-        graphs=expand(
-            EVALSET_GRAPHS, architecture=SOFTENED_ARCHITECTURES, allow_missing=True
-        ),
+        graphs=expand(EVALSET_GRAPHS, architecture=SOFTENED_ARCHITECTURES, allow_missing=True),
         left_out="<results>/softening/{evalset}/left_out.json",
     threads: 2
     params:
