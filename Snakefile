@@ -44,6 +44,7 @@ else:
     include: "rules/evaluation.smk"
     include: "rules/scaling.smk"
     include: "rules/softening.smk"
+    include: "rules/holes.smk"
     include: "rules/report.smk"
 
     localrules:

@@ -169,9 +169,10 @@ def refuse_results_of_another_study():
         runs = [
             f"{run}/model.pth.tar".replace("<results>", f"results/{STUDY.study}") for run in ([] if POINTS else RUNS)
         ]
-        found = list(others(STUDY.study, workflow.rules, runs))
+        rules = list(workflow.rules)
+        found = others(STUDY.study, rules, runs)
         if found:
-            sys.exit(f"uprung: {refusal(STUDY.study, found)}")
+            sys.exit(f"uprung: {refusal(STUDY.study, rules, found)}")
 
 
 def folder_of(below, run):

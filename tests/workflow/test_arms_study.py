@@ -59,6 +59,20 @@ def test_every_arm_is_trained_and_tested_at_both_fidelities(done: Path, arm: str
     assert history["val_loss"].iloc[-1] < history["val_loss"].iloc[0]
 
 
+def test_every_arm_and_the_checkpoint_are_searched_for_holes(done: Path) -> None:
+    arms, networks = (pd.read_csv(done / f"holes/{name}.csv", keep_default_na=False) for name in ("arms", "networks"))
+    assert arms["arm"].tolist() == ["chgnet-0.3.0", *ARMS]
+    assert (arms["starts"] == 5).all()
+    assert ((arms["low"] <= arms["share"]) & (arms["share"] <= arms["high"])).all()
+    assert networks["arm"].tolist() == arms["arm"].tolist()
+    starts = [pd.read_parquet(file)["start"].tolist() for file in done.glob("holes/**/*.parquet")]
+    assert len(starts) == 1 + len(ARMS)
+    assert all(names == starts[0] for names in starts)
+    page = (done / "report.html").read_text(encoding="utf-8")
+    assert "Holes in the energy surface" in page
+    assert "chgnet-0.3.0, untouched" in page
+
+
 def test_frozen_layers_are_those_of_the_checkpoint(done: Path) -> None:
     start = load("chgnet-0.3.0").chgnet.state_dict()
     moved = {}

@@ -122,6 +122,13 @@ FIGURES: dict[str, FigureFile] = {
         "training-set size. Source energies are compared minus a fit linear in composition. "
         "The dashed line is the pretrained checkpoint before any transfer.",
     ),
+    "holes": FigureFile(
+        "holes in the energy surface",
+        "Training",
+        "Random structures, relaxed and rattled in turns with every network. Left, the share that falls into a hole, "
+        "mean over seeds, with its 95 % interval. Right, the lowest state of every network, relative to the lowest "
+        "labelled frame of its composition: far below 0 is a hole.",
+    ),
     "dynamics": FigureFile(
         "gradients by layer",
         "Training",
@@ -186,7 +193,7 @@ LAW_FIGURES = ("learning-curves", "data-multiplier", "law-comparison")
 def figures_of(study: Study) -> list[str]:
     """Return the names of all figures that a study draws."""
     inits = {arm.init for arm in study.arms.values() if arm.init != "random"}
-    absent = {"budgets": len(study.budgets) == 1, "before-after": len(inits) < 2}
+    absent = {"budgets": len(study.budgets) == 1, "before-after": len(inits) < 2, "holes": not study.tests.holes}
     return [name for pattern in FIGURES if not absent.get(pattern) for name in expanded(pattern, study)]
 
 

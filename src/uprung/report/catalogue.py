@@ -34,6 +34,7 @@ class ResultFile:
 
 _CURVE = ("budget", "arm", "fidelity", "target", "population")
 _TWO_CURVES = ("budget", "fidelity", "target", "population", "scratch", "transfer")
+_HOLES = ("budget", "arm", "size")
 _MODEL = ("model", "budget", "arm", "size", "material")
 
 #: Tables of laws, of studies that train and studies of given points alike.
@@ -127,6 +128,9 @@ FILES: dict[str, ResultFile] = {
     "forgetting": ResultFile(
         "forgetting/forgetting.csv", "errors of every run at the source fidelity", ("budget", "arm", "size", "target")
     ),
+    "holes": ResultFile(
+        "holes/{holes}.csv", "random structures that fall into holes of the energy surface, by {holes}", _HOLES
+    ),
     "evalsets": ResultFile("softening/{evalset}/frames/manifest.json", "structures of {evalset}", linked=False),
     "evalsets_left_out": ResultFile("softening/{evalset}/left_out.json", "frames without a graph", linked=False),
     "softening": ResultFile(
@@ -165,6 +169,7 @@ def wildcards(pattern: str, study: Study) -> list[dict[str, str]]:
         "fidelity": list(study.fidelities),
         "pair": list(study.pairs),
         "evalset": list(evalsets_of(study)),
+        "holes": ["arms", "networks"] if study.tests.holes else [],
         "budget": list(study.budgets),
         "arm": list(study.arms),
         "tuned": tuned_arms(study),
