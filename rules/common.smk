@@ -237,6 +237,17 @@ def started(network):
     return [run for run in dict.fromkeys(found) if starting_network(run[0]) == network]
 
 
+def holed_runs(arm):
+    """Return budget, arm, size and seed of the networks of an arm that are tested for holes."""
+    sizes = [*SIZES][-1:] if STUDY.tests.holes.runs == "largest" else [*SIZES]
+    return [
+        {"budget": budget, "arm": arm, "size": size, "seed": seed}
+        for budget in STUDY.budgets
+        for size in sizes
+        for seed in STUDY.seeds
+    ]
+
+
 def memory_of_run(wildcards, input, attempt):
     """Return the memory to ask for, MB: more for more structures, and for a retry."""
     size = SIZES[wildcards.size]

@@ -1,16 +1,6 @@
 """Holes in the energy surface of every network: random structures relaxed and rattled (only with `tests.holes`)."""
 
 if STUDY.tests.holes:
-    HOLED_SIZES = [*SIZES][-1:] if STUDY.tests.holes.runs == "largest" else [*SIZES]
-
-    def holed_runs(arm):
-        """Return budget, arm, size and seed of the networks of an arm that are tested."""
-        return [
-            {"budget": budget, "arm": arm, "size": size, "seed": seed}
-            for budget in STUDY.budgets
-            for size in HOLED_SIZES
-            for seed in STUDY.seeds
-        ]
 
     rule find_holes:
         input:
@@ -20,12 +10,6 @@ if STUDY.tests.holes:
             models=lambda w: [f"<results>/runs/{RUN}/model.pth.tar".format(**run) for run in holed_runs(w.arm)],
         output:
             "<results>/holes/arms/{arm}.parquet",
-        log:
-            "<results>/logs/holes/arms/{arm}.log",
-        benchmark:
-            "<results>/benchmarks/holes/arms/{arm}.tsv"
-        conda:
-            "../envs/training.yaml"
         threads: STUDY.training.threads
         resources:
             mem_mb=STUDY.resources.memory_mb,
@@ -51,10 +35,6 @@ if STUDY.tests.holes:
             models=[],
         output:
             "<results>/holes/pretrained.parquet",
-        log:
-            "<results>/logs/holes/pretrained.log",
-        benchmark:
-            "<results>/benchmarks/holes/pretrained.tsv"
         params:
             holes=without(STUDY.tests.holes, "runs"),
             runs=[{"budget": "", "arm": STUDY.architecture, "size": "", "seed": -1}],
@@ -77,10 +57,6 @@ if STUDY.tests.holes:
             png="<results>/figures/holes.png",
         log:
             "<results>/logs/holes/figure.log",
-        benchmark:
-            "<results>/benchmarks/holes/figure.tsv"
-        conda:
-            "../envs/analysis.yaml"
         params:
             arm_labels=ARM_LABELS,
             budget=next(iter(STUDY.budgets)),
