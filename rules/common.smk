@@ -221,6 +221,11 @@ def source_graphs(needed):
     return [f"<results>/graphs/{STUDY.low}/manifest.json"] if needed else []
 
 
+def evalset_graphs_of(wildcards):
+    """Return the inputs of a model's architecture."""
+    return EVALSET_GRAPHS.format(evalset=wildcards.evalset, architecture=card_of(wildcards.model).name)
+
+
 def pretrained_here(network):
     """Return the file of a network that this study pretrains; none for shipped checkpoints and random weights."""
     here = network in STUDY.pretraining
