@@ -160,6 +160,17 @@ def reach_of(*cards):
     return [min(card.cutoff for card in cards), sorted({*range(1, 95)} - known)]
 
 
+def evalset_graphs_of(wildcards):
+    """Return the inputs of a model's architecture."""
+    return EVALSET_GRAPHS.format(evalset=wildcards.evalset, architecture=card_of(wildcards.model).name)
+
+
+def searched(arm):
+    """Return the runs of an arm whose networks are searched."""
+    last = STUDY.sizes[-1]
+    return [run for run in STUDY.runs if run.arm == arm and (HOLES.runs == "all" or run.size == last)]
+
+
 def refuse_results_of_another_study():
     """Stop when results that Snakemake does not remember were made otherwise than the study asks for.
 
@@ -167,11 +178,13 @@ def refuse_results_of_another_study():
     """
     if workflow.is_main_process and not ANEW & {*sys.argv}:
         runs = [
-            f"{run}/model.pth.tar".replace("<results>", f"results/{STUDY.study}") for run in ([] if POINTS else RUNS)
+            f"{run}/model.pth.tar".replace("<results>", f"results/{STUDY.study}")
+            for run in ([] if POINTS else [*RUNS, *LONGER_RUNS])
         ]
-        found = list(others(STUDY.study, workflow.rules, runs))
+        rules = list(workflow.rules)
+        found = others(STUDY.study, rules, runs)
         if found:
-            sys.exit(f"uprung: {refusal(STUDY.study, found)}")
+            sys.exit(f"uprung: {refusal(STUDY.study, rules, found)}")
 
 
 def folder_of(below, run):
@@ -206,6 +219,11 @@ def element_fidelities(*references):
 def source_graphs(needed):
     """Return the graph store of the source fidelity where it is needed."""
     return [f"<results>/graphs/{STUDY.low}/manifest.json"] if needed else []
+
+
+def evalset_graphs_of(wildcards):
+    """Return the inputs of a model's architecture."""
+    return EVALSET_GRAPHS.format(evalset=wildcards.evalset, architecture=card_of(wildcards.model).name)
 
 
 def pretrained_here(network):

@@ -3,12 +3,6 @@
 HOLES = STUDY.tests.holes
 
 
-def searched(arm):
-    """Return the runs of an arm whose networks are searched."""
-    last = STUDY.sizes[-1]
-    return [run for run in STUDY.runs if run.arm == arm and (HOLES.runs == "all" or run.size == last)]
-
-
 if HOLES:
 
     rule find_holes:
@@ -16,7 +10,7 @@ if HOLES:
             frames=f"<results>/frames/{STUDY.high}/manifest.json",
             graphs=f"<results>/graphs/{STUDY.high}/manifest.json",
             split="<results>/split/split.parquet",
-            models=lambda w: [folder_of("<results>/runs", run) + "/model.pth.tar" for run in searched(w.arm)],
+            models=lambda w: [f"{folder_of('<results>/runs', run)}/model.pth.tar" for run in searched(w.arm)],
         output:
             "<results>/holes/arms/{arm}.parquet",
         threads: STUDY.training.threads

@@ -28,7 +28,7 @@ from uprung.figures.axes import (
     subdivisions,
 )
 from uprung.scaling import LAW_POPULATION, with_measures
-from uprung.scaling.settled import FIRM
+from uprung.scaling.settled import FIRM, are_firm
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -89,7 +89,7 @@ def learning_curves(
         met = None if crossings is None else rows_of(crossings, budget, target)
         if met is not None:
             _rings(axis, met, style.TARGETS[target][2])
-        notes.append([] if met is None else _notes(met, arm_labels))
+        notes.append([] if met is None else _notes(met, arm_labels, here))
     names = [style.TARGETS[t][0].capitalize() + (f", {b}" if len(budgets) > 1 else "") for b, t in shown]
     for k in range(0, len(shown), columns):
         _titles(axes[k : k + columns], names[k : k + columns], notes[k : k + columns])
@@ -226,8 +226,8 @@ def _rings(axis: Axes, crossings: pd.DataFrame, factor: float) -> None:
         axis.plot([row["n"]], [mae], "o", mfc="none", mec="black", mew=1.1, ms=9, zorder=5)
 
 
-def _notes(crossings: pd.DataFrame, arm_labels: Mapping[str, str]) -> list[str]:
-    """State which arms change places and where: by the fitted laws, else by the order of the means."""
+def _notes(crossings: pd.DataFrame, arm_labels: Mapping[str, str], points: pd.DataFrame) -> list[str]:
+    """State which arms change places and where: by the fitted laws, else by the order of the means; settled or not."""
     found: dict[tuple[str, str, bool], dict[str, list[str]]] = {}
     for _, row in crossings.iterrows():
         scratch, transfer = str(row["scratch"]), str(row["transfer"])
@@ -243,6 +243,8 @@ def _notes(crossings: pd.DataFrame, arm_labels: Mapping[str, str]) -> list[str]:
             place += "" if row["observed_every_seed"] else " (not in every seed)"
         else:
             continue
+        given = bool(points["baseline"].isna().all())
+        place += "" if given or are_firm(points, [scratch, transfer]) else ", not settled"
         places = found.setdefault((basis, scratch, better == scratch), {})
         places.setdefault(place, []).append(arm_labels[transfer])
     return [

@@ -68,3 +68,12 @@ def test_rows_of_n_0_and_yardsticks_follow_the_sizes() -> None:
         ["before training (n = 0): all that are pretrained", "100", "100"],
         ["no network: low-fidelity label, energy shifted", "300", "200"],
     ]
+
+
+def test_sentences_about_arms_are_marked_where_one_of_them_is_not_settled() -> None:
+    table = curves(TWO).assign(settled=SETTLED)
+    said = ["Energy: scratch overtakes target references.", "No arm starts from random weights."]
+    assert settled.hedged(said, table, LABELS) == said
+    table.loc[table["arm"] == "swap", "settled"] = NOT_SETTLED
+    assert settled.hedged(said, table, LABELS) == ["Energy: scratch overtakes target references; not settled.", said[1]]
+    assert settled.hedged(["scratch is alone."], table, LABELS) == ["scratch is alone."]

@@ -49,8 +49,8 @@ def study_findings(study: Study, results: LawResults, budget: str, target: str) 
         settled.settled_words(here, target=target),
         *lowest_errors(here, labels, target=target),
         *reference_effect(here, study, target=target),
-        *overtaking(crossover, labels, target=target),
-        *multipliers(multiplier, labels, target=target),
+        *settled.hedged(overtaking(crossover, labels, target=target), here, labels),
+        *settled.hedged(multipliers(multiplier, labels, target=target), here, labels),
         *fitted_laws(laws, labels, target=target),
         converged_points(here, target=target),
         *settled.blow_ups(here, labels, target=target),
@@ -72,11 +72,12 @@ def in_short(study: Study, results: LawResults) -> list[str]:
     """Return the few sentences at the top about arms: the first target under the first budget."""
     budget, target = next(iter(study.budgets)), study.transfer.targets[0]
     here, labels = covered(results.curves, budget, target), arm_labels(study)
+    crossover = where(results.crossover, budget=budget, target=target)
     return [
         settled.settled_words(here, target=target),
         *lowest_errors(here, labels, target=target),
         *reference_effect(here, study, target=target)[-1:],
-        *overtaking(where(results.crossover, budget=budget, target=target), labels, target=target),
+        *settled.hedged(overtaking(crossover, labels, target=target), here, labels),
     ]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -10,7 +10,7 @@ from uprung.report.blocks import Cell, Row, Table, by_arm
 from uprung.report.format import NONE, TARGETS, error, listing, plural, sentence, times
 from uprung.report.results import where
 from uprung.scaling import YARDSTICKS, with_measures
-from uprung.scaling.settled import BETWEEN, FIRM, SETTLED, UNTESTED
+from uprung.scaling.settled import BETWEEN, FIRM, SETTLED, UNTESTED, are_firm
 
 #: Share of the error on the worst 1 % of the test frames beyond which a run counts as blown up.
 BLOWN = 0.5
@@ -161,6 +161,22 @@ def without_network(
         f"Without any network, {YARDSTICKS[str(means.index[0])]} reaches {error(float(means.iloc[0]), target)} at the "
         f"largest size, below {whom}."
     ]
+
+
+def hedged(sentences: Sequence[str], curves: pd.DataFrame, labels: Mapping[str, str]) -> list[str]:
+    """Return sentences about the order of arms, marked where a point of an arm that they name is not settled.
+
+    Args:
+        sentences: about arms of a budget and target.
+        curves: rows of that budget, target and one population.
+        labels: arm -> name as printed.
+    """
+    known, found = with_measures(curves), []
+    for text in sentences:
+        arms = [arm for arm, label in labels.items() if label in text and arm in set(known["arm"])]
+        loose = bool(arms) and not are_firm(known, arms)
+        found.append(f"{text.rstrip('.')}; not settled." if loose else text)
+    return found
 
 
 def settled_words(curves: pd.DataFrame, *, target: str) -> str:
