@@ -232,33 +232,35 @@ def _valence(run: Input) -> float | None:
 def _of_elements(run: Input) -> Iterator[tuple[str, str]]:
     """Yield potentials and U; U may depend on the anion, as in the Materials Project's rule."""
     anion = next((f" with {a}" for a in ("F", "O") if a in run.elements), "")
-    potentials: dict[str, list[str]] = {}
-    repulsions: dict[str, list[str]] = {}
+    found: dict[str, set[str]] = {}
     for n, (element, _, title) in enumerate(run.types):
-        potentials.setdefault(element, []).append(title)
-        repulsions.setdefault(element, []).append(_repulsion(run, n))
-    for element in potentials:
-        yield f"potential of {element}", " and ".join(sorted(set(potentials[element])))
-        yield f"U of {element}{anion}", " and ".join(sorted(set(repulsions[element])))
+        found.setdefault(f"potential of {element}", set()).add(title)
+        for what, value in _repulsion(run, n):
+            found.setdefault(f"{what} of {element}{anion}", set()).add(value)
+    for name, values in found.items():
+        yield name, " and ".join(sorted(values))
 
 
-def _repulsion(run: Input, n: int) -> str:
-    if not run.on("LDAU"):
-        return "0"
-    U, J, shell = (_entry(run.get(key), n) for key in ("LDAUU", "LDAUJ", "LDAUL"))
-    if (U, J) == ("0", "0") or shell == "-1":
-        return "0"
-    return f"U = {U} eV, J = {J} eV, l = {shell}, LDAUTYPE = {canonical(run.get('LDAUTYPE', '2'))}"
+def _repulsion(run: Input, n: int) -> Iterator[tuple[str, str]]:
+    """Yield U and J of a species, eV, and where they are not zero, their shell and kind."""
+    U, J, shell = (_entry(run.get(key), n) if run.on("LDAU") else "0" for key in ("LDAUU", "LDAUJ", "LDAUL"))
+    if shell == "-1":
+        U = J = "0"
+    yield "U", U
+    yield "J", J
+    if not (nothing(U) and nothing(J)):
+        yield "l of U", shell
+        yield "LDAUTYPE", run.get("LDAUTYPE", "2")
 
 
 def _entry(values: str, n: int) -> str:
-    words = canonical(values).split()
+    words = values.split()
     return words[n] if n < len(words) else "0"
 
 
 def _of_run(run: Input) -> Iterator[tuple[str, str]]:
     """Yield the settings that a run has whether INCAR names them or not."""
-    yield "ENCUT", canonical(run.incar.get("ENCUT") or run.parameters.get("ENCUT") or run.get("ENMAX", UNSET))
+    yield "ENCUT", canonical(run.get("ENCUT") or run.get("ENMAX")) or UNSET
     for key in _DEFAULTS:
         yield key, _value(run, key)
     if run.number("ISMEAR", _DEFAULTS["ISMEAR"]) not in (-4, -5):  # the tetrahedron method has no width
