@@ -21,7 +21,9 @@ with job(snakemake):
     require_pairs(name, low, high, counts)
     same = identical_labels(low, high, table, (params.label_low, params.label_high))
     counts["warnings"] += require_two_functionals(name, same, stated=params.identical_labels)
-    manifests = (json.loads(Path(side).read_text(encoding="utf-8")) for side in (snakemake.input.low, snakemake.input.high))
+    manifests = (
+        json.loads(Path(side).read_text(encoding="utf-8")) for side in (snakemake.input.low, snakemake.input.high)
+    )
     counts["warnings"] += unlike_settings(*manifests)
     for warning in counts["warnings"]:
         logging.warning("pair %s: %s", name, warning)

@@ -266,7 +266,7 @@ def _of_run(run: Input) -> Iterator[tuple[str, str]]:
     if run.number("ISMEAR", _DEFAULTS["ISMEAR"]) not in (-4, -5):  # the tetrahedron method has no width
         yield "SIGMA", canonical(run.get("SIGMA", "0.2"))
     for key, (usual, _) in _STATED.items():
-        if key not in _HARMLESS and (value := run.get(key)) and not usual(value):
+        if (value := run.get(key)) and not usual(value):
             yield key, canonical(value)
 
 

@@ -77,7 +77,9 @@ def test_a_fidelity_has_one_value_of_each_setting(first: str, second: str, reaso
 
 
 def test_what_changes_no_label_may_differ(tmp_path: Path) -> None:
-    second = "ALGO=Fast NPAR=8 ISYM=0 EDIFF=1E-6 NSW=50 IBRION=2 SYSTEM=x LMAXMIX=6 ENCUT=520.0 LASPH=.TRUE. ML_MODE=run"
+    second = (
+        "ALGO=Fast NPAR=8 ISYM=0 EDIFF=1E-6 NSW=50 IBRION=2 SYSTEM=x LMAXMIX=6 ENCUT=520.0 LASPH=.TRUE. ML_MODE=run"
+    )
     frames, rejected, settings = read(tmp_path, {"a": text("ENCUT=520 LASPH=T"), "b": text(second, seed=1)})
     assert (list(frames), rejected) == (["a-0", "b-0"], {})
     assert settings.facts()["ENCUT"] == {"520": 2}
@@ -107,7 +109,10 @@ def test_sources_of_a_fidelity_share_their_settings(tmp_path: Path) -> None:
     [
         ('<v name="LDAUU"> 0 0 4</v><v name="LDAUJ">0 0 1</v><v name="LDAUL">-1 -1 2</v>', "J of Fe with O is '1'"),
         ('<v name="LDAUU"> 0 0 5</v><v name="LDAUJ">0 0 0</v><v name="LDAUL">-1 -1 2</v>', "U of Fe with O is '5'"),
-        ('<v name="LDAUU"> 0 0 4</v><v name="LDAUJ">0 0 0</v><v name="LDAUL">-1 -1 3</v>', "l of U of Fe with O is '3'"),
+        (
+            '<v name="LDAUU"> 0 0 4</v><v name="LDAUJ">0 0 0</v><v name="LDAUL">-1 -1 3</v>',
+            "l of U of Fe with O is '3'",
+        ),
         ('<v name="LDAUU"> 0 3 4</v><v name="LDAUJ">0 0 0</v><v name="LDAUL">-1 1 2</v>', "U of O with O is '3'"),
     ],
 )
@@ -180,7 +185,9 @@ def test_a_charged_cell_is_refused(tmp_path: Path) -> None:
     assert list(opened("vasprun", tmp_path, "PBE", SCALE, charge=[0, 1])[0]) == ["0-0", "1-0"]
 
 
-@pytest.mark.parametrize(("incar", "there"), [("ISIF=1", False), ("ISIF=0", False), ("ISIF=2", True), ("IBRION=0", False)])
+@pytest.mark.parametrize(
+    ("incar", "there"), [("ISIF=1", False), ("ISIF=0", False), ("ISIF=2", True), ("IBRION=0", False)]
+)
 def test_a_trace_is_no_stress(incar: str, there: bool, tmp_path: Path) -> None:
     frame = read(tmp_path, {"a": text(incar)})[0]["a-0"]
     assert (frame.stress_gpa is not None) is there
@@ -218,7 +225,11 @@ def test_symbols_that_vasp_cut_off_are_read_from_the_titles(symbol: str, title: 
     ("symbol", "title", "reason"),
     [
         ("r", "unknown", "element 'r' is not one of H to Pu"),
-        ("B", "PAW_PBE Be 06Sep2000", "element 'B' has the potential 'PAW_PBE Be 06Sep2000', which is that of another one"),
+        (
+            "B",
+            "PAW_PBE Be 06Sep2000",
+            "element 'B' has the potential 'PAW_PBE Be 06Sep2000', which is that of another one",
+        ),
         ("H", "PAW_PBE H1.25 07Sep2000", "potential 'PAW_PBE H1.25 07Sep2000' is a fraction of a hydrogen atom"),
     ],
 )
