@@ -160,6 +160,17 @@ def reach_of(*cards):
     return [min(card.cutoff for card in cards), sorted({*range(1, 95)} - known)]
 
 
+def evalset_graphs_of(wildcards):
+    """Return the inputs of a model's architecture."""
+    return EVALSET_GRAPHS.format(evalset=wildcards.evalset, architecture=card_of(wildcards.model).name)
+
+
+def searched(arm):
+    """Return the runs of an arm whose networks are searched."""
+    last = STUDY.sizes[-1]
+    return [run for run in STUDY.runs if run.arm == arm and (HOLES.runs == "all" or run.size == last)]
+
+
 def refuse_results_of_another_study():
     """Stop when results that Snakemake does not remember were made otherwise than the study asks for.
 
@@ -167,7 +178,8 @@ def refuse_results_of_another_study():
     """
     if workflow.is_main_process and not ANEW & {*sys.argv}:
         runs = [
-            f"{run}/model.pth.tar".replace("<results>", f"results/{STUDY.study}") for run in ([] if POINTS else RUNS)
+            f"{run}/model.pth.tar".replace("<results>", f"results/{STUDY.study}")
+            for run in ([] if POINTS else [*RUNS, *LONGER_RUNS])
         ]
         rules = list(workflow.rules)
         found = others(STUDY.study, rules, runs)
@@ -235,17 +247,6 @@ def started(network):
     """Return (arm, size, seed) of the runs that start from a network; once for all budgets."""
     found = ((run.arm, size_token(run.size), run.seed) for run in STUDY.runs)
     return [run for run in dict.fromkeys(found) if starting_network(run[0]) == network]
-
-
-def holed_runs(arm):
-    """Return budget, arm, size and seed of the networks of an arm that are tested for holes."""
-    sizes = [*SIZES][-1:] if STUDY.tests.holes.runs == "largest" else [*SIZES]
-    return [
-        {"budget": budget, "arm": arm, "size": size, "seed": seed}
-        for budget in STUDY.budgets
-        for size in sizes
-        for seed in STUDY.seeds
-    ]
 
 
 def memory_of_run(wildcards, input, attempt):

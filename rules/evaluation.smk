@@ -6,8 +6,16 @@ SCRATCH = next(
     None,
 )
 YARDSTICKS = {"yardsticks": "<results>/scaling/yardsticks.csv"}
-TEST_NOISE = {"resamples": "<results>/scaling/resamples.parquet"}
+TEST_NOISE = {"materials": "<results>/scaling/materials.parquet"}
+BOOTSTRAP = STUDY.scaling.bootstrap
 SEVERAL_BUDGETS = len(STUDY.budgets) > 1
+# arms of a family differ in the network that they start from alone: (family, network) of each
+OWN_NETWORKS = list(STUDY.pretraining)
+NETWORKS = {
+    name: [str(without(arm, "init", "references", "label")), arm.init]
+    for name, arm in STUDY.arms.items()
+    if arm.init in STUDY.pretraining
+}
 LAWS = STUDY.scaling.laws
 FUNCTIONAL = STUDY.fidelities[STUDY.high].functional.replace("r2SCAN", "r²SCAN")
 X_LABEL = f"labelled {FUNCTIONAL} structures in training"
@@ -80,7 +88,7 @@ rule collect_curves:
         curves="<results>/scaling/curves.csv",
         second="<results>/scaling/second_budget.csv",
         history="<results>/scaling/history.csv",
-        resamples="<results>/scaling/resamples.parquet",
+        materials="<results>/scaling/materials.parquet",
     params:
         n_runs=len(RUNS),
         fidelity=STUDY.high,

@@ -1,13 +1,16 @@
 """Holes in the energy surface of every network: random structures relaxed and rattled (only with `tests.holes`)."""
 
-if STUDY.tests.holes:
+HOLES = STUDY.tests.holes
+
+
+if HOLES:
 
     rule find_holes:
         input:
             frames=f"<results>/frames/{STUDY.high}/manifest.json",
             graphs=f"<results>/graphs/{STUDY.high}/manifest.json",
             split="<results>/split/split.parquet",
-            models=lambda w: [f"<results>/runs/{RUN}/model.pth.tar".format(**run) for run in holed_runs(w.arm)],
+            models=lambda w: [folder_of("<results>/runs", run) + "/model.pth.tar" for run in searched(w.arm)],
         output:
             "<results>/holes/arms/{arm}.parquet",
         threads: STUDY.training.threads
@@ -15,8 +18,8 @@ if STUDY.tests.holes:
             mem_mb=STUDY.resources.memory_mb,
             gpu=GPU,
         params:
-            holes=without(STUDY.tests.holes, "runs"),
-            runs=lambda w: holed_runs(w.arm),
+            holes=without(HOLES, "runs"),
+            runs=lambda w: [{**run._asdict(), "size": size_token(run.size)} for run in searched(w.arm)],
             model=None,
             fidelity=lambda w: STUDY.high if is_joint(w.arm) else None,
             high=STUDY.high,
@@ -36,7 +39,7 @@ if STUDY.tests.holes:
         output:
             "<results>/holes/pretrained.parquet",
         params:
-            holes=without(STUDY.tests.holes, "runs"),
+            holes=without(HOLES, "runs"),
             runs=[{"budget": "", "arm": STUDY.architecture, "size": "", "seed": -1}],
             model=STUDY.architecture,
             fidelity=None,
@@ -55,8 +58,6 @@ if STUDY.tests.holes:
             networks="<results>/holes/networks.csv",
             figure=figure("holes"),
             png="<results>/figures/holes.png",
-        log:
-            "<results>/logs/holes/figure.log",
         params:
             arm_labels=ARM_LABELS,
             budget=next(iter(STUDY.budgets)),

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from uprung.config.base import Elements, EnergyLabel, FileName, Name, Section
 from uprung.config.formats import FORMATS, FormatName, quoted
+
+
+def _listed(given: object) -> object:
+    """Return a value, or a list of values, as a list of texts."""
+    values = given if isinstance(given, list) else [given]
+    if not values or not all(isinstance(value, str | int | float) for value in values):
+        raise ValueError(f"{given!r} is neither a value nor a list of values, such as 520, [520, 680], T or any")
+    return [str(value) for value in values]
+
+
+#: Values of one setting, as text.
+Values = Annotated[list[str], BeforeValidator(_listed)]
 
 
 class Source(Section):
@@ -23,6 +35,12 @@ class Source(Section):
         min_length=1,
         description="Code, pseudopotentials, U rule and corrections of the labels, in words. "
         f"Required for {quoted('needed')}; replaces that of the set for {quoted('published')}; not allowed otherwise.",
+    )
+    settings: dict[str, Values] = Field(
+        default={},
+        description="Settings of the calculations that are not the usual ones, or of which the source has several values: "
+        "`{ENCUT: [520, 680], LSOL: T, charge: any}`. A run with another value than those is rejected. Without it, a "
+        "fidelity has one value of each. Not allowed for sets with a label scale of their own.",
     )
     exclude_elements: Elements = Field(
         default=[],
@@ -40,6 +58,8 @@ class Source(Section):
             )
         if rule == "own" and self.label_scale is not None:
             raise ValueError(f"label_scale: format {self.format!r} has its own; take this key out")
+        if rule == "own" and self.settings:
+            raise ValueError(f"settings: those of format {self.format!r} are known; take this key out")
         return self
 
 

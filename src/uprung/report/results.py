@@ -23,8 +23,13 @@ class LawResults:
 
     curves: pd.DataFrame
     laws: pd.DataFrame
+    laws_all: pd.DataFrame
     parameters: pd.DataFrame
     comparison: pd.DataFrame
+    failed: pd.DataFrame
+    sensitivity: pd.DataFrame
+    back_test: pd.DataFrame
+    joint: pd.DataFrame
     bands: pd.DataFrame
     crossover: pd.DataFrame
     multiplier: pd.DataFrame

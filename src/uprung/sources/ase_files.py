@@ -23,15 +23,7 @@ from ase.units import GPa
 
 from uprung.frames.limits import RECORD
 from uprung.frames.schema import Floats, Frame, FramesError, Rejected
-from uprung.sources.common import (
-    UnusableError,
-    flat,
-    formula_of,
-    number,
-    rows,
-    same_functional,
-    stress,
-)
+from uprung.sources.common import UnusableError, flat, formula_of, number, rows, same_functional, stress
 from uprung.sources.files import (
     Advance,
     EndlessError,
@@ -43,10 +35,12 @@ from uprung.sources.files import (
     take_lines,
     unheard,
 )
+from uprung.sources.settings import Settings, require_stated
+from uprung.sources.xyz_text import as_ase_reads
 
 OMAT_SCALE = "VASP PBE_54 PAW of OMat24, {functional}, U by the Materials Project's rule, uncorrected"
 MOST_ATOMS = 1_000_000
-_SQL_COLUMNS = "id numbers positions cell pbc energy free_energy forces stress magmoms key_value_pairs".split()
+_SQL_COLUMNS = "id numbers positions cell pbc energy free_energy forces stress magmoms charge key_value_pairs".split()
 
 #: A structure as its file has it: name, and arrays, numbers and info under ASE's names; or why it cannot be read.
 Row = tuple[str, dict[str, Any] | UnusableError]
@@ -58,7 +52,13 @@ def files(path: Path) -> list[Path]:
 
 
 def read(
-    path: Path, functional: str, label_scale: str, *, source: str = "ase", advance: Advance = unheard
+    path: Path,
+    functional: str,
+    label_scale: str,
+    *,
+    source: str = "ase",
+    settings: Settings | None = None,
+    advance: Advance = unheard,
 ) -> Iterator[Frame | Rejected]:
     """Yield the structures of a file, or of all files in a folder in the order of their names.
 
@@ -67,16 +67,18 @@ def read(
         functional: a structure whose info names another functional is rejected.
         label_scale: what the labels have in common; such files do not say.
         source: name of the data set.
+        settings: those of the fidelity's structures so far, as far as files state any.
         advance: is told how many bytes of the files have been read.
 
     Raises:
         FramesError: the file is of another kind, cut off or damaged, or the folder is empty.
     """
+    settings = settings or Settings()
     for file in files(path):
         kind = kind_of(file)
         if kind in _READERS:
             for name, row in _READERS[kind](file, advance):
-                yield _checked(name, row, functional, label_scale, source)
+                yield _checked(name, row, functional, label_scale, source, settings)
         elif path.is_dir():
             yield Rejected(file.name, f"neither {' nor '.join(_READERS)}, but {kind}")
         else:
@@ -84,7 +86,12 @@ def read(
 
 
 def read_omat(
-    path: Path, functional: str, label_scale: str | None = None, *, advance: Advance = unheard
+    path: Path,
+    functional: str,
+    label_scale: str | None = None,
+    *,
+    settings: Settings | None = None,
+    advance: Advance = unheard,
 ) -> Iterator[Frame | Rejected]:
     """Yield the structures of OMat24 or sAlex: an `.aselmdb` file or a folder of them. PBE and PBE+U.
 
@@ -94,14 +101,18 @@ def read_omat(
     if not same_functional("PBE", functional):
         raise FramesError(f"{path}: OMat24 and sAlex hold labels of PBE, but this fidelity is {functional!r}")
     scale = label_scale or OMAT_SCALE.format(functional=functional)
-    yield from read(path, functional, scale, source="omat", advance=advance)
+    yield from read(path, functional, scale, source="omat", settings=settings, advance=advance)
 
 
-def _checked(name: str, row: Any, functional: str, label_scale: str, source: str) -> Frame | Rejected:
+def _checked(
+    name: str, row: Any, functional: str, label_scale: str, source: str, settings: Settings
+) -> Frame | Rejected:
     try:
         if isinstance(row, UnusableError):
             raise row
-        return _frame(name, row, functional, label_scale, source)
+        frame = _frame(name, row, functional, label_scale, source)
+        require_stated(settings, row, _mapping(row.get("info")))
+        return frame
     except UnusableError as error:
         own = _info(row, "frame_id", "sid") if isinstance(row, dict) else None
         return Rejected(own or name, str(error))
@@ -184,7 +195,10 @@ def _xyz_rows(path: Path, advance: Advance) -> Iterator[Row]:
                 yield f"{stem}-{k}", UnusableError(f"line {line}: no key Properties, which says what the columns are")
                 continue
             try:
-                atoms = ase.io.read(io.StringIO(text), format="extxyz")  # noqa: TID251
+                atoms = ase.io.read(io.StringIO(as_ase_reads(text)), format="extxyz")  # noqa: TID251
+            except UnusableError as error:
+                yield f"{stem}-{k}", UnusableError(f"line {line}: {error}")
+                continue
             except Exception as error:  # ASE raises whatever its parser stumbles over
                 yield f"{stem}-{k}", UnusableError(f"line {line}: ASE cannot read it: {type(error).__name__}: {error}")
                 continue
@@ -196,6 +210,8 @@ def _xyz_rows(path: Path, advance: Advance) -> Iterator[Row]:
                 "cell": atoms.cell.array.tolist(),
                 "pbc": atoms.pbc.tolist(),
             }
+            if atoms.has("initial_charges"):
+                geometry["initial_charges"] = atoms.get_initial_charges().tolist()
             yield f"{stem}-{k}", {**labels, **geometry, "info": {key: _plain(v) for key, v in atoms.info.items()}}
 
 
@@ -246,7 +262,7 @@ def _sqlite_row(row: dict[str, Any]) -> dict[str, Any] | UnusableError:
     if max(len(value) for value in row.values() if isinstance(value, bytes | str)) > RECORD:
         return UnusableError(f"row holds more than {RECORD >> 20} MiB in one column")
     try:
-        result = {key: row[key] for key in ("energy", "free_energy")}
+        result = {key: row[key] for key in ("energy", "free_energy", "charge")}
         result["numbers"] = np.frombuffer(row["numbers"], dtype="<i4").tolist()
         for key in ("positions", "cell", "forces"):
             blob = row[key]
@@ -302,7 +318,7 @@ def _lmdb_row(transaction: Any, k: int) -> dict[str, Any] | UnusableError:
     if not isinstance(row, dict):
         return UnusableError("the row is missing" if row is None else "the row is no JSON object")
     info = {**_mapping(row.get("key_value_pairs")), **_mapping(row.get("data"))}
-    arrays = ("numbers", "positions", "cell", "pbc", "energy", "free_energy", "forces", "stress", "magmoms")
+    arrays = "numbers positions cell pbc energy free_energy forces stress magmoms charge initial_charges".split()
     try:
         return {"info": info, **{key: _decoded(row.get(key)) for key in arrays}}
     except (KeyError, TypeError, ValueError) as error:

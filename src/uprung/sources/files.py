@@ -23,6 +23,8 @@ T = TypeVar("T")
 Advance = Callable[[int], object]
 BUFFER = 1 << 20
 LMDB_MAGIC = 0xBEEFC0DE
+#: What some editors write before text in UTF-8.
+MARK = b"\xef\xbb\xbf"
 #: What reading a damaged compressed stream raises.
 DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError)
 _OPENERS: dict[bytes, Callable[[IO[bytes]], Any]] = {
@@ -36,6 +38,8 @@ _MAGIC = {
     b"PK\x03\x04": "a ZIP archive; unpack it",
     b"\x28\xb5\x2f\xfd": "Zstandard-compressed; unpack it",
     b"\x89HDF": "an HDF5 file",
+    b"\xff\xfe": "text in UTF-16; save it as UTF-8",
+    b"\xfe\xff": "text in UTF-16; save it as UTF-8",
     b"- of Ulm": "an ASE trajectory (.traj); convert it to extended XYZ",
 }
 #: Kinds that are read here and there, so not through a decompressor.
@@ -104,7 +108,7 @@ def in_shares(rows: Iterable[T], n: int, size: int, advance: Advance) -> Iterato
 
 @contextmanager
 def open_bytes(path: Path, advance: Advance = unheard) -> Iterator[IO[bytes]]:
-    """Open a file for reading, through gzip, bzip2 or xz where its first bytes say so.
+    """Open a file for reading, through gzip, bzip2 or xz where its first bytes say so; a UTF-8 mark is passed over.
 
     Raises:
         FramesError: on entry, no such file; on leaving, the compressed stream is cut off or damaged.
@@ -118,6 +122,8 @@ def open_bytes(path: Path, advance: Advance = unheard) -> Iterator[IO[bytes]]:
         opener = next((opener for magic, opener in _OPENERS.items() if head.startswith(magic)), None)
         content = stream if opener is None else stack.enter_context(opener(stream))
         try:
+            if content.peek(len(MARK))[: len(MARK)] == MARK:
+                content.read(len(MARK))
             yield content
         except DAMAGED as error:
             raise FramesError(
@@ -139,8 +145,7 @@ def kind_of(path: Path) -> str:
     if len(head) >= 20 and struct.unpack_from("<I", head, 16)[0] == LMDB_MAGIC:
         return "an LMDB database"
     magic = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), None)
-    text = head.removeprefix(b"\xef\xbb\xbf")
-    pattern = next((kind for pattern, kind in _TEXTS.items() if re.match(pattern, text, re.IGNORECASE)), None)
+    pattern = next((kind for pattern, kind in _TEXTS.items() if re.match(pattern, head, re.IGNORECASE)), None)
     return magic or pattern or "of an unknown kind"
 
 

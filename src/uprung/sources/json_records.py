@@ -191,7 +191,6 @@ class _Between:
             )
 
     def _tokens(self, gap: bytes, begin: int) -> Iterator[Rejected]:
-        gap = gap.removeprefix(b"\xef\xbb\xbf") if begin == 0 else gap
         at, waiting, listed = 0, None, set[str]()
         while at < len(gap):
             match = _TOKEN.match(gap, at)

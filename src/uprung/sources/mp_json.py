@@ -30,6 +30,7 @@ from uprung.sources.common import (
 )
 from uprung.sources.files import Advance, unheard
 from uprung.sources.json_records import Record, read_records
+from uprung.sources.settings import Settings, require_stated
 
 MP_LEGACY = "VASP PBE_52 PAW, {functional}, U by the Materials Project's rule, uncorrected"
 
@@ -107,7 +108,13 @@ DATA_SETS = {
 
 
 def read(
-    path: Path, functional: str, label_scale: str | None = None, *, data_set: str, advance: Advance = unheard
+    path: Path,
+    functional: str,
+    label_scale: str | None = None,
+    *,
+    data_set: str,
+    settings: Settings | None = None,
+    advance: Advance = unheard,
 ) -> Iterator[Frame | Rejected]:
     """Yield the records of a published set as they stand in the file.
 
@@ -116,6 +123,7 @@ def read(
         functional: functional of the fidelity; a MatPES record of another one is rejected.
         label_scale: stated in place of the set's own.
         data_set: a key of `DATA_SETS`.
+        settings: those of the fidelity's records so far, as far as records state any.
         advance: is told how many bytes of the file have been read.
 
     Raises:
@@ -127,12 +135,15 @@ def read(
             f"{path}: {data_set} holds labels of {layout.functional}, but this fidelity is {functional!r}"
         )
     scale = label_scale or layout.label_scale.format(functional=functional)
+    settings = settings or Settings()
     for record in read_records(path, "structure", advance):
         if isinstance(record, Rejected):
             yield record
             continue
         try:
-            yield _frame(record, layout, functional, scale)
+            frame = _frame(record, layout, functional, scale)
+            require_stated(settings, record.content, record.content["structure"])
+            yield frame
         except UnusableError as error:
             yield Rejected(_name(record, layout), str(error))
 

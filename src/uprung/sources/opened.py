@@ -16,16 +16,18 @@ from uprung.job.files import sha256
 from uprung.job.logs import LINES, progress
 from uprung.sources.files import EndlessError, refuse_packed
 from uprung.sources.registry import READERS, Reader, Records
+from uprung.sources.settings import Settings
 from uprung.sources.work_consistency import WorkTest, checked, tested
 
 
 @dataclass
 class OpenSource:
-    """A source of the study file, where it lies, and the functional whose labels are wanted."""
+    """A source of the study file, where it lies, the functional whose labels are wanted, and settings of its fidelity."""
 
     source: Source
     path: Path
     functional: str
+    settings: Settings = field(default_factory=Settings)
     work: WorkTest = field(default_factory=WorkTest)
 
     @property
@@ -52,7 +54,9 @@ class OpenSource:
             refuse_packed(file)
         size = sum(file.stat().st_size for file in present)
         with progress(size, f"reading {self.path.name}", "B", every=LINES) as bar:
-            told = {"advance": bar.update} if reader.progress else {}
+            told: dict[str, Any] = {"advance": bar.update} if reader.progress else {}
+            if reader.settings:
+                told["settings"] = self.settings.of(self.source.settings)
             found = reader.read(self.path, self.functional, *scale, **told)
             if reader.embedded:
                 found = self._in_layout(found)
