@@ -47,7 +47,9 @@ class OpenSource:
         scale = () if FORMATS[name].label_scale == "own" else (self.source.label_scale,)
         size = sum(file.stat().st_size for file in self.files() if file.exists())
         with progress(size, f"reading {self.path.name}", "B", every=LINES) as bar:
-            told = {"advance": bar.update} if reader.progress else {}
+            told: dict[str, Any] = {"advance": bar.update} if reader.progress else {}
+            if self.source.keys is not None:
+                told["keys"] = self.source.keys
             found = reader.read(self.path, self.functional, *scale, **told)
             if reader.embedded:
                 found = self._in_layout(found)
