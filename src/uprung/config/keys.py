@@ -53,8 +53,8 @@ class LabelKey(Section):
     )
     order: Literal["voigt", "vasp"] = Field(
         default="voigt",
-        description="Six numbers of a stress or virial are xx yy zz yz xz xy (`voigt`) or xx yy zz xy yz zx (`vasp`); nine "
-        "are the matrix, by rows or by columns.",
+        description="Six numbers of a stress or virial are xx yy zz yz xz xy (`voigt`) or xx yy zz xy yz zx (`vasp`); "
+        "nine are the matrix, by rows or by columns.",
     )
     per: Literal["cell", "atom"] = Field(default="cell", description="Whether an energy is per cell or per atom.")
 

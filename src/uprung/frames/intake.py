@@ -143,9 +143,9 @@ class _Intake:
         if reason := structure_problem(frame):
             return frame, reason
         bad = label_problems(frame)
-        sound = replace(frame, bad=bad, **dict.fromkeys(bad)) if bad else frame
+        sound = replace(frame, bad=bad, **_nothing(bad)) if bad else frame
         if zeros := not_computed(sound):
-            sound = replace(sound, bad={**bad, **zeros}, **dict.fromkeys(zeros))
+            sound = replace(sound, bad={**bad, **zeros}, **_nothing(zeros))
         if reason := next((bad[column] for column in sorted(self.required) if column in bad), None):
             return frame, reason
         for column in sorted(self.energies):
@@ -172,6 +172,10 @@ class _Intake:
             self.tally.emptied.setdefault((column, reason), []).append(frame.frame_id)
         self.tally.labels.update(name for name in LABELS if getattr(frame, name) is not None)
         self.tally.elements.update(set(frame.Z.tolist()))
+
+
+def _nothing(columns: Iterable[str]) -> dict[str, Any]:
+    return dict.fromkeys(columns)
 
 
 def write_frames(
@@ -208,7 +212,7 @@ def write_frames(
         stale.unlink(missing_ok=True)
     intake = _Intake(functional, len(sources), energy, needed)
     parts, tally = list(write_parts(intake.frames(sources), folder)), intake.tally
-    _refuse_without_labels(tally, folder.name, functional, needed)
+    _refuse_without_labels(tally, folder.name, functional, needed, energy)
     manifest = {
         "functional": functional,
         "label_scale": intake.scales.pop(),
@@ -228,19 +232,21 @@ def write_frames(
     return manifest
 
 
-def _refuse_without_labels(tally: Tally, name: str, functional: str, needed: Sequence[str]) -> None:
+def _refuse_without_labels(tally: Tally, name: str, functional: str, needed: Sequence[str], energy: str | None) -> None:
     """Raise FramesError where there is no frame, or no label of a target that is trained."""
     if not tally.written:
         raise FramesError(
             f"no usable frame of functional {functional!r} in {name}: {tally.read} read, "
             f"{sum(tally.left_out.values())} left out, {len(tally.rejected)} rejected{tally.commonest()}"
         )
+    columns = LABEL_COLUMNS | {"energy": ENERGIES[energy or "energy"][0]}
     for target in needed:
-        if not tally.labels[LABEL_COLUMNS[target]]:
-            there = [target for target, column in LABEL_COLUMNS.items() if tally.labels[column]]
-            why = next((reason for column, reason in tally.emptied if column == LABEL_COLUMNS[target]), None)
+        column = columns[target]
+        if not tally.labels[column]:
+            there = [target for target, column in columns.items() if tally.labels[column]]
+            why = next((reason for emptied, reason in tally.emptied if emptied == column), None)
             raise FramesError(
-                f"fidelity {name!r} has no {target} labels{f' ({why})' if why else ''}, but transfer.targets asks for {target}; "
-                f"take it out of transfer.targets (labels here: {', '.join(there)}), or name its key under the source's "
-                "`keys`"
+                f"fidelity {name!r} has no {target} labels{f' ({why})' if why else ''}, but transfer.targets asks for "
+                f"{target}; take it out of transfer.targets (labels here: {', '.join(there)}), or name its key under "
+                "the source's `keys`"
             )

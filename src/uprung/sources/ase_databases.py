@@ -11,7 +11,6 @@ from typing import Any
 import lmdb
 import numpy as np
 import orjson
-from ase.db.core import bytes_to_object
 
 from uprung.frames.schema import FramesError
 from uprung.sources.common import Row, UnusableError
@@ -66,14 +65,21 @@ def _numbers(blob: Any, width: int) -> Any:
 
 
 def _stored(data: Any) -> dict[str, Any]:
-    """Return what a row keeps beside ASE's columns: JSON, or ASE's own bytes."""
+    """Return what a row keeps beside ASE's columns; ASE writes JSON, with arrays in front of it where it is binary."""
     if not data:
         return {}
     try:
-        found = bytes_to_object(data) if isinstance(data, bytes) else orjson.loads(data)
-        return {key: _decoded(value) for key, value in _mapping(found).items()}
-    except Exception:  # ASE raises whatever its decoder stumbles over; labels do not stand here unless they are named
-        return {}
+        start = int.from_bytes(data[:8], "little") if isinstance(data, bytes) else 0
+        return {key: _array(value, data) for key, value in _mapping(orjson.loads(data[start:])).items()}
+    except (KeyError, TypeError, ValueError):
+        return {}  # it holds labels only where the study names them, and then they are missing
+
+
+def _array(value: Any, data: Any) -> Any:
+    if isinstance(data, bytes) and isinstance(value, dict) and "__ndarray__" in value:
+        shape, kind, offset = value["__ndarray__"]
+        return np.frombuffer(data, kind, int(np.prod(shape)), offset).reshape(shape).tolist()
+    return _or_text(value)
 
 
 def lmdb_rows(path: Path, advance: Advance) -> Iterator[Row]:
@@ -118,7 +124,11 @@ def _lmdb_row(transaction: Any, k: int) -> dict[str, Any] | UnusableError:
         geometry = {key: _decoded(row.get(key)) for key in ("numbers", "positions", "cell", "pbc")}
     except (KeyError, TypeError, ValueError) as error:
         return UnusableError(f"row is not as ASE stores it: {error}")
-    return {"info": info, "fields": {key: _or_text({**info, **row}.get(key)) for key in {**info, **dict.fromkeys(LABELS)}}, **geometry}
+    return {
+        "info": info,
+        "fields": {key: _or_text({**info, **row}.get(key)) for key in {**info, **dict.fromkeys(LABELS)}},
+        **geometry,
+    }
 
 
 def _mapping(value: Any) -> dict[str, Any]:

@@ -96,12 +96,16 @@ def stress(values: Any, name: str, *, vasp: bool = False) -> Floats:
     """
     if isinstance(values, list) and values and not isinstance(values[0], list):
         listed = flat(values, name)
-        full = listed.reshape(3, 3) if listed.size == 9 else from_voigt(listed[[0, 1, 2, 4, 5, 3]] if vasp and listed.size == 6 else listed, name)
+        full = (
+            listed.reshape(3, 3)
+            if listed.size == 9
+            else from_voigt(listed[[0, 1, 2, 4, 5, 3]] if vasp and listed.size == 6 else listed, name)
+        )
     else:
         full = rows(values, name)
     if full.shape != (3, 3):
         raise UnusableError(f"{name} has shape {full.shape}; a stress has 6 numbers, or 3×3")
-    if not np.abs(full - full.T).max() <= ASYMMETRY * np.abs(full).max() and np.isfinite(full).all():
+    if np.isfinite(full).all() and np.abs(full - full.T).max() > ASYMMETRY * np.abs(full).max():
         raise UnusableError(f"{name} is not symmetric")
     return full
 

@@ -37,9 +37,9 @@ _WORDS = {
     "magmoms": {"magmom", "magmoms"},
 }
 _OTHER = set(
-    "per above hull formation cohesive binding adsorption kinetic cutoff cut correction corrected uncorrected fermi band "
-    "bandgap zero shift weight sigma std var variance uncertainty error err mask unit units key label hash type isolated "
-    "interaction dispersion vdw initial constraint max rms".split()
+    "per above hull formation cohesive binding adsorption kinetic cutoff cut correction corrected uncorrected fermi "
+    "band bandgap zero shift weight sigma std var variance uncertainty error err mask unit units key label hash type "
+    "isolated interaction dispersion vdw initial constraint max rms".split()
 )
 SHAPES: dict[str, Callable[[int], tuple[int, ...]]] = {
     "energy": lambda n: (),
@@ -81,7 +81,7 @@ def read_labels(
         AmbiguousError: a label that the study does not name is under two keys, with other numbers.
         UnusableError: there is no energy.
     """
-    found, volume = Labels(), float(abs(np.linalg.det(lattice)))
+    found, volume = Labels(), volume_of(lattice)
     for label, spec in keys.items():
         column, value = COLUMNS[label], fields.get(spec.key)
         if value is None:
@@ -101,8 +101,13 @@ def read_labels(
         except UnusableError as error:
             found.bad[column] = str(error)
     if found.values.get("energy") is None and found.values.get("energy_free") is None:
-        raise UnusableError(found.bad.get("energy") or _no_energy(fields, keys["energy"].key))
+        raise UnusableError(_no_energy(fields, keys["energy"].key))
     return found
+
+
+def volume_of(lattice: Floats) -> float:
+    """Return the volume of a cell, Å³; NaN where it is no cell."""
+    return float(abs(np.linalg.det(lattice))) if lattice.shape == (3, 3) else float("nan")
 
 
 def converted(label: str, value: Any, spec: LabelKey, volume: float, n: int) -> Any:
@@ -141,7 +146,7 @@ def _quoted(names: list[str]) -> str:
 
 def _no_energy(fields: Mapping[str, Any], key: str) -> str:
     there = [str(name) for name, value in fields.items() if value is not None]
-    return f"no {'energy' if key == 'energy' else repr(key)} (keys here: {', '.join(there) or 'none'})"
+    return f"no {'energy' if key == 'energy' else repr(key)} (keys here: {', '.join(there) or 'none'}); a label under another name is named under the source's `keys`"
 
 
 def _replaced(fields: Mapping[str, Any], keys: Mapping[str, LabelKey], stated: Mapping[str, LabelKey]) -> str | None:
@@ -169,7 +174,9 @@ def _others(label: str, spec: LabelKey, fields: Mapping[str, Any], volume: float
 def _require_one(label: str, spec: LabelKey, fields: Mapping[str, Any], volume: float, n: int) -> None:
     """Raise AmbiguousError where another key may be the label, too, and has other numbers."""
     for name, other in _others(label, spec, fields, volume, n):
-        ours, theirs = (np.asarray(value, dtype=np.float64) for value in (_or_nan(label, spec, fields, volume, n), other))
+        ours, theirs = (
+            np.asarray(value, dtype=np.float64) for value in (_or_nan(label, spec, fields, volume, n), other)
+        )
         if np.array_equal(ours, theirs, equal_nan=True):
             continue
         if ours.shape != theirs.shape or not np.abs(ours - theirs).max() <= SAME * np.abs(ours).max():

@@ -15,8 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from uprung.config.keys import Keys, LabelKey
 from uprung.frames.schema import Floats, Frame, FramesError, Rejected
 from uprung.sources.common import (
@@ -29,7 +27,7 @@ from uprung.sources.common import (
 )
 from uprung.sources.files import Advance, unheard
 from uprung.sources.json_records import Record, read_records
-from uprung.sources.label_keys import COLUMNS, Labels, converted
+from uprung.sources.label_keys import COLUMNS, Labels, converted, volume_of
 
 MP_LEGACY = "VASP PBE_52 PAW, {functional}, U by the Materials Project's rule, uncorrected"
 
@@ -194,7 +192,7 @@ def _get(content: dict[str, Any], key: str) -> Any:
 
 def _labels(content: dict[str, Any], keys: Mapping[str, LabelKey], lattice: Floats, n: int) -> Labels:
     """Return the labels of a record; null is none, and only an energy that is none costs the record."""
-    found, volume = Labels(), float(abs(np.linalg.det(lattice)))
+    found, volume = Labels(), volume_of(lattice)
     for label, spec in keys.items():
         value = _get(content, spec.key)
         if value is None and label != "energy":
@@ -212,4 +210,3 @@ def _correction(content: dict[str, Any], key: str | None, energy: float) -> floa
     if key is None or (value := _get(content, key)) is None:
         return None
     return number(value, key) - energy
-

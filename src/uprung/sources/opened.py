@@ -14,6 +14,7 @@ from uprung.config.formats import FORMATS
 from uprung.frames.schema import FramesError
 from uprung.job.files import sha256
 from uprung.job.logs import LINES, progress
+from uprung.sources.magnitudes import Magnitudes, plausible
 from uprung.sources.registry import READERS, Reader, Records
 from uprung.sources.work_consistency import WorkTest, checked, tested
 
@@ -51,6 +52,10 @@ class OpenSource:
             if self.source.keys is not None:
                 told["keys"] = self.source.keys
             found = reader.read(self.path, self.functional, *scale, **told)
+            if FORMATS[name].keys:  # of the others, units are known
+                keys = self.source.keys.named() if self.source.keys else {}
+                stated = {"stress" if label == "virial" else label for label, key in keys.items() if key.unit}
+                found = plausible(found, Magnitudes(frozenset(stated)), self.path)
             if reader.embedded:
                 found = self._in_layout(found)
             yield from tested(found, self.work) if reader.computed else checked(found, self.work, self.path)

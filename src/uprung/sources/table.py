@@ -13,7 +13,7 @@ from uprung.config.keys import Keys, LabelKey
 from uprung.frames.schema import OPTIONAL, SCHEMA, Frame, FramesError
 from uprung.sources.common import UnusableError
 from uprung.sources.files import Advance, files_in, in_shares, unheard
-from uprung.sources.label_keys import COLUMNS, converted
+from uprung.sources.label_keys import COLUMNS, converted, volume_of
 
 
 def files(path: Path) -> list[Path]:
@@ -21,9 +21,7 @@ def files(path: Path) -> list[Path]:
     return files_in(path, "*.parquet", "no .parquet file in this folder")
 
 
-def read(
-    path: Path, functional: str, *, keys: Keys | None = None, advance: Advance = unheard
-) -> Iterator[Frame]:
+def read(path: Path, functional: str, *, keys: Keys | None = None, advance: Advance = unheard) -> Iterator[Frame]:
     """Yield the rows of a table, whatever their functional; `write_frames` refuses a mixture.
 
     Args:
@@ -56,7 +54,7 @@ def read(
 def _frame(row: dict[str, Any], named: Mapping[str, LabelKey]) -> Frame:
     n = row.pop("nsites")
     given = {label: row.get(spec.key) for label, spec in named.items()}
-    row = {name: row.get(name) for name in SCHEMA.names if name in row or name not in OPTIONAL and name != "nsites"}
+    row = {name: row.get(name) for name in SCHEMA.names if name != "nsites" and (name in row or name not in OPTIONAL)}
     row.update(dict.fromkeys((COLUMNS[label] for label in named), None))
     shapes = {"Z": (n,), "lattice": (3, 3), "frac": (n, 3), "forces": (n, 3), "stress_gpa": (3, 3), "magmom": (n,)}
     for name, shape in shapes.items():
@@ -78,8 +76,7 @@ def _named_labels(row: dict[str, Any], given: Mapping[str, Any], named: Mapping[
         try:
             if label == "forces" and values and not isinstance(values[0], list):
                 values = np.reshape(values, (-1, 3)).tolist()
-            volume = float(abs(np.linalg.det(row["lattice"])))
-            row[column] = converted(label, values, spec, volume, len(row["Z"]))
+            row[column] = converted(label, values, spec, volume_of(row["lattice"]), len(row["Z"]))
         except (UnusableError, ValueError) as error:
             bad[column] = str(error)
     return bad
