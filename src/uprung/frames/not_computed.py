@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from uprung.frames.neighbours import MOST_ATOMS, nearest
 from uprung.frames.schema import Floats, Frame
 
 #: Sites that lie this close to a symmetric arrangement are taken for one, Å.
@@ -16,11 +17,12 @@ SYMMETRY = 1e-2
 def not_computed(frame: Frame) -> dict[str, str]:
     """Return column -> reason of the labels that are no result of a calculation. All labels have their shapes.
 
-    Forces are zero everywhere where symmetry says so and nowhere else. A stress is never zero in all components; it has
-    three equal diagonal components and no others in cubic crystals, elsewhere it is the pressure (VASP's `ISIF = 1`).
+    Forces are zero everywhere where symmetry says so or no atom has a neighbour, and nowhere else. A stress is never
+    zero in all components; it has three equal diagonal components and no others in cubic crystals, elsewhere that is
+    the pressure (VASP's `ISIF = 1`).
     """
     found = {}
-    if frame.forces is not None and not frame.forces.any() and not _forces_vanish(frame):
+    if frame.forces is not None and not frame.forces.any() and _bonded(frame) and not _forces_vanish(frame):
         found["forces"] = "forces are all zero, and the structure is not symmetric: they were not computed"
     stress = frame.stress_gpa
     if stress is not None and not stress.any():
@@ -28,6 +30,10 @@ def not_computed(frame: Frame) -> dict[str, str]:
     elif stress is not None and not (stress - stress[0, 0] * np.eye(3)).any() and not _is_cubic(frame):
         found["stress_gpa"] = "stress is a pressure times 1, and the structure is not cubic: its shear was not computed"
     return found
+
+
+def _bonded(frame: Frame) -> bool:
+    return len(frame.Z) > MOST_ATOMS or bool(np.isfinite(nearest(frame)))
 
 
 def _forces_vanish(frame: Frame) -> bool:

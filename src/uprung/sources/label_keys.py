@@ -146,7 +146,10 @@ def _quoted(names: list[str]) -> str:
 
 def _no_energy(fields: Mapping[str, Any], key: str) -> str:
     there = [str(name) for name, value in fields.items() if value is not None]
-    return f"no {'energy' if key == 'energy' else repr(key)} (keys here: {', '.join(there) or 'none'}); a label under another name is named under the source's `keys`"
+    return (
+        f"no {'energy' if key == 'energy' else repr(key)} (keys here: {', '.join(there) or 'none'}); a label under "
+        "another name is named under the source's `keys`"
+    )
 
 
 def _replaced(fields: Mapping[str, Any], keys: Mapping[str, LabelKey], stated: Mapping[str, LabelKey]) -> str | None:
