@@ -55,8 +55,8 @@ def label_slopes(low: Frames, high: Frames, pairs: pd.DataFrame, labels: tuple[s
     """Return quantity -> slope of the high side's labels against the low side's, their correlation, and a verdict.
 
     Energies are compared within compositions, where reference energies cancel; where no composition occurs twice, they
-    are refused only if the slope is that of a unit. The verdict is `checked`, `contradicted` or `unchecked` (few values,
-    or labels that do not go along with each other). Pairs of one material only are not compared at all.
+    are refused only if the slope is that of a unit. The verdict is `checked`, `contradicted` or `unchecked` (few
+    values, or labels that do not go along with each other). Pairs of one material only are not compared at all.
 
     Args:
         low: frames with the cheap labels.
@@ -73,7 +73,9 @@ def label_slopes(low: Frames, high: Frames, pairs: pd.DataFrame, labels: tuple[s
     energy = _judged("energy", *_within_compositions(aligned), atoms)
     if energy["verdict"] == "unchecked":
         known = np.isfinite(aligned.low.energy) & np.isfinite(aligned.high.energy)
-        raw = _judged("energy", aligned.low.energy[known], aligned.high.energy[known])
+        raw = _judged(
+            "energy", *(side.energy[known] - side.energy[known].mean() for side in (aligned.low, aligned.high))
+        )
         energy = raw if raw["verdict"] == "contradicted" and raw["like"] != UNKNOWN else energy
     shared = aligned.shared()
     return {"energy": energy, **{name: _judged(name, *shared[name]) for name in ("force", "stress") if name in shared}}
@@ -113,11 +115,14 @@ def _like(name: str, slope: float, atoms: int) -> str:
     known = _LIKE[name] | (
         {1 / atoms: "per atom, taken for those of the cell"} if name == "energy" and atoms > 1 else {}
     )
-    for side, size in (("high", slope), ("low", 1 / slope)):
-        for value, words in known.items():
-            if 0.8 < size / value < 1.25:
-                return f"as if those of the {side} fidelity were {words}"
-    return UNKNOWN
+    found = [
+        (abs(np.log(size / value)), side, f"as if those of the {side} fidelity were {words}")
+        for side, size in (("high", slope), ("low", 1 / slope))
+        for value, words in known.items()
+        if size / value > 0
+    ]
+    distance, _, words = min(found, key=lambda one: (round(one[0], 6), one[1]), default=(np.inf, "", ""))
+    return words if distance < np.log(1.25) else UNKNOWN
 
 
 def require_like_labels(name: str, slopes: dict[str, dict[str, Any]], *, stated: bool) -> list[str]:

@@ -49,6 +49,7 @@ SHAPES: dict[str, Callable[[int], tuple[int, ...]]] = {
     "virial": lambda n: (3, 3),
     "magmoms": lambda n: (n,),
 }
+_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 #: Numbers of two keys that differ by less are the same, relative to the largest.
 SAME = 1e-6
 
@@ -132,7 +133,7 @@ def candidates(names: tuple[str, ...]) -> dict[str, list[str]]:
     """Return label -> keys whose words say that they may be it: `REF_energy`, `dft_force`, `virials`."""
     found: dict[str, list[str]] = {}
     for name in names:
-        words = set(re.split(r"[^a-z0-9]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", str(name)).lower()))
+        words = set(re.split(r"[^a-z0-9]+", _HUMP.sub("_", str(name)).lower()))
         for label, known in _WORDS.items():
             if words & known and not words & _OTHER:
                 found.setdefault("free_energy" if label == "energy" and "free" in words else label, []).append(name)

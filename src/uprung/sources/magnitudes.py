@@ -67,11 +67,11 @@ class Magnitudes:
             )
         size = _median(stress)
         if "stress" not in self.trusted and size > STRESS and np.median(volume) > COMPRESSED:
-            unit, factor = ("kbar", 10) if size / EV_PER_A3 > 50 else ("GPa", 1)
+            real = size / EV_PER_A3
             return (
                 f"the largest stress of a frame is {size:.3g} GPa (median), which no crystal of these volumes has; is "
-                f"it in {unit} in the file, which would make it {size / EV_PER_A3 / factor:.2g} GPa? State the unit of "
-                "the file (keys: {stress: {key: …, unit: …, sign: …}})"
+                f"it in GPa or kbar in the file, which would make it {real:.2g} or {real / 10:.2g} GPa? State the unit "
+                "of the file (keys: {stress: {key: …, unit: …, sign: …}})"
             )
         return None
 

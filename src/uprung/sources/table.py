@@ -63,7 +63,8 @@ def _frame(row: dict[str, Any], named: Mapping[str, LabelKey]) -> Frame:
             row[name] = values.reshape(shape) if values.size == np.prod(shape) else values
     row["provenance"] = row["provenance"] or ""
     row["flags"] = None if row.get("flags") is None else tuple(row["flags"])
-    return Frame(**row, bad=_named_labels(row, given, named))
+    bad = _named_labels(row, given, named)
+    return Frame(**row, bad=bad)
 
 
 def _named_labels(row: dict[str, Any], given: Mapping[str, Any], named: Mapping[str, LabelKey]) -> dict[str, str]:
