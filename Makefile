@@ -6,7 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= all
 
-.PHONY: demo test test-slow slurm gpaw dft-check service check schema clean
+.PHONY: demo test test-slow slurm architectures gpaw dft-check service check schema clean
 
 demo: .venv/.stamp
 	$(BIN)/snakemake --cores $(CORES)
@@ -15,22 +15,28 @@ demo: .venv/.stamp
 	@echo "figures:  $(CURDIR)/results/demo/figures/"
 	@echo "numbers:  $(CURDIR)/results/demo/scaling/laws.csv and the files beside it"
 
-test: check service
+test: check service .venv/.architectures
 	$(BIN)/python -m pytest -n 2 -m "not slow"
 
-test-slow: .venv/.stamp
+test-slow: .venv/.architectures
 	$(BIN)/python -m pytest -m slow
 
 # six minutes, twelve beside other work, most of them waiting; needs root and: apt-get install slurmctld slurmd slurm-client munge
 slurm: .venv/.stamp
 	$(BIN)/python -m pytest -m slow tests/service/slurm
 
-check: .venv/.stamp
+check: .venv/.architectures
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/snakemake --lint
+
+# M3GNet, TensorNet (matgl) and SevenNet (sevenn) beside CHGNet
+architectures: .venv/.architectures
+.venv/.architectures: requirements-architectures.lock .venv/.stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-architectures.lock
+	touch $@
 
 # schema, key list and list of results are generated from the code and tested to be up to date
 schema: .venv/.stamp

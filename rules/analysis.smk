@@ -14,10 +14,6 @@ rule analyse_shift:
         summary="<results>/analysis/{pair}/summary.json",
     log:
         "<results>/logs/analysis/{pair}.log",
-    benchmark:
-        "<results>/benchmarks/analysis/{pair}.tsv"
-    conda:
-        "../envs/analysis.yaml"
     params:
         label_low=lambda w: STUDY.fidelities[STUDY.pairs[w.pair].low].energy,
         label_high=lambda w: STUDY.fidelities[STUDY.pairs[w.pair].high].energy,
@@ -48,14 +44,9 @@ rule plot_shift:
         png=expand("<results>/figures/{{pair}}-{figure}.png", figure=SHIFT_FIGURES),
     log:
         "<results>/logs/analysis/{pair}-figures.log",
-    benchmark:
-        "<results>/benchmarks/analysis/{pair}-figures.tsv"
-    conda:
-        "../envs/analysis.yaml"
     params:
         functionals=lambda w: [
-            STUDY.fidelities[name].functional
-            for name in (STUDY.pairs[w.pair].low, STUDY.pairs[w.pair].high)
+            STUDY.fidelities[name].functional for name in (STUDY.pairs[w.pair].low, STUDY.pairs[w.pair].high)
         ],
         label_low=lambda w: STUDY.fidelities[STUDY.pairs[w.pair].low].energy,
         label_high=lambda w: STUDY.fidelities[STUDY.pairs[w.pair].high].energy,

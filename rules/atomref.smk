@@ -7,12 +7,6 @@ rule predict_pretrained:
         initial=lambda w: pretrained_here(w.pretrained),
     output:
         "<results>/references/{pretrained}.parquet",
-    log:
-        "<results>/logs/references/{pretrained}.log",
-    benchmark:
-        "<results>/benchmarks/references/{pretrained}.tsv"
-    conda:
-        "../envs/training.yaml"
     threads: STUDY.training.threads
     resources:
         mem_mb=STUDY.resources.memory_mb,
@@ -42,12 +36,6 @@ rule fit_reference:
         elements=lambda w: element_manifests(w.reference),
     output:
         "<results>/references/{reference}/n{size}/seed{seed}.csv",
-    log:
-        "<results>/logs/references/{reference}/n{size}/seed{seed}.log",
-    benchmark:
-        "<results>/benchmarks/references/{reference}/n{size}/seed{seed}.tsv"
-    conda:
-        "../envs/analysis.yaml"
     params:
         reference=lambda w: plain(STUDY.references[w.reference]),
         elements=lambda w: element_fidelities(w.reference),
@@ -82,10 +70,6 @@ rule plot_references:
         png="<results>/figures/references.png",
     log:
         "<results>/logs/references/figure.log",
-    benchmark:
-        "<results>/benchmarks/references/figure.tsv"
-    conda:
-        "../envs/analysis.yaml"
     params:
         references=USED_REFERENCES,
         sizes=list(SIZES),
@@ -97,11 +81,7 @@ rule plot_references:
 
 
 # A residual reference predicts nothing without its network.
-COMPARED_REFERENCES = [
-    name
-    for name, reference in STUDY.references.items()
-    if reference.labels != "residual"
-]
+COMPARED_REFERENCES = [name for name, reference in STUDY.references.items() if reference.labels != "residual"]
 
 
 rule compare_references:
@@ -114,12 +94,6 @@ rule compare_references:
     output:
         table="<results>/atomref/comparison.csv",
         summary="<results>/atomref/summary.csv",
-    log:
-        "<results>/logs/atomref/comparison.log",
-    benchmark:
-        "<results>/benchmarks/atomref/comparison.tsv"
-    conda:
-        "../envs/analysis.yaml"
     params:
         references={name: plain(STUDY.references[name]) for name in COMPARED_REFERENCES},
         elements=element_fidelities(*COMPARED_REFERENCES),
@@ -143,10 +117,6 @@ rule plot_comparison:
         png="<results>/figures/reference-errors.png",
     log:
         "<results>/logs/atomref/figure.log",
-    benchmark:
-        "<results>/benchmarks/atomref/figure.tsv"
-    conda:
-        "../envs/analysis.yaml"
     params:
         baseline=STUDY.scaling.baseline,
     message:

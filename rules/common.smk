@@ -1,8 +1,12 @@
 """Python that the rules share: the validated study, file look-up, slices of the study for params."""
 
 import os
+import re
 import sys
+from functools import partial
 from pathlib import Path
+
+from snakemake.io import strip_wildcard_constraints
 
 
 def elsewhere(entries):
@@ -31,32 +35,29 @@ os.environ |= {
 
 from uprung.job.contents import contents
 from uprung.job.files import size_token, why_not_writable
+from uprung.job.made import others, refusal
 from uprung.job.parent import PARENT, name_of_process
 from uprung.config.arms import CHECKPOINT
 from uprung.config.base import plain
 from uprung.config.load import StudyError, find_file, load_study
+from uprung.config.runs import longer_budgets, longer_runs, tuned_arms, tuned_at
 from uprung.config.strict_yaml import places
 from uprung.job.fingerprint import REGISTRY, closure, code_digest
 from uprung.report.captions import FIGURES, LAW_FIGURES, figures_of
 from uprung.report.catalogue import FILES, LAWS as LAW_FILES, POINTS as POINTS_FILES
 from uprung.report.catalogue import expanded, fields_of
-from uprung.models.registry import card_of, contradictions
+from uprung.models.registry import CARDS, card_of, contradictions
 from uprung.training.planning import run_memory, run_minutes
+from uprung.training.tuning import with_rate
 
 os.environ[PARENT] = name_of_process()  # a job ends when this process has ended
 
-CONFIG_FILE = (
-    workflow.overwrite_configfiles[-1]
-    if workflow.overwrite_configfiles
-    else "config/demo.yaml"
-)
+CONFIG_FILE = workflow.overwrite_configfiles[-1] if workflow.overwrite_configfiles else "config/demo.yaml"
 FOLDERS = (Path.cwd(), Path(workflow.basedir))
 
 try:
     PLACES = {}  # file and line of every key
-    for each in workflow.overwrite_configfiles or [
-        Path(workflow.basedir, "config/demo.yaml")
-    ]:
+    for each in workflow.overwrite_configfiles or [Path(workflow.basedir, "config/demo.yaml")]:
         PLACES |= places(each, os.path.relpath(each))
     STUDY = load_study(
         config,
@@ -64,28 +65,18 @@ try:
         places=PLACES,
         contradictions=contradictions,
     )
-    POINTS = getattr(
-        STUDY, "points", None
-    )  # a table of given points: nothing is trained
+    POINTS = getattr(STUDY, "points", None)  # a table of given points: nothing is trained
     SOFTENING = None if POINTS else STUDY.tests.softening
     # the key of their files as the study file has it
     FIDELITIES = "data" if isinstance(config.get("data"), dict) else "fidelities"
     SOURCES = {
-        name: [
-            find_file(s.file, FOLDERS, key=f"{CONFIG_FILE}: {FIDELITIES}.{name}")
-            for s in fidelity.sources
-        ]
+        name: [find_file(s.file, FOLDERS, key=f"{CONFIG_FILE}: {FIDELITIES}.{name}") for s in fidelity.sources]
         for name, fidelity in ({} if POINTS else STUDY.fidelities).items()
     }
     if POINTS:
         POINTS = find_file(POINTS, FOLDERS, key="points")
     EVALSET_SOURCES = {
-        name: [
-            find_file(
-                s.file, FOLDERS, key=f"{CONFIG_FILE}: tests.softening.sets.{name}"
-            )
-            for s in evalset.sources
-        ]
+        name: [find_file(s.file, FOLDERS, key=f"{CONFIG_FILE}: tests.softening.sets.{name}") for s in evalset.sources]
         for name, evalset in ({} if POINTS else SOFTENING.sets).items()
     }
     PRETRAINING_MATERIALS = [
@@ -94,19 +85,24 @@ try:
         if file
     ]
 except StudyError as error:
-    sys.exit(
-        f"uprung: the study file needs a correction before anything can run\n{error}"
-    )
+    sys.exit(f"uprung: the study file needs a correction before anything can run\n{error}")
 
-STUDY_FILES = [
-    os.path.relpath(f) for f in workflow.overwrite_configfiles or [CONFIG_FILE]
-]
+STUDY_FILES = [os.path.relpath(f) for f in workflow.overwrite_configfiles or [CONFIG_FILE]]
 COMMAND = f"snakemake --cores all --configfile {' '.join(STUDY_FILES)}"
 # the script finds them beside its own library; here, a change of them writes the page again
-PAGE_LOOK = [
-    find_file(f"src/uprung/report/{name}", FOLDERS, key="report")
-    for name in ("page.html.j2", "style.css")
-]
+PAGE_LOOK = [find_file(f"src/uprung/report/{name}", FOLDERS, key="report") for name in ("page.html.j2", "style.css")]
+
+
+# with these, old results are not taken for current ones, or a person says that they are
+ANEW = {
+    "--forceall",
+    "-F",
+    "--touch",
+    "-t",
+    "--unlock",
+    "--delete-all-output",
+    "--lint",
+}
 
 
 def one_of(names):
@@ -134,6 +130,57 @@ def check_results():
         sys.exit(f"uprung: {why}")
 
 
+def log_of(rule):
+    """Return the log for a rule without one, named after its first output, or after the folder of a manifest."""
+    results, study, product = strip_wildcard_constraints(rule.output[0]).split("/", 2)
+    name = re.sub(r"(/manifest)?\.[^./]*$", "", product)
+    return f"{results}/{study}/logs/{name}.log"
+
+
+def benchmark_of(rule):
+    """Return the table of time and memory of a rule, named after its log."""
+    results, study, _, name = strip_wildcard_constraints(rule.log[0]).split("/", 3)
+    return f"{results}/{study}/benchmarks/{name.removesuffix('.log')}.tsv"
+
+
+def code_of(file, architectures, wildcards):
+    """Return the fingerprint of the code behind a job: its script, and the architecture that it loads by name."""
+    if "model" in wildcards.keys():
+        cards = [card_of(wildcards.model)]
+    elif "snapshots" in wildcards.keys():
+        cards = [card_of(SOFTENING.snapshots[wildcards.snapshots].model)]
+    else:
+        cards = [CARDS[name] for name in architectures]
+    return code_digest(file, *dict.fromkeys(card.module for card in cards))
+
+
+def reach_of(*cards):
+    """Return what the networks of some architectures can compute: a cutoff, and the elements that one does not know."""
+    known = frozenset.intersection(*(card.elements for card in cards))
+    return [min(card.cutoff for card in cards), sorted({*range(1, 95)} - known)]
+
+
+def refuse_results_of_another_study():
+    """Stop when results that Snakemake does not remember were made otherwise than the study asks for.
+
+    It is asked when the Snakefile is read, since nothing else of it is called when there is nothing to be done.
+    """
+    if workflow.is_main_process and not ANEW & {*sys.argv}:
+        runs = [
+            f"{run}/model.pth.tar".replace("<results>", f"results/{STUDY.study}") for run in ([] if POINTS else RUNS)
+        ]
+        rules = list(workflow.rules)
+        found = others(STUDY.study, rules, runs)
+        if found:
+            sys.exit(f"uprung: {refusal(STUDY.study, rules, found)}")
+
+
+def folder_of(below, run):
+    """Return the folder of a run."""
+    size = size_token(run.size)
+    return f"{below}/{run.budget}/{run.arm}/n{size}/seed{run.seed}"
+
+
 def reference_of(arm):
     """Return the name of the reference fit of an arm, or None when it keeps the checkpoint's."""
     name = STUDY.arms[arm].references
@@ -143,19 +190,12 @@ def reference_of(arm):
 def reference_input(wildcards):
     """Return the reference table of a run's arm, none for `references: checkpoint`."""
     name = reference_of(wildcards.arm)
-    return (
-        [f"<results>/references/{name}/n{wildcards.size}/seed{wildcards.seed}.csv"]
-        if name
-        else []
-    )
+    return [f"<results>/references/{name}/n{wildcards.size}/seed{wildcards.seed}.csv"] if name else []
 
 
 def element_manifests(*references):
     """Return the frames that hold the elemental energies of some references, one file per fidelity."""
-    return [
-        f"<results>/frames/{fidelity}/manifest.json"
-        for fidelity in element_fidelities(*references)
-    ]
+    return [f"<results>/frames/{fidelity}/manifest.json" for fidelity in element_fidelities(*references)]
 
 
 def element_fidelities(*references):
@@ -180,6 +220,18 @@ def is_joint(arm):
     return STUDY.arms[arm].fidelities == "joint"
 
 
+def starting_network(arm):
+    """Return the network whose errors an arm starts from: `pretrained` or one of the study; None for random weights."""
+    options = STUDY.arms[arm]
+    return "pretrained" if options.delta else None if options.init == "random" else options.init
+
+
+def started(network):
+    """Return (arm, size, seed) of the runs that start from a network; once for all budgets."""
+    found = ((run.arm, size_token(run.size), run.seed) for run in STUDY.runs)
+    return [run for run in dict.fromkeys(found) if starting_network(run[0]) == network]
+
+
 def memory_of_run(wildcards, input, attempt):
     """Return the memory to ask for, MB: more for more structures, and for a retry."""
     size = SIZES[wildcards.size]
@@ -193,8 +245,9 @@ def memory_of_pretraining(wildcards, input, attempt):
 
 
 def minutes_of_run(wildcards, input, attempt):
-    """Return the run time to ask for: less for a small size where epochs decide, more for a retry."""
-    epochs = STUDY.budgets[wildcards.budget].epochs is not None
+    """Return the run time to ask for: less for a small size where epochs decide, more for a retry or more steps."""
+    epochs = BUDGETS[wildcards.budget].epochs is not None
+    attempt *= 1 if wildcards.budget in STUDY.budgets else STUDY.longer.times
     limit = (
         STUDY.resources.minutes,
         input.order,
@@ -208,25 +261,17 @@ if not POINTS:
     # as scripts read them; the study file may give their number
     config["seeds"] = STUDY.seeds
     ARCHITECTURE = card_of(STUDY.architecture)
-    SIZES = {
-        size_token(size): size for size in STUDY.sizes
-    }  # path token -> size as the user wrote it
+    SIZES = {size_token(size): size for size in STUDY.sizes}  # path token -> size as the user wrote it
     DEVICE = STUDY.training.device
     ARCHITECTURE = card_of(STUDY.architecture)
     GPU = 1 if DEVICE == "cuda" else 0
 
     if STUDY.tracking.missing():
-        sys.exit(
-            f"uprung: runs cannot be tracked as {CONFIG_FILE} asks\n{STUDY.tracking.missing()}"
-        )
+        sys.exit(f"uprung: runs cannot be tracked as {CONFIG_FILE} asks\n{STUDY.tracking.missing()}")
     RUN = "{budget}/{arm}/n{size}/seed{seed}"
-    RUNS = expand(
-        f"<results>/runs/{RUN}",
-        budget=STUDY.budgets,
-        arm=STUDY.arms,
-        size=SIZES,
-        seed=STUDY.seeds,
-    )
+    BUDGETS = STUDY.budgets | longer_budgets(STUDY)
+    RUNS = [folder_of("<results>/runs", run) for run in STUDY.runs]
+    LONGER_RUNS = [folder_of("<results>/runs", run) for run in longer_runs(STUDY)]
     RECIPE = plain(STUDY.training)
     ARM_LABELS = {name: arm.label or name for name, arm in STUDY.arms.items()}
 
@@ -234,8 +279,9 @@ if not POINTS:
         fidelity=one_of(STUDY.fidelities),
         pair=one_of(STUDY.pairs),
         reference=one_of(STUDY.references),
-        budget=one_of(STUDY.budgets),
+        budget=one_of(BUDGETS),
         arm=one_of(STUDY.arms),
+        rate=r"[0-9.e+-]+",
         size=one_of(SIZES),
         seed=one_of(STUDY.seeds),
         evalset=one_of(SOFTENING.sets),

@@ -10,10 +10,6 @@ LABELLED = [name for name, evalset in SOFTENING.sets.items() if evalset.labelled
 rule download:
     output:
         "<results>/download/manifest.json",
-    log:
-        "<results>/logs/download.log",
-    benchmark:
-        "<results>/benchmarks/download.tsv"
     localrule: True  # compute nodes seldom reach the internet
     conda:
         "../envs/materials-project.yaml"
@@ -31,10 +27,6 @@ rule downloaded_frames:
         "<results>/download/manifest.json",
     output:
         "<results>/frames/{fidelity}/manifest.json",
-    log:
-        "<results>/logs/frames/{fidelity}.log",
-    benchmark:
-        "<results>/benchmarks/frames/{fidelity}.tsv"
     wildcard_constraints:
         fidelity=one_of(DOWNLOADED),
     conda:
@@ -43,9 +35,7 @@ rule downloaded_frames:
     params:
         fidelity=lambda w: plain(STUDY.fidelities[w.fidelity]),
         wanted=without(STUDY.materials_project, "release"),
-        needed=lambda w: (
-            STUDY.transfer.targets if w.fidelity in TRAINED else ["energy"]
-        ),
+        needed=lambda w: (STUDY.transfer.targets if w.fidelity in TRAINED else ["energy"]),
         scratch=lambda w: f"results/{STUDY.study}/state/frames/{w.fidelity}",
     message:
         "Selecting {wildcards.fidelity}: what was downloaded into the frames table"
@@ -58,20 +48,12 @@ rule frames:
         lambda w: SOURCES[w.fidelity],
     output:
         "<results>/frames/{fidelity}/manifest.json",
-    log:
-        "<results>/logs/frames/{fidelity}.log",
-    benchmark:
-        "<results>/benchmarks/frames/{fidelity}.tsv"
     wildcard_constraints:
         fidelity=one_of(set(STUDY.fidelities) - {*DOWNLOADED, *COMPUTED}),
-    conda:
-        "../envs/analysis.yaml"
     params:
         data=lambda w: contents(SOURCES[w.fidelity]),
         fidelity=lambda w: plain(STUDY.fidelities[w.fidelity]),
-        needed=lambda w: (
-            STUDY.transfer.targets if w.fidelity in TRAINED else ["energy"]
-        ),
+        needed=lambda w: (STUDY.transfer.targets if w.fidelity in TRAINED else ["energy"]),
     message:
         "Reading {wildcards.fidelity}: labelled structures into the frames table"
     script:
@@ -83,14 +65,8 @@ rule pairs:
         low=lambda w: f"<results>/frames/{STUDY.pairs[w.pair].low}/manifest.json",
         high=lambda w: f"<results>/frames/{STUDY.pairs[w.pair].high}/manifest.json",
     output:
-        table="<results>/pairs/{pair}/pairs.parquet",
         manifest="<results>/pairs/{pair}/manifest.json",
-    log:
-        "<results>/logs/pairs/{pair}.log",
-    benchmark:
-        "<results>/benchmarks/pairs/{pair}.tsv"
-    conda:
-        "../envs/analysis.yaml"
+        table="<results>/pairs/{pair}/pairs.parquet",
     params:
         match=lambda w: STUDY.pairs[w.pair].match,
         tolerance=lambda w: STUDY.pairs[w.pair].tolerance,
@@ -111,14 +87,8 @@ rule split:
         pairs=f"<results>/pairs/{STUDY.transfer.pair}/pairs.parquet",
         pretraining=PRETRAINING_MATERIALS,
     output:
-        table="<results>/split/split.parquet",
         manifest="<results>/split/manifest.json",
-    log:
-        "<results>/logs/split.log",
-    benchmark:
-        "<results>/benchmarks/split.tsv"
-    conda:
-        "../envs/analysis.yaml"
+        table="<results>/split/split.parquet",
     params:
         data=lambda w: contents(PRETRAINING_MATERIALS),
         low=STUDY.low,
@@ -128,6 +98,7 @@ rule split:
         tolerance=STUDY.pairs[STUDY.transfer.pair].tolerance,
         split=without(STUDY.split, "sampling"),
         select=plain(STUDY.transfer.select),
+        reach=reach_of(ARCHITECTURE),
     message:
         "Splitting into train, validation and test"
     script:
@@ -137,19 +108,11 @@ rule split:
 rule order:
     input:
         split="<results>/split/split.parquet",
-        frames=(
-            []
-            if STUDY.split.sampling == "random"
-            else [f"<results>/frames/{STUDY.high}/manifest.json"]
-        ),
+        frames=([] if STUDY.split.sampling == "random" else [f"<results>/frames/{STUDY.high}/manifest.json"]),
     output:
         "<results>/split/order/seed{seed}.parquet",
     log:
         "<results>/logs/order/seed{seed}.log",
-    benchmark:
-        "<results>/benchmarks/order/seed{seed}.tsv"
-    conda:
-        "../envs/analysis.yaml"
     params:
         fidelity=STUDY.high,
         seed=lambda w: int(w.seed),
@@ -170,10 +133,6 @@ rule sizes:
         "<results>/split/sizes.csv",
     log:
         "<results>/logs/sizes.log",
-    benchmark:
-        "<results>/benchmarks/sizes.tsv"
-    conda:
-        "../envs/analysis.yaml"
     params:
         seeds=STUDY.seeds,
         sizes=STUDY.sizes,

@@ -20,12 +20,10 @@ if SOFTENING.snapshots:
         }
         # where no run is given up
         SNAPSHOT_COUNTS = {
-            name: count_structures(Path(file)) * SOFTENING.snapshots[name].frames
-            for name, file in SNAPSHOTS.items()
+            name: count_structures(Path(file)) * SOFTENING.snapshots[name].frames for name, file in SNAPSHOTS.items()
         }
         SNAPSHOT_CHUNKS = {
-            name: number_of_chunks(Path(file), SOFTENING.snapshots[name].chunk_size)
-            for name, file in SNAPSHOTS.items()
+            name: number_of_chunks(Path(file), SOFTENING.snapshots[name].chunk_size) for name, file in SNAPSHOTS.items()
         }
     except (StudyError, StructuresError) as error:
         sys.exit(f"uprung: the structures to be sampled cannot be used\n{error}")
@@ -37,24 +35,15 @@ rule sample_snapshots:
     output:
         frames="<results>/snapshots/{snapshots}/chunk{chunk}.extxyz",
         facts="<results>/snapshots/{snapshots}/chunk{chunk}.json",
-    log:
-        "<results>/logs/snapshots/{snapshots}/chunk{chunk}.log",
-    benchmark:
-        "<results>/benchmarks/snapshots/{snapshots}/chunk{chunk}.tsv"
     wildcard_constraints:
         snapshots=one_of(SNAPSHOTS),
         chunk=one_of(range(max(SNAPSHOT_CHUNKS.values(), default=0))),
-    conda:
-        "../envs/training.yaml"
     threads: STUDY.training.threads
     resources:
         mem_mb=STUDY.resources.memory_mb,
         runtime=lambda w: max(
             1,
-            int(
-                SOFTENING.snapshots[w.snapshots].chunk_size
-                * STUDY.resources.snapshot_minutes
-            ),
+            int(SOFTENING.snapshots[w.snapshots].chunk_size * STUDY.resources.snapshot_minutes),
         ),
         gpu=GPU,
     params:
@@ -90,8 +79,6 @@ rule collect_snapshots:
         vasp=directory("<results>/snapshots/{snapshots}/vasp"),
     log:
         "<results>/logs/snapshots/{snapshots}/collect.log",
-    benchmark:
-        "<results>/benchmarks/snapshots/{snapshots}/collect.tsv"
     wildcard_constraints:
         snapshots=one_of(SNAPSHOTS),
     conda:
@@ -115,19 +102,14 @@ from uprung.config.dft import OwnDFT
 OWN_DFT = STUDY.own_dft or OwnDFT()
 STRUCTURES, CHUNKS = [], []
 LABEL_CHUNKS = {  # evaluation set -> chunks; the last ones are empty where runs of snapshots were given up
-    name: range(
-        -(-SNAPSHOT_COUNTS[SOFTENING.sets[name].snapshots] // OWN_DFT.chunk_size)
-    )
-    for name in LABELLED
+    name: range(-(-SNAPSHOT_COUNTS[SOFTENING.sets[name].snapshots] // OWN_DFT.chunk_size)) for name in LABELLED
 }
 
 if COMPUTED:
     from uprung.dft.structures import StructuresError, number_of_chunks
 
     try:
-        STRUCTURES = find_file(
-            OWN_DFT.structures, FOLDERS, key=f"{CONFIG_FILE}: own_dft.structures"
-        )
+        STRUCTURES = find_file(OWN_DFT.structures, FOLDERS, key=f"{CONFIG_FILE}: own_dft.structures")
         CHUNKS = range(number_of_chunks(Path(STRUCTURES), OWN_DFT.chunk_size))
     except (StudyError, StructuresError) as error:
         sys.exit(f"uprung: the structures to be labelled cannot be used\n{error}")
@@ -138,10 +120,6 @@ rule label_structures:
         STRUCTURES,
     output:
         "<results>/own_dft/{fidelity}/chunk{chunk}.jsonl",
-    log:
-        "<results>/logs/own_dft/{fidelity}/chunk{chunk}.log",
-    benchmark:
-        "<results>/benchmarks/own_dft/{fidelity}/chunk{chunk}.tsv"
     wildcard_constraints:
         fidelity=one_of(COMPUTED),
         chunk=one_of(CHUNKS),
@@ -168,10 +146,6 @@ use rule label_structures as label_snapshots with:
         lambda w: f"<results>/snapshots/{SOFTENING.sets[w.evalset].snapshots}/snapshots.extxyz",
     output:
         "<results>/softening/{evalset}/labels/chunk{chunk}.jsonl",
-    log:
-        "<results>/logs/softening/{evalset}/labels/chunk{chunk}.log",
-    benchmark:
-        "<results>/benchmarks/softening/{evalset}/labels/chunk{chunk}.tsv"
     wildcard_constraints:
         evalset=one_of(LABELLED),
         chunk=one_of(range(max(map(len, LABEL_CHUNKS.values()), default=0))),
@@ -188,21 +162,13 @@ rule computed_frames:
         expand("<results>/own_dft/{{fidelity}}/chunk{chunk}.jsonl", chunk=CHUNKS),
     output:
         "<results>/frames/{fidelity}/manifest.json",
-    log:
-        "<results>/logs/frames/{fidelity}.log",
-    benchmark:
-        "<results>/benchmarks/frames/{fidelity}.tsv"
     wildcard_constraints:
         fidelity=one_of(COMPUTED),
-    conda:
-        "../envs/analysis.yaml"
     params:
         functional=lambda w: STUDY.fidelities[w.fidelity].functional,
         energy=lambda w: STUDY.fidelities[w.fidelity].energy,
         net_force=OWN_DFT.net_force,
-        needed=lambda w: (
-            STUDY.transfer.targets if w.fidelity == STUDY.high else ["energy"]
-        ),
+        needed=lambda w: (STUDY.transfer.targets if w.fidelity == STUDY.high else ["energy"]),
     message:
         "Reading {wildcards.fidelity}: computed labels into the frames table"
     script:
@@ -218,10 +184,6 @@ use rule computed_frames as labelled_snapshots with:
         ),
     output:
         "<results>/softening/{evalset}/frames/manifest.json",
-    log:
-        "<results>/logs/softening/{evalset}/frames.log",
-    benchmark:
-        "<results>/benchmarks/softening/{evalset}/frames.tsv"
     wildcard_constraints:
         evalset=one_of(LABELLED),
     params:

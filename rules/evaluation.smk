@@ -2,15 +2,20 @@
 
 # learns from the target's labels alone
 SCRATCH = next(
-    (
-        name
-        for name, arm in STUDY.arms.items()
-        if arm.init == "random" and not arm.delta and not arm.replay
-    ),
+    (name for name, arm in STUDY.arms.items() if arm.init == "random" and not arm.delta and not arm.replay),
     None,
 )
-TEST_NOISE = {"resamples": "<results>/scaling/resamples.parquet"}
+YARDSTICKS = {"yardsticks": "<results>/scaling/yardsticks.csv"}
+TEST_NOISE = {"materials": "<results>/scaling/materials.parquet"}
+BOOTSTRAP = STUDY.scaling.bootstrap
 SEVERAL_BUDGETS = len(STUDY.budgets) > 1
+# arms of a family differ in the network that they start from alone: (family, network) of each
+OWN_NETWORKS = list(STUDY.pretraining)
+NETWORKS = {
+    name: [str(without(arm, "init", "references", "label")), arm.init]
+    for name, arm in STUDY.arms.items()
+    if arm.init in STUDY.pretraining
+}
 LAWS = STUDY.scaling.laws
 FUNCTIONAL = STUDY.fidelities[STUDY.high].functional.replace("r2SCAN", "r²SCAN")
 X_LABEL = f"labelled {FUNCTIONAL} structures in training"
@@ -20,27 +25,77 @@ PUBLISHED = (
     else {}
 )
 
+STARTS = [name for name in dict.fromkeys(map(starting_network, STUDY.arms)) if name]
+
+
+rule evaluate_untouched:
+    input:
+        graphs=f"<results>/graphs/{STUDY.high}/manifest.json",
+        split="<results>/split/split.parquet",
+        initial=lambda w: pretrained_here(w.pretrained),
+        references=lambda w: [
+            f"<results>/references/{reference_of(arm)}/n{size}/seed{seed}.csv"
+            for arm, size, seed in started(w.pretrained)
+            if reference_of(arm)
+        ],
+    output:
+        "<results>/untouched/{pretrained}.parquet",
+    threads: STUDY.training.threads
+    resources:
+        mem_mb=STUDY.resources.memory_mb,
+        gpu=GPU,
+    params:
+        high=STUDY.high,
+        model=STUDY.architecture,
+        runs=lambda w: [[*run, bool(reference_of(run[0]))] for run in started(w.pretrained)],
+        targets=STUDY.transfer.targets,
+        device=DEVICE,
+        threads=STUDY.training.threads,
+    message:
+        "Testing network {wildcards.pretrained} before training"
+    script:
+        "../scripts/evaluate_untouched.py"
+
+
+rule yardsticks:
+    input:
+        low=f"<results>/frames/{STUDY.low}/manifest.json",
+        high=f"<results>/frames/{STUDY.high}/manifest.json",
+        split="<results>/split/split.parquet",
+        pairs=f"<results>/pairs/{STUDY.transfer.pair}/pairs.parquet",
+        orders=expand("<results>/split/order/seed{seed}.parquet", seed=STUDY.seeds),
+    output:
+        "<results>/scaling/yardsticks.csv",
+    params:
+        sizes=SIZES,
+        seeds=STUDY.seeds,
+        names=[STUDY.low, STUDY.high],
+        labels=[STUDY.fidelities[name].energy for name in (STUDY.low, STUDY.high)],
+        targets=STUDY.transfer.targets,
+    message:
+        "Solving the test without a network"
+    script:
+        "../scripts/yardsticks.py"
+
 
 rule collect_curves:
     input:
-        metrics=expand("{run}/metrics.json", run=RUNS),
-        predictions=expand("{run}/predictions.parquet", run=RUNS),
-        history=expand("{run}/history.csv", run=RUNS),
+        metrics=expand("{run}/metrics.json", run=[*RUNS, *LONGER_RUNS]),
+        predictions=expand("{run}/predictions.parquet", run=[*RUNS, *LONGER_RUNS]),
+        history=expand("{run}/history.csv", run=[*RUNS, *LONGER_RUNS]),
+        untouched=expand("<results>/untouched/{network}.parquet", network=STARTS),
     output:
         curves="<results>/scaling/curves.csv",
+        second="<results>/scaling/second_budget.csv",
         history="<results>/scaling/history.csv",
-        resamples="<results>/scaling/resamples.parquet",
-    log:
-        "<results>/logs/scaling/curves.log",
-    benchmark:
-        "<results>/benchmarks/scaling/curves.tsv"
-    conda:
-        "../envs/analysis.yaml"
+        materials="<results>/scaling/materials.parquet",
     params:
         n_runs=len(RUNS),
         fidelity=STUDY.high,
         targets=STUDY.transfer.targets,
         falling=STUDY.scaling.falling,
+        settled=STUDY.scaling.settled,
+        budgets=[*STUDY.budgets],
         bootstrap=STUDY.scaling.bootstrap,
     message:
         "Collecting the learning curves of {params.n_runs} runs"
@@ -56,10 +111,6 @@ rule plot_convergence:
         png="<results>/figures/convergence.png",
     log:
         "<results>/logs/scaling/convergence.log",
-    benchmark:
-        "<results>/benchmarks/scaling/convergence.tsv"
-    conda:
-        "../envs/analysis.yaml"
     params:
         arm_labels=ARM_LABELS,
         budget=next(iter(STUDY.budgets)),
@@ -80,12 +131,6 @@ rule plot_before_after:
         table="<results>/scaling/before_after.csv",
         svg=figure("before-after"),
         png="<results>/figures/before-after.png",
-    log:
-        "<results>/logs/scaling/before_after.log",
-    benchmark:
-        "<results>/benchmarks/scaling/before_after.tsv"
-    conda:
-        "../envs/analysis.yaml"
     params:
         inits=INITS,
         targets=STUDY.transfer.targets,
@@ -109,10 +154,6 @@ rule collect_errors:
         png=expand("<results>/figures/{figure}.png", figure=["errors-force", "parity"]),
     log:
         "<results>/logs/errors.log",
-    benchmark:
-        "<results>/benchmarks/errors.tsv"
-    conda:
-        "../envs/analysis.yaml"
     params:
         arm_labels=ARM_LABELS,
         budget=next(iter(STUDY.budgets)),
@@ -129,12 +170,6 @@ rule evaluate_pretrained:
         source=source_graphs(STUDY.tests.forgetting.frames),
     output:
         "<results>/forgetting/pretrained.json",
-    log:
-        "<results>/logs/forgetting/pretrained.log",
-    benchmark:
-        "<results>/benchmarks/forgetting/pretrained.tsv"
-    conda:
-        "../envs/training.yaml"
     threads: STUDY.training.threads
     resources:
         mem_mb=STUDY.resources.memory_mb,
@@ -156,11 +191,7 @@ rule plot_training:
     input:
         metrics=expand("{run}/metrics.json", run=RUNS),
         history="<results>/scaling/history.csv",
-        pretrained=(
-            ["<results>/forgetting/pretrained.json"]
-            if STUDY.tests.forgetting.frames
-            else []
-        ),
+        pretrained=(["<results>/forgetting/pretrained.json"] if STUDY.tests.forgetting.frames else []),
     output:
         table="<results>/forgetting/forgetting.csv",
         forgetting=figure("forgetting"),
@@ -168,10 +199,6 @@ rule plot_training:
         png=expand("<results>/figures/{figure}.png", figure=["forgetting", "dynamics"]),
     log:
         "<results>/logs/forgetting/figures.log",
-    benchmark:
-        "<results>/benchmarks/forgetting/figures.tsv"
-    conda:
-        "../envs/analysis.yaml"
     params:
         targets=STUDY.transfer.targets,
         arm_labels=ARM_LABELS,

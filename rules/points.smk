@@ -2,7 +2,8 @@
 
 SCRATCH = STUDY.scratch
 ARM_LABELS = STUDY.labels
-TEST_NOISE, PUBLISHED = {}, {}
+TEST_NOISE, PUBLISHED, YARDSTICKS = {}, {}, {}
+NETWORKS, OWN_NETWORKS, BOOTSTRAP = {}, [], 0
 SEVERAL_BUDGETS = False
 LAWS = STUDY.laws
 X_LABEL = STUDY.x_label
@@ -14,12 +15,6 @@ rule read_points:
     output:
         curves="<results>/scaling/curves.csv",
         left_out="<results>/scaling/left_out.csv",
-    log:
-        "<results>/logs/scaling/curves.log",
-    benchmark:
-        "<results>/benchmarks/scaling/curves.tsv"
-    conda:
-        "../envs/analysis.yaml"
     params:
         smallest=STUDY.smallest,
         data=lambda w: contents([POINTS]),
@@ -39,12 +34,6 @@ rule write_points_report:
         bitmaps=expand("<results>/figures/{figure}.png", figure=LAW_FIGURES),
     output:
         "<results>/report.html",
-    log:
-        "<results>/logs/report.log",
-    benchmark:
-        "<results>/benchmarks/report.tsv"
-    conda:
-        "../envs/analysis.yaml"
     params:
         study=plain(STUDY),
         # functions: Snakemake takes braces in a text for wildcards

@@ -3,22 +3,13 @@
 
 rule write_report:
     input:
-        **{
-            name: [f"<results>/{file}" for file in expanded(entry.file, STUDY)]
-            for name, entry in FILES.items()
-        },
+        **{name: [f"<results>/{file}" for file in expanded(entry.file, STUDY)] for name, entry in FILES.items()},
         look=PAGE_LOOK,
         figures=expand("<results>/figures/{figure}.svg", figure=figures_of(STUDY)),
         # stand in for an SVG that is too large for the page
         bitmaps=expand("<results>/figures/{figure}.png", figure=figures_of(STUDY)),
     output:
         "<results>/report.html",
-    log:
-        "<results>/logs/report.log",
-    benchmark:
-        "<results>/benchmarks/report.tsv"
-    conda:
-        "../envs/analysis.yaml"
     params:
         # how runs are trained, scheduled and followed is not on the page
         study=without(STUDY, "training", "resources", "tracking"),

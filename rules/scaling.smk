@@ -1,8 +1,6 @@
 """Laws, crossovers and multipliers from learning curves, whether trained here or given."""
 
-LAW_TABLES = {name: entry.file for name, entry in LAW_FILES.items()} | {
-    "summary": FILES["summary"].file
-}
+LAW_TABLES = {name: entry.file for name, entry in LAW_FILES.items()} | {"summary": FILES["summary"].file}
 SCALING_FIGURES = [*LAW_FIGURES, *(["budgets"] if SEVERAL_BUDGETS else [])]
 
 
@@ -10,18 +8,19 @@ rule fit_laws:
     input:
         **TEST_NOISE,
         curves="<results>/scaling/curves.csv",
+        pretraining=expand(
+            "<results>/pretraining/{network}/card.yaml", network=OWN_NETWORKS
+        ),
     output:
         **{name: f"<results>/{file}" for name, file in LAW_TABLES.items()},
     log:
         "<results>/logs/scaling/laws.log",
-    benchmark:
-        "<results>/benchmarks/scaling/laws.tsv"
-    conda:
-        "../envs/analysis.yaml"
     params:
         scratch=lambda w: SCRATCH,
         laws=plain(LAWS),
-        tested=bool(TEST_NOISE),
+        bootstrap=BOOTSTRAP,
+        networks=lambda w: NETWORKS,
+        pretraining=OWN_NETWORKS,
     message:
         "Fitting scaling laws, crossovers and data multipliers"
     script:
@@ -31,6 +30,7 @@ rule fit_laws:
 rule plot_scaling:
     input:
         **PUBLISHED,
+        **YARDSTICKS,
         curves="<results>/scaling/curves.csv",
         laws="<results>/scaling/laws.csv",
         bands="<results>/scaling/bands.csv",
@@ -42,10 +42,6 @@ rule plot_scaling:
         expand("<results>/figures/{figure}.png", figure=SCALING_FIGURES),
     log:
         "<results>/logs/scaling/figures.log",
-    benchmark:
-        "<results>/benchmarks/scaling/figures.tsv"
-    conda:
-        "../envs/analysis.yaml"
     params:
         arm_labels=ARM_LABELS,
         scratch=lambda w: SCRATCH,

@@ -3,15 +3,20 @@
 CORRECTION = SOFTENING.correction
 # also forces by the element whose energies they come from
 PARTS = "per-element" in CORRECTION.methods
-SOFTENED_SIZES = {"none": [], "largest": [*SIZES][-1:], "all": [*SIZES]}
-SOFTENED = expand(
-    f"<results>/softening/{{evalset}}/runs/{RUN}",
-    budget=STUDY.budgets,
-    arm=STUDY.arms,
-    size=SOFTENED_SIZES[SOFTENING.runs],
-    seed=STUDY.seeds,
-    allow_missing=True,
-)
+SOFTENED_SIZES = {"none": [], "largest": STUDY.sizes[-1:], "all": STUDY.sizes}
+SOFTENED = [
+    folder_of("<results>/softening/{evalset}/runs", run)
+    for run in STUDY.runs
+    if run.size in SOFTENED_SIZES[SOFTENING.runs]
+]
+EVALSET_GRAPHS = "<results>/softening/{evalset}/graphs/{architecture}/manifest.json"
+# name -> card, of the models and of the trained networks
+SOFTENED_ARCHITECTURES = {card.name: card for card in [ARCHITECTURE, *map(card_of, SOFTENING.models)]}
+
+
+def evalset_graphs_of(wildcards):
+    """Return the inputs of a model's architecture."""
+    return EVALSET_GRAPHS.format(evalset=wildcards.evalset, architecture=card_of(wildcards.model).name)
 
 
 rule evalset_frames:
@@ -19,14 +24,8 @@ rule evalset_frames:
         lambda w: EVALSET_SOURCES[w.evalset],
     output:
         "<results>/softening/{evalset}/frames/manifest.json",
-    log:
-        "<results>/logs/softening/{evalset}/frames.log",
-    benchmark:
-        "<results>/benchmarks/softening/{evalset}/frames.tsv"
     wildcard_constraints:
         evalset=one_of(set(SOFTENING.sets) - {*LABELLED}),
-    conda:
-        "../envs/analysis.yaml"
     params:
         data=lambda w: contents(EVALSET_SOURCES[w.evalset]),
         fidelity=lambda w: without(SOFTENING.sets[w.evalset], "snapshots"),
@@ -41,17 +40,13 @@ rule evalset_graphs:
     input:
         "<results>/softening/{evalset}/frames/manifest.json",
     output:
-        graphs="<results>/softening/{evalset}/graphs/manifest.json",
+        graphs=expand(EVALSET_GRAPHS, architecture=SOFTENED_ARCHITECTURES, allow_missing=True),
         left_out="<results>/softening/{evalset}/left_out.json",
-    log:
-        "<results>/logs/softening/{evalset}/graphs.log",
-    benchmark:
-        "<results>/benchmarks/softening/{evalset}/graphs.tsv"
-    conda:
-        "../envs/training.yaml"
     threads: 2
     params:
-        architecture=ARCHITECTURE.name,
+        architectures=list(SOFTENED_ARCHITECTURES),
+        # all models are judged on the same structures
+        reach=reach_of(*SOFTENED_ARCHITECTURES.values()),
     message:
         "Building the neighbour graphs of {wildcards.evalset}"
     script:
@@ -61,22 +56,12 @@ rule evalset_graphs:
 rule soften_model:
     input:
         frames="<results>/softening/{evalset}/frames/manifest.json",
-        graphs="<results>/softening/{evalset}/graphs/manifest.json",
+        graphs=evalset_graphs_of,
         run=[],
     output:
-        **(
-            {"parts": "<results>/softening/{evalset}/models/{model}-parts.parquet"}
-            if PARTS
-            else {}
-        ),
+        **({"parts": "<results>/softening/{evalset}/models/{model}-parts.parquet"} if PARTS else {}),
         table="<results>/softening/{evalset}/models/{model}.csv",
         forces="<results>/softening/{evalset}/models/{model}.parquet",
-    log:
-        "<results>/logs/softening/{evalset}/models/{model}.log",
-    benchmark:
-        "<results>/benchmarks/softening/{evalset}/models/{model}.tsv"
-    conda:
-        "../envs/training.yaml"
     threads: STUDY.training.threads
     resources:
         mem_mb=STUDY.resources.memory_mb,
@@ -97,20 +82,12 @@ rule soften_model:
 use rule soften_model as soften_run with:
     input:
         frames="<results>/softening/{evalset}/frames/manifest.json",
-        graphs="<results>/softening/{evalset}/graphs/manifest.json",
+        graphs=EVALSET_GRAPHS.replace("{architecture}", ARCHITECTURE.name),
         run=[f"<results>/runs/{RUN}/model.pth.tar"],
     output:
-        **(
-            {"parts": f"<results>/softening/{{evalset}}/runs/{RUN}-parts.parquet"}
-            if PARTS
-            else {}
-        ),
+        **({"parts": f"<results>/softening/{{evalset}}/runs/{RUN}-parts.parquet"} if PARTS else {}),
         table=f"<results>/softening/{{evalset}}/runs/{RUN}.csv",
         forces=f"<results>/softening/{{evalset}}/runs/{RUN}.parquet",
-    log:
-        f"<results>/logs/softening/{{evalset}}/runs/{RUN}.log",
-    benchmark:
-        f"<results>/benchmarks/softening/{{evalset}}/runs/{RUN}.tsv"
     params:
         model=None,
         fidelity=lambda w: STUDY.high if is_joint(w.arm) else None,
@@ -151,10 +128,6 @@ rule plot_softening:
         ),
     log:
         "<results>/logs/softening/{evalset}/figures.log",
-    benchmark:
-        "<results>/benchmarks/softening/{evalset}/figures.tsv"
-    conda:
-        "../envs/analysis.yaml"
     params:
         arm_labels=ARM_LABELS,
         budget=next(iter(STUDY.budgets)),
@@ -167,15 +140,9 @@ rule plot_softening:
 rule fine_tune_softening:
     input:
         forces="<results>/softening/{evalset}/models/{model}.parquet",
-        graphs="<results>/softening/{evalset}/graphs/manifest.json",
+        graphs=evalset_graphs_of,
     output:
         "<results>/softening/{evalset}/training/{model}.csv",
-    log:
-        "<results>/logs/softening/{evalset}/training/{model}.log",
-    benchmark:
-        "<results>/benchmarks/softening/{evalset}/training/{model}.tsv"
-    conda:
-        "../envs/training.yaml"
     threads: STUDY.training.threads
     resources:
         mem_mb=lambda w, attempt: STUDY.resources.memory_mb * attempt,
@@ -213,12 +180,6 @@ rule correct_softening:
         draws="<results>/softening/{evalset}/correction.parquet",
         figure=figure("softening-{evalset}-correction"),
         png="<results>/figures/softening-{evalset}-correction.png",
-    log:
-        "<results>/logs/softening/{evalset}/correction.log",
-    benchmark:
-        "<results>/benchmarks/softening/{evalset}/correction.tsv"
-    conda:
-        "../envs/analysis.yaml"
     params:
         methods=CORRECTION.methods,
         shots=CORRECTION.shots,

@@ -9,25 +9,16 @@ rule build_graphs:
         split="<results>/split/split.parquet",
     output:
         "<results>/graphs/{fidelity}/manifest.json",
-    log:
-        "<results>/logs/graphs/{fidelity}.log",
-    benchmark:
-        "<results>/benchmarks/graphs/{fidelity}.tsv"
     wildcard_constraints:
         fidelity=one_of([STUDY.low, STUDY.high]),
-    conda:
-        "../envs/training.yaml"
     threads: 2
     params:
         fidelity="{fidelity}",
         architecture=ARCHITECTURE.name,
         label=lambda w: STUDY.fidelities[w.fidelity].energy,
         # of the source, frames to test on and, for pretraining and replay, to train on
-        sample=lambda w: (
-            None if w.fidelity == STUDY.high else STUDY.tests.forgetting.frames
-        ),
-        sides=(["train"] if REPLAY or STUDY.pretraining else [])
-        + (["val"] if STUDY.pretraining else []),
+        sample=lambda w: (None if w.fidelity == STUDY.high else STUDY.tests.forgetting.frames),
+        sides=(["train"] if REPLAY or STUDY.pretraining else []) + (["val"] if STUDY.pretraining else []),
     message:
         "Building the neighbour graphs of {wildcards.fidelity}"
     script:
@@ -44,17 +35,11 @@ rule graphs:
 use rule order as order_source with:
     input:
         split="<results>/split/split.parquet",
-        frames=(
-            []
-            if STUDY.split.sampling == "random"
-            else [f"<results>/frames/{STUDY.low}/manifest.json"]
-        ),
+        frames=([] if STUDY.split.sampling == "random" else [f"<results>/frames/{STUDY.low}/manifest.json"]),
     output:
         "<results>/pretraining/{network}/order.parquet",
     log:
         "<results>/logs/pretraining/{network}/order.log",
-    benchmark:
-        "<results>/benchmarks/pretraining/{network}/order.tsv"
     params:
         fidelity=STUDY.low,
         seed=lambda w: STUDY.pretraining[w.network].seed,
@@ -77,10 +62,6 @@ rule pretrain:
         card="<results>/pretraining/{network}/card.yaml",
     log:
         "<results>/logs/pretraining/{network}/train.log",
-    benchmark:
-        "<results>/benchmarks/pretraining/{network}/train.tsv"
-    conda:
-        "../envs/training.yaml"
     threads: STUDY.training.threads * (1 if DEVICE == "cuda" else STUDY.training.devices)
     resources:
         mem_mb=memory_of_pretraining,
@@ -113,6 +94,7 @@ rule train_run:
         reference=reference_input,
         initial=lambda w: pretrained_here(STUDY.arms[w.arm].init),
         source=lambda w: source_graphs(STUDY.arms[w.arm].replay),
+        rate=lambda w: [f"<results>/tune/{w.arm}.csv"] if w.arm in TUNED else [],
     output:
         model=f"<results>/runs/{RUN}/model.pth.tar",
         other=f"<results>/runs/{RUN}/other.pth.tar",
@@ -120,18 +102,14 @@ rule train_run:
         card=f"<results>/runs/{RUN}/card.yaml",
     log:
         f"<results>/logs/runs/{RUN}/train.log",
-    benchmark:
-        f"<results>/benchmarks/runs/{RUN}/train.tsv"
-    conda:
-        "../envs/training.yaml"
     threads: STUDY.training.threads * (1 if DEVICE == "cuda" else STUDY.training.devices)
     resources:
         mem_mb=memory_of_run,
         runtime=minutes_of_run,
         gpu=STUDY.training.devices * GPU,
     params:
-        arm=lambda w: without(STUDY.arms[w.arm], "label"),
-        budget=lambda w: plain(STUDY.budgets[w.budget]),
+        arm=lambda w: without(STUDY.arms[w.arm], "label", "seeds"),
+        budget=lambda w: plain(BUDGETS[w.budget]),
         size=lambda w: SIZES[w.size],
         low=STUDY.low,
         high=STUDY.high,
@@ -144,6 +122,68 @@ rule train_run:
         "Training {wildcards.arm} on n = {wildcards.size}, seed {wildcards.seed}, {wildcards.budget}"
     script:
         "../scripts/train.py"
+
+
+# The learning rate of an arm is chosen once per study, on validation.
+TUNED = tuned_arms(STUDY)
+TRIAL = "<results>/tune/{arm}/n{size}/seed{seed}/{budget}/rate{rate}"
+
+
+use rule train_run as try_rate with:
+    input:
+        graphs=f"<results>/graphs/{STUDY.high}/manifest.json",
+        split="<results>/split/split.parquet",
+        order="<results>/split/order/seed{seed}.parquet",
+        reference=reference_input,
+        initial=lambda w: pretrained_here(STUDY.arms[w.arm].init),
+        source=lambda w: source_graphs(STUDY.arms[w.arm].replay),
+        rate=[],
+    output:
+        model=temp(f"{TRIAL}/model.pth.tar"),
+        other=temp(f"{TRIAL}/other.pth.tar"),
+        history=f"{TRIAL}/history.csv",
+        card=f"{TRIAL}/card.yaml",
+    log:
+        "<results>/logs/tune/{arm}/n{size}/seed{seed}/{budget}/rate{rate}.log",
+    params:
+        arm=lambda w: without(STUDY.arms[w.arm], "label", "seeds"),
+        budget=lambda w: plain(BUDGETS[w.budget]),
+        size=lambda w: SIZES[w.size],
+        low=STUDY.low,
+        high=STUDY.high,
+        recipe=lambda w: with_rate(RECIPE, float(w.rate)),
+        pretrained=STUDY.architecture,
+        targets=STUDY.transfer.targets,
+        results=lambda w: f"results/{STUDY.study}",
+        run=lambda w: TRIAL.removeprefix("<results>/").format(**w),
+    message:
+        "Trying learning rate {wildcards.rate} for {wildcards.arm}"
+
+
+rule choose_rate:
+    input:
+        lambda w: [
+            f"{folder}/history.csv"
+            for folder in expand(
+                TRIAL,
+                arm=w.arm,
+                size=size_token(tuned_at(STUDY)),
+                seed=STUDY.arms[w.arm].seeds[:1] or STUDY.seeds[:1],
+                budget=next(iter(STUDY.budgets)),
+                rate=[f"{rate:g}" for rate in STUDY.tune.learning_rates],
+            )
+        ],
+    output:
+        "<results>/tune/{arm}.csv",
+    wildcard_constraints:
+        arm=one_of(TUNED),
+    params:
+        rates=lambda w: STUDY.tune.learning_rates,
+        keep=next(iter(STUDY.budgets.values())).keep,
+    message:
+        "Choosing the learning rate of {wildcards.arm}"
+    script:
+        "../scripts/choose_rate.py"
 
 
 rule evaluate_run:
@@ -162,10 +202,6 @@ rule evaluate_run:
         errors=f"<results>/runs/{RUN}/errors.csv",
     log:
         f"<results>/logs/runs/{RUN}/evaluate.log",
-    benchmark:
-        f"<results>/benchmarks/runs/{RUN}/evaluate.tsv"
-    conda:
-        "../envs/training.yaml"
     threads: STUDY.training.threads
     resources:
         mem_mb=STUDY.resources.memory_mb,
@@ -189,17 +225,13 @@ rule evaluate_run:
 
 rule index_models:
     input:
-        models=expand("{run}/model.pth.tar", run=RUNS),
-        cards=expand("{run}/card.yaml", run=RUNS),
-        metrics=expand("{run}/metrics.json", run=RUNS),
+        models=expand("{run}/model.pth.tar", run=[*RUNS, *LONGER_RUNS]),
+        cards=expand("{run}/card.yaml", run=[*RUNS, *LONGER_RUNS]),
+        metrics=expand("{run}/metrics.json", run=[*RUNS, *LONGER_RUNS]),
     output:
         "<results>/models/index.csv",
     log:
         "<results>/logs/models.log",
-    benchmark:
-        "<results>/benchmarks/models.tsv"
-    conda:
-        "../envs/analysis.yaml"
     params:
         targets=STUDY.transfer.targets,
     message:

@@ -26,6 +26,7 @@ with job(snakemake):
             bands=tables["bands"],
             crossings=tables["crossover"],
             published=published_points(files.published) if "published" in tables else None,
+            yardsticks=tables.get("yardsticks"),
             x_label=params.x_label,
         ),
         "data-multiplier": data_multipliers(

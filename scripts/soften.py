@@ -30,6 +30,7 @@ with job(snakemake):
         np.diff(dataset.offsets),
         about["material_id"].to_numpy(dtype=object),
         about["run_type"].to_numpy(dtype=object),
+        about["trajectory"].to_numpy(dtype=object),
     )
     found = softening_table(forces, resamples=params.bootstrap, seed=0)
     found.assign(**model_of(dict(snakemake.wildcards.items()))).to_csv(snakemake.output.table, index=False)

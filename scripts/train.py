@@ -16,27 +16,27 @@ from uprung.job.run import job
 from uprung.models.data import open_dataset
 from uprung.training.arms import begin, sides
 from uprung.training.run import Job, run_job
+from uprung.training.tuning import tuned
 
 with job(snakemake):
     params, names, files = snakemake.params, snakemake.wildcards, snakemake.input
     arm, pretrained, targets = Arm.model_validate(params.arm), params.pretrained, params.targets
+    recipe = tuned(params.recipe, *files.rate)
     split, chosen = pd.read_parquet(files.split), subset(pd.read_parquet(files.order), params.size)
     low = [(part, frames_on(split, params.low, "train")) for part in map(open_dataset, files.source)]
     replayed = [Rows(part, rows_of(part, frames), "source") for part, frames in low]
     fits = [ReferenceEnergies.from_frame(pd.read_csv(file)).values for file in files.reference]
+    learnt = {"targets": targets, "target": params.high, "source": params.low, "l2_sp": arm.l2_sp}
     task = Job(
         name=params.run,
         what=f"{names.arm} n={names.size} seed {names.seed}",
         results=Path(params.results),
-        recipe=Training.model_validate(params.recipe),
+        recipe=Training.model_validate(recipe),
         budget=Budget.model_validate(params.budget),
         seed=int(names.seed),
-        targets=targets,
-        target=params.high,
-        source=params.low,
-        options={key: params[key] for key in ("arm", "budget", "size", "recipe", "pretrained", "targets")},
+        options={k: params[k] for k in ("arm", "budget", "size", "pretrained", "targets")} | {"recipe": recipe},
         tracking=Tracking.model_validate(snakemake.config.get("tracking", {})),  # no parameter: it decides no number
-        l2_sp=arm.l2_sp,
+        **learnt,
         corrects=pretrained if arm.delta else None,
     )
     rows = (*sides(open_dataset(files.graphs), split, chosen, params.high), next(iter(replayed), None))

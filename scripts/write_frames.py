@@ -6,12 +6,13 @@ from uprung.config.data import Fidelity
 from uprung.frames.intake import write_frames
 from uprung.job.run import job
 from uprung.sources import OpenSource, digests
+from uprung.sources.settings import Settings
 from uprung.structures.duplicates import leave_out_duplicates
 
 with job(snakemake):
-    fidelity = Fidelity.model_validate(snakemake.params.fidelity)
+    fidelity, settings = Fidelity.model_validate(snakemake.params.fidelity), Settings()
     sources = [
-        OpenSource(source, Path(file), fidelity.functional)
+        OpenSource(source, Path(file), fidelity.functional, settings)
         for source, file in zip(fidelity.sources, snakemake.input, strict=True)
     ]
     write_frames(
@@ -23,6 +24,7 @@ with job(snakemake):
         about=lambda: {
             "energy_label": fidelity.energy,
             "sources": digests(sources),
+            "settings": settings.facts(),
             "readers": [source.facts() for source in sources],
         },
     )

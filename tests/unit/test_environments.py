@@ -103,15 +103,15 @@ def needs_networks(path: Path) -> bool:
 
 
 def jobs() -> list[tuple[str, str]]:
-    """Return (conda file, script) of every rule with a script."""
+    """Return (conda file, script) of every rule with a script; the Snakefile sets the file where a rule does not."""
     found = []
     for rules in sorted((ROOT / "rules").glob("*.smk")):
         for text in re.split(r"^rule |^checkpoint ", rules.read_text(), flags=re.MULTILINE)[1:]:
             script = re.search(r'script:\s*"\.\./scripts/([^"]+)"', text)
             conda = re.search(r'conda:\s*"\.\./([^"]+)"', text)
             if script:
-                assert conda, f"{rules.name}: rule {text.split(':')[0]} has a script but no conda environment"
-                found.append((conda[1], script[1]))
+                usual = "training" if REGISTRY in closure(ROOT / "scripts" / script[1]) else "analysis"
+                found.append((conda[1] if conda else f"envs/{usual}.yaml", script[1]))
     return found
 
 

@@ -9,6 +9,8 @@ import pytest
 import yaml
 from workplace import REPOSITORY, Workplace, job_counts
 
+from uprung.config.load import load_study
+
 PAPER = "config/paper.yaml"
 LIMIT = 20  # seconds
 
@@ -30,8 +32,8 @@ def test_the_whole_plan_is_shown_quickly_and_without_data(keyless: Workplace) ->
     assert {rule: counts[rule] for rule in ("download", "downloaded_frames", "train_run", "evaluate_run")} == {
         "download": 1,
         "downloaded_frames": 2,
-        "train_run": 7 * 4 * 3,
-        "evaluate_run": 7 * 4 * 3,
+        "train_run": 7 * 6 * 3,
+        "evaluate_run": 7 * 6 * 3,
     }
     assert "frames" not in counts
     assert seconds < LIMIT
@@ -42,7 +44,7 @@ def test_nothing_of_the_demo_is_planned(keyless: Workplace) -> None:
     done = keyless.snakemake("train", "-n", "--printshellcmds", study=PAPER)
     assert done.returncode == 0, done.stdout
     runs = set(re.findall(r"Training (\S+) on n = (\S+), seed (\d+), (\S+)", done.stdout))
-    assert {arm for arm, *_ in runs} == {"m1", "m2", "m3", "m4"}
+    assert {arm for arm, *_ in runs} == {"m1", "m2", "m3", "m4", "m1-subset", "m4-subset"}
     assert {size for _, size, *_ in runs} == {f"{s}pct" for s in ("0.1", "0.5", "1", "2", "10", "20", "100")}
     assert {seed for *_, seed, _ in runs} == {"11", "12", "13"}
     assert not {arm for arm, *_ in runs} & set(demo["arms"])
@@ -57,6 +59,9 @@ def test_the_study_is_the_published_one() -> None:
     assert (training["batch_size"], training["learning_rate"], training["final_learning_rate"]) == (64, 1e-3, 1e-5)
     assert training["weights"] == {"energy": 3.0, "force": 1.0, "stress": 0.1, "magmom": 1.0}
     assert paper["epochs"] == 50
+    fits = {name: load_study(paper).references[paper["arms"][name]["references"]] for name in ("m1", "m4")}
+    assert {fit.scope for fit in fits.values()} == {"train"}
+    assert load_study(paper).budgets["epochs50"].keep == "val-energy"
     assert (split["group"], split["train"], split["val"], split["test"]) == ("material", 8, 1, 1)
 
 

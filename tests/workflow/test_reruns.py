@@ -19,7 +19,10 @@ CURVES = {"collect_curves": 1, "plot_convergence": 1, "plot_training": 1, **LAWS
 TESTED = {"index_models": 1, "collect_errors": 1, **CURVES}
 TRAINED = {"train_run": 9, "evaluate_run": 9, **TESTED}
 COMPARED = {"compare_references": 1, "plot_comparison": 1}
+# n = 0, and what needs no network
+MEASURED = {"evaluate_untouched": 1, "yardsticks": 1}
 REFERENCED = {
+    **MEASURED,
     **{"predict_pretrained": 1, "evaluate_pretrained": 1, "fit_reference": 6, "plot_references": 1},
     **COMPARED,
     **TRAINED,
@@ -112,7 +115,7 @@ CHANGES: dict[str, tuple[Change, dict[str, int]]] = {
     "code of the training": (code(TRAINING), TRAINED),
     "code of the evaluation": (
         code("src/uprung/evaluation/errors.py"),
-        {"evaluate_run": 9, "evaluate_pretrained": 1, **TESTED},
+        {"evaluate_run": 9, "evaluate_pretrained": 1, "evaluate_untouched": 1, **TESTED},
     ),
     "code of the curves": (code("src/uprung/scaling/curves.py"), CURVES),
     "code of the laws": (code("src/uprung/laws/power.py"), LAWS),
@@ -122,17 +125,17 @@ CHANGES: dict[str, tuple[Change, dict[str, int]]] = {
         code("src/uprung/models/chgnet/packed.py"),
         {
             **{"build_graphs": 2, "predict_pretrained": 1, "evaluate_pretrained": 1, "fit_reference": 3},
-            **{"plot_references": 1, **TRAINED},
+            **{"plot_references": 1, "evaluate_untouched": 1, **TRAINED},
         },
     ),
     "code of the reference fits": (
         code("src/uprung/atomref/references.py"),
-        {"evaluate_pretrained": 1, "fit_reference": 6, "plot_references": 1, **COMPARED, **TRAINED},
+        {"evaluate_pretrained": 1, "fit_reference": 6, "plot_references": 1, **COMPARED, **MEASURED, **TRAINED},
     ),
     "code of the comparison of references": (code("src/uprung/atomref/compare.py"), {**COMPARED, **REPORT}),
     "code of an estimator": (
         code("src/uprung/atomref/huber.py"),  # no run is tested with an estimator: only its table of references is read
-        {"fit_reference": 6, "plot_references": 1, **COMPARED, **TRAINED, "train_run": 6},
+        {"fit_reference": 6, "plot_references": 1, **COMPARED, **MEASURED, **TRAINED, "train_run": 6},
     ),
     # options
     "learning rate": (study(training__learning_rate=5e-4), TRAINED),
@@ -159,13 +162,19 @@ CHANGES: dict[str, tuple[Change, dict[str, int]]] = {
     # jobs
     "one more seed": (
         study(seeds=[0, 1]),
-        {"order": 1, "sizes": 1, "fit_reference": 6, **COMPARED, "train_run": 9, "evaluate_run": 9, **TESTED},
+        {
+            **{"order": 1, "sizes": 1, "fit_reference": 6, "train_run": 9, "evaluate_run": 9},
+            **COMPARED,
+            **MEASURED,
+            **TESTED,
+        },
     ),
     "one more size": (
         study(sizes=[60, 120, 180, 240]),
         {
             **{"sizes": 1, "fit_reference": 2, "plot_references": 1, "train_run": 3, "evaluate_run": 3},
             **COMPARED,
+            **MEASURED,
             **TESTED,
         },
     ),
@@ -174,12 +183,16 @@ CHANGES: dict[str, tuple[Change, dict[str, int]]] = {
         {
             **{"sizes": 1, "fit_reference": 2, "plot_references": 1},
             **COMPARED,
+            **MEASURED,
             **TRAINED,
             **{"train_run": 12, "evaluate_run": 12},
         },
     ),
-    "one size less": (study(sizes=[60, 120]), {"sizes": 1, "plot_references": 1, **COMPARED, **TESTED}),
-    "one arm less": (lambda place: place.configure(lambda content: content["arms"].pop("checkpoint-ref")), TESTED),
+    "one size less": (study(sizes=[60, 120]), {"sizes": 1, "plot_references": 1, **COMPARED, **MEASURED, **TESTED}),
+    "one arm less": (
+        lambda place: place.configure(lambda content: content["arms"].pop("checkpoint-ref")),
+        {**TESTED, "evaluate_untouched": 1},
+    ),
     # data
     "an older release of the data": (older, FULL),
     "another selection": (study(transfer__select__max_force=8.0), SPLIT),

@@ -22,6 +22,11 @@ N_ELEMENTS = 94
 RANK_TOLERANCE = 1e-10
 #: How near to 1 a leverage, or a share of a unit vector, has to be to count as 1.
 UNIT_TOLERANCE = 1e-8
+#: Condition index beyond which columns of equal length are near-collinear (Belsley, Kuh, Welsch, Regression
+#: Diagnostics (1980), section 3.2).
+CONDITION_INDEX = 30.0
+#: Share of a unit direction below which an element does not take part in it.
+TAKES_PART = 0.05
 
 
 class UnseenElementError(ValueError):
@@ -127,6 +132,24 @@ class Design:
         full[self.seen] = self.null.T
         return full
 
+    @property
+    def near_null(self) -> Floats:
+        """Orthonormal directions in which references move almost without changing a fitted energy, (94, d).
+
+        Columns are scaled to equal length first, so that an element with few structures alone is none of them.
+        """
+        columns = self.s[:, None] * self.row_space  # U, being orthonormal, changes neither lengths nor angles
+        length = np.sqrt((columns**2).sum(axis=0))
+        _, size, right = np.linalg.svd(columns / length, full_matrices=False)
+        weak = (size > RANK_TOLERANCE * size[0]) & (size < size[0] / CONDITION_INDEX)
+        own = (right[weak] / length).T
+        own /= np.sqrt((own**2).sum(axis=0))
+        own[np.abs(own) < TAKES_PART] = 0.0  # others stay as they are
+        own, _ = np.linalg.qr(own - self.null.T @ (self.null @ own))
+        full = np.zeros((N_ELEMENTS, own.shape[1]))
+        full[self.seen] = own
+        return full
+
     def spread(self, values: Floats) -> Floats:
         """Return values of the seen elements as (94,), nan elsewhere."""
         full = np.full(N_ELEMENTS, np.nan)
@@ -155,6 +178,9 @@ class CompositionModel(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc
         determined_: whether the value stands by itself, not only in a sum with others, (94,).
         null_space_: orthonormal directions in which the references of seen elements can move without changing a
             fitted energy, (94, d); d = 0 where everything is determined.
+        near_null_: orthonormal directions in which they move almost without changing one, (94, d), of estimators that
+            do nothing about it.
+        near_null_stderr_: standard errors along these, (d,) eV/atom.
         leverage_: diagonal of the hat matrix, ∂(fitted energy)/∂(its own label), (n,).
         rank_: of the compositions.
         condition_: ratio of the largest to the smallest singular value kept.
@@ -173,6 +199,8 @@ class CompositionModel(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc
     seen_: Bools
     determined_: Bools
     null_space_: Floats
+    near_null_: Floats
+    near_null_stderr_: Floats
     leverage_: Floats
     rank_: int
     condition_: float
@@ -217,6 +245,7 @@ class CompositionModel(RegressorMixin, BaseEstimator, ABC):  # type: ignore[misc
         self.n_structures_ = (X > 0).sum(axis=0)
         self.seen_, self.determined_ = design.seen, design.determined
         self.null_space_, self.leverage_ = design.null_space, design.leverage
+        self.near_null_, self.near_null_stderr_ = np.zeros((N_ELEMENTS, 0)), np.zeros(0)
         self.rank_, self.condition_ = design.rank, float(design.s[0] / design.s[-1])
         return X, y, codes, design
 

@@ -21,6 +21,10 @@ from uprung.config.estimators import FittedTo
 from uprung.datasets.sizes import subset
 
 POPULATIONS = ("all", "covered")
+#: Columns over the seeds, nan where no seed has a fit.
+OVER_SEEDS = ("mae", "mae_min", "mae_max", "mae_low", "mae_high", "ratio", "ratio_low", "ratio_high")
+#: Columns of a fit on the test structures, nan where there is no fit.
+OF_A_FIT = ("mae", "mae_low", "mae_high", "n_fit", "n_prior", "rank", "condition", "leverage_max", "n_sole", "strength")
 
 
 @dataclass(frozen=True)
@@ -226,6 +230,7 @@ def _row(one: _Tested, inside: Bools, groups: Ints, draws: Ints, population: str
         "n_test": int(inside.sum()),
         "n_labels": one.n_labels,
         "reason": one.reason,
+        **dict.fromkeys(OF_A_FIT, np.nan),
     }
     if one.error is None or one.reference is None or one.model is None:
         return row
@@ -260,6 +265,7 @@ def _means(
             "n_test": int(inside.sum()),
             "n_groups": len(np.unique(groups[inside])),
             "n_seeds": len(own),
+            **dict.fromkeys(OVER_SEEDS, np.nan),
         }
         if own:
             each = [float(errors[name, size, seed].mean()) for seed in own]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.stats import norm
+from scipy.stats import t as student
 from sklearn.base import clone
 
 from uprung.atomref.base import (
@@ -11,39 +13,89 @@ from uprung.atomref.base import (
     UNIT_TOLERANCE,
     Bools,
     CompositionModel,
+    Design,
     Floats,
     Ints,
     check_composition,
     check_values,
     group_codes,
-    group_sums,
 )
 
 #: Share of the resamples in which an element has to be determined for its spread to count as a standard error.
 ENOUGH_RESAMPLES = 0.95
+#: Numbers in one block of the computation.
+BLOCK = 10_000_000
 
 
-def sandwich(basis: Floats, to_coef: Floats, residual: Floats, codes: Ints, *, clustered: bool, used: float) -> Floats:
-    """Return sandwich standard errors (k,) of coefficients to_coef · basisᵀ · y; all nan without degrees of freedom.
+def sandwich(
+    basis: Floats, to_coef: Floats, residual: Floats, codes: Ints, *, clustered: bool, shares: Floats | None = None
+) -> tuple[Floats, Floats]:
+    """Return standard errors (k,) of coefficients to_coef · basisᵀ · y, and their degrees of freedom (k,).
 
-    The factor is G/(G−1)·(n−1)/(n−used) with clusters and HC1, n/(n−used), without.
+    The estimate is CR2: residuals of a group are multiplied by (I − H_gg)^(−1/2), H the hat matrix, so that it has no
+    bias where errors are independent and alike. Its degrees of freedom are Satterthwaite's under the same working
+    model (Bell and McCaffrey, Surv. Methodol. 28, 169 (2002); Pustejovsky and Tipton, J. Bus. Econ. Stat. 36, 672
+    (2018)). The usual sandwich with normal quantiles holds far less than it says where groups are few.
 
     Args:
-        basis: directions that the fit uses, (n, r).
+        basis: orthonormal directions that the fit uses, (n, r).
         to_coef: from coordinates in the basis to coefficients, (k, r).
         residual: (n,) eV/atom.
         codes: groups 0..G−1, (n,).
-        clustered: whether residuals of a group may be correlated.
-        used: degrees of freedom of the fit.
+        clustered: whether residuals of a group may be correlated; if not, every row is a group (HC2).
+        shares: of each direction that the fit takes, (r,): H = basis · diag(shares) · basisᵀ; 1 when None.
     """
-    n = len(basis)
-    n_groups = int(codes.max()) + 1
-    if n <= used or (clustered and n_groups < 2):
-        return np.full(len(to_coef), np.nan)
-    scores = group_sums(basis * residual[:, None], codes)
-    factor = n_groups / (n_groups - 1) * (n - 1) / (n - used) if clustered else n / (n - used)
-    influence = scores @ to_coef.T
-    return np.asarray(np.sqrt(factor * (influence**2).sum(axis=0)))
+    root = basis if shares is None else basis * np.sqrt(shares)
+    codes = codes if clustered else np.arange(len(basis))
+    counts = np.bincount(codes)
+    order = np.argsort(codes, kind="stable")
+    starts = np.cumsum(counts) - counts
+    k, r = to_coef.shape
+    variance, trace, square, cross = np.zeros(k), np.zeros(k), np.zeros(k), np.zeros((k, r, r))
+    for m in np.unique(counts):
+        rows = order[starts[counts == m][:, None] + np.arange(m)]
+        for part in np.array_split(rows, -(-rows.size * max(k, r) // BLOCK) or 1):
+            own, influence = root[part], basis[part] @ to_coef.T  # (g, m, r), (g, m, k)
+            left, size, _ = np.linalg.svd(own, full_matrices=False)
+            free = 1 - size**2
+            gain = np.where(free > UNIT_TOLERANCE, 1 / np.sqrt(np.maximum(free, UNIT_TOLERANCE)), 0.0) - 1
+            influence = influence + left @ (gain[..., None] * (left.transpose(0, 2, 1) @ influence))
+            variance += ((influence * residual[part][..., None]).sum(axis=1) ** 2).sum(axis=0)
+            length = (influence**2).sum(axis=1)
+            taken = own.transpose(0, 2, 1) @ influence  # (g, r, k)
+            lost = (taken**2).sum(axis=1)
+            trace += (length - lost).sum(axis=0)
+            square += (length**2 - 2 * length * lost).sum(axis=0)
+            by_coefficient = taken.transpose(2, 1, 0)
+            cross += by_coefficient @ by_coefficient.transpose(0, 2, 1)
+    square += (cross**2).sum(axis=(1, 2))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        freedom = np.where(trace > UNIT_TOLERANCE**2, trace**2 / square, 0.0)
+    return np.sqrt(variance), freedom
+
+
+def effective(stderr: Floats, freedom: Floats) -> Floats:
+    """Return standard errors of which 1.96 hold 95 %, as t quantiles do for the degrees of freedom that there are.
+
+    Below one degree of freedom nothing is known: nan.
+    """
+    known = freedom >= 1 - UNIT_TOLERANCE
+    quantile = student.ppf(0.975, np.where(known, freedom, 1.0)) / norm.ppf(0.975)
+    return np.where(known, stderr * quantile, np.nan)
+
+
+def near_null_stderr(design: Design, residual: Floats, codes: Ints, *, clustered: bool) -> Floats:
+    """Return standard errors along the near-null directions of a design, (d,) eV/atom.
+
+    The larger one of the sandwich and of σ² for errors of whole groups that are alike, since such a direction as a rule
+    rests on few structures, whose residuals vanish.
+    """
+    along = design.near_null[design.seen].T @ design.to_coef
+    found = np.nan_to_num(effective(*sandwich(design.U, along, residual, codes, clustered=clustered)))
+    n, rank = len(residual), design.rank
+    sigma = np.sqrt(residual @ residual / (n - rank)) if n > rank else np.inf
+    copies = n / (int(codes.max()) + 1) if clustered else 1.0
+    return np.asarray(np.maximum(found, sigma * np.sqrt(copies * (along**2).sum(axis=1))))
 
 
 def rests_on_one_group(U: Floats, to_coef: Floats, codes: Ints) -> Bools:

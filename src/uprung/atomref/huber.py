@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from uprung.atomref.base import UNIT_TOLERANCE, CompositionModel, Design, Floats
-from uprung.atomref.errors import rests_on_one_group, sandwich
+from uprung.atomref.errors import effective, near_null_stderr, rests_on_one_group, sandwich
 
 #: Median absolute deviation of a standard normal variable.
 MAD_OF_NORMAL = 0.6744897501960817
@@ -61,14 +61,10 @@ class Huber(CompositionModel):
         values, vectors = np.linalg.eigh((U * inside[:, None]).T @ U)
         held = values > UNIT_TOLERANCE
         bread = vectors[:, held] / values[held] @ vectors[:, held].T
-        stderr = sandwich(
-            U,
-            design.to_coef @ bread,
-            self.weights_ * residual,
-            codes,
-            clustered=groups is not None,
-            used=design.rank,
-        )
+        pulls = self.weights_ * residual
+        stderr = effective(*sandwich(U, design.to_coef @ bread, pulls, codes, clustered=groups is not None))
+        self.near_null_ = design.near_null
+        self.near_null_stderr_ = near_null_stderr(design, pulls, codes, clustered=groups is not None)
         lost = np.abs(design.to_coef @ vectors[:, ~held]) > 1e-6
         stderr[lost.any(axis=1) | rests_on_one_group(U, design.to_coef, codes)] = np.nan
         self.stderr_ = np.where(design.determined, design.spread(stderr), np.nan)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -12,7 +12,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from uprung.atomref.base import (
     N_ELEMENTS,
-    UNIT_TOLERANCE,
     Bools,
     CompositionModel,
     Floats,
@@ -21,7 +20,8 @@ from uprung.atomref.base import (
     reference_energy,
     symbols,
 )
-from uprung.atomref.prior import smooth_shift
+from uprung.atomref.combinations import combinations, tied_sets
+from uprung.atomref.prior import prior_error, smooth_shift
 
 Policy = Literal["prior", "source", "error"]
 #: Where the value of an element may come from.
@@ -40,6 +40,8 @@ class ReferenceEnergies:
             'prior' where the prior decides it, 'source' where the source reference stands as it is, '' where there is
             no value, (94,).
         estimator: name of the fit.
+        combination: for an element that the data determine in sums with others only, those sums (see
+            `uprung.atomref.combinations`); '' elsewhere, (94,).
     """
 
     values: Floats
@@ -47,6 +49,7 @@ class ReferenceEnergies:
     n_structures: NDArray[np.int64]
     origin: NDArray[np.str_]
     estimator: str
+    combination: NDArray[np.str_] = field(default_factory=lambda: np.full(N_ELEMENTS, "", dtype="<U200"))
 
     def __post_init__(self) -> None:
         """Raise ValueError on arrays that contradict each other."""
@@ -63,7 +66,8 @@ class ReferenceEnergies:
         return reference_energy(check_composition(X), self.values, "the reference")
 
     def to_frame(self) -> pd.DataFrame:
-        """Return one row per element with a value: Z, element, value, stderr, n_structures, origin, estimator."""
+        """Return one row per element with a value: Z, element, value, stderr, n_structures, origin, estimator,
+        combination."""
         Z = np.flatnonzero(self.origin != "") + 1
         at = Z - 1
         return pd.DataFrame(
@@ -75,6 +79,7 @@ class ReferenceEnergies:
                 "n_structures": self.n_structures[at],
                 "origin": self.origin[at],
                 "estimator": self.estimator,
+                "combination": self.combination[at],
             }
         )
 
@@ -102,7 +107,10 @@ class ReferenceEnergies:
         origin[Z - 1] = table["origin"].astype(str)
         values, stderr = np.full((2, N_ELEMENTS), np.nan)
         values[Z - 1], stderr[Z - 1] = table["value"], table["stderr"]
-        return cls(values, stderr, n_structures, origin, estimators[0])
+        combination = np.full(N_ELEMENTS, "", dtype="<U200")
+        if "combination" in table:
+            combination[Z - 1] = table["combination"].fillna("").astype(str)
+        return cls(values, stderr, n_structures, origin, estimators[0], combination)
 
 
 def complete(
@@ -115,14 +123,17 @@ def complete(
     """Return the references of a fit with an explicit value, or an error, for what it does not determine.
 
     Elements seen only in fixed proportion to others keep every energy the data do determine, and the prior decides the
-    rest (origin 'prior'). Elements neither needed nor fitted stay nan.
+    rest (origin 'prior'). Where no element at all is both determined and in the source, as in a study of one compound,
+    the shift is one energy for all: the one from which the combinations that the data determine deviate least.
+    Of near-collinear elements (`Design.near_null`) the prior decides the direction in which they are known worse than
+    by the prior; these count as 'prior', too. Elements neither needed nor fitted stay nan.
 
     Args:
         fit: a fitted estimator.
         policy: what an element not seen gets. `prior`: source[Z] + shift(Z), where the shift is a polynomial in Z
-            fitted to (fit − source) over the elements that the fit determines, with its leave-one-out root-mean-square
-            error as standard error; a fit that has a prior of its own (`PriorRidge`) uses that one. `source`: the same
-            without a shift, with the root mean square of (fit − source). `error`: a refusal.
+            fitted to (fit − source) over the elements that the fit determines, with the error of `prior_error`, which
+            grows outside the range of Z; a fit that has a prior of its own (`PriorRidge`) uses that one. `source`: the
+            same without a shift, with the root mean square of (fit − source). `error`: a refusal.
         source: references of the low side on the label scale of the pretrained model, (94,) eV/atom, nan where there
             is none.
         needed: whether an element must have a value, (94,).
@@ -148,6 +159,8 @@ def complete(
     if policy != "error" and not fitted.all():
         prior, error = _prior(fit, source, missing, policy)
         null = fit.null_space_
+        loose = _looser_than(fit, prior, error)
+        null, fitted = np.hstack([null, loose]), fitted & ~(loose != 0).any(axis=1)
         at_hand = np.where(fit.seen_, np.nan_to_num(prior - fit.coef_), 0.0)
         adjusted = np.where(fit.seen_, fit.coef_ + null @ (null.T @ at_hand), prior)
         # A seen element without a prior has nothing to lean on: no value, rather than the minimum-norm one.
@@ -157,15 +170,64 @@ def complete(
         stderr = np.where(fitted, stderr, np.where(np.isnan(adjusted), np.nan, error))
         _require(needed & np.isnan(values))
     origin = np.where(np.isnan(values), "", np.where(fitted, fit.origin, policy)).astype("<U8")
-    return ReferenceEnergies(values, stderr, fit.n_structures_.copy(), origin, fit.name)
+    combination = np.where(np.isnan(values), "", combinations(fit.null_space_))
+    return ReferenceEnergies(values, stderr, fit.n_structures_.copy(), origin, fit.name, combination)
+
+
+def _looser_than(fit: CompositionModel, prior: Floats, error: Floats) -> Floats:
+    """Return the near-null directions (94, d) of a fit along which the prior has the smaller error."""
+    directions = fit.near_null_
+    known = (directions == 0) | (np.isfinite(prior) & np.isfinite(error))[:, None]
+    along = np.sqrt(((np.nan_to_num(error)[:, None] * directions) ** 2).sum(axis=0))
+    return directions[:, known.all(axis=0) & (along < fit.near_null_stderr_)]
+
+
+def complete_alone(fit: CompositionModel, *, needed: ArrayLike) -> ReferenceEnergies:
+    """Return the references of a fit that has no source to lean on: elements tied to others lean on one energy.
+
+    That energy, common to all, is the one from which the combinations that the data determine deviate least; the
+    deviations have minimum norm. Unlike a minimum norm of the references themselves it does not depend on where the
+    scale of energies has its zero. Such elements have the origin 'prior' and no
+    standard error.
+
+    Raises:
+        ValueError: a needed element was not seen; the message names it.
+    """
+    tied = fit.seen_ & ~fit.determined_
+    found = complete(fit, policy="error", source=None, needed=np.asarray(needed, dtype=bool) & ~tied)
+    if not tied.any():
+        return found
+    values = np.where(tied, leaning(fit, np.zeros(N_ELEMENTS)), found.values)
+    origin = np.where(tied, "prior", found.origin).astype("<U8")
+    return replace(found, values=values, origin=origin, combination=combinations(fit.null_space_))
+
+
+def common_shift(fit: CompositionModel, expected: Floats) -> float:
+    """Return the energy δ for which expected + δ deviates least, in squares, from what the data determine, eV/atom.
+
+    nan where no combination that the data determine has an expectation.
+    """
+    unknown = _touching(fit.null_space_, fit.seen_ & np.isnan(expected)) | np.isnan(expected)
+    clean = fit.seen_ & ~unknown
+    if not clean.any():
+        return float("nan")
+    null = fit.null_space_[clean]
+    one, apart = np.ones(int(clean.sum())), (fit.coef_ - expected)[clean]
+    one, apart = (values - null @ (null.T @ values) for values in (one, apart))
+    return float(one @ apart / (one @ one))
+
+
+def leaning(fit: CompositionModel, expected: Floats) -> Floats:
+    """Return expected + one shift, corrected by what the data determine, (94,) eV/atom, nan for elements not seen."""
+    apart = np.where(fit.seen_, expected + common_shift(fit, expected) - fit.coef_, 0.0)
+    return np.where(fit.seen_, fit.coef_ + fit.null_space_ @ (fit.null_space_.T @ apart), np.nan)
 
 
 def _touching(null: Floats, elements: Bools) -> Bools:
     """Return the elements whose undetermined part is tied to the undetermined part of `elements`."""
-    projector = np.abs(null @ null.T) > UNIT_TOLERANCE
-    tied = elements & projector.any(axis=1)
-    while not np.array_equal(tied, reached := tied | projector[tied].any(axis=0)):
-        tied = reached
+    tied = np.zeros(N_ELEMENTS, dtype=bool)
+    for own in tied_sets(null):
+        tied[own] = elements[own].any()
     return tied
 
 
@@ -177,33 +239,34 @@ def _no_prior(elements: Bools) -> str:
     )
 
 
-def _prior(
-    fit: CompositionModel, source: ArrayLike | None, missing: Bools, policy: Policy
-) -> tuple[Floats, Floats | float]:
-    """Return the prior (94,), nan where the source has no value, and its error, eV/atom."""
+def _prior(fit: CompositionModel, source: ArrayLike | None, missing: Bools, policy: Policy) -> tuple[Floats, Floats]:
+    """Return the prior (94,), nan where the source has no value, and its error (94,), eV/atom."""
+    nothing = np.full(N_ELEMENTS, np.nan)
     if policy == "prior" and fit.prior_ is not None and fit.prior_stderr_ is not None:
         _require(missing & ~np.isfinite(fit.prior_))
         return fit.prior_, fit.prior_stderr_
     if source is None:
         _require(missing)
-        return np.full(N_ELEMENTS, np.nan), np.nan
+        return nothing, nothing
     source = check_elements(source, "source references")
     _require(missing & ~np.isfinite(source))
-    anchors = fit.determined_ & np.isfinite(source)
+    anchors = fit.determined_ & np.isfinite(source) & ~(fit.near_null_ != 0).any(axis=1)
     if policy == "source":
         apart = (fit.coef_ - source)[anchors]
-        return source, float(np.sqrt((apart**2).mean())) if len(apart) else np.nan
+        return source, np.full(N_ELEMENTS, np.sqrt((apart**2).mean()) if len(apart) else np.nan)
     if not anchors.any():
-        if missing.any():
+        common = common_shift(fit, source)
+        if np.isnan(common) and missing.any():
             raise ValueError(
-                f"reference fit: no prior for {symbols(np.flatnonzero(missing) + 1)}: no element is both "
-                "determined by the fit and in the source references, so the shift between them is unknown; fit on "
-                "more structures, give source references of the elements fitted, or use the estimator prior-ridge"
+                f"reference fit: no prior for {symbols(np.flatnonzero(missing) + 1)}: no element fitted is in the "
+                "source references, so the shift between them is unknown; fit on more structures, or give source "
+                "references of the elements fitted"
             )
-        return np.full(N_ELEMENTS, np.nan), np.nan
+        return source + common, nothing
     Z = np.flatnonzero(anchors) + 1
-    shift, error = smooth_shift(Z, (fit.coef_ - source)[anchors])
-    return np.where(np.isfinite(source), source + shift, np.nan), error
+    apart = (fit.coef_ - source)[anchors]
+    shift, _ = smooth_shift(Z, apart)
+    return np.where(np.isfinite(source), source + shift, np.nan), prior_error(Z, apart)
 
 
 def _require(lost: Bools) -> None:

@@ -25,9 +25,9 @@ from uprung.atomref.base import (
     check_elements,
     group_codes,
 )
-from uprung.atomref.errors import rests_on_one_group, sandwich
+from uprung.atomref.errors import effective, rests_on_one_group, sandwich
 from uprung.atomref.left_out import left_out_residuals
-from uprung.atomref.prior import degree_for, powers
+from uprung.atomref.prior import beyond, degree_for, powers
 
 #: Strengths tried, four per decade.
 STRENGTHS = np.logspace(-4, 4, 33)
@@ -98,10 +98,14 @@ class Ridge(CompositionModel):
 
         residual = problem.residual(shrunk)
         used = problem.Q.shape[1] + float(shrunk.sum())
-        sampling = sandwich(problem.basis, to_values, residual, codes, clustered=groups is not None, used=used)
+        shares = np.concatenate([np.ones(problem.Q.shape[1]), shrunk])
+        clustered = groups is not None
+        sampling, freedom = sandwich(problem.basis, to_values, residual, codes, clustered=clustered, shares=shares)
         hidden = np.eye(N_ELEMENTS) - to_values @ (problem.basis.T @ X)
         spread = residual @ residual / (len(X) - used) / self.strength_ if len(X) > used else np.nan
-        stderr = np.sqrt(sampling**2 + spread * (hidden[:, pulled] ** 2).sum(axis=1))
+        groups_left = max(self.n_groups_ - used, 1.0)  # of what the spread of the deviations is known from
+        away = effective(np.sqrt(spread * (hidden[:, pulled] ** 2).sum(axis=1)), np.full(N_ELEMENTS, groups_left))
+        stderr = np.sqrt(effective(sampling, np.maximum(freedom, 1.0)) ** 2 + away**2)
         self.expected_stderr_ = np.where(pulled, stderr, np.nan)
         alone = np.zeros(N_ELEMENTS, dtype=bool)
         alone[design.seen] = rests_on_one_group(design.U, design.to_coef, codes)
@@ -155,7 +159,10 @@ class PriorRidge(Ridge):
             ValueError: as `Ridge.fit`, or no element fitted has a source value.
         """
         super().fit(X, y, groups, together)
-        self.prior_, self.prior_stderr_ = self.expected_, self.expected_stderr_
+        source = check_elements(self.source, "source references")
+        at = np.flatnonzero(self.determined_ & np.isfinite(source))
+        self.prior_ = self.expected_
+        self.prior_stderr_ = np.hypot(self.expected_stderr_, beyond(at + 1, (self.coef_ - source)[at]))
         return self
 
     def _expectation(self, seen: Bools) -> tuple[Floats, Floats, Bools]:

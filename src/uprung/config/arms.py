@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from uprung.config.base import Name, Section
+from uprung.config.base import Name, Section, Seeds, unique
 from uprung.config.estimators import ESTIMATORS, EstimatorName, FittedTo, contradiction, takes
 
 #: In place of the name of a reference fit: the initial network keeps its own reference energies.
@@ -123,6 +123,9 @@ class Arm(Section):
         default=False,
         description="Δ-learning: train a new network as a correction to the frozen pretrained one; needs `init: "
         "random` and a residual reference.",
+    )
+    seeds: Annotated[Seeds, AfterValidator(unique)] = Field(
+        default=[], description="Some of the study's `seeds`, for an arm that needs fewer; default: all."
     )
     label: str = Field(default="", description="Name in figures and tables; default: the arm's key.")
 

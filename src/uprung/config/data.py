@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from uprung.config.base import Elements, EnergyLabel, FileName, Name, Section
 from uprung.config.formats import FORMATS, FormatName, quoted
 from uprung.config.keys import Keys
+
+
+def _listed(given: object) -> object:
+    """Return a value, or a list of values, as a list of texts."""
+    values = given if isinstance(given, list) else [given]
+    if not values or not all(isinstance(value, str | int | float) for value in values):
+        raise ValueError(f"{given!r} is neither a value nor a list of values, such as 520, [520, 680], T or any")
+    return [str(value) for value in values]
+
+
+#: Values of one setting, as text.
+Values = Annotated[list[str], BeforeValidator(_listed)]
 
 
 class Source(Section):
@@ -30,6 +42,12 @@ class Source(Section):
         description="Keys under which the file has its labels, where they are not the format's own; for "
         f"{', '.join(f'`{name}`' for name, known in FORMATS.items() if known.keys)}.",
     )
+    settings: dict[str, Values] = Field(
+        default={},
+        description="Settings of the calculations that are not the usual ones, or of which the source has several values: "
+        "`{ENCUT: [520, 680], LSOL: T, charge: any}`. A run with another value than those is rejected. Without it, a "
+        "fidelity has one value of each. Not allowed for sets with a label scale of their own.",
+    )
     exclude_elements: Elements = Field(
         default=[],
         description="Structures with these elements are left out and counted: symbols or ranges of atomic numbers "
@@ -48,6 +66,8 @@ class Source(Section):
             raise ValueError(f"label_scale: format {self.format!r} has its own; take this key out")
         if self.keys is not None and not FORMATS[self.format].keys:
             raise ValueError(f"keys: format {self.format!r} has its own; take this key out")
+        if rule == "own" and self.settings:
+            raise ValueError(f"settings: those of format {self.format!r} are known; take this key out")
         return self
 
 

@@ -15,9 +15,10 @@ from uprung.config.dft import OwnDFT
 from uprung.config.laws import Laws
 from uprung.config.report import Report
 from uprung.config.resources import Resources
+from uprung.config.runs import Run, runs_of, unknown_runs
 from uprung.config.tests import Tests
 from uprung.config.tracking import Tracking
-from uprung.config.training import Budget, Pretraining, Training
+from uprung.config.training import Budget, Longer, Pretraining, Training, Tune
 
 #: Arms that the figures tell apart by colour and marker.
 MOST_ARMS = 16
@@ -55,8 +56,15 @@ class Scaling(Section):
     falling: float = Field(
         default=0.1,
         gt=0,
-        description="A run is unconverged if its validation error fell by more than this share over the last fifth of "
+        description="A run enters no law if its validation error fell by more than this share over the last fifth of "
         "its budget.",
+    )
+    settled: float = Field(
+        default=0.1,
+        gt=0,
+        lt=1,
+        description="A point is settled if a second budget, twice as long or more, changes its error by no more than "
+        "this share.",
     )
     show_published: bool = Field(default=False, description="Draw the points of the published study as well.")
     bootstrap: int = Field(default=1000, ge=100, description="Bootstrap resamples of test groups.")
@@ -107,7 +115,15 @@ class Study(Section):
         default={}, description="Networks that the study pretrains on the source fidelity, by name."
     )
     budgets: dict[Name, Budget] = Field(min_length=1, description="Lengths of training, by name.")
+    longer: Longer | None = Field(
+        default=None,
+        description="Second budget for some runs: which points are settled. Without it, none is, unless `budgets` has "
+        "two that differ by twice or more.",
+    )
     training: Training = Field(default_factory=Training, description="Training recipe.")
+    tune: Tune | None = Field(
+        default=None, description="Choice of the learning rate of every arm on validation; default: the recipe's."
+    )
     resources: Resources = Field(
         default_factory=Resources, description="Run time and memory that jobs ask a scheduler for."
     )
@@ -126,7 +142,7 @@ class Study(Section):
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
-        found = [*self._unknown_names(), *self._contradictions()]
+        found = [*self._unknown_names(), *unknown_runs(self), *self._contradictions()]
         if found:
             raise ValueError("\n".join(found))
         return self
@@ -264,6 +280,11 @@ class Study(Section):
                     f"references.{name}.elements: {reference.elements} has {key} {getattr(own, key)!r}, but the target "
                     f"{self.high} has {getattr(target, key)!r}; references have to be energies of the same kind"
                 )
+
+    @property
+    def runs(self) -> list[Run]:
+        """Runs of the learning curves."""
+        return runs_of(self)
 
     @property
     def low(self) -> str:

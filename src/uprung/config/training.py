@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from uprung.config.base import Section, Seed, Size
+from uprung.config.base import Name, Section, Seed, Seeds, Size, unique
 
 
 class Budget(Section):
@@ -32,6 +32,38 @@ class Budget(Section):
         if (self.epochs is None) == (self.steps is None):
             raise ValueError("give exactly one of `epochs` and `steps`")
         return self
+
+
+class Longer(Section):
+    """A second, longer budget for some of the runs: a point is settled where it agrees with the first.
+
+    Its runs enter no curve and no law; they say whether the length of training decides a point.
+    """
+
+    times: Literal[2, 4] = Field(default=2, description="How many times as long: 2 or 4.")
+    sizes: Annotated[list[Size], AfterValidator(unique)] = Field(
+        default=[], description="Some of `sizes`; default: the first, the middle and the last one."
+    )
+    arms: Annotated[list[Name], AfterValidator(unique)] = Field(default=[], description="Some of `arms`; default: all.")
+    seeds: Annotated[Seeds, AfterValidator(unique)] = Field(
+        default=[], description="Some of `seeds`; default: the first one."
+    )
+
+
+class Tune(Section):
+    """Choice of the learning rate of every arm: the lowest validation loss of runs that differ in nothing else.
+
+    One size and one seed decide for the whole study; the test set takes no part. The final learning rate keeps its
+    ratio to the first.
+    """
+
+    learning_rates: Annotated[list[Annotated[float, Field(gt=0)]], AfterValidator(unique)] = Field(
+        default=[3.0e-4, 1.0e-3, 3.0e-3], min_length=2, description="Learning rates that are tried."
+    )
+    size: Size | None = Field(default=None, description="One of `sizes`; default: the middle one.")
+    arms: Annotated[list[Name], AfterValidator(unique)] = Field(
+        default=[], description="Arms that are tuned, some of `arms`; default: all. Others keep the recipe's rate."
+    )
 
 
 class Pretraining(Budget):

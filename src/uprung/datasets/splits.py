@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from vesin import NeighborList
 
+from uprung.frames.limits import IMAGES, NEAREST
 from uprung.frames.table import Frames
 from uprung.structures.identity import Crystals
 from uprung.structures.twins import find_twins
@@ -110,13 +111,28 @@ def joined_groups(sides: Sequence[FidelityFrames], kind: Group) -> dict[str, dic
     }
 
 
+class Reach(NamedTuple):
+    """What the networks of a study can compute.
+
+    Attributes:
+        cutoff: every atom needs a neighbour within this distance, Å, not at its own place, or it has no graph.
+        unknown: atomic numbers that one of them does not know.
+    """
+
+    cutoff: float = 6.0
+    unknown: Sequence[int] = ()
+
+
+ALL = Reach()
+
+
 def exclusions(
     frames: Frames,
     energy: NDArray[np.float64],
     *,
     max_force: float | None = None,
     max_energy_range: float | None = None,
-    cutoff: float = 6.0,
+    reach: Reach = ALL,
 ) -> NDArray[np.object_]:
     """Return for every frame why it takes no part in training and test, or ''.
 
@@ -125,7 +141,7 @@ def exclusions(
         energy: (n,) energy label, eV per cell.
         max_force: largest force on an atom, eV/Å.
         max_energy_range: largest energy above the lowest frame of the material, eV/atom.
-        cutoff: every atom needs a neighbour within this distance, Å, or it has no graph.
+        reach: what the networks of the study can compute.
     """
     reasons = np.full(len(frames), "", dtype=object)
     forces = np.linalg.norm(frames.flat("forces", 3).reshape(-1, 3), axis=1)
@@ -137,25 +153,40 @@ def exclusions(
         reasons[per_atom - lowest > max_energy_range] = f"more than {max_energy_range:g} eV/atom above its material"
     if max_force is not None:
         reasons[largest > max_force] = f"force above {max_force:g} eV/Å"
-    reasons[isolated(frames, cutoff)] = f"an atom without neighbour within {cutoff:g} Å"
+    unknown = np.logical_or.reduceat(np.isin(frames.numbers(), reach.unknown), frames.offsets[:-1])
+    reasons[unknown] = "an element that a network of this study does not know"
+    places = misplaced(frames, reach.cutoff)
+    reasons[places != ""] = places[places != ""]
     reasons[np.isnan(energy)] = "no energy label"
     return reasons
 
 
 def isolated(frames: Frames, cutoff: float) -> NDArray[np.bool_]:
     """Return which frames have an atom without a neighbour within the cutoff (Å), (n,)."""
+    return np.array([len(np.unique(found[0])) < n for n, found in _neighbours(frames, cutoff)], dtype=np.bool_)
+
+
+def misplaced(frames: Frames, cutoff: float) -> NDArray[np.object_]:
+    """Return for every frame why its atoms can have no graph with edges up to a cutoff (Å), or ''."""
+    reasons = np.full(len(frames), "", dtype=object)
+    for row, (n, (centres, cells, distances)) in enumerate(_neighbours(frames, cutoff)):
+        if len(np.unique(centres)) < n:
+            reasons[row] = f"an atom without neighbour within {cutoff:g} Å"
+        elif distances.min() < NEAREST:
+            reasons[row] = f"two atoms, or an atom and its image, less than {NEAREST:g} Å apart"
+        elif np.abs(cells).max() > IMAGES:
+            reasons[row] = f"atoms more than {IMAGES} cells apart; wrap them into one cell"
+    return reasons
+
+
+def _neighbours(frames: Frames, cutoff: float) -> Iterator[tuple[int, tuple[NDArray[Any], ...]]]:
+    """Yield the number of atoms of each frame, and centres (p,), cells (p, 3) and distances (p,) of its pairs."""
     offsets, lattice = frames.offsets, frames.flat("lattice").reshape(-1, 3, 3)
     frac = frames.flat("frac", 3).reshape(-1, 3)
-    result = np.zeros(len(frames), dtype=np.bool_)
-    for row, (start, stop) in enumerate(itertools.pairwise(offsets)):
-        result[row] = _has_isolated_atom(frac[start:stop] @ lattice[row], lattice[row], cutoff)
-    return result
-
-
-def _has_isolated_atom(positions: NDArray[np.float64], lattice: NDArray[np.float64], cutoff: float) -> bool:
     search = NeighborList(cutoff=cutoff, full_list=True)
-    (centres,) = search.compute(points=positions, box=lattice, periodic=True, quantities="i")
-    return len(np.unique(centres)) < len(positions)
+    for row, (start, stop) in enumerate(itertools.pairwise(offsets)):
+        points = frac[start:stop] @ lattice[row]
+        yield stop - start, search.compute(points=points, box=lattice[row], periodic=True, quantities="iSd")
 
 
 @dataclass(frozen=True)
@@ -175,7 +206,7 @@ def split_fidelities(
     key: str,
     max_force: float | None = None,
     max_energy_range: float | None = None,
-    cutoff: float = 6.0,
+    reach: Reach = ALL,
 ) -> pd.DataFrame:
     """Split the frames of several fidelities at once, so that a group is on one side in all of them.
 
@@ -188,7 +219,7 @@ def split_fidelities(
     tables = []
     for side in sides:
         reasons = exclusions(
-            side.frames, side.energy, max_force=max_force, max_energy_range=max_energy_range, cutoff=cutoff
+            side.frames, side.energy, max_force=max_force, max_energy_range=max_energy_range, reach=reach
         )
         tables.append(
             pd.DataFrame(

@@ -19,6 +19,8 @@ import numpy as np
 import pyarrow.parquet as pq
 from ase.calculators.calculator import kpts2sizeandoffsets
 
+from uprung.frames.crowding import crowding
+
 Grid = tuple[int, int, int]
 #: ASE's formats that are read. Others are for programs' own files, and some of ASE's readers were not written for files
 #: of strangers (old ones hold pickles).
@@ -205,6 +207,9 @@ def _check(atoms: ase.Atoms, where: str) -> None:
         raise StructuresError(f"{where} is not periodic in all directions, which labels by plane waves need")
     if not (np.isfinite(atoms.positions).all() and np.isfinite(atoms.cell.array).all()):
         raise StructuresError(f"{where} has positions or a cell that are not finite")
+    reason = crowding(atoms.get_scaled_positions(wrap=False), atoms.cell.array)
+    if reason is not None:
+        raise StructuresError(f"{where}: {reason}")
 
 
 def _grids(entries: Sequence[tuple[str, ase.Atoms, str]], density: float) -> dict[tuple[str, int], Grid]:

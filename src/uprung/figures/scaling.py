@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
 from uprung.figures import style
+from uprung.figures import yardsticks as measures
 from uprung.figures.axes import (
     GREY,
     X_LABEL,
@@ -25,7 +27,8 @@ from uprung.figures.axes import (
     rows_of,
     subdivisions,
 )
-from uprung.scaling import LAW_POPULATION
+from uprung.scaling import LAW_POPULATION, with_measures
+from uprung.scaling.settled import FIRM, are_firm
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,6 +38,8 @@ BASELINE_NAMES = {"energy": "reference\nonly", "force": "F = 0", "stress": "σ =
 NOTE_WIDTH = 56  # characters that fit above a panel
 NOTE_LINE = 8.6  # points
 PUBLISHED_MARKERS = {"scratch": "x", "transfer": "+"}
+TINT = 0.55  # of the way from the arm's colour to white, for points that are not settled
+APART = 1.2  # ratio of last to best from which both are drawn
 
 
 @mpl.rc_context(style.RC)
@@ -47,42 +52,50 @@ def learning_curves(
     bands: pd.DataFrame | None = None,
     crossings: pd.DataFrame | None = None,
     published: pd.DataFrame | None = None,
+    yardsticks: pd.DataFrame | None = None,
     x_label: str = X_LABEL,
 ) -> Figure:
     """Draw test MAE against training size in log–log, one panel per target (and per budget, if several).
 
     `curves`, `laws`, `bands` and `crossings` are the tables of `uprung.scaling` (`crossings` that of `crossovers`);
-    points of the covered population are drawn, filled where converged, with the chosen laws of `bands`. `arm_labels`
-    names the arms and orders them; colour and marker follow its order. `published` (columns arm, target, n_frames, mae)
-    adds another study's points in grey.
+    points of the covered population are drawn, with the chosen laws of `bands`: filled where settled, pale where only
+    above the baseline, hollow where not even that; a small mark at the error of the other one of last and best where
+    they differ by more than a fifth. `arm_labels` names the arms and orders them; colour and marker follow its order.
+    `published` (columns arm, target, n_frames, mae) adds another study's points in grey, `yardsticks` (of
+    `uprung.evaluation.yardsticks`) what needs no network.
     Raises ValueError for a target or an arm that cannot be drawn.
     """
     points = curves[curves["population"] == LAW_POPULATION]
     _check(points, targets, arm_labels)
     budgets = list(dict.fromkeys(points["budget"]))
     shown = [(b, t) for b in budgets for t in targets]
-    figure, axes, columns = panels(len(shown), height=3.4)
+    measured_too = yardsticks is not None or points.get("untouched", pd.Series(dtype=float)).notna().any()
+    figure, axes, columns = panels(len(shown), height=4.3 if measured_too else 3.4)
     notes: list[list[str]] = []
+    known, drawn = with_measures(points), set[str]()
     for axis, (budget, target) in zip(axes, shown, strict=True):
-        here = rows_of(points, budget, target)
+        here = rows_of(known, budget, target)
+        measured, start = measures.means_of(yardsticks, target), measures.before_training(here)
         # without a single law the table is empty, and its columns have no types
         lines = rows_of(bands[bands["chosen"]], budget, target) if bands is not None and len(bands) else None
         _panel(axis, here, lines, target, list(arm_labels))
         theirs = None if published is None else published[published["target"] == target].query("n_frames > 0")
         if theirs is not None:
             _published(axis, theirs, target)
-        _axes(axis, here, target, theirs)
+        drawn |= set(measures.draw(axis, start, measured, style.TARGETS[target][2]))
+        beside = [start["untouched"], measured["mae"], *([] if theirs is None else [theirs["mae"]])]
+        _axes(axis, here, target, beside, None if theirs is None else theirs["n_frames"])
         axis.set_xlabel(x_label)
         met = None if crossings is None else rows_of(crossings, budget, target)
         if met is not None:
             _rings(axis, met, style.TARGETS[target][2])
-        notes.append([] if met is None else _notes(met, arm_labels))
+        notes.append([] if met is None else _notes(met, arm_labels, here))
     names = [style.TARGETS[t][0].capitalize() + (f", {b}" if len(budgets) > 1 else "") for b, t in shown]
     for k in range(0, len(shown), columns):
         _titles(axes[k : k + columns], names[k : k + columns], notes[k : k + columns])
     marked = crossings is not None and bool((crossings["kind"] == "in range").any())
     others = [] if published is None else [str(a) for a in dict.fromkeys(published["arm"])]
-    _legend(figure, arm_labels, laws, marked, others, baseline=bool(points["baseline"].notna().any()))
+    _legend(figure, arm_labels, laws, marked, others, known, sorted(drawn))
     return figure
 
 
@@ -118,10 +131,20 @@ def _panel(axis: Axes, points: pd.DataFrame, lines: pd.DataFrame | None, target:
             axis.fill_between(
                 law["n"], law["low"] * factor, law["high"] * factor, color=colour, alpha=0.13, lw=0, zorder=1
             )
-        for converged, face in ((True, colour), (False, "white")):
-            part = mine[mine["converged"] == converged]
+        for face, part in _states(mine, colour):
             axis.plot(part["n_frames"], part["mae"] * factor, marker, color=colour, mfc=face, mew=0.9, zorder=4)
+        apart = mine[np.abs(np.log(mine["mae_other"] / mine["mae"])) > np.log(APART)]
+        both = apart[["mae", "mae_other"]] * factor
+        axis.vlines(apart["n_frames"], both.min(axis=1), both.max(axis=1), color=colour, lw=0.5, zorder=2.2)
+        axis.plot(apart["n_frames"], both["mae_other"], "_", color=colour, ms=5, mew=1, zorder=3.5)
     _baseline(axis, points, target, factor)
+
+
+def _states(mine: pd.DataFrame, colour: str) -> list[tuple[Any, pd.DataFrame]]:
+    """Return the fill of the marks and the runs that have it: settled, above the baseline, neither."""
+    good, firm = mine["converged"].astype(bool), mine["settled"].isin(FIRM) | mine["baseline"].isna()
+    pale = tuple(c + TINT * (1 - c) for c in to_rgb(colour))
+    return [(colour, mine[good & firm]), (pale, mine[good & ~firm]), ("white", mine[~good])]
 
 
 def _baseline(axis: Axes, points: pd.DataFrame, target: str, factor: float) -> None:
@@ -159,12 +182,11 @@ def _published(axis: Axes, points: pd.DataFrame, target: str) -> None:
         axis.plot(part["n_frames"], part["mae"] * factor, marker, color=GREY, ms=4.5, mew=0.9, zorder=1.5)
 
 
-def _axes(axis: Axes, points: pd.DataFrame, target: str, published: pd.DataFrame | None) -> None:
+def _axes(axis: Axes, points: pd.DataFrame, target: str, others: Sequence[pd.Series], sizes: pd.Series | None) -> None:
     """Set limits from the points (bands may be far wider), plain-number ticks and the labels with their units."""
     factor = style.TARGETS[target][2]
-    x, y = points["n_frames"], pd.concat([points["mae"], points["baseline"].dropna()]) * factor
-    if published is not None:
-        x, y = pd.concat([x, published["n_frames"]]), pd.concat([y, published["mae"] * factor])
+    x = points["n_frames"] if sizes is None else pd.concat([points["n_frames"], sizes])
+    y = pd.concat([each.dropna().astype(float) for each in (points["mae"], points["baseline"], *others)]) * factor
     x_pad, y_pad = (x.max() / x.min()) ** 0.05, (y.max() / y.min()) ** 0.07
     axis.set_xlim(x.min() / x_pad, x.max() * x_pad)
     axis.set_ylim(y.min() / y_pad, y.max() * y_pad)
@@ -204,8 +226,8 @@ def _rings(axis: Axes, crossings: pd.DataFrame, factor: float) -> None:
         axis.plot([row["n"]], [mae], "o", mfc="none", mec="black", mew=1.1, ms=9, zorder=5)
 
 
-def _notes(crossings: pd.DataFrame, arm_labels: Mapping[str, str]) -> list[str]:
-    """State which arms change places and where: by the fitted laws, else by the order of the means."""
+def _notes(crossings: pd.DataFrame, arm_labels: Mapping[str, str], points: pd.DataFrame) -> list[str]:
+    """State which arms change places and where: by the fitted laws, else by the order of the means; settled or not."""
     found: dict[tuple[str, str, bool], dict[str, list[str]]] = {}
     for _, row in crossings.iterrows():
         scratch, transfer = str(row["scratch"]), str(row["transfer"])
@@ -221,6 +243,8 @@ def _notes(crossings: pd.DataFrame, arm_labels: Mapping[str, str]) -> list[str]:
             place += "" if row["observed_every_seed"] else " (not in every seed)"
         else:
             continue
+        given = bool(points["baseline"].isna().all())
+        place += "" if given or are_firm(points, [scratch, transfer]) else ", not settled"
         places = found.setdefault((basis, scratch, better == scratch), {})
         places.setdefault(place, []).append(arm_labels[transfer])
     return [
@@ -263,17 +287,23 @@ def _legend(
     laws: pd.DataFrame,
     marked: bool,
     published: Sequence[str],
-    *,
-    baseline: bool,
+    points: pd.DataFrame,
+    measured: Sequence[str],
 ) -> None:
     """Place the legends below the panels, where they hide no data: the arms, then what the marks mean."""
     dark = "#333333"
-    marks: list[Any] = [  # matplotlib also takes a tuple of artists, drawn on top of each other
-        Line2D([], [], ls="", marker="o", color=dark),
-        Line2D([], [], ls="", marker="o", color=dark, mfc="white"),
-        Line2D([], [], ls=":", color=dark, lw=0.9),
-    ]
-    names = ["run, converged", "run, excluded from laws", "mean over seeds"]
+    baseline = bool(points["baseline"].notna().any())
+    fills = [(dark, "run, settled" if baseline else "run"), ("white", "run not above baseline: in no law")]
+    if baseline:
+        fills.insert(1, ("#c4c4c4", "run above baseline, not settled"))
+    # matplotlib also takes a tuple of artists, drawn on top of each other
+    marks: list[Any] = [Line2D([], [], ls="", marker="o", color=dark, mfc=fill) for fill, _ in fills]
+    names = [word for _, word in fills]
+    if (np.abs(np.log(points["mae_other"] / points["mae"])) > np.log(APART)).any():
+        marks.append(Line2D([], [], ls="", marker="_", ms=6, color=dark))
+        names.append("the other of last and best, > 20 % apart")
+    marks.append(Line2D([], [], ls=":", color=dark, lw=0.9))
+    names.append("mean over seeds")
     if laws["fitted"].astype(bool).any():
         marks.append((Patch(color=dark, alpha=0.15, lw=0), Line2D([], [], color=dark, lw=1.4)))
         names.append("fitted law with 95 % band")
@@ -283,10 +313,13 @@ def _legend(
     if marked:
         marks.append(Line2D([], [], ls="-", lw=0.9, marker="o", color="black", mfc="none", ms=8))
         names.append("fitted lines cross, with 95 % interval")
+    more = measures.handles(measured, start=bool(points["untouched"].notna().any()))
+    marks += more[0]
+    names += more[1]
     for arm in published:
         marks.append(Line2D([], [], ls="", marker=PUBLISHED_MARKERS.get(arm, "1"), color=GREY))
         names.append(f"published {arm}: another data set")
     # The lower one is placed first: legends outside the axes stack from the edge inwards.
-    columns = 3 if figure.get_figwidth() > 0.8 * style.PAGE else 2
+    columns = 3 if figure.get_figwidth() > 0.8 * style.PAGE and len(names) < 8 else 2
     figure.legend(marks, names, loc="outside lower center", ncols=columns, handlelength=2.4, columnspacing=1.4)
     legend_of_arms(figure, arm_labels, handlelength=2.4, lw=1.4)

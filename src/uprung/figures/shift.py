@@ -124,6 +124,10 @@ def shift_by_element(table: pd.DataFrame, *, names: tuple[str, str] = ("PBE", "r
     }
     error = 1.96 * table["stderr"].fillna(table.get("stderr_structures", np.nan)).fillna(0)
     ax.errorbar(table["Z"], table["shift"], yerr=error, label="this data, with 95 % interval", **look)
+    loose = table[~table["determined"].astype(bool)] if "determined" in table else table.iloc[:0]
+    if len(loose):
+        words = "not determined by itself"
+        ax.plot(loose["Z"], loose["shift"], "o", ms=3, color=COLOURS[0], mfc="white", zorder=3, label=words)
     ax.axhline(0, color="0.75", linewidth=0.7, zorder=0)
     element_axis(ax, table["Z"])
     ax.set_ylabel(f"energy shift\n{high_name} − {low_name} (eV/atom)")

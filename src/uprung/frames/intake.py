@@ -12,9 +12,18 @@ from typing import Any
 import numpy as np
 from ase.data import chemical_symbols
 
+from uprung.frames.limits import NAME, TEXT
 from uprung.frames.not_computed import not_computed
 from uprung.frames.parts import write_parts
-from uprung.frames.schema import Frame, FramesError, Rejected, label_problems, structure_problem
+from uprung.frames.schema import (
+    Frame,
+    FramesError,
+    Rejected,
+    label_problems,
+    shortened,
+    structure_problem,
+    wrong_text,
+)
 from uprung.job.files import write_json
 
 #: Target that a network learns -> column of its label.
@@ -47,7 +56,7 @@ class Tally:
 
     def reject(self, frame_id: str, reason: str) -> None:
         """List a record that is not used."""
-        self.rejected.append({"frame_id": frame_id, "reason": reason})
+        self.rejected.append({"frame_id": shortened(frame_id, NAME), "reason": shortened(reason, TEXT)})
 
     def commonest(self, first: int = 0) -> str:
         """Return the most frequent reason of the rejections from number `first` on, as the end of a sentence."""
@@ -120,6 +129,10 @@ class _Intake:
         excluded = unwanted.intersection(record.Z.tolist())
         if excluded:
             self.tally.left_out[f"element {chemical_symbols[min(excluded)]}"] += 1
+            return None
+        reason = wrong_text(record)
+        if reason is not None:
+            self.tally.reject(record.frame_id, reason)
             return None
         if record.functional != self.functional:
             raise FramesError(

@@ -10,7 +10,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from uprung.frames.crowding import crowding
+from uprung.frames.limits import ATOMS, LIMITS, NAME, TEXT, VOLUMES
+
 Floats = NDArray[np.float64]
+#: Texts that tell frames apart, and others.
+NAMES = ("frame_id", "material_id", "trajectory", "source", "functional", "run_type")
+TEXTS = (*NAMES, "label_scale", "provenance")
+NEEDED_TEXTS = ("frame_id", "material_id", "label_scale")
 EV_PER_A3 = 160.21766208  # GPa
 
 SCHEMA = pa.schema(
@@ -38,18 +45,6 @@ SCHEMA = pa.schema(
 )
 #: Columns that a table of another origin may lack.
 OPTIONAL = {"trajectory", "flags"}
-
-#: Labels beyond these are mistakes of a calculation or of a unit, not physics (dimers at 0.5 Å stay below).
-LIMITS = {
-    "energy per atom": (1e3, "eV/atom"),
-    "free energy per atom": (1e3, "eV/atom"),
-    "correction per atom": (1e3, "eV/atom"),
-    "force": (1e4, "eV/Å"),
-    "stress": (1e4, "GPa"),
-    "magmom": (20.0, "μB"),
-}
-#: Volume per atom, Å³: below lies hydrogen under terapascals or a cell in nanometres, above no box of a calculation.
-VOLUMES = (0.5, 1e7)
 
 
 class FramesError(ValueError):
@@ -103,6 +98,8 @@ def problem(frame: Frame) -> str | None:
 def structure_problem(frame: Frame) -> str | None:
     """Return why the structure of a frame cannot be used, or None."""
     n = len(frame.Z)
+    if n > ATOMS:
+        return f"{n:,} atoms are more than {ATOMS:,}"
     if n == 0 or frame.Z.min() < 1 or frame.Z.max() > 94:
         return "atomic numbers outside 1..94" if n else "no atoms"
     for name, shape in (("frac", (n, 3)), ("lattice", (3, 3))):
@@ -114,7 +111,7 @@ def structure_problem(frame: Frame) -> str | None:
     low, high = VOLUMES
     if not low <= volume / n <= high:
         return f"volume per atom {volume / n:.4g} Å³ is outside {low:g}..{high:g}"
-    return None
+    return crowding(np.asarray(frame.frac), np.asarray(frame.lattice))
 
 
 def label_problems(frame: Frame) -> dict[str, str]:
@@ -150,3 +147,28 @@ def _misshapen(name: str, values: NDArray[np.floating[Any]], shape: tuple[int, .
 def _beyond(name: str, size: float) -> str | None:
     limit, unit = LIMITS[name]
     return None if abs(size) <= limit else f"{name} {size:.4g} {unit} is beyond {limit:g}"  # NaN fails, too
+
+
+def wrong_text(frame: Frame) -> str | None:
+    """Return why a name or another text of a frame cannot stand in a table, or None."""
+    texts = [(name, getattr(frame, name)) for name in TEXTS]
+    for name, text in [*texts, *(("flags", flag) for flag in frame.flags or ())]:
+        if not text:
+            if name == "frame_id" or (text is None and name in NEEDED_TEXTS):
+                return f"{name} is {'null' if text is None else 'empty'}"
+            continue
+        most = NAME if name in NAMES else TEXT
+        if len(text) > most:
+            return f"{name} has {len(text):,} characters (at most {most}): {text[:40]}..."
+        control = name == "frame_id" and any(mark < " " for mark in text)  # NumPy drops a NUL at the end of a name
+        if control or text != text.encode(errors="replace").decode():
+            return f"{name} has characters that no file can hold, or no name: {text[:40]!a}"
+    if len(frame.flags or ()) > NAME:
+        return f"{len(frame.flags or ())} flags (at most {NAME})"
+    return None
+
+
+def shortened(text: str, most: int) -> str:
+    """Return a text of a stranger as it can stand in a manifest: printable, and no longer than `most` characters."""
+    text = text.encode(errors="replace").decode()
+    return text if len(text) <= most else f"{text[: most - 3]}..."

@@ -38,7 +38,7 @@ def code_digest(script: Path, *modules: str) -> str:
         FileNotFoundError: there is no such script or module.
     """
     files = [script, *(_path(name) for name in sorted(closure(script, *modules)))]
-    return hashlib.sha256("".join(map(_digest, files)).encode()).hexdigest()[:16]
+    return hashlib.sha256("".join(_read(file)[1] for file in files).encode()).hexdigest()[:16]
 
 
 def closure(script: Path, *modules: str) -> frozenset[str]:
@@ -46,12 +46,12 @@ def closure(script: Path, *modules: str) -> frozenset[str]:
 
     A package counts when something is imported from it, not when one of its modules is.
     """
-    found, waiting = set[str](), [*modules, *_imports(script)]
+    found, waiting = set[str](), [*modules, *_read(script)[0]]
     while waiting:
         name = waiting.pop()
         if name not in found:
             found.add(name)
-            waiting += _imports(_path(name))
+            waiting += _read(_path(name))[0]
     return frozenset(found)
 
 
@@ -65,17 +65,24 @@ def _left_out(module: str) -> bool:
 
 
 @cache
-def _imports(file: Path) -> tuple[str, ...]:
-    """Return the library modules that a file imports anywhere, but for type hints alone."""
-    found = set[str]()
-    waiting: list[ast.AST] = [ast.parse(file.read_text(encoding="utf-8"))]
+def _read(file: Path) -> tuple[tuple[str, ...], str]:
+    """Return the library modules that a file imports, and a digest of its code."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    imports = _imports(tree, file)
+    return imports, hashlib.sha256(ast.dump(_WithoutWords().visit(tree)).encode()).hexdigest()
+
+
+def _imports(tree: ast.AST, file: Path) -> tuple[str, ...]:
+    """Return the library modules that are imported anywhere, but for type hints alone."""
+    found, waiting = set[str](), [tree]
     while waiting:
         node = waiting.pop()
         if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
             waiting += node.orelse
             continue
         waiting += ast.iter_child_nodes(node)
-        found.update(_imported(node, file))
+        if isinstance(node, (ast.Import, ast.ImportFrom, ast.Name, ast.Attribute)):
+            found.update(_imported(node, file))
     return tuple(sorted(name for name in found if not _left_out(name)))
 
 
@@ -145,9 +152,3 @@ class _WithoutWords(ast.NodeTransformer):
         if ast.unparse(node.func) == "Field":
             node.keywords = [keyword for keyword in node.keywords if keyword.arg != "description"]
         return self.generic_visit(node)
-
-
-@cache
-def _digest(file: Path) -> str:
-    tree = _WithoutWords().visit(ast.parse(file.read_text(encoding="utf-8")))
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()

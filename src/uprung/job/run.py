@@ -9,11 +9,12 @@ from typing import Any
 
 from uprung.job.checksums import record, verify
 from uprung.job.logs import logged
+from uprung.job.made import note
 
 
 @contextmanager
 def job(snakemake: Any) -> Iterator[None]:
-    """Run the script of a rule; see `uprung.job.logs.logged` and `uprung.job.checksums`.
+    """Run the script of a rule; see `uprung.job.logs.logged`, `uprung.job.checksums` and `uprung.job.made`.
 
     Of the processes of a run on several devices the first one alone checks and records; it starts the others.
 
@@ -30,3 +31,4 @@ def job(snakemake: Any) -> Iterator[None]:
         yield
         if first:
             record(snakemake.output)
+            note(snakemake)

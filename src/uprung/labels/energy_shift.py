@@ -18,7 +18,9 @@ from uprung.atomref.base import (
     group_codes,
     group_sums,
 )
+from uprung.atomref.combinations import combinations
 from uprung.atomref.least_squares import LeastSquares
+from uprung.atomref.references import leaning
 
 Ints = NDArray[np.int64]
 
@@ -45,9 +47,10 @@ def element_shift(X: ArrayLike, y_low: ArrayLike, y_high: ArrayLike, groups: Arr
         Columns Z, element, shift; stderr, clustered by group (nan where the value rests on a single group, as for one
         dimer curve per element); stderr_structures, with structures taken as independent (HC1); spread,
         root-mean-square residual of the structures that contain the element; n_structures, n_groups; determined
-        (False: seen only in fixed proportion to others, minimum-norm value); low_reference, low_stderr,
-        high_reference, high_stderr, the fit of each side on the same structures. By linearity shift is
-        high_reference − low_reference.
+        (False: seen only in fixed proportion to others; the value is one shift for all elements, corrected by what is
+        determined); low_reference, low_stderr, high_reference, high_stderr, the fit of each side on the same
+        structures, by linearity shift is high_reference − low_reference; combination, the sums that are determined
+        where the element is not.
     """
     X = check_composition(X)
     low, high = check_values(y_low, len(X), "y_low"), check_values(y_high, len(X), "y_high")
@@ -62,20 +65,26 @@ def element_shift(X: ArrayLike, y_low: ArrayLike, y_high: ArrayLike, groups: Arr
     seen = fit.seen_
     Z = np.flatnonzero(seen) + 1
     columns = {
-        "shift": fit.coef_,
+        "shift": _values(fit),
         "stderr": fit.stderr_,
         "stderr_structures": LeastSquares().fit(X, high - low).stderr_,
         "spread": spread,
         "n_structures": fit.n_structures_,
         "n_groups": n_groups,
         "determined": fit.determined_,
-        "low_reference": fit_low.coef_,
+        "low_reference": _values(fit_low),
         "low_stderr": fit_low.stderr_,
-        "high_reference": fit_high.coef_,
+        "high_reference": _values(fit_high),
         "high_stderr": fit_high.stderr_,
+        "combination": combinations(fit.null_space_),
     }
     table = pd.DataFrame({"Z": Z, "element": [chemical_symbols[z] for z in Z]})
     return table.assign(**{name: values[seen] for name, values in columns.items()})
+
+
+def _values(fit: LeastSquares) -> Floats:
+    """Return references (94,); those that are not determined one by one lean on one energy of all elements."""
+    return np.where(fit.determined_, fit.coef_, leaning(fit, np.zeros_like(fit.coef_)))
 
 
 def referenced(X: ArrayLike, y: ArrayLike) -> Floats:

@@ -12,10 +12,10 @@ Ability = Literal["delta", "replay", "joint", "forces-by-element"]
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A pretrained network that an architecture's own package ships.
+    """A published network of an architecture.
 
     Attributes:
-        file: path inside the package.
+        file: path inside the package, or inside the folder of checkpoints (`UPRUNG_CHECKPOINTS`).
         sha256: of the file.
         functional: whose labels it was trained on, as frames tables spell it (`PBE`, `r2SCAN`).
         label_scale: code, U rule and corrections of those labels, in words.
@@ -50,6 +50,7 @@ class ArchitectureCard:
         blocks: rounds of message passing, which `trainable: last-<k>-block` counts.
         checkpoints: name in a study file -> checkpoint.
         own_package: name of the package that loads its saved networks, and how.
+        elements: atomic numbers that it knows.
     """
 
     name: str
@@ -62,3 +63,4 @@ class ArchitectureCard:
     blocks: int
     checkpoints: Mapping[str, Checkpoint]
     own_package: str
+    elements: frozenset[int] = frozenset(range(1, 95))

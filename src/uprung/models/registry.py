@@ -40,24 +40,35 @@ def load(name_or_path: str | Path, fidelity: str | None = None) -> Potential:
         fidelity: which one to predict; has to be given for a network that has several, and only then.
 
     Raises:
-        ValueError: an unknown name, no such file, a file of no known architecture, or a fidelity that is not in it.
+        ValueError: an unknown name, no such file, a file of no known architecture, a fidelity that is not in it, or a
+            network whose forces are not the gradient of its energy.
     """
     if str(name_or_path) in OWNERS:
         return architecture(OWNERS[str(name_or_path)].name).load(name_or_path, fidelity)
-    if not Path(name_or_path).is_file():
+    if not Path(name_or_path).exists():
         raise ValueError(f"no checkpoint or file {str(name_or_path)!r} (checkpoints: {', '.join(OWNERS)})")
-    return architecture(_detected(Path(name_or_path))).load(name_or_path, fidelity)
+    found = architecture(_detected(Path(name_or_path))).load(name_or_path, fidelity)
+    from uprung.models.gradient_check import check_gradient  # imports torch, which a study file is checked without
+
+    check_gradient(found, name_or_path)
+    return found
 
 
 def _detected(path: Path) -> str:
-    """Return the architecture whose network a file holds; raises ValueError if there is none."""
+    """Return the architecture whose network a file or folder holds; raises ValueError if there is none."""
+    missing = []
     for name in CARDS:
-        if architecture(name).reads(path):
-            return name
-    from uprung.models.torch_files import read_tensors  # imports torch, which a study file is checked without
+        try:
+            if architecture(name).reads(path):
+                return name
+        except ModuleNotFoundError as error:
+            missing.append(str(error))
+    if path.is_file():
+        from uprung.models.torch_files import read_tensors  # imports torch, which a study file is checked without
 
-    read_tensors(path)  # says what is wrong with a damaged file, or one with code in it
-    raise ValueError(f"{path} holds no network of {', '.join(card.title for card in CARDS.values())}")
+        read_tensors(path)  # says what is wrong with a damaged file, or one with code in it
+    titles = ", ".join(card.title for card in CARDS.values())
+    raise ValueError("; ".join([f"{path} holds no network of {titles} that can be read here", *missing]))
 
 
 def contradictions(study: Study) -> Iterator[str]:

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy._core.multiarray import _reconstruct
 
 from uprung.job.files import write_whole
 
@@ -31,8 +33,23 @@ def write_tensors(path: str | Path, content: Mapping[str, Any], *, previous: Pat
     write_whole(path, stream.getvalue(), previous=previous)
 
 
-def read_tensors(path: Path, device: torch.device | str = "cpu") -> dict[str, Any]:
+#: NumPy's arrays in pickles of any version of it: data, not code.
+_ARRAYS: list[Any] = [
+    (_reconstruct, "numpy.core.multiarray._reconstruct"),
+    (_reconstruct, "numpy._core.multiarray._reconstruct"),
+    np.ndarray,
+    np.dtype,
+    *{type(np.dtype(code)) for code in ("f4", "f8", "i4", "i8", "?")},
+]
+
+
+def read_tensors(path: Path, device: torch.device | str = "cpu", *, arrays: bool = False) -> dict[str, Any]:
     """Read a file of tensors and plain values without running code that it contains.
+
+    Args:
+        path: the file.
+        device: where the tensors go.
+        arrays: whether it may hold arrays of NumPy as well.
 
     Raises:
         ValueError: it is damaged (every record of the archive has a CRC-32, and the length of the archive is known), or
@@ -41,7 +58,8 @@ def read_tensors(path: Path, device: torch.device | str = "cpu") -> dict[str, An
     reason = _damage(path)
     if not reason:
         try:
-            content = torch.load(path, map_location=device, weights_only=True)  # noqa: TID251
+            with torch.serialization.safe_globals(_ARRAYS if arrays else []):  # noqa: TID251 - types of data
+                content = torch.load(path, map_location=device, weights_only=True)  # noqa: TID251
         except Exception as error:  # a damaged file raises whatever its first broken byte asks for
             reason = _reason(error)
         else:

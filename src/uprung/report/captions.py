@@ -30,40 +30,45 @@ FIGURES: dict[str, FigureFile] = {
     "{pair}-energy": FigureFile(
         "energies",
         "Energy shift",
-        "Energies per atom of the same structures in {low} and {high} ({pair}). As labelled, and minus each side's own "
-        "least-squares elemental references; colour is the mean atomic number, the dashed line is equality.",
+        "Energies per atom of the same structures in {low} and {high} ({pair}), on {subset}. As labelled, and minus "
+        "each side's own least-squares elemental references, fitted on the same pairs; colour is the mean atomic "
+        "number, the dashed line is equality.",
     ),
     "{pair}-labels": FigureFile(
         "forces, stresses, moments",
         "Energy shift",
-        "Other labels of the same structures in {low} and {high} ({pair}), value by value. Darker cells hold more "
-        "values; the dashed line is equality.",
+        "Other labels of the same structures in {low} and {high} ({pair}), value by value, on {subset}. Darker cells "
+        "hold more values; the dashed line is equality.",
     ),
     "{pair}-shift": FigureFile(
         "shift by element",
         "Energy shift",
-        "Energy shift {high} − {low} per element ({pair}) from a least-squares fit in composition. Bars are 95 % "
-        "intervals, clustered by material where an element occurs in several materials.",
+        "Energy shift {high} − {low} per element ({pair}) from a least-squares fit in composition to {subset}. Bars "
+        "are 95 % intervals, clustered by material; for an element of one material they treat its structures as "
+        "independent and hold for that material alone. Hollow: not determined by itself.",
     ),
     "{pair}-elements": FigureFile(
         "periodic table",
         "Energy shift",
-        "Energy shift {high} − {low} per element ({pair}) in the periodic table, in eV/atom. Elements without data are "
-        "white.",
+        "Energy shift {high} − {low} per element ({pair}) in the periodic table, in eV/atom, fitted to {subset}. "
+        "Elements without data are white.",
     ),
     "{pair}-importance": FigureFile(
         "importance of elements",
         "Energy shift",
         "Elements that explain how the formation energies of {high} and {low} differ ({pair}). Impurity importance in "
-        "a regression tree on composition, divided by the number of atoms of the element and rescaled to sum 1.",
+        "a regression tree on composition, fitted to {subset}, divided by the number of atoms of the element and "
+        "rescaled to sum 1.",
     ),
     "references": FigureFile(
         "reference energies",
         "References",
         "Elemental reference energies per atom against the atomic number, and their differences from the first one "
-        "shown, for every reference fit at the largest and the smallest training-set size of the first seed. Filled "
-        "marks are fitted, hollow ones come from the prior for elements without a training structure; bars are 1.96 "
-        "standard errors where these are known.",
+        "shown, for every reference fit at the largest and the smallest training-set size of the first seed: target "
+        "and residual references on the run's own subset, or the training split where the study says so; source "
+        "references on the training split of the source. Filled marks are fitted, hollow ones come from the prior, "
+        "for elements that the structures fitted do not hold or do not determine by themselves; bars are 95 % "
+        "intervals where these are known.",
     ),
     "reference-errors": FigureFile(
         "errors of reference energies alone",
@@ -77,22 +82,24 @@ FIGURES: dict[str, FigureFile] = {
         "learning curves",
         "Scaling",
         "Learning curves: test error against the number of labelled training structures, both logarithmic, on the test "
-        "frames whose elements every seed saw at the smallest size. Each mark is a run, filled where converged and "
-        "hollow where not; dotted lines join the means over seeds, full lines with a band are fitted laws with their "
-        "95 % band, the dashed grey line is the geometry-free baseline.",
+        "frames whose elements every seed saw at the smallest size. Each mark is a run, filled where settled, pale "
+        "where above the baseline only, hollow where not even that; dotted lines join the means over seeds, full lines "
+        "with a band are fitted laws with their 95 % band, the dashed grey line is the geometry-free baseline.",
     ),
     "budgets": FigureFile(
         "training budgets",
         "Scaling",
         "Learning curves under all budgets: means over seeds, bars from the lowest to the highest, line style by "
-        "budget. Filled where every run is converged. Between two budgets of one arm the data are the same and the "
-        "optimiser steps differ; along a curve of a budget in steps only the data differ, along one in epochs both.",
+        "budget. Filled where every run is above the baseline. Between two budgets of one arm the data are the same "
+        "and the optimiser steps differ; along a curve of a budget in steps only the data differ, along one in epochs "
+        "both.",
     ),
     "convergence": FigureFile(
         "convergence",
         "Scaling",
         "Validation error along every run of the budget {budget} against the optimiser step, a column per "
-        "training-set size and a line per run. A line that still falls at its end belongs to an unconverged run.",
+        "training-set size and a line per run. The learning rate falls to its final value, so that all lines end flat: "
+        "this says nothing about longer training.",
     ),
     "errors-force": FigureFile(
         "against the size of the force",
@@ -115,6 +122,13 @@ FIGURES: dict[str, FigureFile] = {
         "training-set size. Source energies are compared minus a fit linear in composition. "
         "The dashed line is the pretrained checkpoint before any transfer.",
     ),
+    "holes": FigureFile(
+        "holes in the energy surface",
+        "Training",
+        "Random structures, relaxed and rattled in turns with every network. Left, the share that falls into a hole, "
+        "mean over seeds, with its 95 % interval. Right, the lowest state of every network, relative to the lowest "
+        "labelled frame of its composition: far below 0 is a hole.",
+    ),
     "dynamics": FigureFile(
         "gradients by layer",
         "Training",
@@ -133,7 +147,8 @@ FIGURES: dict[str, FigureFile] = {
         "slopes by material",
         "Softening",
         "Slope of predicted on labelled forces by material on {evalset}, checkpoints and arms at the largest size "
-        "(means over seeds). Below 1 (dashed) forces are too small. Bars are 95 % bootstrap intervals over frames; "
+        "(means over seeds). Below 1 (dashed) forces are too small. Bars are 95 % bootstrap intervals over "
+        "trajectories, frames that stand alone being one each; "
         "of more than twelve materials the share below each slope is drawn, without the outermost slopes.",
     ),
     "softening-{evalset}-parity": FigureFile(
@@ -160,14 +175,15 @@ FIGURES: dict[str, FigureFile] = {
         "laws compared",
         "Scaling",
         "Laws compared: errors of the runs and all fitted laws, divided by the power law, for every curve that has "
-        "laws. The grey band is the 95 % band of the power law; the selected law is named above each panel.",
+        "laws, on the test frames of the learning curves. The grey band is the 95 % band of the power law; the "
+        "selected law is named above each panel.",
     ),
     "data-multiplier": FigureFile(
         "data multipliers",
         "Scaling",
         "Data multiplier as a function of the training size of each arm: how many times more labels the arm without "
-        "pretraining needs for the same error, by the fitted laws, with 95 % bands. Thin lines: outside the sizes at "
-        "which that arm was measured.",
+        "pretraining needs for the same error, by the laws fitted on the test frames of the learning curves, with "
+        "95 % bands. Thin lines: outside the sizes at which that arm was measured.",
     ),
 }
 #: Drawn from curves and laws alone, of studies of given points as well.
@@ -177,7 +193,7 @@ LAW_FIGURES = ("learning-curves", "data-multiplier", "law-comparison")
 def figures_of(study: Study) -> list[str]:
     """Return the names of all figures that a study draws."""
     inits = {arm.init for arm in study.arms.values() if arm.init != "random"}
-    absent = {"budgets": len(study.budgets) == 1, "before-after": len(inits) < 2}
+    absent = {"budgets": len(study.budgets) == 1, "before-after": len(inits) < 2, "holes": not study.tests.holes}
     return [name for pattern in FIGURES if not absent.get(pattern) for name in expanded(pattern, study)]
 
 

@@ -12,10 +12,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from uprung.frames.csv import own_csv
 from uprung.laws import MIN_SIZES
-from uprung.scaling.tables import CURVE_COLUMNS, LAW_POPULATION, UNIT_FACTORS
+from uprung.scaling.tables import CURVE_COLUMNS, LAW_POPULATION, MORE_COLUMNS, UNIT_FACTORS
 
 SYNONYMS = {"n_train": "n", "n_frames": "n", "quantity": "target"}
+#: A number as tables have it: 0x10, 1_000, yes and nan are none.
+NUMBER = r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?"
+LARGEST = 10**12  # structures, or a seed: larger ones are another column
 NEEDED = ("n", "arm", "target", "mae")
 UNITS = {
     "energy": ("eV/atom", "meV/atom"),
@@ -44,14 +48,17 @@ def read_points(path: str | Path, *, smallest: float | None = None) -> Points:
         ValueError: a missing column, an unknown target, a size or an error that is no number or not positive, a row
             that is there twice, units that are unknown or mixed within a target, or no curve with three sizes.
     """
-    table = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
+    table = own_csv(path)
     table = table.rename(columns={k: v for k, v in SYNONYMS.items() if k in table and v not in table})
     missing = [name for name in NEEDED if name not in table]
     if missing:
-        raise ValueError(f"{path}: missing column(s) {missing}; it has {list(table)}, needed are {list(NEEDED)}")
+        found = [name for name in table if name != "line"]
+        raise ValueError(f"{path}: missing column(s) {missing}; it has {found}, needed are {list(NEEDED)}")
     if table.empty:
         raise ValueError(f"{path}: the table has no rows")
-    table = table.assign(line=np.arange(2, len(table) + 2))
+    unnamed = table.loc[table["arm"] == "", "line"]
+    if len(unnamed):
+        raise ValueError(f"{path}: {len(unnamed)} row(s) without an arm, the first in line {unnamed.iloc[0]}")
     for name in ("n", "mae"):
         table[name] = _numbers(table, name, path)
     table["seed"] = _numbers(table, "seed", path).astype(int) if "seed" in table else 0
@@ -62,7 +69,7 @@ def read_points(path: str | Path, *, smallest: float | None = None) -> Points:
         raise ValueError(f"{path}: unknown target(s) {unknown}; allowed are {list(UNITS)}")
     table["mae"] *= _factors(table, path)
     none = table["n"] == 0
-    left_out = table.loc[none, ["line", "arm", "target", "n"]].assign(
+    left_out = table.loc[none, ["line", "arm", "target", "n", "mae"]].assign(
         reason="no training structures: a size of 0 has no place on a logarithmic axis"
     )
     return Points(_curves(table[~none], path, smallest), left_out.reset_index(drop=True))
@@ -70,11 +77,12 @@ def read_points(path: str | Path, *, smallest: float | None = None) -> Points:
 
 def _numbers(table: pd.DataFrame, name: str, path: str | Path) -> pd.Series:
     """Return a column as numbers; raise ValueError for text, and for what a size or an error cannot be."""
-    values = pd.to_numeric(table[name], errors="coerce")
-    allowed = values >= 0 if name in ("n", "seed") else values > 0
+    values = pd.to_numeric(table[name].where(table[name].str.fullmatch(NUMBER)), errors="coerce").astype(float)
+    allowed = (values >= 0) & (values % 1 == 0) & (values <= LARGEST) if name in ("n", "seed") else values > 0
     bad = table[~(np.isfinite(values) & allowed)]
     if len(bad):
-        what = {"n": "a positive number of structures", "mae": "a positive error", "seed": "a number from 0 on"}[name]
+        whole = f"a whole number from 0 to {LARGEST:,}"
+        what = {"n": f"a positive number of structures, {whole}", "mae": "a positive error", "seed": whole}[name]
         raise ValueError(
             f"{path}: {len(bad)} row(s) whose {name} is not {what}, the first in line {bad['line'].iloc[0]}: "
             f"{bad[name].iloc[0]!r}"
@@ -130,4 +138,4 @@ def _curves(table: pd.DataFrame, path: str | Path, smallest: float | None) -> pd
             "reason": np.where(small, f"below the smallest size of laws, {smallest or 0:g}", ""),
         }
     )
-    return curves.reindex(columns=list(CURVE_COLUMNS)).reset_index(drop=True)
+    return curves.reindex(columns=[*CURVE_COLUMNS, *MORE_COLUMNS]).reset_index(drop=True)

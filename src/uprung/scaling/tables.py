@@ -16,11 +16,22 @@ import pandas as pd
 
 from uprung.frames.csv import read_table
 from uprung.laws import CONFIDENCE, student_t
+from uprung.scaling.settled import UNTESTED
 
 CURVE_COLUMNS = (
     *("budget", "arm", "size", "n_frames", "n_materials", "seed", "fidelity", "target", "population"),
     *("n_test", "mae", "baseline", "converged", "reason"),
 )
+#: What a run that was trained here is compared with as well: the error before training and whether the run gains on it,
+#: the other checkpoint's error, the share of the error on the worst 1 % of the test frames, whether it is settled.
+MORE_COLUMNS = ("untouched", "gains", "mae_other", "tail", "settled")
+#: What needs no network (`uprung.evaluation.yardsticks`), as printed.
+YARDSTICKS = {
+    "composition": "mean per formula",
+    "shift": "low-fidelity label, energy shifted",
+    "bond": "interpolation in the bond length",
+    "difference": "low-fidelity + interpolated difference",
+}
 #: One learning curve: what a law is fitted to.
 CURVE_KEYS = ["budget", "arm", "fidelity", "target", "population"]
 #: Two learning curves that are compared.
@@ -43,7 +54,15 @@ UNIT_FACTORS = {
 
 def read_curves(path: str | Path) -> pd.DataFrame:
     """Read a curves table from CSV: names stay text, and an empty number is missing."""
-    return read_table(path, (*CURVE_KEYS, "size", "reason"))
+    return read_table(path, (*CURVE_KEYS, "size", "reason", "settled"))
+
+
+def with_measures(curves: pd.DataFrame) -> pd.DataFrame:
+    """Return a copy of a curves table that has all of `MORE_COLUMNS`, empty where it had none."""
+    table = curves.reindex(columns=[*curves.columns, *(c for c in MORE_COLUMNS if c not in curves)])
+    table["settled"] = [state if isinstance(state, str) and state else UNTESTED for state in table["settled"]]
+    numbers = ["untouched", "mae_other", "tail"]
+    return table.assign(**{name: table[name].astype(np.float64) for name in numbers})
 
 
 def check_curves(curves: pd.DataFrame) -> pd.DataFrame:
@@ -54,7 +73,7 @@ def check_curves(curves: pd.DataFrame) -> pd.DataFrame:
     missing = [c for c in CURVE_COLUMNS if c not in curves.columns]
     if missing:
         raise ValueError(f"curves table: missing column(s) {missing}; needed are {list(CURVE_COLUMNS)}")
-    table = curves.copy()
+    table = with_measures(curves)
     table["size"] = table["size"].astype(str)
     table["reason"] = table["reason"].fillna("").astype(str)
     if not table["converged"].isin([True, False]).all():
@@ -86,7 +105,8 @@ def summarise(curves: pd.DataFrame) -> pd.DataFrame:
     """Return mean, min, max and the 95 % t half-width over seeds of every point of every curve.
 
     One row per curve and size: the keys of the curve, size, n_frames, n_materials, n_test (means over
-    seeds), n_seeds, n_converged, mae, mae_min, mae_max, mae_halfwidth (NaN with one seed), baseline.
+    seeds), n_seeds, n_converged, mae, mae_min, mae_max, mae_halfwidth (NaN with one seed), baseline, untouched,
+    n_gains, settled.
     """
     rows = []
     for key, part in groups(check_curves(curves), [*CURVE_KEYS, "size"]):
@@ -99,7 +119,8 @@ def summarise(curves: pd.DataFrame) -> pd.DataFrame:
             | {c: float(mean[c]) for c in ("n_frames", "n_materials", "n_test")}
             | {"n_seeds": m, "n_converged": int(part["converged"].sum()), "mae": float(mae.mean())}
             | {"mae_min": float(mae.min()), "mae_max": float(mae.max()), "mae_halfwidth": half}
-            | {"baseline": float(mean["baseline"])}
+            | {"baseline": float(mean["baseline"]), "untouched": float(part["untouched"].astype(float).mean())}
+            | {"n_gains": int((part["gains"].astype(str) == "True").sum()), "settled": part["settled"].iloc[0]}
         )
     table = pd.DataFrame(rows)
     return table.sort_values([*CURVE_KEYS, "n_frames"], ignore_index=True) if len(table) else table

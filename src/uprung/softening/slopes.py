@@ -13,12 +13,14 @@ the origin, which is the default here. Two remarks decide what a slope below 1 m
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from uprung.softening.forces import Forces as Forces
+from uprung.softening.forces import forces_of as forces_of
 
 Floats = NDArray[np.float64]
 
@@ -27,39 +29,7 @@ FORCE_RANGES = (0.0, 0.1, 0.3, 1.0, 3.0)
 CONFIDENCE = 0.95
 STATISTICS = ("slope", "slope_intercept", "intercept", "inverse_slope", "r2", "multiplier", "mae", "cmae")
 POOLED = "all materials"
-TOO_FEW = "fewer than three frames, or materials, for an interval"
-
-
-@dataclass(frozen=True)
-class Forces:
-    """Labelled and predicted forces of A atoms in frames of some materials.
-
-    `label` and `predicted` (A, 3) in eV/Å; `frame` (A,) number of the frame; `material` and `group` (A,) names, the
-    group being a kind of frames (molecular dynamics, surface, ...).
-    """
-
-    label: Floats
-    predicted: Floats
-    frame: NDArray[np.int64]
-    material: NDArray[np.object_]
-    group: NDArray[np.object_]
-
-    def __post_init__(self) -> None:
-        """Raise ValueError on arrays that contradict each other or forces that are not finite."""
-        n = len(self.label)
-        shapes = {name: np.shape(getattr(self, name)) for name in ("label", "predicted", "frame", "material", "group")}
-        expected = {"label": (n, 3), "predicted": (n, 3), "frame": (n,), "material": (n,), "group": (n,)}
-        if shapes != expected:
-            raise ValueError(f"forces need {expected}, got {shapes}")
-        for name in ("label", "predicted"):
-            if not np.isfinite(getattr(self, name)).all():
-                raise ValueError(f"{name} forces that are not finite: leave those frames out and list them")
-
-    def take(self, atoms: NDArray[np.bool_]) -> Forces:
-        """Return some of the atoms."""
-        return Forces(
-            self.label[atoms], self.predicted[atoms], self.frame[atoms], self.material[atoms], self.group[atoms]
-        )
+TOO_FEW = "fewer than three frames, trajectories or materials for an interval"
 
 
 def cloud(forces: Forces, frame_ids: NDArray[np.object_], trajectories: NDArray[np.object_]) -> pd.DataFrame:
@@ -159,7 +129,8 @@ def softening_table(forces: Forces, *, resamples: int, seed: int) -> pd.DataFram
 
     Args:
         forces: labelled and predicted.
-        resamples: of the bootstrap; over frames within a material, over materials and their frames where pooled.
+        resamples: of the bootstrap; over trajectories within a material (frames that stand alone are one each), over
+            materials and their trajectories where pooled.
         seed: of the bootstrap.
 
     Returns:
@@ -193,7 +164,13 @@ def _row(forces: Forces, resamples: int, seed: int) -> dict[str, object]:
     x, y = forces.label.ravel(), forces.predicted.ravel()
     found = statistics(x, y)
     members, _ = _frames_by_material(forces)
-    row: dict[str, object] = {"n_materials": len(members), "n_frames": sum(map(len, members)), "n_components": len(x)}
+    n_frames = sum(len(frames) for own in members for frames in own)
+    row: dict[str, object] = {
+        "n_materials": len(members),
+        "n_trajectories": sum(map(len, members)),
+        "n_frames": n_frames,
+        "n_components": len(x),
+    }
     intervals = bootstrap(forces, resamples=resamples, seed=seed)
     for name in STATISTICS:
         low, high = intervals[name]
@@ -201,24 +178,33 @@ def _row(forces: Forces, resamples: int, seed: int) -> dict[str, object]:
     return row | {"softened": bool(found["slope"] < 1), "reading": reading(found, intervals)}
 
 
-def _frames_by_material(forces: Forces) -> tuple[list[NDArray[np.intp]], NDArray[np.intp]]:
-    """Return the frames of each material, numbered through, and the number of every atom's frame, (A,)."""
+def _frames_by_material(forces: Forces) -> tuple[list[list[NDArray[np.intp]]], NDArray[np.intp]]:
+    """Return the frames of each trajectory of each material, numbered through, and each atom's frame, (A,)."""
     material = pd.factorize(forces.material, sort=True)[0]
-    codes, frame = np.unique(material * (forces.frame.max() + 1) + forces.frame, return_inverse=True)
+    codes, first, frame = np.unique(
+        material * (forces.frame.max() + 1) + forces.frame, return_index=True, return_inverse=True
+    )
     owner = codes // (forces.frame.max() + 1)
-    return [np.flatnonzero(owner == m) for m in range(material.max() + 1)], frame
+    run = np.arange(len(codes)) if forces.trajectory is None else forces.trajectory[first]
+    members = []
+    for m in range(material.max() + 1):
+        own = np.flatnonzero(owner == m)
+        _, number = np.unique(run[own], return_inverse=True)
+        members.append([own[number == t] for t in range(number.max() + 1)])
+    return members, frame
 
 
 def bootstrap(forces: Forces, *, resamples: int, seed: int) -> dict[str, tuple[float, float]]:
     """Return 95 % percentile intervals of all statistics.
 
-    Frames are drawn with replacement; with several materials, materials first and then frames of each drawn one, so
-    that the interval is that of another set of materials. NaN with fewer than three units to draw from.
+    Trajectories are drawn with replacement, all frames of one together, since they are alike; a frame that stands
+    alone is a trajectory. With several materials, materials come first and then trajectories of each drawn one, so that
+    the interval is that of another set of materials. NaN with fewer than three units to draw from.
     """
     members, unit = _frames_by_material(forces)
     nothing = dict.fromkeys(STATISTICS, (float("nan"), float("nan")))
-    frames = sum(map(len, members))
-    if (len(members) if len(members) > 1 else frames) < 3:
+    frames = sum(len(own) for runs in members for own in runs)
+    if (len(members) if len(members) > 1 else len(members[0])) < 3:
         return nothing
     component = np.repeat(unit, 3)
     x, y = forces.label.ravel(), forces.predicted.ravel()
@@ -237,20 +223,22 @@ def bootstrap(forces: Forces, *, resamples: int, seed: int) -> dict[str, tuple[f
     return {name: (float(low), float(high)) for name, (low, high) in ends.items()}
 
 
-def _drawn_frames(members: Sequence[NDArray[np.intp]], resamples: int, rng: np.random.Generator) -> Floats:
+def _drawn_frames(members: Sequence[Sequence[NDArray[np.intp]]], resamples: int, rng: np.random.Generator) -> Floats:
     """Return how often every frame is drawn in every resample, (resamples, frames).
 
     Args:
-        members: numbers of the frames of each material. Materials are drawn, then as many frames of each as it has,
-            anew for every time it is drawn; with one material frames alone.
+        members: numbers of the frames of each trajectory of each material. Materials are drawn, then as many
+            trajectories of each as it has, anew for every time it is drawn; with one material trajectories alone.
         resamples: how many.
         rng: source of the draws.
     """
     n = len(members)
     times = rng.multinomial(n, np.full(n, 1 / n), size=resamples)
-    weights = np.zeros((resamples, sum(map(len, members))))
-    for drawn, own in zip(times.T, members, strict=True):
-        weights[:, own] = rng.multinomial(drawn * len(own), np.full(len(own), 1 / len(own)))
+    weights = np.zeros((resamples, sum(len(frames) for runs in members for frames in runs)))
+    for drawn, runs in zip(times.T, members, strict=True):
+        count = rng.multinomial(drawn * len(runs), np.full(len(runs), 1 / len(runs)))
+        for each, frames in zip(count.T, runs, strict=True):
+            weights[:, frames] = each[:, None]
     return weights
 
 
@@ -310,31 +298,3 @@ def fraction_softened(table: pd.DataFrame, *, resamples: int, seed: int) -> dict
     tail = 50 * (1 - CONFIDENCE)
     low, high = np.percentile(soft[draws].mean(axis=1), [tail, 100 - tail])
     return {"share": float(soft.mean()), "low": float(low), "high": float(high), "materials": len(soft)}
-
-
-def forces_of(
-    label: NDArray[np.floating],
-    predicted: Floats,
-    counts: NDArray[np.int64],
-    material: NDArray[np.object_],
-    group: NDArray[np.object_],
-) -> tuple[Forces, int]:
-    """Return the forces of frames as one table, without frames that have no labels, and how many those are.
-
-    Args:
-        label: (A, 3), NaN where a frame has no forces.
-        predicted: (A, 3).
-        counts: (n,) atoms of each frame.
-        material: (n,) names.
-        group: (n,) kinds of frames.
-    """
-    frame = np.repeat(np.arange(len(counts)), counts)
-    known = np.isfinite(label).all(axis=1)
-    forces = Forces(
-        np.asarray(label, dtype=np.float64)[known],
-        predicted[known],
-        frame[known],
-        material[frame][known],
-        group[frame][known],
-    )
-    return forces, len(counts) - len(np.unique(frame[known]))

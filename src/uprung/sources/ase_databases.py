@@ -12,12 +12,15 @@ import lmdb
 import numpy as np
 import orjson
 
+from uprung.frames.limits import RECORD
 from uprung.frames.schema import FramesError
 from uprung.sources.common import Row, UnusableError
-from uprung.sources.files import Advance, in_shares
+from uprung.sources.files import Advance, EndlessError, in_shares, inflated
 
-LABELS = ("energy", "free_energy", "forces", "stress", "magmoms")
-_SQL_COLUMNS = "id numbers positions cell pbc energy free_energy forces stress magmoms key_value_pairs data".split()
+FIELDS = ("energy", "free_energy", "forces", "stress", "magmoms", "charge", "initial_charges")
+_SQL_COLUMNS = (
+    "id numbers positions cell pbc energy free_energy forces stress magmoms charge key_value_pairs data".split()
+)
 
 
 def sqlite_rows(path: Path, advance: Advance) -> Iterator[Row]:
@@ -38,8 +41,10 @@ def sqlite_rows(path: Path, advance: Advance) -> Iterator[Row]:
 
 def _sqlite_row(row: dict[str, Any]) -> dict[str, Any] | UnusableError:
     """Return a row with its blobs as lists; ASE stores int32 and float64, little-endian."""
+    if max(len(value) for value in row.values() if isinstance(value, bytes | str)) > RECORD:
+        return UnusableError(f"row holds more than {RECORD >> 20} MiB in one column")
     try:
-        labels: dict[str, Any] = {key: row[key] for key in ("energy", "free_energy")}
+        labels: dict[str, Any] = {key: row[key] for key in ("energy", "free_energy", "charge")}
         result: dict[str, Any] = {}
         result["numbers"] = np.frombuffer(row["numbers"], dtype="<i4").tolist()
         for key in ("positions", "cell"):
@@ -107,8 +112,8 @@ def lmdb_rows(path: Path, advance: Advance) -> Iterator[Row]:
 def _lmdb_value(transaction: Any, key: str) -> Any:
     value = transaction.get(key.encode())
     try:
-        return None if value is None else orjson.loads(zlib.decompress(value))
-    except (zlib.error, orjson.JSONDecodeError) as error:
+        return None if value is None else orjson.loads(inflated(value, f"entry {key!r}"))
+    except (zlib.error, EndlessError, orjson.JSONDecodeError) as error:
         raise UnusableError(f"entry {key!r} is damaged: {error}") from None
 
 
@@ -126,7 +131,7 @@ def _lmdb_row(transaction: Any, k: int) -> dict[str, Any] | UnusableError:
         return UnusableError(f"row is not as ASE stores it: {error}")
     return {
         "info": info,
-        "fields": {key: _or_text({**info, **row}.get(key)) for key in {**info, **dict.fromkeys(LABELS)}},
+        "fields": {key: _or_text({**info, **row}.get(key)) for key in {**info, **dict.fromkeys(FIELDS)}},
         **geometry,
     }
 

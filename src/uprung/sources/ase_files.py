@@ -21,6 +21,7 @@ from uprung.sources.common import Row, UnusableError, flat, formula_of, rows, sa
 from uprung.sources.extended_xyz import xyz_rows
 from uprung.sources.files import Advance, files_in, kind_of, unheard
 from uprung.sources.label_keys import AmbiguousError, read_labels
+from uprung.sources.settings import Settings, require_stated
 
 OMAT_SCALE = "VASP PBE_54 PAW of OMat24, {functional}, U by the Materials Project's rule, uncorrected"
 #: Labels under ASE's names and in its units.
@@ -47,6 +48,7 @@ def read(
     *,
     source: str = "ase",
     keys: Keys | None = None,
+    settings: Settings | None = None,
     advance: Advance = unheard,
 ) -> Iterator[Frame | Rejected]:
     """Yield the structures of a file, or of all files in a folder in the order of their names.
@@ -57,17 +59,19 @@ def read(
         label_scale: what the labels have in common; such files do not say.
         source: name of the data set.
         keys: of labels that are not under ASE's names.
+        settings: those of the fidelity's structures so far, as far as files state any.
         advance: is told how many bytes of the files have been read.
 
     Raises:
         FramesError: the file is of another kind, cut off or damaged, the folder is empty, or two keys may be a label.
     """
+    settings = settings or Settings()
     for file in files(path):
         kind = kind_of(file)
         if kind in _READERS:
             for name, row in _READERS[kind](file, advance):
                 try:
-                    yield _checked(name, row, functional, label_scale, source, keys or Keys())
+                    yield _checked(name, row, functional, label_scale, source, keys or Keys(), settings)
                 except AmbiguousError as error:
                     raise FramesError(f"{file}: frame {name}: {error}") from None
         elif path.is_dir():
@@ -82,6 +86,7 @@ def read_omat(
     label_scale: str | None = None,
     *,
     keys: Keys | None = None,
+    settings: Settings | None = None,
     advance: Advance = unheard,
 ) -> Iterator[Frame | Rejected]:
     """Yield the structures of OMat24 or sAlex: an `.aselmdb` file or a folder of them. PBE and PBE+U.
@@ -92,14 +97,18 @@ def read_omat(
     if not same_functional("PBE", functional):
         raise FramesError(f"{path}: OMat24 and sAlex hold labels of PBE, but this fidelity is {functional!r}")
     scale = label_scale or OMAT_SCALE.format(functional=functional)
-    yield from read(path, functional, scale, source="omat", keys=keys, advance=advance)
+    yield from read(path, functional, scale, source="omat", keys=keys, settings=settings, advance=advance)
 
 
-def _checked(name: str, row: Any, functional: str, label_scale: str, source: str, keys: Keys) -> Frame | Rejected:
+def _checked(
+    name: str, row: Any, functional: str, label_scale: str, source: str, keys: Keys, settings: Settings
+) -> Frame | Rejected:
     try:
         if isinstance(row, UnusableError):
             raise row
-        return _frame(name, row, functional, label_scale, source, keys)
+        frame = _frame(name, row, functional, label_scale, source, keys)
+        require_stated(settings, row["fields"], row["info"])
+        return frame
     except AmbiguousError:
         raise
     except UnusableError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from itertools import chain
 from math import gcd
@@ -13,9 +14,9 @@ from ase.stress import voigt_6_to_full_3x3_stress
 from numpy.typing import NDArray
 
 from uprung.frames.schema import Floats
-
-#: Symbol -> atomic number, for the elements that a frame may have.
-NUMBERS = {symbol: z for z, symbol in enumerate(chemical_symbols) if 1 <= z <= 94}
+from uprung.sources.symbols import NUMBERS as NUMBERS
+from uprung.sources.symbols import atomic_number
+from uprung.sources.unusable import UnusableError as UnusableError
 
 #: kbar in VASP's sign (compression positive) to GPa with tension positive.
 KBAR_TO_GPA = -0.1
@@ -23,10 +24,6 @@ KBAR_TO_GPA = -0.1
 ASYMMETRY = 0.05
 #: Label scale of calculations with the set-ups of MatPES.
 MATPES_SCALE = "VASP PBE_64 PAW, {functional}, no U, uncorrected"
-
-
-class UnusableError(ValueError):
-    """A record cannot become a frame; the message is the reason that its rejection is listed with."""
 
 
 #: A structure as its file has it: name, and geometry, `info` (what it is called) and `fields` (labels and all else, by
@@ -44,12 +41,12 @@ def formula_of(Z: NDArray[Any]) -> str:
 
 
 def same_functional(first: object, second: str) -> bool:
-    """Return whether two names mean the same functional, whatever their case, hyphens and superscripts."""
+    """Return whether two names mean the same functional, whatever their case, hyphens, plus signs, brackets and superscripts."""
     return isinstance(first, str) and _plain(first) == _plain(second)
 
 
 def _plain(name: str) -> str:
-    return name.lower().replace("-", "").replace("²", "2").replace("_", "")
+    return re.sub(r"[-+_() ]", "", name.lower().replace("²", "2"))
 
 
 def number(value: Any, name: str) -> float:
@@ -65,6 +62,14 @@ def flat(values: Any, name: str) -> Floats:
         raise UnusableError(f"{name} is no list, but {str(values)[:40]!r}")
     _only_numbers(set(map(type, values)), name)
     return np.array(values, dtype=np.float64)
+
+
+def atomic_numbers(values: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return atomic numbers, (N,), as a frame has them; a fraction or a number beyond Pu is none."""
+    wrong = values[~((values >= 1) & (values <= 94) & (np.round(values) == values))]
+    if len(wrong):
+        raise UnusableError(f"atomic number {wrong[0]:g} is not one of 1, 2, ... 94")
+    return values.astype(np.uint8)
 
 
 def rows(values: Any, name: str) -> Floats:
@@ -136,7 +141,4 @@ def pymatgen_structure(structure: Any) -> tuple[NDArray[np.uint8], Floats, Float
 def _atomic_number(species: list[dict[str, Any]]) -> int:
     if len(species) != 1 or species[0].get("occu", 1) != 1:
         raise UnusableError("structure is disordered: a site is not filled by one species")
-    found = NUMBERS.get(species[0]["element"])
-    if found is None:
-        raise UnusableError(f"element {species[0]['element']!r} is not one of H to Pu")
-    return found
+    return atomic_number(species[0]["element"])

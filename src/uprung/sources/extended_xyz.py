@@ -14,7 +14,8 @@ from ase.io.extxyz import key_val_str_to_dict
 
 from uprung.frames.schema import FramesError
 from uprung.sources.common import Row, UnusableError
-from uprung.sources.files import Advance, open_bytes
+from uprung.sources.files import Advance, open_bytes, take_lines
+from uprung.sources.xyz_text import as_ase_reads
 
 MOST_ATOMS = 1_000_000
 #: Keys that ASE takes for 3×3 matrices, and refuses to read otherwise.
@@ -31,7 +32,10 @@ def xyz_rows(path: Path, advance: Advance) -> Iterator[Row]:
                 yield f"{stem}-{k}", UnusableError(f"line {line}: no key Properties, which says what the columns are")
                 continue
             try:
-                atoms = ase.io.read(io.StringIO(text), format="extxyz", properties_parser=_keys)  # noqa: TID251
+                atoms = ase.io.read(io.StringIO(as_ase_reads(text)), format="extxyz", properties_parser=_keys)  # noqa: TID251
+            except UnusableError as error:
+                yield f"{stem}-{k}", UnusableError(f"line {line}: {error}")
+                continue
             except Exception as error:  # ASE raises whatever its parser stumbles over
                 yield f"{stem}-{k}", UnusableError(f"line {line}: ASE cannot read it: {type(error).__name__}: {error}")
                 continue
@@ -60,7 +64,7 @@ def _plain(value: Any) -> Any:
 def _xyz_pieces(path: Path, stream: Any) -> Iterator[tuple[int, str]]:
     """Yield (number of its first line, text) of every frame: a count, a line of keys, and so many atoms."""
     at = 0
-    while head := stream.readline():
+    while (head := take_lines(stream, 1, f"line {at + 1}")[0]) != b"":
         at += 1
         if not head.strip():
             continue
@@ -68,7 +72,7 @@ def _xyz_pieces(path: Path, stream: Any) -> Iterator[tuple[int, str]]:
             raise FramesError(
                 f"{path}: line {at}: expected the number of atoms of the next structure, but found {head[:40]!r}"
             )
-        lines = [stream.readline() for _ in range(int(head) + 1)]
+        lines = take_lines(stream, int(head) + 1, f"the structure of line {at}")
         if not lines[-1]:
             raise FramesError(
                 f"{path}: the file is cut off: the structure of line {at} has {int(head)} atoms, not all there"

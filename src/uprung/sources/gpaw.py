@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,8 @@ import numpy as np
 from ase.units import GPa
 
 from uprung.frames.schema import Frame, FramesError, Rejected
-from uprung.sources.common import UnusableError, flat, number, rows, same_functional, stress
-from uprung.sources.files import files_in, open_bytes
+from uprung.sources.common import UnusableError, atomic_numbers, flat, number, rows, same_functional, stress
+from uprung.sources.files import files_in, open_bytes, take_lines
 
 Record = dict[str, Any]
 #: What makes labels comparable, from the settings that every record states.
@@ -59,7 +60,10 @@ def records(path: Path) -> Iterator[tuple[int, Record]]:
         FramesError: a line is no JSON object.
     """
     with open_bytes(path) as stream:
-        for n, line in enumerate(stream, 1):
+        for n in count(1):
+            (line,) = take_lines(stream, 1, f"line {n}")
+            if not line:
+                return
             try:
                 record = json.loads(line)
             except ValueError:
@@ -111,7 +115,7 @@ def to_frame(record: Record, functional: str, *, source: str, run_type: str, lab
         functional=functional,
         run_type=run_type,
         label_scale=label_scale,
-        Z=flat(record["numbers"], "numbers").astype(np.uint8),
+        Z=atomic_numbers(flat(record["numbers"], "numbers")),
         lattice=cell,
         frac=rows(record["positions"], "positions") @ np.linalg.inv(cell),
         energy=number(record["energy"], "energy"),

@@ -17,12 +17,12 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from uprung.frames.limits import RECORD
 from uprung.frames.schema import FramesError, Rejected
-from uprung.sources.files import Advance, expect, open_bytes, unheard
+from uprung.sources.files import Advance, EndlessError, expect, open_bytes, unheard
 
 CHUNK = 1 << 22
-#: Larger than any structure that fits into a plane-wave code by far: beyond it, a brace or a quote is missing.
-LARGEST_RECORD = 1 << 26
+LARGEST_RECORD = RECORD
 _QUOTE, _OPEN, _CLOSE, _BACKSLASH = b'"{}\\'
 _NEXT = re.compile(rb'\s*,\s*"([^"\\]*)"\s*:\s*')
 _TOKEN = re.compile(rb'\s*(?:([{}\[\],:])|("(?:[^"\\]|\\.)*")|([^\s{}\[\],:"]+))', re.DOTALL)
@@ -148,7 +148,7 @@ class _Pieces:
                     start, done = -1, at + 1
             kept, offset, start = buffer[done:], offset + done, start - done if start >= 0 else -1
             if len(kept) > LARGEST_RECORD:
-                raise FramesError(
+                raise EndlessError(
                     f"{self.path}: what begins at byte {offset:,} does not end within {LARGEST_RECORD >> 20} MiB; a "
                     "brace or a quote is missing there"
                 )
@@ -191,7 +191,6 @@ class _Between:
             )
 
     def _tokens(self, gap: bytes, begin: int) -> Iterator[Rejected]:
-        gap = gap.removeprefix(b"\xef\xbb\xbf") if begin == 0 else gap
         at, waiting, listed = 0, None, set[str]()
         while at < len(gap):
             match = _TOKEN.match(gap, at)

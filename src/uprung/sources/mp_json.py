@@ -28,6 +28,7 @@ from uprung.sources.common import (
 from uprung.sources.files import Advance, unheard
 from uprung.sources.json_records import Record, read_records
 from uprung.sources.label_keys import COLUMNS, Labels, converted, volume_of
+from uprung.sources.settings import Settings, require_stated
 
 MP_LEGACY = "VASP PBE_52 PAW, {functional}, U by the Materials Project's rule, uncorrected"
 
@@ -118,6 +119,7 @@ def read(
     *,
     data_set: str,
     keys: Keys | None = None,
+    settings: Settings | None = None,
     advance: Advance = unheard,
 ) -> Iterator[Frame | Rejected]:
     """Yield the records of a published set as they stand in the file.
@@ -128,6 +130,7 @@ def read(
         label_scale: stated in place of the set's own.
         data_set: a key of `DATA_SETS`.
         keys: of labels that are under other names than the set's.
+        settings: those of the fidelity's records so far, as far as records state any.
         advance: is told how many bytes of the file have been read.
 
     Raises:
@@ -140,12 +143,15 @@ def read(
         )
     scale = label_scale or layout.label_scale.format(functional=functional)
     where = (keys or Keys()).over(layout.own)
+    settings = settings or Settings()
     for record in read_records(path, "structure", advance):
         if isinstance(record, Rejected):
             yield record
             continue
         try:
-            yield _frame(record, layout, where, functional, scale)
+            frame = _frame(record, layout, where, functional, scale)
+            require_stated(settings, record.content, record.content["structure"])
+            yield frame
         except UnusableError as error:
             yield Rejected(_name(record, layout), str(error))
 

@@ -11,21 +11,24 @@ from typing import Any
 
 from uprung.config.data import Source
 from uprung.config.formats import FORMATS
-from uprung.frames.schema import FramesError
+from uprung.frames.schema import FramesError, Rejected
 from uprung.job.files import sha256
 from uprung.job.logs import LINES, progress
+from uprung.sources.files import EndlessError, refuse_packed
 from uprung.sources.magnitudes import Magnitudes, plausible
 from uprung.sources.registry import READERS, Reader, Records
+from uprung.sources.settings import Settings
 from uprung.sources.work_consistency import WorkTest, checked, tested
 
 
 @dataclass
 class OpenSource:
-    """A source of the study file, where it lies, and the functional whose labels are wanted."""
+    """A source of the study file, where it lies, the functional whose labels are wanted, and settings of its fidelity."""
 
     source: Source
     path: Path
     functional: str
+    settings: Settings = field(default_factory=Settings)
     work: WorkTest = field(default_factory=WorkTest)
 
     @property
@@ -42,15 +45,21 @@ class OpenSource:
         """Yield the records of the source.
 
         Raises:
-            FramesError: the file is unusable, or the work test contradicts its units or signs (not of computed labels).
+            FramesError: the file is unusable or a compressed database, or the work test contradicts its units or signs
+                (not of computed labels).
         """
         name, reader = self.source.format, self.reader
         scale = () if FORMATS[name].label_scale == "own" else (self.source.label_scale,)
-        size = sum(file.stat().st_size for file in self.files() if file.exists())
+        present = [file for file in self.files() if file.is_file()]
+        for file in present:
+            refuse_packed(file)
+        size = sum(file.stat().st_size for file in present)
         with progress(size, f"reading {self.path.name}", "B", every=LINES) as bar:
             told: dict[str, Any] = {"advance": bar.update} if reader.progress else {}
             if self.source.keys is not None:
                 told["keys"] = self.source.keys
+            if reader.settings:
+                told["settings"] = self.settings.of(self.source.settings)
             found = reader.read(self.path, self.functional, *scale, **told)
             if FORMATS[name].keys:  # of the others, units are known
                 keys = self.source.keys.named() if self.source.keys else {}
@@ -58,6 +67,7 @@ class OpenSource:
                 found = plausible(found, Magnitudes(frozenset(stated)), self.path)
             if reader.embedded:
                 found = self._in_layout(found)
+            found = self._to_the_end(found)
             yield from tested(found, self.work) if reader.computed else checked(found, self.work, self.path)
 
     def _in_layout(self, records: Records) -> Records:
@@ -68,6 +78,13 @@ class OpenSource:
         except Exception as error:  # whatever the first wrong byte or key leads to
             what = f"{type(error).__name__}: {error}"
             raise FramesError(f"{self.path}: not in the layout of the format {self.source.format!r}: {what}") from error
+
+    def _to_the_end(self, records: Records) -> Records:
+        """Yield records until one does not end, which is listed."""
+        try:
+            yield from records
+        except EndlessError as error:
+            yield Rejected(self.path.name, str(error).removeprefix(f"{self.path}: "))
 
     def files(self) -> list[Path]:
         """Return the files that are read, in this order.

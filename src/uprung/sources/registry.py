@@ -25,6 +25,7 @@ class Reader:
         computed: labels that uprung computed, so units and signs are known. What the work test finds is then how far
             energies, in plane waves that follow the cell, are from stresses, in plane waves that do not: it is reported
             and refuses nothing.
+        settings: `read` takes the settings of the fidelity's labels so far, and holds its own against them.
         progress: `read` calls `advance` with the number of bytes read since its last call.
     """
 
@@ -32,6 +33,7 @@ class Reader:
     files: Callable[[Path], list[Path]] = all_files
     embedded: bool = False
     computed: bool = False
+    settings: bool = False
     progress: bool = False
 
 
@@ -43,8 +45,8 @@ READERS = {
     "atoms": Reader(elements.read_atoms, embedded=True),
     "frames": Reader(table.read, table.files, progress=True),
     "gpaw": Reader(gpaw.read, gpaw.files, computed=True),
-    **{name: Reader(partial(mp_json.read, data_set=name), progress=True) for name in mp_json.DATA_SETS},
-    "omat": Reader(ase_files.read_omat, ase_files.files, progress=True),
-    "ase": Reader(ase_files.read, ase_files.files, progress=True),
-    "vasprun": Reader(vasprun.read, vasprun.files, progress=True),
+    **{name: Reader(partial(mp_json.read, data_set=name), settings=True, progress=True) for name in mp_json.DATA_SETS},
+    "omat": Reader(ase_files.read_omat, ase_files.files, settings=True, progress=True),
+    "ase": Reader(ase_files.read, ase_files.files, settings=True, progress=True),
+    "vasprun": Reader(vasprun.read, vasprun.files, settings=True, progress=True),
 }

@@ -20,24 +20,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from ase.data import chemical_symbols
 
 from uprung.frames.schema import Floats, Frame, FramesError, Rejected
-from uprung.sources.common import KBAR_TO_GPA, NUMBERS, UnusableError, formula_of, same_functional
-from uprung.sources.files import Advance, expect, files_in, open_bytes, unheard
+from uprung.sources.common import KBAR_TO_GPA, UnusableError, formula_of
+from uprung.sources.files import Advance, Ending, expect, files_in, open_bytes, unheard
+from uprung.sources.settings import Settings
+from uprung.sources.vasp_atoms import Atoms
+from uprung.sources.vasp_settings import Input, check
 
 E0_TOLERANCE = 1e-5  # eV
-#: Value of METAGGA or GGA -> functional. Without either it is what the potentials were made for, by their titles.
-_FUNCTIONALS = {"R2SCA": "r2SCAN", "R2SCAN": "r2SCAN", "SCAN": "SCAN", "PE": "PBE", "PS": "PBEsol"}
-_POTENTIALS = {"PAW_PBE": "PBE", "PAW_GGA": "PW91", "PAW": "LDA"}
-#: Switches that make the energies those of another kind of calculation.
-_FOREIGN = {
-    "LHFCALC": "a hybrid functional",
-    "LEPSILON": "linear response, whose electronic steps are not those of the ground state",
-    "LCALCEPS": "finite electric fields",
-    "ML_LMLFF": "a machine-learnt force field",
-}
-
-
+NELM = "60"  # VASP's default
 #: Beside a vasprun.xml, a JSON object of these names; other programs have a `state.json` of their own.
 STATE_FILE = "uprung-state.json"
 STATE_NAMES = ("material_id", "trajectory")
@@ -59,20 +52,23 @@ def runs(path: Path) -> list[Path]:
     return files_in(path, "**/vasprun*.xml*", "no file vasprun*.xml* in or below this folder")
 
 
-def read(path: Path, functional: str, label_scale: str, *, advance: Advance = unheard) -> Iterator[Frame | Rejected]:
+def read(
+    path: Path, functional: str, label_scale: str, *, settings: Settings | None = None, advance: Advance = unheard
+) -> Iterator[Frame | Rejected]:
     """Yield the ionic steps of VASP runs; runs in the order of their paths.
 
     Args:
         path: a vasprun.xml, or a folder with files `vasprun*.xml*` at any depth.
         functional: runs of another functional are rejected.
-        label_scale: what the runs have in common. Potentials and U are compared: the first run with an element
-            decides, and later runs that contradict it are rejected.
+        label_scale: what the runs have in common.
+        settings: those of the fidelity's runs so far. The first run decides, and later runs that contradict it are
+            rejected, unless the study states their values (see `uprung.sources.vasp_settings`).
         advance: is told how many bytes of the files have been read.
 
     Raises:
         FramesError: no such file in the folder, or a single file that is no vasprun.xml.
     """
-    settings: dict[str, str] = {}
+    settings = settings or Settings()
     for file in runs(path):
         run = _Run(file, _name(file, path), functional, label_scale, settings, advance)
         try:
@@ -97,12 +93,11 @@ class _Run:
     name: str
     functional: str
     label_scale: str
-    settings: dict[str, str]  # of all runs so far: what -> value
+    settings: Settings
     advance: Advance
-    tags: dict[str, str] = field(default_factory=dict)
-    vectors: dict[str, list[str]] = field(default_factory=dict)
-    symbols: list[str] = field(default_factory=list)
-    types: list[tuple[str, str]] = field(default_factory=list)  # element, title of the potential
+    told: Input = field(default_factory=Input)
+    atoms: Atoms = field(default_factory=Atoms)
+    Z: list[int] = field(default_factory=list)
     stated: dict[str, str] = field(default_factory=dict)  # of STATE_FILE
 
     def steps(self) -> Iterator[Frame | Rejected]:
@@ -128,61 +123,20 @@ class _Run:
                 yield Rejected(self.name, "the run has no ionic step")
 
     def _header(self, element: ET.Element) -> None:
-        if element.tag in ("incar", "parameters"):
-            for item in element.iter("i"):
-                self.tags.setdefault(str(item.get("name")), (item.text or "").strip())
-            for item in element.iter("v"):
-                self.vectors.setdefault(str(item.get("name")), (item.text or "").split())
-        elif element.tag == "atominfo":
-            cells = {
-                array.get("name"): [[(c.text or "").strip() for c in row] for row in array.iter("rc")]
-                for array in element.iter("array")
-            }
-            self.symbols = [row[0] for row in cells.get("atoms", []) if row]
-            self.types = [(row[1], row[-1]) for row in cells.get("atomtypes", []) if len(row) > 1]
+        if element.tag == "atominfo":
+            self.atoms = Atoms.of(element)
+        else:
+            values = self.told.incar if element.tag == "incar" else self.told.parameters
+            for item in element.iter():
+                if item.tag in ("i", "v"):
+                    values.setdefault(str(item.get("name")).upper(), (item.text or "").strip())
 
     def _check(self) -> None:
         """Raise UnusableError if the run as a whole cannot be used."""
-        for tag, what in _FOREIGN.items():
-            if self._on(tag):
-                raise UnusableError(f"{tag} is on: the run is {what}")
-        if _tag_number(self.tags, "PSTRESS"):
-            raise UnusableError(f"PSTRESS = {self.tags['PSTRESS']} kbar: the energies contain an external pressure")
-        if _tag_number(self.tags, "ICHARG") >= 10:
-            raise UnusableError(f"ICHARG = {self.tags['ICHARG']}: the density is not self-consistent")
-        found = self._found_functional()
-        if not same_functional(found, self.functional):
-            raise UnusableError(f"functional is {found}, but this fidelity is {self.functional!r}")
+        self.Z, self.told.types = self.atoms.elements()
+        self.told.elements = [chemical_symbols[z] for z in self.Z]
         self.stated = _stated(self.file.with_name(STATE_FILE))
-        unknown = [symbol for symbol in self.symbols if symbol not in NUMBERS]
-        if unknown or not self.symbols:
-            raise UnusableError(f"element {unknown[0]!r} is not one of H to Pu" if unknown else "no atoms are named")
-        for what, value in self._own_settings():
-            first = self.settings.setdefault(what, value)
-            if first != value:
-                raise UnusableError(f"mixed label scales: {what} is {value!r} here, {first!r} in an earlier run")
-
-    def _on(self, tag: str) -> bool:
-        return self.tags.get(tag, "").strip(". ").upper().startswith("T")
-
-    def _found_functional(self) -> str:
-        meta, gga = (self.tags.get(tag, "--").strip().upper() or "--" for tag in ("METAGGA", "GGA"))
-        tag = gga if meta in ("--", "NONE", "F") else meta
-        if tag == "--":
-            kinds = sorted({title.split(" ")[0] for _, title in self.types})
-            return " and ".join(_POTENTIALS.get(kind, f"that of potentials {kind!r}") for kind in kinds) or "unknown"
-        return _FUNCTIONALS.get(tag, tag)
-
-    def _own_settings(self) -> Iterator[tuple[str, str]]:
-        """Yield what decides the label scale of an element; U may depend on the anion, as in MP's rule."""
-        anion = next((f" with {a}" for a in ("F", "O") if a in self.symbols), "")
-        for n, (element, title) in enumerate(self.types):
-            yield f"potential of {element}", title
-            values = self.vectors.get("LDAUU", []) if self._on("LDAU") else []
-            yield f"U of {element}{anion}", values[n] if n < len(values) else "0"
-        yield "spin-orbit coupling", str(self._on("LSORBIT"))
-        yield "dispersion correction (IVDW)", self.tags.get("IVDW", "0")
-        yield "van der Waals functional (LUSE_VDW)", str(self._on("LUSE_VDW"))
+        check(self.told, self.functional, self.settings)
 
     def _step(self, element: ET.Element, number: int) -> Frame | Rejected:
         name = f"{self.name}-{number}"
@@ -193,22 +147,26 @@ class _Run:
 
     def _frame(self, step: ET.Element, name: str, number: int) -> Frame:
         electronic = step.findall("scstep")
-        nelm = int(_tag_number(self.tags, "NELM"))
+        nelm = int(self.told.number("NELM", NELM))
         if nelm and len(electronic) >= nelm:
             raise UnusableError(f"not converged: {len(electronic)} electronic steps reach NELM = {nelm}")
-        Z = np.array([NUMBERS[symbol] for symbol in self.symbols], dtype=np.uint8)
+        Z = np.array(self.Z, dtype=np.uint8)
         lattice = _array(step, "structure/crystal/varray[@name='basis']")
         frac = _array(step, "structure/varray[@name='positions']")
         if lattice is None or frac is None:
             raise UnusableError("no cell or no positions")
         energy, free, repaired = self._energies(step, electronic)
-        stress = _array(step, "varray[@name='stress']")
+        stress, isif = _array(step, "varray[@name='stress']"), self._isif()
+        notes = ["E0 from the last electronic step"] * repaired
+        if stress is not None and isif < 2:
+            stress = None
+            notes.append(f"no stress: VASP computes no tensor with ISIF = {isif}")
         return Frame(
             frame_id=name,
             material_id=self.stated.get("material_id") or formula_of(Z),
             source="vasprun",
             functional=self.functional,
-            run_type=f"{self.functional}{'+U' if self._on('LDAU') else ''}",
+            run_type=f"{self.functional}{'+U' if self.told.on('LDAU') else ''}",
             label_scale=self.label_scale,
             Z=Z,
             lattice=lattice,
@@ -217,9 +175,13 @@ class _Run:
             energy_free=free,
             forces=_array(step, "varray[@name='forces']"),
             stress_gpa=None if stress is None else KBAR_TO_GPA * stress,
-            provenance=f"{self.name} ionic step {number}{'; E0 from the last electronic step' if repaired else ''}",
+            provenance="; ".join([f"{self.name} ionic step {number}", *notes]),
             trajectory=self.stated.get("trajectory") or self.name,
         )
+
+    def _isif(self) -> int:
+        """Return ISIF; VASP's default depends on whether the run is molecular dynamics."""
+        return int(self.told.number("ISIF", "0" if self.told.number("IBRION", "-1") == 0 else "2"))
 
     def _energies(self, step: ET.Element, electronic: list[ET.Element]) -> tuple[float, float, bool]:
         """Return E0, free energy, and whether E0 is not the file's e_0_energy of the ionic step."""
@@ -240,7 +202,7 @@ def _stated(file: Path) -> dict[str, str]:
     if not file.is_file():
         return {}
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = json.loads(file.read_bytes())  # with or without a byte order mark
     except ValueError as error:
         raise UnusableError(f"{file.name} beside the run is no JSON: {error}") from None
     if not isinstance(found, dict) or not all(isinstance(found.get(name), str) for name in STATE_NAMES):
@@ -251,7 +213,7 @@ def _stated(file: Path) -> dict[str, str]:
 def _elements(stream: Any) -> Iterator[ET.Element]:
     """Yield the header elements and ionic steps of a vasprun.xml; what has been passed is dropped from memory."""
     above: list[ET.Element] = []  # a step inside another one is damage, so depth matters
-    for event, element in ET.iterparse(stream, events=("start", "end")):  # noqa: S314
+    for event, element in ET.iterparse(Ending(stream), events=("start", "end")):  # noqa: S314
         if event == "start":
             above.append(element)
             continue
@@ -261,13 +223,6 @@ def _elements(stream: Any) -> Iterator[ET.Element]:
         elif len(above) == 1 and element.tag in ("incar", "parameters", "atominfo", "calculation"):
             yield element
             above[0].clear()
-
-
-def _tag_number(tags: dict[str, str], tag: str) -> float:
-    try:
-        return float(tags.get(tag, "0"))
-    except ValueError:
-        raise UnusableError(f"{tag} = {tags[tag]!r} is no number") from None
 
 
 def _energy_block(element: ET.Element | None) -> dict[str, float]:

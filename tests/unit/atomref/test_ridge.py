@@ -44,8 +44,8 @@ def test_prior_ridge_and_its_errors_are_the_posterior_of_the_normal_equations(st
     residual = y - fit.predict(X)
     sigma = np.sqrt(residual @ residual / (400 - fit.leverage_.sum()))
     ratio = fit.stderr_[known - 1] / (sigma * np.sqrt(np.diag(covariance)[known - 1]))
-    assert np.nanmedian(ratio) == pytest.approx(1, abs=0.1)
-    assert np.nanstd(ratio) < 0.25
+    assert np.nanmedian(ratio) == pytest.approx(1, abs=0.15)  # t quantiles are above 1.96
+    assert np.nanstd(ratio) < 0.35  # t quantiles of few degrees of freedom among them
 
 
 def test_weak_ridges_are_least_squares_and_strong_ones_their_expectation():
@@ -147,8 +147,11 @@ def test_prior_ridge_needs_fewer_structures_than_elements():
     y = X @ np.nan_to_num(high)
     reference = complete(PriorRidge(low).fit(X, y), policy="prior", source=low, needed=np.isfinite(high))
     assert np.abs(reference.values - high)[known - 1].mean() < 2.5  # eV/atom, over a shift of 0 to 73
-    with pytest.raises(ValueError, match="use the estimator prior-ridge"):
-        complete(LeastSquares().fit(X, y), policy="prior", source=low, needed=np.isfinite(high))
+    # Least squares determines no element and leans on one shift for all: every fitted energy is right, none alone is.
+    tied = complete(LeastSquares().fit(X, y), policy="prior", source=low, needed=np.isfinite(high))
+    np.testing.assert_allclose(tied.predict(X), y, atol=1e-9)
+    assert set(tied.origin[known - 1]) == {"prior"}
+    assert np.abs(tied.values - high)[known - 1].mean() > np.abs(reference.values - high)[known - 1].mean()
 
 
 def test_prior_ridge_predicts_new_compounds_where_least_squares_determines_no_element():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,9 @@ def network(name: str, start: str) -> Potential:
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 @pytest.mark.usefixtures("_toy")
 @pytest.mark.parametrize(("name", "start"), [*NETWORKS, ("toy", "random")])
-def test_contract(name: str, start: str, check: Check, tmp_path: Path) -> None:
+def test_contract(name: str, start: str, check: Check, tmp_path: Path, available: Callable[[str], None]) -> None:
+    if start != "random":
+        available(start)
     check(network(name, start), tmp_path)
 
 

@@ -11,7 +11,7 @@ import yaml
 
 from uprung.config.load import StudyError, load_study
 from uprung.models import registry, shipped
-from uprung.models.registry import CARDS, contradictions
+from uprung.models.registry import CARDS, OWNERS, contradictions
 
 ROOT = Path(__file__).parents[3]
 STUDIES = [p for p in sorted((ROOT / "config").glob("*.yaml")) if "study" in yaml.safe_load(p.read_text())]
@@ -60,7 +60,7 @@ def test_a_checkpoint_that_nobody_ships_is_refused(where: str, changes: dict[str
     (line,) = lines(study(**changes))
     assert line == (
         f"small.yaml: {where}: no checkpoint named 'chgnet-0.3.1'; did you mean 'chgnet-0.3.0'? "
-        "(allowed: chgnet-0.3.0, chgnet-r2scan)"
+        f"(allowed: {', '.join(OWNERS)})"
     )
 
 

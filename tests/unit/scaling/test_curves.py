@@ -7,11 +7,12 @@ import pytest
 from uprung.evaluation.errors import elements_seen
 from uprung.scaling.curves import (
     RunFiles,
-    better_than_baseline,
+    better_than,
     covered_frames,
     learning_curves,
     still_falling,
 )
+from uprung.scaling.entering import FALLING, NO_BETTER
 
 
 def predictions(errors: dict[str, float], *, base: float = 1.0, seen: set[str] | None = None, **more) -> pd.DataFrame:
@@ -36,11 +37,13 @@ FLAT = history(2.0, *[0.1] * 10)
 
 def run(size: str, seed: int, table: pd.DataFrame, course: pd.DataFrame = FLAT, arm: str = "a") -> RunFiles:
     names = {"budget": "b", "arm": arm, "size": size, "seed": seed}
-    return RunFiles({"run": names, "kept": "last", "n_train": int(size), "n_materials": 3}, table, course)
+    baselines = {"energy": 1.0, "force": 1.0}
+    facts = {"kept": "last", "best_step": 100, "steps": 1000, "n_train": int(size), "n_materials": 3}
+    return RunFiles({"run": names, **facts, "validation_baseline": baselines}, table, course)
 
 
 def curves(*runs: RunFiles, targets: tuple[str, ...] = ("energy", "force")) -> pd.DataFrame:
-    return learning_curves(runs, fidelity="r2scan", targets=targets, falling=0.1, resamples=200).set_index(
+    return learning_curves(runs, fidelity="r2scan", targets=targets, falling=0.1, resamples=200)[0].set_index(
         ["arm", "size", "seed", "target", "population"]
     )
 
@@ -97,15 +100,15 @@ def test_better_than_the_baseline_needs_the_whole_interval() -> None:
     base = rng.uniform(0.5, 1.5, size=200)
     table = pd.DataFrame({"group": np.arange(200), "energy_base": base, "energy_n": 1})
     clear = table.assign(energy_abs=0.5 * base)
-    assert better_than_baseline(clear, "energy", resamples=500, seed=0)[0]
+    assert better_than(clear, "energy", "base", resamples=500, seed=0)[0]
     equal = table.assign(energy_abs=base)
-    better, upper = better_than_baseline(equal, "energy", resamples=500, seed=0)
+    better, upper = better_than(equal, "energy", "base", resamples=500, seed=0)
     assert not better
     assert upper == 0
     noise = rng.normal(scale=0.5, size=200)
     slightly = table.assign(energy_abs=base + noise - noise.mean() - 0.01)  # better by 0.01 ± 0.035
     assert slightly["energy_abs"].mean() < base.mean()
-    better, upper = better_than_baseline(slightly, "energy", resamples=2000, seed=0)
+    better, upper = better_than(slightly, "energy", "base", resamples=2000, seed=0)
     assert not better
     assert upper == pytest.approx(-0.01 + 1.96 * 0.5 / np.sqrt(200), abs=0.01)
 
@@ -114,8 +117,8 @@ def test_frames_of_a_group_are_one_observation() -> None:
     """Two hundred frames of two materials, one of them worse than the baseline, prove nothing."""
     table = pd.DataFrame({"group": ["x"] * 150 + ["y"] * 50, "energy_base": 1.0, "energy_n": 1})
     table["energy_abs"] = np.where(table["group"] == "x", 0.5, 1.2)
-    assert not better_than_baseline(table, "energy", resamples=500, seed=0)[0]
-    assert better_than_baseline(table.assign(group=range(200)), "energy", resamples=500, seed=0)[0]
+    assert not better_than(table, "energy", "base", resamples=500, seed=0)[0]
+    assert better_than(table.assign(group=range(200)), "energy", "base", resamples=500, seed=0)[0]
 
 
 @pytest.mark.parametrize(
@@ -133,25 +136,43 @@ def test_still_falling_over_the_last_fifth(errors: tuple[float, ...], falling: b
     assert still_falling(history(*errors), "energy", 0.1) is falling
 
 
-def test_verdicts_and_their_reasons() -> None:
-    falling = history(2.0, *[0.1] * 4, 0.05)
+def test_verdicts_are_made_on_validation_and_the_test_has_a_column_of_its_own() -> None:
+    falling, useless = history(2.0, *[0.1] * 4, 0.05), history(2.0, *[1.2] * 10)
     bad = dict.fromkeys(ERRORS, 1.5)
     found = curves(
         run("10", 0, predictions(ERRORS)),
         run("10", 0, predictions(ERRORS), falling, arm="falls"),
-        run("10", 0, predictions(bad), falling, arm="both"),
-        run("10", 0, predictions(bad), arm="worse"),
+        run("10", 0, predictions(ERRORS), useless, arm="useless"),
+        run("10", 0, predictions(bad), arm="bad on the test"),
     ).xs(("energy", "all"), level=["target", "population"])
-    verdicts = {arm: (row["converged"], row["reason"]) for (arm, *_), row in found.iterrows()}
+    verdicts = {arm: (row["converged"], row["beats_baseline"], row["reason"]) for (arm, *_), row in found.iterrows()}
     assert verdicts == {
-        "a": (True, ""),
-        "falls": (False, "validation error still falling at the end of the budget"),
-        "worse": (False, "not better than the baseline by its interval"),
-        "both": (
-            False,
-            "not better than the baseline by its interval; validation error still falling at the end of the budget",
-        ),
+        "a": (True, True, ""),
+        "falls": (False, True, FALLING),
+        "useless": (False, True, NO_BETTER),
+        "bad on the test": (True, False, ""),
     }
+    assert found.loc[("useless", "10", 0), "val_ratio"] == pytest.approx(1.2)
+
+
+def test_the_scored_checkpoint_is_judged() -> None:
+    course = history(2.0, 0.5, *[1.5] * 9)
+    table = predictions(ERRORS, checkpoint="val-loss")
+    files = run("10", 0, table, course)
+    best = RunFiles({**files.metrics, "kept": "val-loss"}, table, course)
+    assert (files.validation("energy"), best.validation("energy")) == (1.5, 0.5)
+
+
+def test_the_population_begins_at_the_smallest_size_that_enters_a_law() -> None:
+    useless = history(2.0, *[1.5] * 10)
+    few, more = (predictions(ERRORS, seen=seen) for seen in ({"f0"}, {"f0", "f1", "f2"}))
+    runs = [
+        run("10", 0, few, useless),
+        *(run(n, 0, more) for n in ("20", "40")),
+    ]
+    found = curves(*runs).xs(("energy", "covered"), level=["target", "population"])
+    assert set(found["n_test"]) == {3}
+    assert covered_frames(runs) == {"f0"}  # without knowing what enters
 
 
 def test_the_same_runs_give_the_same_table() -> None:

@@ -15,6 +15,7 @@ from lightning.fabric import Fabric
 from uprung.config.arms import Arm
 from uprung.config.training import Budget, Training
 from uprung.datasets.store import Dataset, Rows
+from uprung.evaluation.untouched import untouched_errors
 from uprung.models.data import open_dataset, write_dataset
 from uprung.models.interface import REFERENCES, Potential
 from uprung.models.predict import predict
@@ -421,3 +422,21 @@ def test_forces_and_stress_of_sums_and_of_two_fidelities_are_derivatives(
     by_strain = (energy(0, 0.001) - energy(0, -0.001)) / 0.002 / atoms.get_volume()
     assert by_position == pytest.approx(forces[0, 0], abs=5e-3 + 2e-3 * abs(float(forces[0, 0])))
     assert by_strain == pytest.approx(np.trace(stress), rel=2e-2, abs=1e-3)
+
+
+def test_references_of_the_run_decide_the_energy_and_nothing_else(high: Dataset) -> None:
+    network, rows = load("chgnet-0.3.0"), np.arange(4)
+    moved = np.full(94, np.nan)
+    elements = np.unique(high.numbers) - 1
+    moved[elements] = network.references[elements] + 1.5  # NaN elsewhere: the network keeps its own
+    asked = {("own", "10", 0): None, ("moved", "10", 0): moved}
+    found = untouched_errors(network, high, rows, asked, targets=["energy", "force"]).set_index("arm")
+    predicted = predict(network, high, rows, targets=["energy", "force"])
+    labels = high.labels(rows)
+    assert found.loc["own", "energy_start"].to_numpy() == pytest.approx(
+        abs(predicted["energy"] - labels.energy), rel=1e-4
+    )
+    assert found.loc["moved", "energy_start"].to_numpy() == pytest.approx(
+        abs(predicted["energy"] + 1.5 - labels.energy), rel=1e-4
+    )
+    assert (found.loc["own", "force_start"].to_numpy() == found.loc["moved", "force_start"].to_numpy()).all()

@@ -59,7 +59,7 @@ class _CHGNetArchitecture:
             content = read_tensors(path)
         except ValueError:
             return False
-        return bool(content.keys() & {"model", "correction"})
+        return bool(content.keys() & {"model", "correction"}) and "architecture" not in content
 
     def write_inputs(
         self,

@@ -13,6 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from uprung.frames.crowding import crowding
+from uprung.frames.limits import IMAGES
+from uprung.models.ragged import ranges
+
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
@@ -80,8 +84,8 @@ def build_graph(frac: FloatArray, lattice: FloatArray, *, atom_cutoff: float = 6
 
     Raises:
         IsolatedAtomError: an atom has no neighbour within `atom_cutoff`.
-        ValueError: shapes or cutoffs are wrong, values are not finite, the cell has no volume, two atoms coincide, or
-            an image does not fit int8.
+        ValueError: shapes or cutoffs are wrong, values are not finite, the cell has no volume, two atoms coincide, an
+            image does not fit int8, or there are more pairs or angles than `uprung.frames.limits` allows.
     """
     frac = np.ascontiguousarray(frac, dtype=np.float64)
     lattice = np.ascontiguousarray(lattice, dtype=np.float64)
@@ -96,8 +100,10 @@ def build_graph(frac: FloatArray, lattice: FloatArray, *, atom_cutoff: float = 6
         )
     if distance.min() < 1e-8:
         raise ValueError("two atoms are at the same place")
-    if np.abs(shift).max() > np.iinfo(np.int8).max:
-        raise ValueError("a periodic image is more than 127 cells away; wrap the fractional coordinates into [0, 1)")
+    if np.abs(shift).max() > IMAGES:
+        raise ValueError(
+            f"a periodic image is more than {IMAGES} cells away; wrap the fractional coordinates into [0, 1)"
+        )
     is_long = distance >= bond_cutoff
     order = np.argsort(is_long * len(frac) + i, kind="stable")
     n_short = len(order) - int(np.count_nonzero(is_long))
@@ -115,6 +121,9 @@ def _check_structure(frac: FloatArray, lattice: FloatArray, atom_cutoff: float, 
         raise ValueError("coordinates and lattice must be finite numbers")
     if abs(np.linalg.det(lattice)) < 1e-6:
         raise ValueError("the lattice vectors span no volume")
+    reason = crowding(frac, lattice, (atom_cutoff, bond_cutoff))
+    if reason is not None:
+        raise ValueError(reason)
 
 
 def _half_neighbour_list(
@@ -136,13 +145,6 @@ def _angles(short: NDArray[np.int32], n_atoms: int) -> NDArray[np.int32]:
     degree = np.bincount(centre, minlength=n_atoms)
     start = np.cumsum(degree) - degree
     first = np.repeat(np.arange(len(centre), dtype=np.int32), degree[centre])
-    second = by_centre[ragged(start[centre], degree[centre])]
+    second = by_centre[ranges(start[centre], degree[centre])]
     distinct = first != second
     return np.stack([first[distinct], second[distinct]], axis=1)
-
-
-def ragged(start: IntArray, length: IntArray) -> IntArray:
-    """Concatenated ranges start[k] ... start[k] + length[k] - 1."""
-    end = np.cumsum(length)
-    total = int(end[-1]) if len(end) else 0
-    return np.arange(total) + np.repeat(start - end + length, length)

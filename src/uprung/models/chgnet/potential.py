@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from chgnet.model import CHGNet
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -18,6 +17,7 @@ from uprung.models.chgnet.card import CARD
 from uprung.models.chgnet.checkpoint import atomref, save_chgnet, set_atomref
 from uprung.models.chgnet.packed import forces_by_element, packed_forward
 from uprung.models.interface import EMBEDDINGS, READOUT, REFERENCES, Potential
+from uprung.models.second_fidelity import SourceSide
 
 _READOUT = ("readout_norm", "mlp", "site_wise")
 _BLOCKS = ("atom_conv_layers", "bond_conv_layers", "angle_layers")
@@ -34,27 +34,6 @@ def layer_of(name: str) -> str:
     if first in _BLOCKS:
         return f"block{int(rest[0]) + 1}"
     return READOUT if first in _READOUT else EMBEDDINGS
-
-
-class SourceSide(nn.Module):
-    """What a network for two fidelities has for the source: reference energies, and an offset of the atom embedding.
-
-    The offset is the fidelity embedding of multi-fidelity networks (Chen et al., Nat. Comput. Sci. 1, 46 (2021)), zero
-    for the target, so that at each fidelity the network is an ordinary CHGNet. It begins at zero.
-    """
-
-    shift: Tensor
-    references: Tensor
-
-    def __init__(self, references: NDArray[np.float64], width: int, *, embedding: bool) -> None:
-        """Hold (94,) reference energies in eV/atom; without `embedding` the offset stays zero."""
-        super().__init__()
-        self.register_buffer("references", torch.from_numpy(references).float())
-        shift = torch.zeros(width)
-        if embedding:
-            self.shift = nn.Parameter(shift)
-        else:
-            self.register_buffer("shift", shift)
 
 
 class CHGNetPotential(Potential):

@@ -1,9 +1,8 @@
-"""The store of neighbour graphs: built once, kept as flat arrays, memory-mapped by every job that reads it."""
+"""CHGNet's store of neighbour graphs with angles."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,44 +10,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from uprung.datasets.arrays import ArrayWriter, CheckedArray, write_array
-from uprung.job.files import write_json
-from uprung.models.chgnet.graphs import Graph, IntArray, PackedArrays, build_graph, ragged
+from uprung.models.chgnet.graphs import IntArray, PackedArrays, build_graph
+from uprung.models.ragged import Layout, Ragged, ragged_of, ranges, read_ragged, write_ragged
 
 if TYPE_CHECKING:  # readers of a store need no torch
     from uprung.models.interface import Geometry
 
 FORMAT_VERSION = 2
-_ARRAYS: dict[str, tuple[str, int]] = {  # name -> dtype, columns (0: one-dimensional)
-    "numbers": ("|u1", 0),
-    "frac": ("<f8", 3),
-    "lattice": ("<f8", 9),
-    "edge": ("<i4", 2),
-    "image": ("|i1", 3),
-    "angle": ("<i4", 2),
-    "n_short": ("<i4", 0),
-}
-_COUNTS = ("atom", "edge", "angle")
-_CHUNK = 64
+_LAYOUT = Layout(
+    arrays={
+        "numbers": ("|u1", 0),
+        "frac": ("<f8", 3),
+        "lattice": ("<f8", 9),
+        "edge": ("<i4", 2),
+        "image": ("|i1", 3),
+        "angle": ("<i4", 2),
+        "n_short": ("<i4", 0),
+    },
+    counts={"atom": "numbers", "edge": "edge", "angle": "angle"},
+)
 
 
-def _build_chunk(chunk: list[Geometry], *, atom_cutoff: float, bond_cutoff: float) -> list[Graph | str]:
-    """The graph of each structure, or why there is none."""
-    results: list[Graph | str] = []
-    for numbers, frac, lattice in chunk:
-        try:
-            _check_numbers(np.asarray(numbers), len(frac))
-            results.append(build_graph(frac, lattice, atom_cutoff=atom_cutoff, bond_cutoff=bond_cutoff))
-        except ValueError as error:
-            results.append(str(error))
-    return results
-
-
-def _check_numbers(numbers: NDArray[np.integer[Any]], n_atoms: int) -> None:
-    if numbers.shape != (n_atoms,):
-        raise ValueError(f"{n_atoms} positions but atomic numbers of shape {numbers.shape}")
-    if numbers.size and not 1 <= numbers.min() <= numbers.max() <= 94:
-        raise ValueError(f"atomic numbers must be 1 to 94, not {numbers.min()} to {numbers.max()}")
+def _graph(geometry: Geometry, *, atom_cutoff: float = 6.0, bond_cutoff: float = 3.0) -> dict[str, Any]:
+    return vars(build_graph(geometry.frac, geometry.lattice, atom_cutoff=atom_cutoff, bond_cutoff=bond_cutoff))
 
 
 def write_store(
@@ -73,84 +57,16 @@ def write_store(
         progress: called with the number of structures just finished.
 
     Returns:
-        The manifest, also written to `manifest.json` as the last file: format, cutoffs, counts, checksums of every
-        array, and `rejected`, a list of [key, reason] of the structures that have no row.
+        The manifest; see `uprung.models.ragged.write_ragged`.
 
     Raises:
         ValueError: lists of unequal length, repeated keys, or `processes` below 1.
     """
-    if len(keys) != len(geometries):
-        raise ValueError(f"keys and geometries differ in length: {len(keys)}, {len(geometries)}")
-    if len(set(keys)) != len(keys):
-        raise ValueError(f"keys must be unique; {len(keys) - len(set(keys))} are repeats")
-    if processes < 1:
-        raise ValueError(f"processes must be at least 1, not {processes}")
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "manifest.json").unlink(missing_ok=True)
-    writers = {name: ArrayWriter(folder / f"{name}.npy", *spec) for name, spec in _ARRAYS.items()}
-    lengths: dict[str, list[int]] = {name: [] for name in _COUNTS}
-    accepted: list[str] = []
-    rejected: list[list[str]] = []
-    build = partial(_build_chunk, atom_cutoff=atom_cutoff, bond_cutoff=bond_cutoff)
-    row = 0
-    for results in _map_chunks(build, _chunks(geometries), processes):
-        for result in results:
-            if isinstance(result, str):
-                rejected.append([keys[row], result])
-            else:
-                for name, values in _arrays_of(geometries[row], result).items():
-                    writers[name].append(values)
-                for name, count in _counts_of(result, len(geometries[row].numbers)).items():
-                    lengths[name].append(count)
-                accepted.append(keys[row])
-            row += 1
-        if progress is not None:
-            progress(len(results))
-    arrays = {name: writer.close() for name, writer in writers.items()}
-    arrays["keys"] = write_array(folder / "keys.npy", np.array(accepted, dtype=np.str_))
-    for name, counts in lengths.items():
-        offsets = np.cumsum([0, *counts], dtype=np.int64)
-        arrays[f"{name}_offset"] = write_array(folder / f"{name}_offset.npy", offsets)
-    manifest = {
-        "format": FORMAT_VERSION,
-        "atom_cutoff": float(atom_cutoff),
-        "bond_cutoff": float(bond_cutoff),
-        "counts": {"structures": len(accepted), "rejected": len(rejected)}
-        | {f"{name}s": sum(lengths[name]) for name in _COUNTS},
-        "arrays": arrays,
-        "rejected": rejected,
-    }
-    write_json(folder / "manifest.json", manifest)
-    return manifest
-
-
-def _arrays_of(geometry: Geometry, graph: Graph) -> dict[str, NDArray[Any]]:
-    """Return the rows of a structure in every flat array."""
-    return {name: np.asarray(value) for name, value in (geometry._asdict() | vars(graph)).items()}
-
-
-def _counts_of(graph: Graph, n_atoms: int) -> dict[str, int]:
-    return {"atom": n_atoms, "edge": len(graph.edge), "angle": len(graph.angle)}
-
-
-def _chunks(geometries: Sequence[Geometry]) -> Iterator[list[Geometry]]:
-    for start in range(0, len(geometries), _CHUNK):
-        yield list(geometries[start : start + _CHUNK])
-
-
-def _map_chunks(
-    build: Callable[[list[Geometry]], list[Graph | str]], chunks: Iterable[list[Geometry]], processes: int
-) -> Iterator[list[Graph | str]]:
-    if processes == 1:
-        yield from map(build, chunks)
-        return
-    # Imported here for the readers of a store. Its loky workers neither fork a process whose threads run nor import
-    # the caller's main module a second time, so that a script without a main guard may call this.
-    from joblib import Parallel, delayed  # type: ignore[import-untyped]
-
-    with Parallel(n_jobs=processes, return_as="generator", max_nbytes=None) as parallel:
-        yield from parallel(delayed(build)(chunk) for chunk in chunks)
+    facts = {"format": FORMAT_VERSION, "atom_cutoff": float(atom_cutoff), "bond_cutoff": float(bond_cutoff)}
+    build = partial(_graph, atom_cutoff=atom_cutoff, bond_cutoff=bond_cutoff)
+    return write_ragged(
+        Path(folder), keys, geometries, _LAYOUT, build, facts=facts, processes=processes, progress=progress
+    )
 
 
 class Graphs:
@@ -159,9 +75,9 @@ class Graphs:
     Attributes: `n_atoms`, `n_edges`, `n_angles`, `n_short`, (n,) int64 each.
     """
 
-    def __init__(self, data: Mapping[str, NDArray[Any] | CheckedArray], offsets: Mapping[str, IntArray]) -> None:
-        """Hold the arrays of `_ARRAYS` and, for atoms, edges and angles, where each structure starts, (n + 1,)."""
-        self._data = data
+    def __init__(self, arrays: Ragged) -> None:
+        """Hold the arrays of `_LAYOUT`."""
+        data, offsets = self._data, _ = arrays
         self._start = {name: offset[:-1] for name, offset in offsets.items()}
         self.n_atoms: IntArray = np.diff(offsets["atom"])
         self.n_edges: IntArray = np.diff(offsets["edge"])
@@ -183,16 +99,16 @@ class Graphs:
             raise ValueError(f"a batch needs a one-dimensional, non-empty list of rows, not shape {rows.shape}")
         n_atoms, n_short = self.n_atoms[rows], self.n_short[rows]
         n_long, n_angles = self.n_edges[rows] - n_short, self.n_angles[rows]
-        atoms = ragged(self._start["atom"][rows], n_atoms)
+        atoms = ranges(self._start["atom"][rows], n_atoms)
         edge_start = self._start["edge"][rows]
-        edges = ragged(np.concatenate([edge_start, edge_start + n_short]), np.concatenate([n_short, n_long]))
+        edges = ranges(np.concatenate([edge_start, edge_start + n_short]), np.concatenate([n_short, n_long]))
         which = np.arange(len(rows))
         edge_owner = np.repeat(np.concatenate([which, which]), np.concatenate([n_short, n_long]))
         atom_offset = np.cumsum(n_atoms) - n_atoms
         edge = self._data["edge"][edges] + atom_offset[edge_owner, None]
         total_short = int(n_short.sum())
         if n_angles.any():
-            code = self._data["angle"][ragged(self._start["angle"][rows], n_angles)]
+            code = self._data["angle"][ranges(self._start["angle"][rows], n_angles)]
             shift = np.repeat(2 * (np.cumsum(n_short) - n_short), n_angles)
             first, second = (code + shift[:, None]).T
         else:
@@ -221,56 +137,19 @@ def graphs_of(geometries: Sequence[Geometry]) -> Graphs:
     Raises:
         ValueError: a structure has no graph; see `build_graph`.
     """
-    columns: dict[str, list[NDArray[Any]]] = {name: [] for name in _ARRAYS}
-    lengths: dict[str, list[int]] = {name: [0] for name in _COUNTS}
-    for geometry in geometries:
-        _check_numbers(np.asarray(geometry.numbers), len(geometry.frac))
-        graph = build_graph(geometry.frac, geometry.lattice)
-        for name, values in _arrays_of(geometry, graph).items():
-            dtype, width = _ARRAYS[name]
-            columns[name].append(values.astype(dtype).reshape((-1, width) if width else -1))
-        for name, count in _counts_of(graph, len(geometry.numbers)).items():
-            lengths[name].append(count)
-    data = {name: np.concatenate(values) for name, values in columns.items()}
-    return Graphs(data, {name: np.cumsum(values) for name, values in lengths.items()})
+    return Graphs(ragged_of(geometries, _LAYOUT, _graph))
 
 
 class GraphStore(Graphs):
     """Read-only view of a folder written by `write_store`; arrays stay on disk and are shared between processes.
 
-    Attributes: `manifest`, `keys` (n,), and those of `Graphs`.
+    Attributes: `keys` (n,), and those of `Graphs`.
     """
 
     def __init__(self, folder: Path | str, manifest: Mapping[str, Any] | None = None) -> None:
-        """Map the arrays of a folder.
-
-        Args:
-            folder: of the store.
-            manifest: of `write_store`; by default that of the folder.
-
-        Raises:
-            ValueError: it holds no complete store of this format version.
-            DamagedError: a file is not what it was; blocks of large arrays are checked when they are read.
-        """
-        self.folder = Path(folder)
-        try:
-            self.manifest: Mapping[str, Any] = manifest or json.loads((self.folder / "manifest.json").read_bytes())
-        except FileNotFoundError:
-            raise ValueError(f"{self.folder} holds no complete graph store: manifest.json is missing") from None
-        if self.manifest.get("format") != FORMAT_VERSION:
-            raise ValueError(
-                f"{self.folder} has store format {self.manifest.get('format')}, this version reads {FORMAT_VERSION}"
-            )
-        super().__init__(
-            {name: self._array(name) for name in _ARRAYS},
-            {name: self._array(f"{name}_offset").whole() for name in _COUNTS},
-        )
-        self.keys: NDArray[np.str_] = self._array("keys").whole()
-
-    def _array(self, name: str) -> CheckedArray:
-        above = self.folder.parent / "manifest.json"
-        remedy = f"Delete {above} and start the same command again: the graphs are built anew"
-        return CheckedArray(self.folder / f"{name}.npy", self.manifest["arrays"][name], remedy=remedy)
+        """Map the arrays of a folder; see `uprung.models.ragged.read_ragged`."""
+        super().__init__(read_ragged(Path(folder), manifest, _LAYOUT, version=FORMAT_VERSION))
+        self.keys: NDArray[np.str_] = np.asarray(self._data["keys"])
 
 
 def open_store(folder: Path | str, manifest: Mapping[str, Any] | None = None) -> GraphStore:

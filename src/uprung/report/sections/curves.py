@@ -10,11 +10,13 @@ import pandas as pd
 
 from uprung.config.study import Study
 from uprung.config.training import Budget
-from uprung.report.blocks import Block, Cell, Details, Drawing, Heading, Row, Table, Text, by_arm, picture
+from uprung.report.arms import arm_labels
+from uprung.report.blocks import Block, Cell, Details, Drawing, Heading, Row, Table, Text, by_arm, picture, there
 from uprung.report.curve_study import CurveStudy
 from uprung.report.format import NONE, TARGETS, error, listing, plural, span, unit
 from uprung.report.interactive import interactive_curves
-from uprung.report.results import StudyResults, where
+from uprung.report.results import LawResults, StudyResults, where
+from uprung.report.sections import settled
 from uprung.scaling import LAW_POPULATION
 
 HOLLOW = "○"
@@ -45,26 +47,39 @@ def _budget(curves: CurveStudy, budget: str) -> Iterator[Block]:
         yield Drawing(interactive_curves(table, bands, curves.labels, **drawn))
     errors = {
         name: [
-            errors_table(where(table, population=name, target=t), curves.labels, target=t, population=called)
+            errors_table(
+                where(table, population=name, target=t),
+                curves.labels,
+                target=t,
+                population=called,
+                yardsticks=yardsticks_of(curves.results),
+            )
             for t in targets
         ]
         for name, called in populations(table).items()
     }
     yield from errors.get(LAW_POPULATION, [])
+    if isinstance(curves.results, StudyResults):
+        second = where(curves.results.second, budget=budget, population=LAW_POPULATION)
+        yield from there(settled.settled_table(second, curves.labels, target=t) for t in targets)
     yield unconverged_table(inside, curves.labels) or Text("All runs enter the laws, for every target.")
     if len(set(table.groupby("population")["n_test"].mean())) > 1:
         yield Details("Errors on all test frames, including those with unseen elements", errors["all"])
 
 
 def lead_of(study: Study, results: StudyResults) -> Iterator[Block]:
-    """Yield what a converged run is, and the figures of a study that trains."""
+    """Yield what settled and above the baseline mean, and the figures of a study that trains."""
     yield Text(
-        "A run is converged when its test error is below the geometry-free baseline by its 95 % interval (paired "
-        "bootstrap over test groups), and its validation error fell by no more than "
-        f"{100 * study.scaling.falling:g} % over the last fifth of its budget."
+        "A run is above the baseline when its test error is below that of the geometry-free baseline by its 95 % "
+        "interval (paired bootstrap over test groups), and its validation error fell by no more than "
+        f"{100 * study.scaling.falling:g} % over the last fifth of its budget. A learning rate that falls to a "
+        "hundredth makes the end of every budget flat, so this says nothing about longer training: a point is settled "
+        "when a budget of twice the steps or more changes its error by no more than "
+        f"{100 * study.scaling.settled:g} %; a size between two settled ones counts as settled."
     )
     learning = picture(results.figures, "learning-curves")
     yield replace(learning, caption=learning.caption + (PUBLISHED if study.scaling.show_published else ""))
+    yield from there([settled.rates_table(results.rates, arm_labels(study))])
     if "budgets" in results.figures:
         yield picture(results.figures, "budgets")
     yield picture(results.figures, "convergence", budget=next(iter(study.budgets)))
@@ -95,7 +110,20 @@ def populations(curves: pd.DataFrame) -> dict[str, str]:
     }
 
 
-def errors_table(curves: pd.DataFrame, labels: Mapping[str, str], *, target: str, population: str) -> Table:
+def yardsticks_of(results: LawResults) -> pd.DataFrame:
+    """Return what solves the test without a network; none in a study of given points."""
+    nothing = pd.DataFrame(columns=["yardstick", "size", "target", "population", "mae"])
+    return results.yardsticks if isinstance(results, StudyResults) else nothing
+
+
+def errors_table(
+    curves: pd.DataFrame,
+    labels: Mapping[str, str],
+    *,
+    target: str,
+    population: str,
+    yardsticks: pd.DataFrame | None = None,
+) -> Table:
     """Return mean test errors over seeds with their range, an arm per row and a size per column.
 
     Args:
@@ -103,6 +131,7 @@ def errors_table(curves: pd.DataFrame, labels: Mapping[str, str], *, target: str
         labels: arm -> name as printed.
         target: of the curves.
         population: how the caption calls the test frames.
+        yardsticks: of `uprung.evaluation.yardsticks`.
     """
     order = curves.groupby("size")["n_frames"].mean().sort_values()
     best = curves.groupby(["size", "arm"])["mae"].mean().groupby("size").min()
@@ -116,31 +145,35 @@ def errors_table(curves: pd.DataFrame, labels: Mapping[str, str], *, target: str
         baseline = curves.groupby("size")["baseline"].mean()
         shown = [error(float(baseline[size]), target, units=False) for size in order.index]
         rows.append(["geometry-free baseline", *shown])
+    if yardsticks is not None and len(curves):
+        rows += settled.measure_rows(curves, yardsticks, labels, target)
     seeds = curves["seed"].nunique()
     return Table(
         f"Test error (MAE) of the {TARGETS[target][0]} in {unit(target)}, {population}: mean over "
         f"{plural(seeds, 'seed')}"
         + (", with the range over them below" if seeds > 1 else "")
-        + f". Bold: lowest in its column. {HOLLOW}: runs excluded from laws, out of all runs.",
+        + f". Bold: lowest of the arms. ●: settled. {HOLLOW}: runs excluded from laws, out of all runs. ⇄: the other "
+        "one of last and best checkpoint, where it differs by more than 20 %.",
         ["arm", *(f"n = {n:,.0f}" for n in order)],
         rows,
     )
 
 
 def _error_cell(runs: pd.DataFrame, lowest: float, target: str) -> Cell:
-    """Return the cell of one arm and size: mean, range over seeds, how many runs are not converged."""
+    """Return the cell of one arm and size: mean, range over seeds, settled or not, how many runs enter no law."""
     if runs.empty:
         return Cell(NONE)
     mae, bad = runs["mae"], int((~runs["converged"]).sum())
     notes = [span(float(mae.min()), float(mae.max()), target)] if len(mae) > 1 else []
     if bad:
         notes.append(f"{HOLLOW} {bad}/{len(mae)}")
+    notes += settled.marks(runs, target)
     style = " ".join(s for s, on in (("best", mae.mean() <= lowest), ("hollow", bad == len(mae))) if on)
     return Cell(error(float(mae.mean()), target, units=False), "  ".join(notes), style)
 
 
 def unconverged_table(curves: pd.DataFrame, labels: Mapping[str, str]) -> Table | None:
-    """Return which runs are kept out of laws, and why; None where all are converged.
+    """Return which runs are kept out of laws, and why; None where all enter.
 
     Args:
         curves: rows of one budget and population, all targets.

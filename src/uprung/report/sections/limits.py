@@ -14,6 +14,7 @@ from uprung.report.format import TARGETS, listing, plural
 from uprung.report.results import StudyResults, where
 from uprung.report.sections.curves import budget_words
 from uprung.report.sections.law_limits import law_limits
+from uprung.report.sections.references import FILLED, combination_words
 from uprung.scaling import LAW_POPULATION
 
 
@@ -95,11 +96,11 @@ def exclusion_limits(split: Mapping[str, Any], fidelity: str) -> list[str]:
 
 
 def convergence_limits(curves: pd.DataFrame) -> list[str]:
-    """Say for which arms most runs are not converged, so that the budget and not the data decides."""
+    """Say where many runs are not above the baseline, so that the budget and not the data decides."""
     here = curves[curves["population"] == LAW_POPULATION]
     shares = here.groupby(["budget", "target"])["converged"].mean()
     return [
-        f"Under the budget {budget}, {100 * (1 - share):.0f} % of the runs are not converged in "
+        f"Under the budget {budget}, {100 * (1 - share):.0f} % of the runs are not above the baseline in "
         f"{TARGETS[target][0]}: their errors reflect the length of training as much as the data."
         for budget, target, share in shares.reset_index().itertuples(index=False, name=None)
         if share < 0.75
@@ -115,16 +116,33 @@ def coverage_limits(curves: pd.DataFrame, references: pd.DataFrame) -> list[str]
             f"Curves and laws are drawn for the {means[LAW_POPULATION]:,.0f} of {means['all']:,.0f} test frames whose "
             "elements every seed saw at the smallest size; for the others some references come from the prior."
         )
-    filled = references[references["origin"].isin(["prior", "source"])]
-    prior = filled.groupby(["reference", "size"]).size()
-    if len(prior):
-        reference, size = prior.index[int(prior.to_numpy().argmax())]
-        limits.append(
-            f"Up to {plural(int(prior.max()), 'element')} of the study (reference {reference}, n = {size}) had no "
-            "training structure; the reference there comes from the source, as a rule with a shift smooth in the "
-            "atomic number."
-        )
-    return limits
+    return [*limits, *_guessed(references), *_tied(references)]
+
+
+def _guessed(references: pd.DataFrame) -> list[str]:
+    """State for how many elements the structures of some fit say nothing."""
+    unseen = references[references["origin"].isin(FILLED) & (references["n_structures"] == 0)]
+    if unseen.empty:
+        return []
+    counts = unseen.groupby(["reference", "size"]).size()
+    reference, size = counts.index[int(counts.to_numpy().argmax())]
+    return [
+        f"Up to {plural(int(counts.max()), 'element')} of the study (reference {reference}, n = {size}) had no "
+        "training structure; the reference there comes from the source, as a rule with a shift smooth in the "
+        "atomic number."
+    ]
+
+
+def _tied(references: pd.DataFrame) -> list[str]:
+    """State which elements had training structures that do not tell their references apart, and what is determined."""
+    seen = references[references["origin"].isin(FILLED) & (references["n_structures"] > 0)]
+    if seen.empty:
+        return []
+    counts = seen.groupby(["reference", "size"]).size()
+    reference, size = counts.index[int(counts.to_numpy().argmax())]
+    own = seen[(seen["reference"] == reference) & (seen["size"] == size)]
+    text = f"{plural(len(own), 'element')} (reference {reference}, n = {size}) had training structures"
+    return [f"{text}, but none that determine them one by one: {combination_words(own)}."]
 
 
 def reference_limits(study: Study) -> list[str]:
@@ -162,7 +180,7 @@ def target_limits(targets: Sequence[str], labels: Mapping[str, int]) -> list[str
 def budget_limits(study: Study, low_scale: str) -> list[str]:
     """State what one kind of budget, one network and one checkpoint cannot show."""
     limits = []
-    if len(study.budgets) == 1:
+    if len(study.budgets) == 1 and study.longer is None:
         length = budget_words(next(iter(study.budgets.values()))).split(";")[0]
         limits.append(f"There is one training budget ({length}); longer training may change the order of the arms.")
     pretrained = study.architecture

@@ -17,9 +17,12 @@ from uprung.report.blocks import Block, Heading, Sentences, Text
 from uprung.report.curve_study import CurveStudy
 from uprung.report.format import TARGETS, error, listing, plural, sentence, times
 from uprung.report.results import LawResults, where
+from uprung.report.sections import settled
 from uprung.report.sections.crossovers import multipliers, overtaking
+from uprung.report.sections.curves import yardsticks_of
 from uprung.report.sections.laws import fitted_laws
-from uprung.scaling import LAW_POPULATION
+from uprung.scaling import LAW_POPULATION, with_measures
+from uprung.scaling.settled import are_firm
 
 
 def section(curves: CurveStudy, findings: Callable[[str, str], list[str]]) -> Iterator[Block]:
@@ -41,23 +44,40 @@ def study_findings(study: Study, results: LawResults, budget: str, target: str) 
         where(table, budget=budget, target=target) for table in (results.laws, results.crossover, results.multiplier)
     )
     return [
+        *settled.before_training(here, labels, target=target),
+        *settled.without_network(here, yardsticks_of(results), labels, target=target),
+        settled.settled_words(here, target=target),
         *lowest_errors(here, labels, target=target),
         *reference_effect(here, study, target=target),
-        *overtaking(crossover, labels, target=target),
-        *multipliers(multiplier, labels, target=target),
+        *settled.hedged(overtaking(crossover, labels, target=target), here, labels),
+        *settled.hedged(multipliers(multiplier, labels, target=target), here, labels),
         *fitted_laws(laws, labels, target=target),
         converged_points(here, target=target),
+        *settled.blow_ups(here, labels, target=target),
     ]
 
 
+def first_of_all(study: Study, results: LawResults) -> list[str]:
+    """Return what the page says first: which arms are better than no training, and what needs no network."""
+    budget, labels = next(iter(study.budgets)), arm_labels(study)
+    found = []
+    for target in study.transfer.targets:
+        here = covered(results.curves, budget, target)
+        found += settled.before_training(here, labels, target=target)
+        found += settled.without_network(here, yardsticks_of(results), labels, target=target)
+    return found
+
+
 def in_short(study: Study, results: LawResults) -> list[str]:
-    """Return the few sentences at the top: the first target under the first budget."""
+    """Return the few sentences at the top about arms: the first target under the first budget."""
     budget, target = next(iter(study.budgets)), study.transfer.targets[0]
     here, labels = covered(results.curves, budget, target), arm_labels(study)
+    crossover = where(results.crossover, budget=budget, target=target)
     return [
+        settled.settled_words(here, target=target),
         *lowest_errors(here, labels, target=target),
         *reference_effect(here, study, target=target)[-1:],
-        *overtaking(where(results.crossover, budget=budget, target=target), labels, target=target),
+        *settled.hedged(overtaking(crossover, labels, target=target), here, labels),
     ]
 
 
@@ -85,7 +105,7 @@ class ArmComparison:
     second: float
     seeds: int
     lower: int
-    converged: bool
+    settled: bool
 
     @property
     def agree(self) -> bool:
@@ -94,12 +114,13 @@ class ArmComparison:
 
     @property
     def seed_words(self) -> str:
-        """How far the seeds back the order of the means."""
+        """How far the seeds back the order of the means, and whether longer training may change it."""
+        last = "" if self.settled else "; not settled"
         if self.seeds == 1:
-            return "one seed, spread unknown"
+            return f"one seed, spread unknown{last}"
         if self.agree:
-            return f"in each of {self.seeds} seeds"
-        return f"but not in each of {self.seeds} seeds, so the order is uncertain"
+            return f"in each of {self.seeds} seeds{last}"
+        return f"but not in each of {self.seeds} seeds, so the order is uncertain{last}"
 
 
 def covered(table: pd.DataFrame, budget: str, target: str) -> pd.DataFrame:
@@ -141,7 +162,7 @@ def compare(curves: pd.DataFrame, first: str, second: str, size: str) -> ArmComp
         second=float(both[second].mean()),
         seeds=len(both),
         lower=int((both[first] < both[second]).sum()),
-        converged=bool(runs["converged"].all()),
+        settled=are_firm(with_measures(runs), [first, second]),
     )
 
 
@@ -175,7 +196,7 @@ def _lowest_at(curves: pd.DataFrame, labels: Mapping[str, str], target: str, siz
         )
     text = f"{where} the lowest {what} error is that of {labels[best]}, {error(means.iloc[0], target)}"
     if not here.loc[here["arm"] == best, "converged"].all():
-        text += " (not converged)"
+        text += " (not above the baseline)"
     if len(means) == 1:
         return f"{text}; there is no other arm to compare it with."
     second = str(means.index[1])
@@ -232,10 +253,9 @@ def _effect(
         high, low = max(found.first, found.second), min(found.first, found.second)
         word = "lower" if found.first < found.second else "higher"
         change = f"{times(high / low)} {word}" if high / low >= 1.05 else "within 5 %"
-        hollow = "" if found.converged else "; not both converged"
         parts.append(
             f"{error(found.first, target)} instead of {error(found.second, target)} at {size_words(curves, size)} "
-            f"({change}, {found.seed_words}{hollow})"
+            f"({change}, {found.seed_words})"
         )
     what = TARGETS[target][0]
     return sentence(
@@ -245,7 +265,7 @@ def _effect(
 
 
 def converged_points(curves: pd.DataFrame, *, target: str) -> str:
-    """State how many runs of a target count as converged.
+    """State how many runs of a target are above the baseline.
 
     Args:
         curves: one budget, target and population.
@@ -254,5 +274,5 @@ def converged_points(curves: pd.DataFrame, *, target: str) -> str:
     good, total = int(curves["converged"].sum()), len(curves)
     what = TARGETS[target][0]
     if good == total:
-        return f"All {plural(total, 'run')} count as converged in {what}."
-    return f"{good} of {plural(total, 'run')} count as converged in {what}; the other {total - good} enter no law."
+        return f"All {plural(total, 'run')} are above the baseline in {what}."
+    return f"{good} of {plural(total, 'run')} are above the baseline in {what}; the other {total - good} enter no law."

@@ -18,6 +18,9 @@ def section(study: Study, results: StudyResults) -> Iterator[Block]:
     baseline = study.scaling.baseline
     yield arms_table(study)
     yield references_table(results.references)
+    tied = tied_references(results.references)
+    if tied:
+        yield Sentences(tied)
     yield picture(results.figures, "references")
     yield Text(
         f"The geometry-free energy baseline is reference {baseline} of the same size and seed alone; the baselines of "
@@ -65,34 +68,65 @@ def arms_table(study: Study) -> Table:
     )
 
 
+#: Origins of values that the labels did not determine.
+FILLED = ("prior", "source")
+
+
 def references_table(references: pd.DataFrame) -> Table:
     """Return for every reference and size how many elements were fitted or guessed, and how well they are known."""
     rows = []
     for (name, size), part in references.groupby(["reference", "size"], sort=False):
-        filled = part["origin"].isin(["prior", "source"])
-        fit, prior = part[~filled], part[filled]
-        known = fit["stderr"].dropna()
-        guessed = prior["stderr"].dropna()
+        filled, seen = part["origin"].isin(FILLED), part["n_structures"] > 0
+        fit = part[~filled]
+        known, guessed = fit["stderr"].dropna(), part[filled]["stderr"].dropna()
         rows.append(
             (
                 str(name),
                 str(size),
                 ", ".join(sorted(set(part["estimator"]))),
                 count(len(fit)),
-                count(len(prior)),
+                count((filled & seen).sum()),
+                count((filled & ~seen).sum()),
                 Cell(amount(1e3 * known.median()) if len(known) else NONE, f"{len(known)} of {len(fit)} known"),
                 amount(1e3 * guessed.median()) if len(guessed) else NONE,
             )
         )
     return Table(
-        "Reference fits of the first seed. Elements without a training structure take a value from the prior: source "
-        "reference (the checkpoint's for a residual fit) plus a shift smooth in the atomic number. Standard errors in "
+        "Reference fits of the first seed, each on the structures that its labels come from: the run's subset of n, "
+        "or the training split where the arm says so. Elements whose structures determine them in sums with others "
+        "only are tied; what is determined is kept, and the prior divides it. An element without a training structure "
+        "takes its value from the prior: source reference (the checkpoint's for a residual fit) plus a shift smooth "
+        "in the atomic number, or one shift for all where no element is determined by itself. Standard errors in "
         "meV/atom are medians over elements, clustered by material; they are unknown for an element that occurs in "
         "one material only.",
-        ["reference", "size", "estimator", "fitted", "from prior", "std error, fitted", "std error, prior"],
+        ["reference", "size", "estimator", "fitted", "tied", "unseen", "std error, fitted", "std error, prior"],
         rows,
         text=3,
     )
+
+
+def tied_references(references: pd.DataFrame) -> list[str]:
+    """State which sums of references the largest subset determines where it does not determine elements one by one."""
+    tied = references[references["origin"].isin(FILLED) & (references["n_structures"] > 0)]
+    sentences = []
+    for name, part in tied.groupby("reference", sort=False):
+        last = part[part["size"] == part["size"].iloc[-1]]
+        text = f"At n = {last['size'].iloc[0]} reference {name} is not determined element by element"
+        sentences.append(f"{text}: {combination_words(last)}.")
+    return sentences
+
+
+def combination_words(tied: pd.DataFrame) -> str:
+    """Return what is determined of elements that are not determined one by one.
+
+    Args:
+        tied: their rows of the reference table.
+    """
+    parts = []
+    for combination, own in tied.groupby(tied["combination"].fillna("").astype(str), sort=False):
+        what = f"{combination} is determined" if combination else "the proportion hardly varies and the prior decides"
+        parts.append(f"of {listing(own['element'].tolist())} {what}")
+    return "; ".join(parts)
 
 
 def reference_errors_table(summary: pd.DataFrame, baseline: str) -> Table:

@@ -23,7 +23,8 @@ def section(study: Study, results: StudyResults) -> Iterator[Block]:
         yield correlation_table(results.correlations[name], low=low, high=high)
         remark = str(results.analyses[name]["importance"])
         for kind in ("energy", "labels", "shift", "elements", *(() if remark else ("importance",))):
-            yield picture(results.figures, f"{{pair}}-{kind}", pair=name, low=low, high=high)
+            subset = f"the pairs whose {low} forces are all below {study.analysis.force_limit:g} eV/Å"
+            yield picture(results.figures, f"{{pair}}-{kind}", pair=name, low=low, high=high, subset=subset)
         if remark:
             yield Text(f"No importance of elements for formation energies: {remark}.")
 
@@ -33,7 +34,7 @@ def pair_findings(study: Study, results: StudyResults, name: str) -> list[str]:
     low, high = (functional_of(study, side) for side in (study.pairs[name].low, study.pairs[name].high))
     return [
         *label_agreement(results.correlations[name], low=low, high=high),
-        *shift_by_element(results.shifts[name], low=low, high=high),
+        *shift_by_element(results.shifts[name], low=low, high=high, limit=study.analysis.force_limit),
     ]
 
 
@@ -147,25 +148,44 @@ def _referencing(raw: pd.Series, relative: pd.Series) -> str:
     return f"{text}. The two intervals of r overlap or are unknown, so no change of the correlation is shown."
 
 
-def shift_by_element(shift: pd.DataFrame, *, low: str, high: str) -> list[str]:
+def shift_by_element(shift: pd.DataFrame, *, low: str, high: str, limit: float | None = None) -> list[str]:
     """State how the shift high − low varies over the elements.
 
     Args:
         shift: as from `uprung.labels.energy_shift.element_shift`.
         low: functional of the cheap labels, as printed.
         high: functional of the better labels.
+        limit: low-fidelity force below which pairs were fitted, eV/Å; None for all pairs.
     """
-    known = shift[shift["shift"].notna()].sort_values("shift")
-    if known.empty:
+    fitted = shift[shift["shift"].notna()]
+    if fitted.empty:
         return ["No element's shift could be fitted."]
+    alone = fitted["determined"].map(is_true)
+    subset = "" if limit is None else f", fitted to the pairs whose {low} forces are all below {limit:g} eV/Å"
+    known = fitted[alone].sort_values("shift")
+    return [*_range_of_shift(known, f"{high} − {low}", subset), *_tied(fitted[~alone])]
+
+
+def _range_of_shift(known: pd.DataFrame, which: str, subset: str) -> list[str]:
+    """State the range of the shift over the elements that are determined one by one."""
+    if known.empty:
+        return []
     first, last = known.iloc[0], known.iloc[-1]
-    text = f"The shift {high} − {low} runs from {fixed(first['shift'], 2)} eV/atom ({first['element']}) to "
-    sentences = [f"{text}{fixed(last['shift'], 2)} eV/atom ({last['element']}) over {plural(len(known), 'element')}."]
+    text = f"runs from {fixed(first['shift'], 2)} eV/atom ({first['element']}) to {fixed(last['shift'], 2)} eV/atom"
+    sentences = [f"The shift {which} {text} ({last['element']}) over {plural(len(known), 'element')}{subset}."]
     if len(known) >= 5 and known["shift"].std() > 0:
         r = float(known["Z"].corr(known["shift"]))
         words = "nearly monotonic in" if abs(r) > 0.9 else "related to" if abs(r) > 0.5 else "not simply related to"
         sentences.append(f"It is {words} the atomic number (r = {fixed(r, 2)}).")
-    loose = known[~known["determined"].map(is_true)]["element"].tolist()
-    if loose:
-        sentences.append(f"Not determined separately, as they occur only in fixed proportion: {listing(loose)}.")
     return sentences
+
+
+def _tied(loose: pd.DataFrame) -> list[str]:
+    """State which shifts are known in sums only."""
+    if loose.empty:
+        return []
+    return [
+        f"Not determined separately, as they occur only in fixed proportion: {listing(part['element'].tolist())}; what "
+        f"is determined is {combination}."
+        for combination, part in loose.groupby("combination", sort=False)
+    ]

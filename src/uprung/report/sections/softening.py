@@ -94,8 +94,8 @@ def softening_table(table: pd.DataFrame, labels: Mapping[str, str], *, budget: s
     return Table(
         f"Forces on {title}{runs}. Slopes of predicted on labelled components through the origin: their median over "
         "materials, the share of materials below 1, and that of all components together with its 95 % bootstrap "
-        "interval over materials (over frames where there is one material); c* is the multiplier of the predicted "
-        "forces that minimises the squared error; cMAE is the error after division by the slope (meV/Å).",
+        "interval over materials (over trajectories where there is one material); c* is the multiplier of the "
+        "predicted forces that minimises the squared error; cMAE is the error after division by the slope (meV/Å).",
         ["model", "median slope", "below 1", "all forces", "R²", "c*", "MAE", "cMAE", "all forces together"],
         rows,
         last_text=True,

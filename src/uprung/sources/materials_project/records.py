@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from ase.data import atomic_numbers
 from numpy.typing import NDArray
 
 from uprung.frames.schema import Floats
 from uprung.sources.common import KBAR_TO_GPA, UnusableError
 from uprung.sources.materials_project.entries import items
+from uprung.sources.symbols import known
 
 AGREE = 1e-5  # eV per cell, last step against task document
 MOVED = 1e-3  # Å, the same for positions and cell vectors
@@ -117,9 +117,10 @@ def _check_run_type(run_type: str, incar: Json, hubbards: dict[str, float]) -> N
 
 def _number_of(site: Json) -> int:
     species = site.get("species") or []
-    if len(species) != 1 or species[0].get("element") not in atomic_numbers:
+    found = known(species[0].get("element")) if len(species) == 1 else None
+    if found is None:
         raise UnusableError("a site of the final structure is not one element")
-    return int(atomic_numbers[species[0]["element"]])
+    return found
 
 
 def _moments(sites: list[Json], out: Json) -> Floats | None:

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymatgen.core import Element, Lattice, Structure
 
-from uprung.models.chgnet.graphs import IsolatedAtomError, build_graph, ragged
+from uprung.models.chgnet.graphs import IsolatedAtomError, build_graph
 from uprung.models.chgnet.store import graphs_of, open_store, write_store
 from uprung.models.interface import Geometry
 
@@ -177,12 +177,6 @@ def test_isolated_atom_is_an_error_here_as_in_chgnet():
 def test_bad_structures_are_named(frac: np.ndarray, lattice: np.ndarray, message: str):
     with pytest.raises(ValueError, match=message):
         build_graph(frac, lattice)
-
-
-def test_ragged_is_the_concatenation_of_ranges():
-    start, length = np.array([5, 2, 9, 0]), np.array([2, 0, 3, 1])
-    assert ragged(start, length).tolist() == [5, 6, 9, 10, 11, 0]
-    assert len(ragged(start[:0], length[:0])) == 0
 
 
 # ------------------------------------------------------------------------------------------------- the store
