@@ -44,6 +44,7 @@ else:
     include: "rules/evaluation.smk"
     include: "rules/scaling.smk"
     include: "rules/softening.smk"
+    include: "rules/holes.smk"
     include: "rules/report.smk"
 
     localrules:
@@ -77,21 +78,20 @@ rule all:
         rules.report.input,
 
 
-# Modules that the registry of architectures loads by name.
-ARCHITECTURE_MODULES = [] if POINTS else [ARCHITECTURE.module]
-
 for each in workflow.rules:
     if each.script:
         file = Path(workflow.basedir, "scripts", Path(each.script).name)
         needs_network = REGISTRY in closure(file)
-        loaded = ARCHITECTURE_MODULES if needs_network else []
-        # code that is to run a rule again when it changes
-        each.set_params(code=code_digest(file, *loaded))
+        own = [] if POINTS else [ARCHITECTURE.name]
+        names = dict(each.params.items()).get("architectures", own)
+        code = partial(code_of, file, names) if needs_network else code_digest(file)
+        each.set_params(code=code)  # a job runs again when it changes
         usual = "training" if needs_network else "analysis"
         each.conda_env = each.conda_env or f"../envs/{usual}.yaml"
         each.log_modifier = each.benchmark_modifier = each.output_modifier
         if not each.log:
             each.set_log(log_of(each))
-        each.benchmark = benchmark_of(each)
+        if not each.benchmark:
+            each.benchmark = benchmark_of(each)
 
 refuse_results_of_another_study()

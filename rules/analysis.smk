@@ -46,8 +46,7 @@ rule plot_shift:
         "<results>/logs/analysis/{pair}-figures.log",
     params:
         functionals=lambda w: [
-            STUDY.fidelities[name].functional
-            for name in (STUDY.pairs[w.pair].low, STUDY.pairs[w.pair].high)
+            STUDY.fidelities[name].functional for name in (STUDY.pairs[w.pair].low, STUDY.pairs[w.pair].high)
         ],
         label_low=lambda w: STUDY.fidelities[STUDY.pairs[w.pair].low].energy,
         label_high=lambda w: STUDY.fidelities[STUDY.pairs[w.pair].high].energy,

@@ -81,11 +81,7 @@ rule plot_references:
 
 
 # A residual reference predicts nothing without its network.
-COMPARED_REFERENCES = [
-    name
-    for name, reference in STUDY.references.items()
-    if reference.labels != "residual"
-]
+COMPARED_REFERENCES = [name for name, reference in STUDY.references.items() if reference.labels != "residual"]
 
 
 rule compare_references:

@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from functools import partial
 from pathlib import Path
 
 from snakemake.io import strip_wildcard_constraints
@@ -45,24 +46,18 @@ from uprung.job.fingerprint import REGISTRY, closure, code_digest
 from uprung.report.captions import FIGURES, LAW_FIGURES, figures_of
 from uprung.report.catalogue import FILES, LAWS as LAW_FILES, POINTS as POINTS_FILES
 from uprung.report.catalogue import expanded, fields_of
-from uprung.models.registry import card_of, contradictions
+from uprung.models.registry import CARDS, card_of, contradictions
 from uprung.training.planning import run_memory, run_minutes
 from uprung.training.tuning import with_rate
 
 os.environ[PARENT] = name_of_process()  # a job ends when this process has ended
 
-CONFIG_FILE = (
-    workflow.overwrite_configfiles[-1]
-    if workflow.overwrite_configfiles
-    else "config/demo.yaml"
-)
+CONFIG_FILE = workflow.overwrite_configfiles[-1] if workflow.overwrite_configfiles else "config/demo.yaml"
 FOLDERS = (Path.cwd(), Path(workflow.basedir))
 
 try:
     PLACES = {}  # file and line of every key
-    for each in workflow.overwrite_configfiles or [
-        Path(workflow.basedir, "config/demo.yaml")
-    ]:
+    for each in workflow.overwrite_configfiles or [Path(workflow.basedir, "config/demo.yaml")]:
         PLACES |= places(each, os.path.relpath(each))
     STUDY = load_study(
         config,
@@ -70,28 +65,18 @@ try:
         places=PLACES,
         contradictions=contradictions,
     )
-    POINTS = getattr(
-        STUDY, "points", None
-    )  # a table of given points: nothing is trained
+    POINTS = getattr(STUDY, "points", None)  # a table of given points: nothing is trained
     SOFTENING = None if POINTS else STUDY.tests.softening
     # the key of their files as the study file has it
     FIDELITIES = "data" if isinstance(config.get("data"), dict) else "fidelities"
     SOURCES = {
-        name: [
-            find_file(s.file, FOLDERS, key=f"{CONFIG_FILE}: {FIDELITIES}.{name}")
-            for s in fidelity.sources
-        ]
+        name: [find_file(s.file, FOLDERS, key=f"{CONFIG_FILE}: {FIDELITIES}.{name}") for s in fidelity.sources]
         for name, fidelity in ({} if POINTS else STUDY.fidelities).items()
     }
     if POINTS:
         POINTS = find_file(POINTS, FOLDERS, key="points")
     EVALSET_SOURCES = {
-        name: [
-            find_file(
-                s.file, FOLDERS, key=f"{CONFIG_FILE}: tests.softening.sets.{name}"
-            )
-            for s in evalset.sources
-        ]
+        name: [find_file(s.file, FOLDERS, key=f"{CONFIG_FILE}: tests.softening.sets.{name}") for s in evalset.sources]
         for name, evalset in ({} if POINTS else SOFTENING.sets).items()
     }
     PRETRAINING_MATERIALS = [
@@ -100,19 +85,12 @@ try:
         if file
     ]
 except StudyError as error:
-    sys.exit(
-        f"uprung: the study file needs a correction before anything can run\n{error}"
-    )
+    sys.exit(f"uprung: the study file needs a correction before anything can run\n{error}")
 
-STUDY_FILES = [
-    os.path.relpath(f) for f in workflow.overwrite_configfiles or [CONFIG_FILE]
-]
+STUDY_FILES = [os.path.relpath(f) for f in workflow.overwrite_configfiles or [CONFIG_FILE]]
 COMMAND = f"snakemake --cores all --configfile {' '.join(STUDY_FILES)}"
 # the script finds them beside its own library; here, a change of them writes the page again
-PAGE_LOOK = [
-    find_file(f"src/uprung/report/{name}", FOLDERS, key="report")
-    for name in ("page.html.j2", "style.css")
-]
+PAGE_LOOK = [find_file(f"src/uprung/report/{name}", FOLDERS, key="report") for name in ("page.html.j2", "style.css")]
 
 
 # with these, old results are not taken for current ones, or a person says that they are
@@ -165,6 +143,34 @@ def benchmark_of(rule):
     return f"{results}/{study}/benchmarks/{name.removesuffix('.log')}.tsv"
 
 
+def code_of(file, architectures, wildcards):
+    """Return the fingerprint of the code behind a job: its script, and the architecture that it loads by name."""
+    if "model" in wildcards.keys():
+        cards = [card_of(wildcards.model)]
+    elif "snapshots" in wildcards.keys():
+        cards = [card_of(SOFTENING.snapshots[wildcards.snapshots].model)]
+    else:
+        cards = [CARDS[name] for name in architectures]
+    return code_digest(file, *dict.fromkeys(card.module for card in cards))
+
+
+def reach_of(*cards):
+    """Return what the networks of some architectures can compute: a cutoff, and the elements that one does not know."""
+    known = frozenset.intersection(*(card.elements for card in cards))
+    return [min(card.cutoff for card in cards), sorted({*range(1, 95)} - known)]
+
+
+def evalset_graphs_of(wildcards):
+    """Return the inputs of a model's architecture."""
+    return EVALSET_GRAPHS.format(evalset=wildcards.evalset, architecture=card_of(wildcards.model).name)
+
+
+def searched(arm):
+    """Return the runs of an arm whose networks are searched."""
+    last = STUDY.sizes[-1]
+    return [run for run in STUDY.runs if run.arm == arm and (HOLES.runs == "all" or run.size == last)]
+
+
 def refuse_results_of_another_study():
     """Stop when results that Snakemake does not remember were made otherwise than the study asks for.
 
@@ -173,11 +179,12 @@ def refuse_results_of_another_study():
     if workflow.is_main_process and not ANEW & {*sys.argv}:
         runs = [
             f"{run}/model.pth.tar".replace("<results>", f"results/{STUDY.study}")
-            for run in ([] if POINTS else RUNS)
+            for run in ([] if POINTS else [*RUNS, *LONGER_RUNS])
         ]
-        found = list(others(STUDY.study, workflow.rules, runs))
+        rules = list(workflow.rules)
+        found = others(STUDY.study, rules, runs)
         if found:
-            sys.exit(f"uprung: {refusal(STUDY.study, found)}")
+            sys.exit(f"uprung: {refusal(STUDY.study, rules, found)}")
 
 
 def folder_of(below, run):
@@ -195,19 +202,12 @@ def reference_of(arm):
 def reference_input(wildcards):
     """Return the reference table of a run's arm, none for `references: checkpoint`."""
     name = reference_of(wildcards.arm)
-    return (
-        [f"<results>/references/{name}/n{wildcards.size}/seed{wildcards.seed}.csv"]
-        if name
-        else []
-    )
+    return [f"<results>/references/{name}/n{wildcards.size}/seed{wildcards.seed}.csv"] if name else []
 
 
 def element_manifests(*references):
     """Return the frames that hold the elemental energies of some references, one file per fidelity."""
-    return [
-        f"<results>/frames/{fidelity}/manifest.json"
-        for fidelity in element_fidelities(*references)
-    ]
+    return [f"<results>/frames/{fidelity}/manifest.json" for fidelity in element_fidelities(*references)]
 
 
 def element_fidelities(*references):
@@ -221,6 +221,11 @@ def source_graphs(needed):
     return [f"<results>/graphs/{STUDY.low}/manifest.json"] if needed else []
 
 
+def evalset_graphs_of(wildcards):
+    """Return the inputs of a model's architecture."""
+    return EVALSET_GRAPHS.format(evalset=wildcards.evalset, architecture=card_of(wildcards.model).name)
+
+
 def pretrained_here(network):
     """Return the file of a network that this study pretrains; none for shipped checkpoints and random weights."""
     here = network in STUDY.pretraining
@@ -230,6 +235,18 @@ def pretrained_here(network):
 def is_joint(arm):
     """Return whether an arm trains one network for both fidelities."""
     return STUDY.arms[arm].fidelities == "joint"
+
+
+def starting_network(arm):
+    """Return the network whose errors an arm starts from: `pretrained` or one of the study; None for random weights."""
+    options = STUDY.arms[arm]
+    return "pretrained" if options.delta else None if options.init == "random" else options.init
+
+
+def started(network):
+    """Return (arm, size, seed) of the runs that start from a network; once for all budgets."""
+    found = ((run.arm, size_token(run.size), run.seed) for run in STUDY.runs)
+    return [run for run in dict.fromkeys(found) if starting_network(run[0]) == network]
 
 
 def memory_of_run(wildcards, input, attempt):
@@ -261,17 +278,13 @@ if not POINTS:
     # as scripts read them; the study file may give their number
     config["seeds"] = STUDY.seeds
     ARCHITECTURE = card_of(STUDY.architecture)
-    SIZES = {
-        size_token(size): size for size in STUDY.sizes
-    }  # path token -> size as the user wrote it
+    SIZES = {size_token(size): size for size in STUDY.sizes}  # path token -> size as the user wrote it
     DEVICE = STUDY.training.device
     ARCHITECTURE = card_of(STUDY.architecture)
     GPU = 1 if DEVICE == "cuda" else 0
 
     if STUDY.tracking.missing():
-        sys.exit(
-            f"uprung: runs cannot be tracked as {CONFIG_FILE} asks\n{STUDY.tracking.missing()}"
-        )
+        sys.exit(f"uprung: runs cannot be tracked as {CONFIG_FILE} asks\n{STUDY.tracking.missing()}")
     RUN = "{budget}/{arm}/n{size}/seed{seed}"
     BUDGETS = STUDY.budgets | longer_budgets(STUDY)
     RUNS = [folder_of("<results>/runs", run) for run in STUDY.runs]

@@ -35,9 +35,7 @@ rule downloaded_frames:
     params:
         fidelity=lambda w: plain(STUDY.fidelities[w.fidelity]),
         wanted=without(STUDY.materials_project, "release"),
-        needed=lambda w: (
-            STUDY.transfer.targets if w.fidelity in TRAINED else ["energy"]
-        ),
+        needed=lambda w: (STUDY.transfer.targets if w.fidelity in TRAINED else ["energy"]),
         scratch=lambda w: f"results/{STUDY.study}/state/frames/{w.fidelity}",
     message:
         "Selecting {wildcards.fidelity}: what was downloaded into the frames table"
@@ -55,9 +53,7 @@ rule frames:
     params:
         data=lambda w: contents(SOURCES[w.fidelity]),
         fidelity=lambda w: plain(STUDY.fidelities[w.fidelity]),
-        needed=lambda w: (
-            STUDY.transfer.targets if w.fidelity in TRAINED else ["energy"]
-        ),
+        needed=lambda w: (STUDY.transfer.targets if w.fidelity in TRAINED else ["energy"]),
     message:
         "Reading {wildcards.fidelity}: labelled structures into the frames table"
     script:
@@ -101,6 +97,7 @@ rule split:
         tolerance=STUDY.pairs[STUDY.transfer.pair].tolerance,
         split=without(STUDY.split, "sampling"),
         select=plain(STUDY.transfer.select),
+        reach=reach_of(ARCHITECTURE),
     message:
         "Splitting into train, validation and test"
     script:
@@ -110,11 +107,7 @@ rule split:
 rule order:
     input:
         split="<results>/split/split.parquet",
-        frames=(
-            []
-            if STUDY.split.sampling == "random"
-            else [f"<results>/frames/{STUDY.high}/manifest.json"]
-        ),
+        frames=([] if STUDY.split.sampling == "random" else [f"<results>/frames/{STUDY.high}/manifest.json"]),
     output:
         "<results>/split/order/seed{seed}.parquet",
     log:

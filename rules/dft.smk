@@ -20,12 +20,10 @@ if SOFTENING.snapshots:
         }
         # where no run is given up
         SNAPSHOT_COUNTS = {
-            name: count_structures(Path(file)) * SOFTENING.snapshots[name].frames
-            for name, file in SNAPSHOTS.items()
+            name: count_structures(Path(file)) * SOFTENING.snapshots[name].frames for name, file in SNAPSHOTS.items()
         }
         SNAPSHOT_CHUNKS = {
-            name: number_of_chunks(Path(file), SOFTENING.snapshots[name].chunk_size)
-            for name, file in SNAPSHOTS.items()
+            name: number_of_chunks(Path(file), SOFTENING.snapshots[name].chunk_size) for name, file in SNAPSHOTS.items()
         }
     except (StudyError, StructuresError) as error:
         sys.exit(f"uprung: the structures to be sampled cannot be used\n{error}")
@@ -45,10 +43,7 @@ rule sample_snapshots:
         mem_mb=STUDY.resources.memory_mb,
         runtime=lambda w: max(
             1,
-            int(
-                SOFTENING.snapshots[w.snapshots].chunk_size
-                * STUDY.resources.snapshot_minutes
-            ),
+            int(SOFTENING.snapshots[w.snapshots].chunk_size * STUDY.resources.snapshot_minutes),
         ),
         gpu=GPU,
     params:
@@ -107,19 +102,14 @@ from uprung.config.dft import OwnDFT
 OWN_DFT = STUDY.own_dft or OwnDFT()
 STRUCTURES, CHUNKS = [], []
 LABEL_CHUNKS = {  # evaluation set -> chunks; the last ones are empty where runs of snapshots were given up
-    name: range(
-        -(-SNAPSHOT_COUNTS[SOFTENING.sets[name].snapshots] // OWN_DFT.chunk_size)
-    )
-    for name in LABELLED
+    name: range(-(-SNAPSHOT_COUNTS[SOFTENING.sets[name].snapshots] // OWN_DFT.chunk_size)) for name in LABELLED
 }
 
 if COMPUTED:
     from uprung.dft.structures import StructuresError, number_of_chunks
 
     try:
-        STRUCTURES = find_file(
-            OWN_DFT.structures, FOLDERS, key=f"{CONFIG_FILE}: own_dft.structures"
-        )
+        STRUCTURES = find_file(OWN_DFT.structures, FOLDERS, key=f"{CONFIG_FILE}: own_dft.structures")
         CHUNKS = range(number_of_chunks(Path(STRUCTURES), OWN_DFT.chunk_size))
     except (StudyError, StructuresError) as error:
         sys.exit(f"uprung: the structures to be labelled cannot be used\n{error}")
@@ -178,9 +168,7 @@ rule computed_frames:
         functional=lambda w: STUDY.fidelities[w.fidelity].functional,
         energy=lambda w: STUDY.fidelities[w.fidelity].energy,
         net_force=OWN_DFT.net_force,
-        needed=lambda w: (
-            STUDY.transfer.targets if w.fidelity == STUDY.high else ["energy"]
-        ),
+        needed=lambda w: (STUDY.transfer.targets if w.fidelity == STUDY.high else ["energy"]),
     message:
         "Reading {wildcards.fidelity}: computed labels into the frames table"
     script:

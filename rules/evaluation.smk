@@ -2,16 +2,20 @@
 
 # learns from the target's labels alone
 SCRATCH = next(
-    (
-        name
-        for name, arm in STUDY.arms.items()
-        if arm.init == "random" and not arm.delta and not arm.replay
-    ),
+    (name for name, arm in STUDY.arms.items() if arm.init == "random" and not arm.delta and not arm.replay),
     None,
 )
 YARDSTICKS = {"yardsticks": "<results>/scaling/yardsticks.csv"}
-TEST_NOISE = {"resamples": "<results>/scaling/resamples.parquet"}
+TEST_NOISE = {"materials": "<results>/scaling/materials.parquet"}
+BOOTSTRAP = STUDY.scaling.bootstrap
 SEVERAL_BUDGETS = len(STUDY.budgets) > 1
+# arms of a family differ in the network that they start from alone: (family, network) of each
+OWN_NETWORKS = list(STUDY.pretraining)
+NETWORKS = {
+    name: [str(without(arm, "init", "references", "label")), arm.init]
+    for name, arm in STUDY.arms.items()
+    if arm.init in STUDY.pretraining
+}
 LAWS = STUDY.scaling.laws
 FUNCTIONAL = STUDY.fidelities[STUDY.high].functional.replace("r2SCAN", "r²SCAN")
 X_LABEL = f"labelled {FUNCTIONAL} structures in training"
@@ -20,23 +24,6 @@ PUBLISHED = (
     if STUDY.scaling.show_published
     else {}
 )
-
-
-def starting_network(arm):
-    """Return the network whose errors an arm starts from: `pretrained` or one of the study; None for random weights."""
-    options = STUDY.arms[arm]
-    return (
-        "pretrained"
-        if options.delta
-        else None if options.init == "random" else options.init
-    )
-
-
-def started(network):
-    """Return (arm, size, seed) of the runs that start from a network; once for all budgets."""
-    found = ((run.arm, size_token(run.size), run.seed) for run in STUDY.runs)
-    return [run for run in dict.fromkeys(found) if starting_network(run[0]) == network]
-
 
 STARTS = [name for name in dict.fromkeys(map(starting_network, STUDY.arms)) if name]
 
@@ -53,12 +40,6 @@ rule evaluate_untouched:
         ],
     output:
         "<results>/untouched/{pretrained}.parquet",
-    log:
-        "<results>/logs/untouched/{pretrained}.log",
-    benchmark:
-        "<results>/benchmarks/untouched/{pretrained}.tsv"
-    conda:
-        "../envs/training.yaml"
     threads: STUDY.training.threads
     resources:
         mem_mb=STUDY.resources.memory_mb,
@@ -66,9 +47,7 @@ rule evaluate_untouched:
     params:
         high=STUDY.high,
         model=STUDY.architecture,
-        runs=lambda w: [
-            [*run, bool(reference_of(run[0]))] for run in started(w.pretrained)
-        ],
+        runs=lambda w: [[*run, bool(reference_of(run[0]))] for run in started(w.pretrained)],
         targets=STUDY.transfer.targets,
         device=DEVICE,
         threads=STUDY.training.threads,
@@ -87,12 +66,6 @@ rule yardsticks:
         orders=expand("<results>/split/order/seed{seed}.parquet", seed=STUDY.seeds),
     output:
         "<results>/scaling/yardsticks.csv",
-    log:
-        "<results>/logs/scaling/yardsticks.log",
-    benchmark:
-        "<results>/benchmarks/scaling/yardsticks.tsv"
-    conda:
-        "../envs/analysis.yaml"
     params:
         sizes=SIZES,
         seeds=STUDY.seeds,
@@ -115,7 +88,7 @@ rule collect_curves:
         curves="<results>/scaling/curves.csv",
         second="<results>/scaling/second_budget.csv",
         history="<results>/scaling/history.csv",
-        resamples="<results>/scaling/resamples.parquet",
+        materials="<results>/scaling/materials.parquet",
     params:
         n_runs=len(RUNS),
         fidelity=STUDY.high,
@@ -218,11 +191,7 @@ rule plot_training:
     input:
         metrics=expand("{run}/metrics.json", run=RUNS),
         history="<results>/scaling/history.csv",
-        pretrained=(
-            ["<results>/forgetting/pretrained.json"]
-            if STUDY.tests.forgetting.frames
-            else []
-        ),
+        pretrained=(["<results>/forgetting/pretrained.json"] if STUDY.tests.forgetting.frames else []),
     output:
         table="<results>/forgetting/forgetting.csv",
         forgetting=figure("forgetting"),

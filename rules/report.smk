@@ -3,10 +3,7 @@
 
 rule write_report:
     input:
-        **{
-            name: [f"<results>/{file}" for file in expanded(entry.file, STUDY)]
-            for name, entry in FILES.items()
-        },
+        **{name: [f"<results>/{file}" for file in expanded(entry.file, STUDY)] for name, entry in FILES.items()},
         look=PAGE_LOOK,
         figures=expand("<results>/figures/{figure}.svg", figure=figures_of(STUDY)),
         # stand in for an SVG that is too large for the page

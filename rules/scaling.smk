@@ -1,8 +1,6 @@
 """Laws, crossovers and multipliers from learning curves, whether trained here or given."""
 
-LAW_TABLES = {name: entry.file for name, entry in LAW_FILES.items()} | {
-    "summary": FILES["summary"].file
-}
+LAW_TABLES = {name: entry.file for name, entry in LAW_FILES.items()} | {"summary": FILES["summary"].file}
 SCALING_FIGURES = [*LAW_FIGURES, *(["budgets"] if SEVERAL_BUDGETS else [])]
 
 
@@ -10,6 +8,7 @@ rule fit_laws:
     input:
         **TEST_NOISE,
         curves="<results>/scaling/curves.csv",
+        pretraining=expand("<results>/pretraining/{network}/card.yaml", network=OWN_NETWORKS),
     output:
         **{name: f"<results>/{file}" for name, file in LAW_TABLES.items()},
     log:
@@ -17,7 +16,9 @@ rule fit_laws:
     params:
         scratch=lambda w: SCRATCH,
         laws=plain(LAWS),
-        tested=bool(TEST_NOISE),
+        bootstrap=BOOTSTRAP,
+        networks=lambda w: NETWORKS,
+        pretraining=OWN_NETWORKS,
     message:
         "Fitting scaling laws, crossovers and data multipliers"
     script:

@@ -9,6 +9,9 @@ SOFTENED = [
     for run in STUDY.runs
     if run.size in SOFTENED_SIZES[SOFTENING.runs]
 ]
+EVALSET_GRAPHS = "<results>/softening/{evalset}/graphs/{architecture}/manifest.json"
+# name -> card, of the models and of the trained networks
+SOFTENED_ARCHITECTURES = {card.name: card for card in [ARCHITECTURE, *map(card_of, SOFTENING.models)]}
 
 
 rule evalset_frames:
@@ -32,11 +35,13 @@ rule evalset_graphs:
     input:
         "<results>/softening/{evalset}/frames/manifest.json",
     output:
-        graphs="<results>/softening/{evalset}/graphs/manifest.json",
+        graphs=expand(EVALSET_GRAPHS, architecture=SOFTENED_ARCHITECTURES, allow_missing=True),
         left_out="<results>/softening/{evalset}/left_out.json",
     threads: 2
     params:
-        architecture=ARCHITECTURE.name,
+        architectures=list(SOFTENED_ARCHITECTURES),
+        # all models are judged on the same structures
+        reach=reach_of(*SOFTENED_ARCHITECTURES.values()),
     message:
         "Building the neighbour graphs of {wildcards.evalset}"
     script:
@@ -46,14 +51,10 @@ rule evalset_graphs:
 rule soften_model:
     input:
         frames="<results>/softening/{evalset}/frames/manifest.json",
-        graphs="<results>/softening/{evalset}/graphs/manifest.json",
+        graphs=evalset_graphs_of,
         run=[],
     output:
-        **(
-            {"parts": "<results>/softening/{evalset}/models/{model}-parts.parquet"}
-            if PARTS
-            else {}
-        ),
+        **({"parts": "<results>/softening/{evalset}/models/{model}-parts.parquet"} if PARTS else {}),
         table="<results>/softening/{evalset}/models/{model}.csv",
         forces="<results>/softening/{evalset}/models/{model}.parquet",
     threads: STUDY.training.threads
@@ -76,14 +77,10 @@ rule soften_model:
 use rule soften_model as soften_run with:
     input:
         frames="<results>/softening/{evalset}/frames/manifest.json",
-        graphs="<results>/softening/{evalset}/graphs/manifest.json",
+        graphs=EVALSET_GRAPHS.replace("{architecture}", ARCHITECTURE.name),
         run=[f"<results>/runs/{RUN}/model.pth.tar"],
     output:
-        **(
-            {"parts": f"<results>/softening/{{evalset}}/runs/{RUN}-parts.parquet"}
-            if PARTS
-            else {}
-        ),
+        **({"parts": f"<results>/softening/{{evalset}}/runs/{RUN}-parts.parquet"} if PARTS else {}),
         table=f"<results>/softening/{{evalset}}/runs/{RUN}.csv",
         forces=f"<results>/softening/{{evalset}}/runs/{RUN}.parquet",
     params:
@@ -138,7 +135,7 @@ rule plot_softening:
 rule fine_tune_softening:
     input:
         forces="<results>/softening/{evalset}/models/{model}.parquet",
-        graphs="<results>/softening/{evalset}/graphs/manifest.json",
+        graphs=evalset_graphs_of,
     output:
         "<results>/softening/{evalset}/training/{model}.csv",
     threads: STUDY.training.threads

@@ -17,11 +17,8 @@ rule build_graphs:
         architecture=ARCHITECTURE.name,
         label=lambda w: STUDY.fidelities[w.fidelity].energy,
         # of the source, frames to test on and, for pretraining and replay, to train on
-        sample=lambda w: (
-            None if w.fidelity == STUDY.high else STUDY.tests.forgetting.frames
-        ),
-        sides=(["train"] if REPLAY or STUDY.pretraining else [])
-        + (["val"] if STUDY.pretraining else []),
+        sample=lambda w: (None if w.fidelity == STUDY.high else STUDY.tests.forgetting.frames),
+        sides=(["train"] if REPLAY or STUDY.pretraining else []) + (["val"] if STUDY.pretraining else []),
     message:
         "Building the neighbour graphs of {wildcards.fidelity}"
     script:
@@ -38,11 +35,7 @@ rule graphs:
 use rule order as order_source with:
     input:
         split="<results>/split/split.parquet",
-        frames=(
-            []
-            if STUDY.split.sampling == "random"
-            else [f"<results>/frames/{STUDY.low}/manifest.json"]
-        ),
+        frames=([] if STUDY.split.sampling == "random" else [f"<results>/frames/{STUDY.low}/manifest.json"]),
     output:
         "<results>/pretraining/{network}/order.parquet",
     log:
@@ -152,8 +145,6 @@ use rule train_run as try_rate with:
         card=f"{TRIAL}/card.yaml",
     log:
         "<results>/logs/tune/{arm}/n{size}/seed{seed}/{budget}/rate{rate}.log",
-    benchmark:
-        "<results>/benchmarks/tune/{arm}/n{size}/seed{seed}/{budget}/rate{rate}.tsv"
     params:
         arm=lambda w: without(STUDY.arms[w.arm], "label", "seeds"),
         budget=lambda w: plain(BUDGETS[w.budget]),
@@ -184,14 +175,8 @@ rule choose_rate:
         ],
     output:
         "<results>/tune/{arm}.csv",
-    log:
-        "<results>/logs/tune/{arm}.log",
-    benchmark:
-        "<results>/benchmarks/tune/{arm}.tsv"
     wildcard_constraints:
         arm=one_of(TUNED),
-    conda:
-        "../envs/analysis.yaml"
     params:
         rates=lambda w: STUDY.tune.learning_rates,
         keep=next(iter(STUDY.budgets.values())).keep,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from uprung.job.run import job
-from uprung.scaling.curves import RunFiles, error_resamples, learning_curves
+from uprung.scaling.curves import RunFiles, learning_curves, material_errors
 
 with job(snakemake):
     params, files, output = snakemake.params, snakemake.input, snakemake.output
@@ -18,11 +18,11 @@ with job(snakemake):
         begun = starts.get(tuple(str(known["run"][name]) for name in ("arm", "size", "seed")))
         start = None if begun is None else begun.drop(columns=["arm", "size", "seed"])
         runs.append(RunFiles(known, pd.read_parquet(predictions), pd.read_csv(history), start))
-    asked = {"targets": params.targets, "resamples": params.bootstrap}
-    judged = {"falling": params.falling, "settled": params.settled, "budgets": params.budgets}
+    asked = {"targets": params.targets, "falling": params.falling}
+    judged = {"resamples": params.bootstrap, "settled": params.settled, "budgets": params.budgets}
     curves, second = learning_curves(runs, fidelity=params.fidelity, **judged, **asked)
     drawn = [run for run in runs if run.names["budget"] in params.budgets]
     curves.to_csv(output.curves, index=False)
     second.to_csv(output.second, index=False)
-    error_resamples(drawn, **asked).to_parquet(output.resamples, index=False, compression="zstd")
+    material_errors(drawn, **asked).to_parquet(output.materials, index=False, compression="zstd")
     pd.concat([run.history.assign(**run.names) for run in drawn]).to_csv(output.history, index=False)

@@ -1,31 +1,28 @@
-"""Fit scaling laws to the learning curves; derive crossovers, data multipliers and extrapolations."""
+"""Fit scaling laws to the learning curves; derive crossovers, data multipliers and extrapolations; check the laws."""
+
+from pathlib import Path
 
 import pandas as pd
+import yaml
 
 from uprung import scaling
 from uprung.config.laws import Laws
 from uprung.job.run import job
-from uprung.scaling.resamples import Resamples
+from uprung.scaling.joint import source_sizes
+from uprung.scaling.materials import MaterialErrors
 
 with job(snakemake):
     params, files, output = snakemake.params, snakemake.input, snakemake.output
     curves = scaling.read_curves(files.curves)
-    noise = Resamples(pd.read_parquet(files.resamples)) if params.tested else None
-    options = Laws.model_validate(params.laws)
-    fits = scaling.fit_curves(curves, resamples=noise, law=options.law, robust=options.robust)
-    errors = scaling.wanted_errors(fits, options.errors)
-    scratch = params.scratch if params.scratch in set(curves["arm"]) else None
-    tables = {
-        "laws": scaling.laws_table(fits),
-        "parameters": scaling.parameters_table(fits),
-        "comparison": scaling.comparison_table(fits),
-        "bands": scaling.bands(fits),
-        "extrapolation": scaling.extrapolations(fits, options.extrapolate),
-        "labels": scaling.labels_for_errors(fits, errors),
-        "crossover": scaling.crossovers(curves, fits, scratch=scratch, resamples=noise),
-        "multiplier": scaling.data_multiplier(curves, scratch=scratch),
-        "multiplier_curve": scaling.multiplier_curves(fits, scratch=scratch, resamples=noise),
-        "summary": scaling.summarise(curves),
-    }
-    for name, table in tables.items():
+    noise = MaterialErrors(pd.read_parquet(files.materials), resamples=params.bootstrap) if params.bootstrap else None
+    cards = [yaml.safe_load(Path(file).read_text(encoding="utf-8")) for file in files.get("pretraining", [])]
+    sizes = dict(zip(params.pretraining, (card["n_train"] for card in cards), strict=True))
+    tables = scaling.law_tables(
+        curves,
+        Laws.model_validate(params.laws),
+        scratch=params.scratch,
+        materials=noise,
+        sources=source_sizes(params.networks, sizes),
+    )
+    for name, table in (tables | {"summary": scaling.summarise(curves)}).items():
         table.to_csv(output[name], index=False)

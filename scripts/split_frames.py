@@ -7,7 +7,7 @@ import pandas as pd
 from uprung.config.data import Select, Split
 from uprung.datasets import splits
 from uprung.datasets.sizes import resolve_sizes
-from uprung.datasets.splits import FidelityFrames, joined_groups, split_fidelities, training_order, twin_groups
+from uprung.datasets.splits import FidelityFrames, Reach, joined_groups, split_fidelities, training_order, twin_groups
 from uprung.frames.table import read_frames
 from uprung.job.files import write_json
 from uprung.job.run import job
@@ -21,7 +21,8 @@ with job(snakemake):
         FidelityFrames(params.low, low, low.label(params.label_low), groups[0]),
         FidelityFrames(params.high, high, high.label(params.label_high), groups[1]),
     ]
-    table = split_fidelities(sides, shares=(split.train, split.val, split.test), key=split.key, **select.model_dump())
+    shares, reach = (split.train, split.val, split.test), Reach(*params.reach)
+    table = split_fidelities(sides, shares=shares, key=split.key, reach=reach, **select.model_dump())
     # Sizes are checked here, before graphs and training, but not through params: a new size must not split anew.
     train = table[(table["fidelity"] == params.high) & (table["split"] == "train")]
     orders = {

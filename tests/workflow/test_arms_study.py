@@ -59,6 +59,20 @@ def test_every_arm_is_trained_and_tested_at_both_fidelities(done: Path, arm: str
     assert history["val_loss"].iloc[-1] < history["val_loss"].iloc[0]
 
 
+def test_every_arm_and_the_checkpoint_are_searched_for_holes(done: Path) -> None:
+    arms, networks = (pd.read_csv(done / f"holes/{name}.csv", keep_default_na=False) for name in ("arms", "networks"))
+    assert arms["arm"].tolist() == ["chgnet-0.3.0", *ARMS]
+    assert (arms["starts"] == 5).all()
+    assert ((arms["low"] <= arms["share"]) & (arms["share"] <= arms["high"])).all()
+    assert networks["arm"].tolist() == arms["arm"].tolist()
+    starts = [pd.read_parquet(file)["start"].tolist() for file in done.glob("holes/**/*.parquet")]
+    assert len(starts) == 1 + len(ARMS)
+    assert all(names == starts[0] for names in starts)
+    page = (done / "report.html").read_text(encoding="utf-8")
+    assert "Holes in the energy surface" in page
+    assert "chgnet-0.3.0, untouched" in page
+
+
 def test_frozen_layers_are_those_of_the_checkpoint(done: Path) -> None:
     start = load("chgnet-0.3.0").chgnet.state_dict()
     moved = {}
@@ -144,7 +158,7 @@ def test_softening_of_checkpoints_and_arms(done: Path) -> None:
     # frozen but for the readout and 20 steps: near the checkpoint it began as; a joint network from scratch is not
     assert abs(whole["run", "readout", "Li"] - 0.812) < abs(whole["run", "joint", "Li"] - 0.812)
     clouds = pd.read_parquet(done / "softening/li-ge/runs/steps20/delta/n120/seed0.parquet")
-    assert len(clouds) == open_dataset(done / "softening/li-ge/graphs/manifest.json").offsets[-1]
+    assert len(clouds) == open_dataset(done / "softening/li-ge/graphs/chgnet/manifest.json").offsets[-1]
     corrected = pd.read_csv(done / "softening/li-ge/correction.csv", keep_default_na=False)
     first = corrected[(corrected["model"] == "chgnet-0.3.0") & (corrected["material"] == "Li")].iloc[0]
     assert (first["shots"], first["draws"]) == (1, 10)
@@ -172,3 +186,44 @@ def test_the_index_lists_every_network(done: Path) -> None:
         assert sha256(done / index.loc[arm, "file"]) == index.loc[arm, "sha256"]
         assert index.loc[arm, "energy_mae"] == pytest.approx(metrics["last"]["all"]["energy"]["mae"])
         assert index.loc[arm, "label_scale"] == card["label_scale"]
+
+
+def test_a_second_budget_says_what_is_settled_and_enters_no_curve(done: Path) -> None:
+    curves, second = (pd.read_csv(done / f"scaling/{name}.csv") for name in ("curves", "second_budget"))
+    assert set(curves["budget"]) == {"steps20"}
+    assert set(second["arm"]) == {"pulled", "delta"}
+    assert set(second["other"]) == {"steps20", "steps20x2"}
+    assert json.loads((done / "runs/steps20x2/pulled/n120/seed0/metrics.json").read_text())["steps"] == 40
+    untested = curves[~curves["arm"].isin(["pulled", "delta"])]
+    assert not set(untested["settled"]) & {"settled", "between settled sizes"}
+
+
+def test_every_arm_that_starts_from_a_network_is_set_against_it(done: Path) -> None:
+    curves = (
+        pd.read_csv(done / "scaling/curves.csv").query("target == 'force' and population == 'all'").set_index("arm")
+    )
+    assert curves["untouched"].isna().to_dict() == {arm: arm == "joint" for arm in ARMS}
+    started = curves["untouched"].drop(["joint", "own"])
+    assert (started == started.iloc[0]).all()  # the checkpoint, whatever the references
+    assert curves.loc["own", "untouched"] != started.iloc[0]  # the network that the study pretrains
+
+
+def test_a_chosen_learning_rate_is_that_of_all_runs_of_its_arm(done: Path) -> None:
+    table = pd.read_csv(done / "tune/delta.csv")
+    chosen = float(table.loc[table["val_loss"].idxmin(), "learning_rate"])
+    assert table.set_index("learning_rate")["chosen"].to_dict() == {rate: rate == chosen for rate in (1e-3, 1e-4)}
+    for budget in ("steps20", "steps20x2"):
+        card = yaml.safe_load((done / f"runs/{budget}/delta/n120/seed0/card.yaml").read_text())
+        recipe = card["options"]["recipe"]
+        assert (recipe["learning_rate"], recipe["final_learning_rate"]) == (chosen, pytest.approx(chosen / 100))
+    assert read(done, "pulled")[1]["options"]["recipe"]["learning_rate"] == 1e-3
+
+
+def test_what_needs_no_network_stands_beside_the_arms(done: Path) -> None:
+    found = pd.read_csv(done / "scaling/yardsticks.csv").query("population == 'all'")
+    assert set(found["yardstick"]) == {"composition", "shift", "bond", "difference"}
+    energy = found[found["target"] == "energy"].set_index("yardstick")["mae"]
+    assert energy["difference"] < energy["bond"] < energy["composition"]
+    page = (done / "report.html").read_text(encoding="utf-8")
+    assert "no network: interpolation in the bond length" in page
+    assert "before training (n = 0)" in page

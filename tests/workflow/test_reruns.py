@@ -19,7 +19,10 @@ CURVES = {"collect_curves": 1, "plot_convergence": 1, "plot_training": 1, **LAWS
 TESTED = {"index_models": 1, "collect_errors": 1, **CURVES}
 TRAINED = {"train_run": 9, "evaluate_run": 9, **TESTED}
 COMPARED = {"compare_references": 1, "plot_comparison": 1}
+# n = 0, and what needs no network
+MEASURED = {"evaluate_untouched": 1, "yardsticks": 1}
 REFERENCED = {
+    **MEASURED,
     **{"predict_pretrained": 1, "evaluate_pretrained": 1, "fit_reference": 6, "plot_references": 1},
     **COMPARED,
     **TRAINED,
@@ -39,6 +42,11 @@ def code(file: str) -> Change:
 def swap(file: str, old: str, new: str) -> Change:
     """Return a replacement of a text that occurs once in a file."""
     return lambda place: place.edit(file, old, new)
+
+
+def together(*changes: Change) -> Change:
+    """Return several changes as one."""
+    return lambda place: [change(place) for change in changes]
 
 
 def append(path: Path, text: str) -> None:
@@ -88,23 +96,32 @@ def older(place: Workplace) -> None:
 
 
 CHANGES: dict[str, tuple[Change, dict[str, int]]] = {
-    # words, times
-    "words of a module and a script": (words, {}),
-    "a touched script": (touch("scripts/train.py", "scripts/write_frames.py"), {}),
-    "a touched module": (touch(TRAINING, "src/uprung/frames/schema.py"), {}),
-    "a touched rule file and study file": (touch("rules/training.smk", "tests/workflow/micro.yaml"), {}),
-    "a touched data file": (touch(DATA), {}),
-    "a line of the log": (swap(TRAINING, "step %d of %d  loss %.4g", "step %d (%d): loss %.4g"), {}),
-    "the words of an error": (swap(TRAINING, "give `split` other shares", "choose other shares"), {}),
-    "another option of an arm, off by default": (
-        swap(
-            "src/uprung/config/arms.py",
-            "    label: str = Field(",
-            '    unused: bool = Field(default=False, description="Not used.")\n    label: str = Field(',
+    # what reruns nothing, several changes at once
+    "times of change": (
+        touch("scripts/train.py", TRAINING, "rules/training.smk", "tests/workflow/micro.yaml", DATA),
+        {},
+    ),
+    "words": (
+        together(
+            words,
+            swap(TRAINING, "step %d of %d  loss %.4g", "step %d (%d): loss %.4g"),
+            swap(TRAINING, "give `split` other shares", "choose other shares"),
         ),
         {},
     ),
-    "code that no result depends on": (code("src/uprung/job/files.py"), {}),
+    "what no result depends on": (
+        together(
+            code("src/uprung/job/files.py"),
+            swap(
+                "src/uprung/config/arms.py",  # another option of an arm, off by default
+                "    label: str = Field(",
+                '    unused: bool = Field(default=False, description="Not used.")\n    label: str = Field(',
+            ),
+            study(resources__memory_mb=2500, resources__minutes=9),
+            tracked,
+        ),
+        {},
+    ),
     # code
     "code of a script": (code("scripts/train.py"), TRAINED),
     "how tables are written": (code("src/uprung/frames/intake.py"), FULL),
@@ -112,7 +129,7 @@ CHANGES: dict[str, tuple[Change, dict[str, int]]] = {
     "code of the training": (code(TRAINING), TRAINED),
     "code of the evaluation": (
         code("src/uprung/evaluation/errors.py"),
-        {"evaluate_run": 9, "evaluate_pretrained": 1, **TESTED},
+        {"evaluate_run": 9, "evaluate_pretrained": 1, "evaluate_untouched": 1, **TESTED},
     ),
     "code of the curves": (code("src/uprung/scaling/curves.py"), CURVES),
     "code of the laws": (code("src/uprung/laws/power.py"), LAWS),
@@ -122,23 +139,21 @@ CHANGES: dict[str, tuple[Change, dict[str, int]]] = {
         code("src/uprung/models/chgnet/packed.py"),
         {
             **{"build_graphs": 2, "predict_pretrained": 1, "evaluate_pretrained": 1, "fit_reference": 3},
-            **{"plot_references": 1, **TRAINED},
+            **{"plot_references": 1, "evaluate_untouched": 1, **TRAINED},
         },
     ),
     "code of the reference fits": (
         code("src/uprung/atomref/references.py"),
-        {"evaluate_pretrained": 1, "fit_reference": 6, "plot_references": 1, **COMPARED, **TRAINED},
+        {"evaluate_pretrained": 1, "fit_reference": 6, "plot_references": 1, **COMPARED, **MEASURED, **TRAINED},
     ),
     "code of the comparison of references": (code("src/uprung/atomref/compare.py"), {**COMPARED, **REPORT}),
     "code of an estimator": (
         code("src/uprung/atomref/huber.py"),  # no run is tested with an estimator: only its table of references is read
-        {"fit_reference": 6, "plot_references": 1, **COMPARED, **TRAINED, "train_run": 6},
+        {"fit_reference": 6, "plot_references": 1, **COMPARED, **MEASURED, **TRAINED, "train_run": 6},
     ),
     # options
     "learning rate": (study(training__learning_rate=5e-4), TRAINED),
     "batch size": (study(training__batch_size=16), TRAINED),
-    "a service that runs are shown in": (tracked, {}),
-    "memory to ask for": (study(resources__memory_mb=2500, resources__minutes=9), {}),
     "force limit of the analysis": (
         study(analysis__force_limit=5.0),
         {"analyse_shift": 1, "plot_shift": 1, **REPORT},
@@ -159,13 +174,19 @@ CHANGES: dict[str, tuple[Change, dict[str, int]]] = {
     # jobs
     "one more seed": (
         study(seeds=[0, 1]),
-        {"order": 1, "sizes": 1, "fit_reference": 6, **COMPARED, "train_run": 9, "evaluate_run": 9, **TESTED},
+        {
+            **{"order": 1, "sizes": 1, "fit_reference": 6, "train_run": 9, "evaluate_run": 9},
+            **COMPARED,
+            **MEASURED,
+            **TESTED,
+        },
     ),
     "one more size": (
         study(sizes=[60, 120, 180, 240]),
         {
             **{"sizes": 1, "fit_reference": 2, "plot_references": 1, "train_run": 3, "evaluate_run": 3},
             **COMPARED,
+            **MEASURED,
             **TESTED,
         },
     ),
@@ -174,12 +195,16 @@ CHANGES: dict[str, tuple[Change, dict[str, int]]] = {
         {
             **{"sizes": 1, "fit_reference": 2, "plot_references": 1},
             **COMPARED,
+            **MEASURED,
             **TRAINED,
             **{"train_run": 12, "evaluate_run": 12},
         },
     ),
-    "one size less": (study(sizes=[60, 120]), {"sizes": 1, "plot_references": 1, **COMPARED, **TESTED}),
-    "one arm less": (lambda place: place.configure(lambda content: content["arms"].pop("checkpoint-ref")), TESTED),
+    "one size less": (study(sizes=[60, 120]), {"sizes": 1, "plot_references": 1, **COMPARED, **MEASURED, **TESTED}),
+    "one arm less": (
+        lambda place: place.configure(lambda content: content["arms"].pop("checkpoint-ref")),
+        {**TESTED, "evaluate_untouched": 1},
+    ),
     # data
     "an older release of the data": (older, FULL),
     "another selection": (study(transfer__select__max_force=8.0), SPLIT),

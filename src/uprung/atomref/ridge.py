@@ -103,8 +103,9 @@ class Ridge(CompositionModel):
         sampling, freedom = sandwich(problem.basis, to_values, residual, codes, clustered=clustered, shares=shares)
         hidden = np.eye(N_ELEMENTS) - to_values @ (problem.basis.T @ X)
         spread = residual @ residual / (len(X) - used) / self.strength_ if len(X) > used else np.nan
-        pulled_away = spread * (hidden[:, pulled] ** 2).sum(axis=1)
-        stderr = np.sqrt(effective(sampling, np.maximum(freedom, 1.0)) ** 2 + pulled_away)
+        groups_left = max(self.n_groups_ - used, 1.0)  # of what the spread of the deviations is known from
+        away = effective(np.sqrt(spread * (hidden[:, pulled] ** 2).sum(axis=1)), np.full(N_ELEMENTS, groups_left))
+        stderr = np.sqrt(effective(sampling, np.maximum(freedom, 1.0)) ** 2 + away**2)
         self.expected_stderr_ = np.where(pulled, stderr, np.nan)
         alone = np.zeros(N_ELEMENTS, dtype=bool)
         alone[design.seen] = rests_on_one_group(design.U, design.to_coef, codes)

@@ -72,6 +72,7 @@ names the new one. Editors that know JSON schema complete and check a study file
 | `paper.yaml` | the published study at full size, downloaded from the Materials Project |
 | `points.yaml` | scaling laws for a table of points of your own; trains nothing |
 | `published.yaml` | the published study's scaling laws with intervals; trains nothing |
+| `lithium.yaml` | a second published curve of three sizes and one seed, and what it cannot say; trains nothing |
 
 ## Presets
 

@@ -56,7 +56,7 @@ class Scaling(Section):
     falling: float = Field(
         default=0.1,
         gt=0,
-        description="A run is unconverged if its validation error fell by more than this share over the last fifth of "
+        description="A run enters no law if its validation error fell by more than this share over the last fifth of "
         "its budget.",
     )
     settled: float = Field(

@@ -1,4 +1,4 @@
-"""Sections of the study file about tests beside the errors on the test set: forgetting and softening."""
+"""Sections of the study file about tests beside the errors on the test set: forgetting, softening, holes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from uprung.config.base import Checkpoint, Name, Section, unique
+from uprung.config.base import Checkpoint, Name, Section, Seed, unique
 from uprung.config.data import ForceSet
 from uprung.config.snapshots import Snapshots
 from uprung.config.training import FineTuning
@@ -77,6 +77,26 @@ class Softening(Section):
         return self
 
 
+class Holes(Section):
+    """Search for holes in the energy surface: random structures are relaxed and rattled with every network."""
+
+    starts: int = Field(default=40, ge=1, description="Random structures, of the compositions of test frames.")
+    most_atoms: int = Field(default=32, ge=1, description="Larger frames lend no composition.")
+    rounds: int = Field(default=3, ge=1, description="Relaxations, with a rattle before each but the first.")
+    steps: int = Field(default=50, ge=1, description="Largest number of steps of a relaxation.")
+    rattle: float = Field(default=0.3, gt=0, description="Standard deviation of the displacements of a rattle, Å.")
+    depth: float = Field(
+        default=1.0,
+        gt=0,
+        description="A state this far below the lowest labelled frame of its composition is a hole, eV/atom; "
+        "polymorphs differ by a few tenths.",
+    )
+    runs: Literal["largest", "all"] = Field(
+        default="largest", description="Trained networks to test: those of the last of `sizes`, or all."
+    )
+    seed: Seed = Field(default=0, description="Seed of compositions, places and rattles.")
+
+
 class Tests(Section):
     """Tests of the networks beside the errors on the test set."""
 
@@ -85,4 +105,7 @@ class Tests(Section):
     )
     softening: Softening = Field(
         default_factory=Softening, description="Test of forces far from equilibrium; off without `sets`."
+    )
+    holes: Holes | None = Field(
+        default=None, description="Search for holes in the energy surface; off by default, `holes: {}` for on."
     )

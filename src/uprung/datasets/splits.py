@@ -11,7 +11,7 @@ import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -111,13 +111,28 @@ def joined_groups(sides: Sequence[FidelityFrames], kind: Group) -> dict[str, dic
     }
 
 
+class Reach(NamedTuple):
+    """What the networks of a study can compute.
+
+    Attributes:
+        cutoff: every atom needs a neighbour within this distance, Å, not at its own place, or it has no graph.
+        unknown: atomic numbers that one of them does not know.
+    """
+
+    cutoff: float = 6.0
+    unknown: Sequence[int] = ()
+
+
+ALL = Reach()
+
+
 def exclusions(
     frames: Frames,
     energy: NDArray[np.float64],
     *,
     max_force: float | None = None,
     max_energy_range: float | None = None,
-    cutoff: float = 6.0,
+    reach: Reach = ALL,
 ) -> NDArray[np.object_]:
     """Return for every frame why it takes no part in training and test, or ''.
 
@@ -126,7 +141,7 @@ def exclusions(
         energy: (n,) energy label, eV per cell.
         max_force: largest force on an atom, eV/Å.
         max_energy_range: largest energy above the lowest frame of the material, eV/atom.
-        cutoff: every atom needs a neighbour within this distance, Å, not at its own place, or it has no graph.
+        reach: what the networks of the study can compute.
     """
     reasons = np.full(len(frames), "", dtype=object)
     forces = np.linalg.norm(frames.flat("forces", 3).reshape(-1, 3), axis=1)
@@ -138,7 +153,9 @@ def exclusions(
         reasons[per_atom - lowest > max_energy_range] = f"more than {max_energy_range:g} eV/atom above its material"
     if max_force is not None:
         reasons[largest > max_force] = f"force above {max_force:g} eV/Å"
-    places = misplaced(frames, cutoff)
+    unknown = np.logical_or.reduceat(np.isin(frames.numbers(), reach.unknown), frames.offsets[:-1])
+    reasons[unknown] = "an element that a network of this study does not know"
+    places = misplaced(frames, reach.cutoff)
     reasons[places != ""] = places[places != ""]
     reasons[np.isnan(energy)] = "no energy label"
     return reasons
@@ -189,7 +206,7 @@ def split_fidelities(
     key: str,
     max_force: float | None = None,
     max_energy_range: float | None = None,
-    cutoff: float = 6.0,
+    reach: Reach = ALL,
 ) -> pd.DataFrame:
     """Split the frames of several fidelities at once, so that a group is on one side in all of them.
 
@@ -202,7 +219,7 @@ def split_fidelities(
     tables = []
     for side in sides:
         reasons = exclusions(
-            side.frames, side.energy, max_force=max_force, max_energy_range=max_energy_range, cutoff=cutoff
+            side.frames, side.energy, max_force=max_force, max_energy_range=max_energy_range, reach=reach
         )
         tables.append(
             pd.DataFrame(

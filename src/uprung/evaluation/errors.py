@@ -62,6 +62,17 @@ def frame_errors(
     return pd.DataFrame(table)
 
 
+def label_baselines(
+    dataset: Dataset, rows: NDArray[np.int64], *, targets: Sequence[str], baseline: ReferenceEnergies
+) -> dict[str, float]:
+    """Return per target the mean absolute error of learning nothing about geometry, from the labels of some rows."""
+    labels, energy = dataset.labels(rows), baseline.predict(dataset.composition(rows))
+    zero = {"force": labels.forces, "stress": labels.stress, "magmom": labels.magmom}
+    nothing = {"energy": energy} | {name: np.zeros_like(values) for name, values in zero.items()}
+    frames = frame_errors(nothing, dataset, rows, targets=targets, baseline_energy=energy)
+    return {target: found["baseline"] for target, found in mean_errors(frames, targets).items()}
+
+
 def evaluate_run(
     checkpoints: dict[str, Potential],
     dataset: Dataset,

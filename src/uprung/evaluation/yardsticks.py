@@ -26,12 +26,6 @@ from uprung.atomref.transfer import TransferFrames
 from uprung.datasets.sizes import subset
 from uprung.frames.table import Frames
 
-NAMES = {
-    "composition": "mean per formula",
-    "shift": "low-fidelity label, energy shifted",
-    "bond": "interpolation in the bond length",
-    "difference": "low-fidelity + interpolated difference",
-}
 COLUMNS = ("yardstick", "size", "n_frames", "seed", "target", "population", "n_test", "mae")
 LEAST = 0.9  # share of the test frames that a yardstick has to predict
 ALONE = 6.0  # Å from a molecule to its next image

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 from matplotlib.lines import Line2D
 
-from uprung.evaluation.yardsticks import NAMES
-from uprung.scaling import LAW_POPULATION
+from uprung.scaling import LAW_POPULATION, YARDSTICKS
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -60,4 +59,4 @@ def handles(names: Sequence[str], *, start: bool) -> tuple[list[Line2D], list[st
     lines = [Line2D([], [], **BEFORE)] if start else []
     words = ["before training (n = 0)"] if start else []
     known = [name for name in LINES if name in names]
-    return [*lines, *(Line2D([], [], **STYLE, **LINES[n]) for n in known)], [*words, *(NAMES[n] for n in known)]
+    return [*lines, *(Line2D([], [], **STYLE, **LINES[n]) for n in known)], [*words, *(YARDSTICKS[n] for n in known)]

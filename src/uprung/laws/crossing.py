@@ -7,9 +7,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from uprung.laws.curved import TEST_T, CurvedLaw
-from uprung.laws.points import CONFIDENCE, FloatArray, student_t
-from uprung.laws.power import PowerLaw, added_covariance
+from uprung.laws.curved import CurvedLaw
+from uprung.laws.fitted import Band, widened
+from uprung.laws.materials import TestNoise, noise_of
+from uprung.laws.points import FloatArray, Materials, student_t
+from uprung.laws.power import PowerLaw
 
 Law = PowerLaw | CurvedLaw
 
@@ -36,32 +38,46 @@ class Crossover:
     reason: str
 
 
-def crossover(
-    scratch: Law, transfer: Law, *, confidence: float = CONFIDENCE, test: FloatArray | None = None
-) -> Crossover:
+def crossover(scratch: Law, transfer: Law, *, test: Materials | None = None) -> Crossover:
     """Return the training size at which two laws meet, with its interval: every size at which they do not differ.
 
     Args:
-        scratch: law of the one arm.
+        scratch: law of the one arm; its confidence is that of the interval.
         transfer: law of the other arm.
-        confidence: of the interval; 0.95 for curved laws.
-        test: covariance of ln MAE from the test materials that both arms share, of all runs of the one, then of the
-            other; without it their test noise counts as independent. So does their scatter, which is conservative
-            where they share subsets.
+        test: errors on the test materials that both arms share, of all runs of the one, then of the other; without it
+            their test noise counts as independent. So does their scatter, which is conservative where they share
+            subsets.
     """
     if isinstance(scratch, PowerLaw) and isinstance(transfer, PowerLaw):
-        return _lines_meet(scratch, transfer, confidence, test)
+        return _lines_meet(scratch, transfer, test)
     return _curves_meet(scratch, transfer, test)
 
 
-def _test_blocks(scratch: PowerLaw, transfer: PowerLaw) -> FloatArray:
+def joint_noise(scratch: Law, transfer: Law, test: Materials | None) -> TestNoise | None:
+    """Return the noise of the test materials in the parameters of two laws, None where it is unknown together."""
+    if test is None:
+        return None
+    curves = [scratch.known_points(), transfer.known_points()]
+    return noise_of(curves, [scratch.solve(), transfer.solve()], [scratch.shown, transfer.shown], test)
+
+
+def _line_noise(scratch: PowerLaw, transfer: PowerLaw, test: Materials | None, u: float, v: float) -> FloatArray:
+    """Return the covariance of level and exponent of both lines from the test materials, (4, 4).
+
+    It is widened as far as the longest tails of a bootstrap-t of the difference of the lines, at the centre and of
+    their slopes, go beyond those of a normal distribution.
+    """
+    joint = joint_noise(scratch, transfer, test)
+    if joint is not None:
+        return np.asarray(joint.excess * joint.widening(np.array([[1.0, u, -1.0, -v], [0.0, 1.0, 0.0, -1.0]])) ** 2)
     blocks = np.zeros((4, 4))
     for i, law in ((0, scratch), (2, transfer)):
-        blocks[i : i + 2, i : i + 2] = [[law.test_log_mae, law.test_both], [law.test_both, law.test_exponent]]
+        if law.noise is not None:
+            blocks[i : i + 2, i : i + 2] = law.noise.excess * law.noise.widening(np.eye(2)) ** 2
     return blocks
 
 
-def _lines_meet(scratch: PowerLaw, transfer: PowerLaw, confidence: float, test: FloatArray | None) -> Crossover:
+def _lines_meet(scratch: PowerLaw, transfer: PowerLaw, test: Materials | None) -> Crossover:
     """Return where two power laws meet, with the interval of Fieller (J. R. Stat. Soc. B 16, 175 (1954)).
 
     Lines whose slopes do not differ by their interval are parallel within error: no crossing.
@@ -73,16 +89,14 @@ def _lines_meet(scratch: PowerLaw, transfer: PowerLaw, confidence: float, test: 
     s = scratch.exponent - transfer.exponent
     d = scratch.log_mae + scratch.exponent * u - transfer.log_mae - transfer.exponent * v
     var_a, var_b = scratch.se_exponent**2, transfer.se_exponent**2
-    noise = _test_blocks(scratch, transfer)
-    if test is not None and scratch.points is not None and transfer.points is not None:
-        noise = added_covariance([scratch.points, transfer.points], test)
+    noise = _line_noise(scratch, transfer, test, u, v)
     level, slope = np.array([1.0, u, -1.0, -v]), np.array([0.0, 1.0, 0.0, -1.0])
     c0 = scratch.se_log_mae**2 + transfer.se_log_mae**2 + var_a * u**2 + var_b * v**2 + level @ noise @ level
     c1 = var_a * u + var_b * v + level @ noise @ slope
     c2 = var_a + var_b + slope @ noise @ slope
     spread = var_a**2 / scratch.df + var_b**2 / transfer.df
     df = min(c2**2 / spread, 1e6) if spread > 0 else scratch.df + transfer.df  # Welch-Satterthwaite
-    t2 = student_t(confidence, df) ** 2
+    t2 = student_t(scratch.confidence, df) ** 2
     a, b, c = s**2 - t2 * c2, d * s - t2 * c1, d**2 - t2 * c0
     root = np.sqrt(max(b**2 - a * c, 0.0))
     with np.errstate(over="ignore", divide="ignore"):
@@ -119,11 +133,9 @@ def _placed(n: float, low: float, high: float, better: str, scratch: Law, transf
 
 
 def difference(
-    scratch: Law, transfer: Law, n: FloatArray, test: FloatArray | None, *, other: FloatArray | None = None
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return ln(scratch error at n / transfer error at other) and its pointwise 95 % interval.
-
-    The intervals of the laws are combined without assuming symmetry (Zou & Donner, Stat. Med. 27, 1693 (2008)).
+    scratch: Law, transfer: Law, n: FloatArray, test: Materials | None, *, other: FloatArray | None = None
+) -> Band:
+    """Return ln(scratch error at n / transfer error at other) and its pointwise interval.
 
     Args:
         scratch: law of the one arm.
@@ -133,33 +145,28 @@ def difference(
         other: sizes of the other arm; default: the same.
     """
     other = n if other is None else other
-    if test is None:
+    joint = joint_noise(scratch, transfer, test)
+    if joint is None:
         return combined(_log_prediction(scratch, n), _log_prediction(transfer, other))
-    value, low, high = combined(scratch.band(np.log(n)), transfer.band(np.log(other)))
-    pulls = scratch.pull(np.log(n)), -transfer.pull(np.log(other))
-    pull = np.concatenate(pulls, axis=1)
-    seen = scratch.seen(pulls[0]) + transfer.seen(pulls[1])
-    variance = np.einsum("ni,ij,nj->n", pull, test, pull, optimize=True) - seen
-    more = TEST_T * np.sqrt(np.maximum(variance, 0.0))
-    return value, value - np.hypot(value - low, more), value + np.hypot(high - value, more)
+    band = combined(scratch.band(np.log(n)), transfer.band(np.log(other)))
+    ways = np.concatenate([scratch.directions(np.log(n)), -transfer.directions(np.log(other))], axis=1)
+    return widened(band, joint, ways, scratch.confidence)
 
 
-def _log_prediction(law: Law, n: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def _log_prediction(law: Law, n: FloatArray) -> Band:
     with np.errstate(divide="ignore"):
         value, low, high = (np.log(v) for v in law.predict(n))
     return value, low, high
 
 
-def combined(
-    one: tuple[FloatArray, FloatArray, FloatArray], two: tuple[FloatArray, FloatArray, FloatArray]
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return a difference and its interval from two values with intervals (value, low, high)."""
+def combined(one: Band, two: Band) -> Band:
+    """Return a difference and its interval from two values with intervals, without assuming symmetry."""
     value = one[0] - two[0]
     low = value - np.hypot(one[0] - one[1], two[2] - two[0])
     return value, low, value + np.hypot(one[2] - one[0], two[0] - two[1])
 
 
-def _curves_meet(scratch: Law, transfer: Law, test: FloatArray | None) -> Crossover:
+def _curves_meet(scratch: Law, transfer: Law, test: Materials | None) -> Crossover:
     """Return where two laws meet when one is curved: established where they differ clearly in both orders."""
     smallest, largest = min(scratch.n_min, transfer.n_min), max(scratch.n_max, transfer.n_max)
     n = smallest * 10 ** (np.arange(-DECADES_BELOW, np.log10(largest / smallest) + DECADES_ABOVE, 1 / PER_DECADE))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from uprung.laws.fitted import Band, FittedLaw, widened
 from uprung.laws.forms import FORMS, Form, Quantity
 from uprung.laws.points import (
     CONFIDENCE,
@@ -26,11 +27,9 @@ from uprung.laws.points import (
 )
 from uprung.laws.search import Profile, best_fit, line, merged, region
 
-TEST_T = student_t(CONFIDENCE, 1e6)  # a bootstrap over many materials
-
 
 @dataclass(frozen=True)
-class CurvedLaw:
+class CurvedLaw(FittedLaw):
     """A fitted law with nonlinear parameters; `region` holds all that fit as well, row 0 the best."""
 
     form: Form
@@ -39,6 +38,7 @@ class CurvedLaw:
     spread: Scatter
     tangent: FloatArray
     r2: float
+    confidence: float = CONFIDENCE
 
     @property
     def name(self) -> str:
@@ -66,41 +66,37 @@ class CurvedLaw:
         return self.points.y - line(self.form, self.region, self.points.x)
 
     def parameters(self) -> dict[str, tuple[float, float, float]]:
-        """Return name -> value and 95 % interval, open where an end is infinite."""
+        """Return name -> value and interval, open where an end is infinite."""
         found: dict[str, tuple[float, float, float]] = {}
         for name, quantity in self.form.quantities(self.region.psi).items():
             value, low, high = self._interval(quantity, name)
             found[name] = (_exp(value), _exp(low), _exp(high)) if quantity[2] else (value, low, high)
         return found
 
-    def predict(self, n: float | Sequence[float] | FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Return the fitted MAE at training sizes `n` and the pointwise 95 % confidence band."""
-        x = np.log(np.asarray(n, dtype=np.float64))
-        value, low, high = self.band(x.reshape(-1))
-        if self.points.test is not None:
-            more = self._test_half(self.pull(x.reshape(-1)))
-            low, high = value - np.hypot(value - low, more), value + np.hypot(high - value, more)
-        with np.errstate(over="ignore"):
-            return tuple(np.exp(v).reshape(x.shape) for v in (value, low, high))  # type: ignore[return-value]
-
-    def band(self, x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+    def band(self, x: FloatArray) -> Band:
         """Return ln MAE at x = ln N (n,) and its band from the scatter alone."""
         offset, h = self.form.shape(x, self.region.psi)
         centre = offset + np.einsum("gnk,gk->gn", h, self.region.beta)
         half = np.sqrt(self._room()[:, None] * np.einsum("gnk,gkl,gnl->gn", h, self.region.inverse, h, optimize=True))
         return centre[0], (centre - half).min(axis=0), (centre + half).max(axis=0)
 
-    def pull(self, x: FloatArray) -> FloatArray:
-        """Return by how much ln MAE at x (n,) moves with that of every run, (n, runs)."""
-        return tangent(self.form, x, self.region.psi[0], self.region.beta[0]) @ self._solve()
+    def directions(self, x: FloatArray) -> FloatArray:
+        """Return the derivatives of ln MAE at x (n,) by the parameters, (n, parameters)."""
+        return tangent(self.form, x, self.region.psi[0], self.region.beta[0])
 
-    def seen(self, pull: FloatArray) -> FloatArray:
-        """Return the part of the test materials' variance of pulled quantities (n,) that the scatter shows already."""
-        return np.asarray(pull**2 @ (1 / self.points.weights) * self.spread.test)
+    def solve(self) -> FloatArray:
+        """Return what takes small changes of ln MAE of the runs to those of the parameters, (parameters, runs)."""
+        root = np.sqrt(self.points.weights)
+        return np.asarray(np.linalg.pinv(root[:, None] * self.tangent) * root)
+
+    @property
+    def shown(self) -> float:
+        """Variance of one run that the test materials put into the scatter about the law."""
+        return self.spread.test
 
     def _room(self) -> FloatArray:
         """Return how far the linear parameters may move at every point of the region, as a sum of squares."""
-        limit = student_t(CONFIDENCE, self.df) ** 2 * self.spread.variance
+        limit = student_t(self.confidence, self.df) ** 2 * self.spread.variance
         return np.asarray(np.maximum(self.region.ss[0] + limit - self.region.ss, 0.0))
 
     def _interval(self, quantity: Quantity, name: str) -> tuple[float, float, float]:
@@ -108,9 +104,10 @@ class CurvedLaw:
         centre = offset + np.einsum("gk,gk->g", h, self.region.beta)
         half = np.sqrt(self._room() * np.einsum("gk,gkl,gl->g", h, self.region.inverse, h))
         value, low, high = float(centre[0]), float((centre - half).min()), float((centre + half).max())
-        if self.points.test is not None and np.isfinite(value):
-            more = float(self._test_half((self._gradient(name) @ self._solve())[None])[0])
-            low, high = value - float(np.hypot(value - low, more)), value + float(np.hypot(high - value, more))
+        if self.noise is not None and np.isfinite(value):
+            ends = (np.array([each]) for each in (value, low, high))
+            wider = widened(tuple(ends), self.noise, self._gradient(name)[None], self.confidence)  # type: ignore[arg-type]
+            low, high = float(wider[1][0]), float(wider[2][0])
         return value, *self._opened(name, low, high)
 
     def _opened(self, name: str, low: float, high: float) -> tuple[float, float]:
@@ -120,16 +117,6 @@ class CurvedLaw:
             if self.region.psi[:, i].max() >= bounds[i][1] - 1e-9:
                 high = np.inf if name in ("exponent", "shift", "prefactor") else high
         return low, high
-
-    def _solve(self) -> FloatArray:
-        root = np.sqrt(self.points.weights)
-        return np.asarray(np.linalg.pinv(root[:, None] * self.tangent) * root)
-
-    def _test_half(self, pull: FloatArray) -> FloatArray:
-        """Return the half-widths that the test materials add to those of the scatter, (n,)."""
-        assert self.points.test is not None
-        variance = np.einsum("ni,ij,nj->n", pull, self.points.test, pull, optimize=True) - self.seen(pull)
-        return np.asarray(TEST_T * np.sqrt(np.nan_to_num(np.maximum(variance, 0.0), nan=0.0)))
 
     def _gradient(self, name: str) -> FloatArray:
         """Return the derivatives of a parameter by the linear, then the nonlinear ones."""
@@ -172,13 +159,14 @@ def tangent(form: Form, x: FloatArray, psi: FloatArray, beta: FloatArray) -> Flo
     return np.concatenate([h[0], _slopes(line, psi, form.bounds()).T.reshape(len(x), -1)], axis=1)
 
 
-def fit_curved(points: LogPoints, law: str, *, robust: bool = False) -> CurvedLaw:
+def fit_curved(points: LogPoints, law: str, *, robust: bool = False, confidence: float = CONFIDENCE) -> CurvedLaw:
     """Fit a law with nonlinear parameters by least squares in log space over all (size, seed) points.
 
     Args:
         points: the runs.
         law: name of the form, a key of `FORMS`.
         robust: Huber's loss in place of squares.
+        confidence: of its intervals.
 
     Raises:
         LawRefused: too few distinct sizes.
@@ -194,7 +182,7 @@ def fit_curved(points: LogPoints, law: str, *, robust: bool = False) -> CurvedLa
         residual = points.y - line(form, best, points.x)
     slopes = tangent(form, points.x, best.psi[0], best.beta[0])
     spread = spread_of(points, residual, slopes)
-    limit = float(best.ss[0]) + student_t(CONFIDENCE, spread.df) ** 2 * spread.variance
+    limit = float(best.ss[0]) + student_t(confidence, spread.df) ** 2 * spread.variance
     dy = points.y - points.weights @ points.y / points.weights.sum()
     syy = float(points.weights @ dy**2)
     return CurvedLaw(
@@ -204,6 +192,7 @@ def fit_curved(points: LogPoints, law: str, *, robust: bool = False) -> CurvedLa
         spread=spread,
         tangent=slopes,
         r2=1 - float(points.weights @ residual**2) / syy if syy > 0 else float("nan"),
+        confidence=confidence,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from uprung.laws.crossing import DECADES_ABOVE, DECADES_BELOW, PER_DECADE, Law, difference
-from uprung.laws.points import FloatArray
+from uprung.laws.points import FloatArray, Materials
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def size_for_error(law: Law, error: float) -> Size:
     return _root(n, value, low, high)
 
 
-def equal_error_size(scratch: Law, transfer: Law, n: float, *, test: FloatArray | None = None) -> Size:
+def equal_error_size(scratch: Law, transfer: Law, n: float, *, test: Materials | None = None) -> Size:
     """Return the size at which `scratch` has the error that `transfer` has at n.
 
     The interval holds every size at which the two errors do not differ clearly; `test` as in `crossover`.

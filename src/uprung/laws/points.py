@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -21,10 +22,38 @@ class LawRefused(ValueError):  # noqa: N818 (a refusal with its reason, not a fa
 
 
 @dataclass(frozen=True)
+class Materials:
+    """Errors of some runs on the test materials that they share, relative to their means.
+
+    `errors` (materials, runs) are summed absolute errors and `labels` (materials,) the numbers of labels behind them,
+    both over their means over the materials.
+    """
+
+    errors: FloatArray
+    labels: FloatArray
+    resamples: int = 1000
+
+    @classmethod
+    def of(cls, sums: FloatArray, counts: FloatArray, *, resamples: int = 1000) -> Materials:
+        """Return the materials of summed absolute errors (materials, runs) and numbers of labels (materials,)."""
+        return cls(sums / sums.mean(axis=0), counts / counts.mean(), resamples)
+
+    @cached_property
+    def covariance(self) -> FloatArray:
+        """Covariance of ln MAE of the runs from the choice of the materials (delta method), (runs, runs)."""
+        moved = self.errors - self.labels[:, None]
+        return np.asarray(moved.T @ moved / (len(moved) * (len(moved) - 1)))
+
+    def runs(self, keep: npt.NDArray[np.bool_] | slice) -> Materials:
+        """Return the errors of some of the runs."""
+        return replace(self, errors=self.errors[:, keep])
+
+
+@dataclass(frozen=True)
 class LogPoints:
     """Runs of one learning curve: x = ln n, y = ln MAE, which size each belongs to, and its weight in the fit.
 
-    `test` is the (runs, runs) covariance of y from a bootstrap over the test materials, None where it is unknown.
+    `test` holds the errors on the test materials, None where they are unknown.
     """
 
     x: FloatArray
@@ -32,7 +61,7 @@ class LogPoints:
     group: npt.NDArray[np.int64]
     sizes: tuple[str, ...]
     weights: FloatArray
-    test: FloatArray | None = None
+    test: Materials | None = None
 
     @property
     def n_sizes(self) -> int:
@@ -51,7 +80,7 @@ class LogPoints:
         keep = self.group != size
         group = np.unique(self.group[keep], return_inverse=True)[1]
         sizes = tuple(s for i, s in enumerate(self.sizes) if i != size)
-        test = None if self.test is None else self.test[np.ix_(keep, keep)]
+        test = None if self.test is None else self.test.runs(keep)
         return LogPoints(self.x[keep], self.y[keep], group, sizes, self.weights[keep], test)
 
     def weighted(self, weights: FloatArray) -> LogPoints:
@@ -64,7 +93,7 @@ def log_points(
     mae: Sequence[float] | FloatArray,
     *,
     sizes: Sequence[str] | npt.NDArray[np.object_] | None = None,
-    test: FloatArray | None = None,
+    test: Materials | None = None,
 ) -> LogPoints:
     """Return checked points, one per run.
 
@@ -73,7 +102,7 @@ def log_points(
         mae: errors, any unit.
         sizes: which runs share a size; by default those of equal `n` do (subsets drawn by material resolve to
             slightly different frame counts, so pass the size tokens).
-        test: covariance of ln MAE from the test materials, (runs, runs).
+        test: errors of the runs on the test materials.
 
     Raises:
         ValueError: unequal lengths; a size or an error that is not positive and finite.
@@ -82,8 +111,10 @@ def log_points(
     labels = x if sizes is None else np.asarray(sizes)
     if not x.shape == y.shape == labels.shape or x.ndim != 1:
         raise ValueError(f"a law needs n, mae and sizes of one length: got {x.shape}, {y.shape}, {labels.shape}")
-    if test is not None and test.shape != (len(x), len(x)):
-        raise ValueError(f"the covariance of {len(x)} runs has shape {(len(x), len(x))}: got {test.shape}")
+    if test is not None and test.errors.shape[1] != len(x):
+        raise ValueError(
+            f"{len(x)} runs have {len(x)} columns of errors on the test materials: got {test.errors.shape}"
+        )
     for name, values in (("training size", x), ("MAE", y)):
         if not np.all(np.isfinite(values) & (values > 0)):
             raise ValueError(f"a law needs a positive, finite {name} for every point: got {values}")
@@ -137,7 +168,7 @@ def scatter(points: LogPoints, residual: FloatArray, tangent: FloatArray, *, poo
     if points.test is not None:
         q, _ = np.linalg.qr(root[:, None] * tangent)
         seen_residual = seen @ (np.eye(len(root)) - q @ q.T) * root
-        test = float(np.einsum("ij,jk,ik", seen_residual, points.test, seen_residual)) / df
+        test = float(np.einsum("ij,jk,ik", seen_residual, points.test.covariance, seen_residual)) / df
     return Scatter(float(np.sum((seen @ (root * residual)) ** 2)) / df, df, test, "runs" if pooled else "sizes")
 
 

@@ -11,7 +11,7 @@ from scipy import stats
 from uprung.laws.crossing import Law
 from uprung.laws.curved import fit_curved
 from uprung.laws.forms import FORMS
-from uprung.laws.points import MIN_SIZES, LawRefused, LogPoints, refuse_below, scatter
+from uprung.laws.points import CONFIDENCE, MIN_SIZES, LawRefused, LogPoints, refuse_below, scatter
 from uprung.laws.power import PowerLaw, fit_power
 from uprung.laws.search import best_fit, line
 
@@ -38,9 +38,11 @@ class Score:
     reason: str
 
 
-def fit_law(points: LogPoints, law: str, *, robust: bool = False) -> Law:
+def fit_law(points: LogPoints, law: str, *, robust: bool = False, confidence: float = CONFIDENCE) -> Law:
     """Fit the law of a name in `LAWS`; raises LawRefused where the points cannot support it."""
-    return fit_power(points, robust=robust) if law == PowerLaw.name else fit_curved(points, law, robust=robust)
+    if law == PowerLaw.name:
+        return fit_power(points, robust=robust, confidence=confidence)
+    return fit_curved(points, law, robust=robust, confidence=confidence)
 
 
 def line_through(points: LogPoints, law: str, x: np.ndarray) -> np.ndarray:

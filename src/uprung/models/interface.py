@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from uprung.datasets.store import Inputs, Side
+from uprung.job.allocation import keep_freed_memory
 from uprung.models.cards import ArchitectureCard
 
 N_ELEMENTS = 94
@@ -43,6 +44,11 @@ class Potential(nn.Module, ABC):
     #: Device -> cost of what is computed at once, in the unit of `Inputs.costs`: predicted, and trained on.
     predicted_at_once: Mapping[str, int]
     trained_at_once: Mapping[str, int]
+
+    def __init__(self) -> None:
+        """Make an empty network; the memory that its steps free stays with the process."""
+        super().__init__()
+        keep_freed_memory()
 
     @abstractmethod
     def batch(self, inputs: Inputs, rows: NDArray[np.int64]) -> Any:

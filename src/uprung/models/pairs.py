@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from uprung.frames.crowding import crowding
+from uprung.frames.limits import IMAGES
 from uprung.models.ragged import IntArray, Layout, Ragged, ragged_of, ranges, read_ragged, write_ragged
 
 if TYPE_CHECKING:  # readers of a store need no torch
@@ -66,6 +68,8 @@ class Neighbourhood:
             raise ValueError("coordinates and lattice must be finite numbers")
         if abs(np.linalg.det(geometry.lattice)) < 1e-6:
             raise ValueError("the lattice vectors span no volume")
+        if reason := crowding(geometry.frac, geometry.lattice, (self.cutoff, self.triplets)):
+            raise ValueError(reason)
         search = NeighborList(cutoff=self.cutoff, full_list=True, n_threads=1)
         points = np.ascontiguousarray(geometry.frac @ geometry.lattice)
         pair, image, distance = search.compute(
@@ -81,8 +85,8 @@ class Neighbourhood:
             )
         if distance.min() < 1e-8:
             raise ValueError("two atoms are at the same place")
-        if np.abs(image).max() > np.iinfo(np.int8).max:
-            raise ValueError("a periodic image is more than 127 cells away; wrap the coordinates into [0, 1)")
+        if np.abs(image).max() > IMAGES:
+            raise ValueError(f"a periodic image is more than {IMAGES} cells away; wrap the coordinates into [0, 1)")
         order = np.argsort(pair[:, 0], kind="stable")
         close = np.bincount(pair[distance <= self.triplets, 0], minlength=n)
         return {

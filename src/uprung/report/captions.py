@@ -82,22 +82,24 @@ FIGURES: dict[str, FigureFile] = {
         "learning curves",
         "Scaling",
         "Learning curves: test error against the number of labelled training structures, both logarithmic, on the test "
-        "frames whose elements every seed saw at the smallest size. Each mark is a run, filled where converged and "
-        "hollow where not; dotted lines join the means over seeds, full lines with a band are fitted laws with their "
-        "95 % band, the dashed grey line is the geometry-free baseline.",
+        "frames whose elements every seed saw at the smallest size. Each mark is a run, filled where settled, pale "
+        "where not, hollow where it enters no law; dotted lines join the means over seeds, full lines "
+        "with a band are fitted laws with their 95 % band, the dashed grey line is the geometry-free baseline.",
     ),
     "budgets": FigureFile(
         "training budgets",
         "Scaling",
         "Learning curves under all budgets: means over seeds, bars from the lowest to the highest, line style by "
-        "budget. Filled where every run is converged. Between two budgets of one arm the data are the same and the "
-        "optimiser steps differ; along a curve of a budget in steps only the data differ, along one in epochs both.",
+        "budget. Filled where every run enters the laws. Between two budgets of one arm the data are the same "
+        "and the optimiser steps differ; along a curve of a budget in steps only the data differ, along one in epochs "
+        "both.",
     ),
     "convergence": FigureFile(
         "convergence",
         "Scaling",
         "Validation error along every run of the budget {budget} against the optimiser step, a column per "
-        "training-set size and a line per run. A line that still falls at its end belongs to an unconverged run.",
+        "training-set size and a line per run. The learning rate falls to its final value, so that all lines end flat: "
+        "this says nothing about longer training.",
     ),
     "errors-force": FigureFile(
         "against the size of the force",
@@ -119,6 +121,13 @@ FIGURES: dict[str, FigureFile] = {
         "is better at both. Small marks are runs, a line joins the means of an arm and its marks grow with the "
         "training-set size. Source energies are compared minus a fit linear in composition. "
         "The dashed line is the pretrained checkpoint before any transfer.",
+    ),
+    "holes": FigureFile(
+        "holes in the energy surface",
+        "Training",
+        "Random structures, relaxed and rattled in turns with every network. Left, the share that falls into a hole, "
+        "mean over seeds, with its 95 % interval. Right, the lowest state of every network, relative to the lowest "
+        "labelled frame of its composition: far below 0 is a hole.",
     ),
     "dynamics": FigureFile(
         "gradients by layer",
@@ -184,7 +193,7 @@ LAW_FIGURES = ("learning-curves", "data-multiplier", "law-comparison")
 def figures_of(study: Study) -> list[str]:
     """Return the names of all figures that a study draws."""
     inits = {arm.init for arm in study.arms.values() if arm.init != "random"}
-    absent = {"budgets": len(study.budgets) == 1, "before-after": len(inits) < 2}
+    absent = {"budgets": len(study.budgets) == 1, "before-after": len(inits) < 2, "holes": not study.tests.holes}
     return [name for pattern in FIGURES if not absent.get(pattern) for name in expanded(pattern, study)]
 
 

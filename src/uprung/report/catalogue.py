@@ -34,17 +34,39 @@ class ResultFile:
 
 _CURVE = ("budget", "arm", "fidelity", "target", "population")
 _TWO_CURVES = ("budget", "fidelity", "target", "population", "scratch", "transfer")
+_HOLES = ("budget", "arm", "size")
 _MODEL = ("model", "budget", "arm", "size", "material")
+
+_LAW_COLUMNS = (*_CURVE, "law", "title", "shape", "interval", "reason", "excluded")
 
 #: Tables of laws, of studies that train and studies of given points alike.
 LAWS: dict[str, ResultFile] = {
     "laws": ResultFile(
         "scaling/laws.csv",
         "scaling laws, fitted and refused",
-        (*_CURVE, "law", "title", "interval", "reason", "excluded"),
+        _LAW_COLUMNS,
+    ),
+    "laws_all": ResultFile(
+        "scaling/laws_all.csv",
+        "scaling laws on all test structures, where the others cover less than half of them",
+        _LAW_COLUMNS,
     ),
     "parameters": ResultFile("scaling/parameters.csv", "all parameters of all laws", (*_CURVE, "law", "parameter")),
     "comparison": ResultFile("scaling/comparison.csv", "laws compared", (*_CURVE, "law", "title", "reason")),
+    "failed": ResultFile(
+        "scaling/failed.csv", "share of failed runs, with intervals", ("budget", "arm", "target", "which")
+    ),
+    "sensitivity": ResultFile(
+        "scaling/sensitivity.csv",
+        "exponents without the smallest and without the largest size",
+        (*_CURVE, "law", "region", "reason"),
+    ),
+    "back_test": ResultFile(
+        "scaling/back_test.csv", "the largest size of each curve predicted from the others", (*_CURVE, "law", "reason")
+    ),
+    "joint": ResultFile(
+        "scaling/joint.csv", "laws in target and source size", ("budget", "target", "family", "arms", "reason")
+    ),
     "bands": ResultFile("scaling/bands.csv", "fitted laws as lines with 95 % bands", (*_CURVE, "law")),
     "crossover": ResultFile(
         "scaling/crossover.csv",
@@ -60,10 +82,12 @@ LAWS: dict[str, ResultFile] = {
     "multiplier_curve": ResultFile(
         "scaling/multiplier_curve.csv",
         "data multipliers by the laws, with intervals",
-        (*_TWO_CURVES, "law_scratch", "law_transfer"),
+        (*_TWO_CURVES, "law_scratch", "law_transfer", "reason"),
     ),
     "labels": ResultFile("scaling/labels.csv", "labels needed for given errors", (*_CURVE, "law", "reason")),
-    "extrapolation": ResultFile("scaling/extrapolation.csv", "errors at requested sizes", (*_CURVE, "law", "title")),
+    "extrapolation": ResultFile(
+        "scaling/extrapolation.csv", "errors at requested sizes", (*_CURVE, "law", "title", "reason")
+    ),
 }
 _CURVE_COLUMNS = (*_CURVE, "size", "reason", "settled")
 
@@ -127,6 +151,9 @@ FILES: dict[str, ResultFile] = {
     "forgetting": ResultFile(
         "forgetting/forgetting.csv", "errors of every run at the source fidelity", ("budget", "arm", "size", "target")
     ),
+    "holes": ResultFile(
+        "holes/{holes}.csv", "random structures that fall into holes of the energy surface, by {holes}", _HOLES
+    ),
     "evalsets": ResultFile("softening/{evalset}/frames/manifest.json", "structures of {evalset}", linked=False),
     "evalsets_left_out": ResultFile("softening/{evalset}/left_out.json", "frames without a graph", linked=False),
     "softening": ResultFile(
@@ -165,6 +192,7 @@ def wildcards(pattern: str, study: Study) -> list[dict[str, str]]:
         "fidelity": list(study.fidelities),
         "pair": list(study.pairs),
         "evalset": list(evalsets_of(study)),
+        "holes": ["arms", "networks"] if study.tests.holes else [],
         "budget": list(study.budgets),
         "arm": list(study.arms),
         "tuned": tuned_arms(study),

@@ -10,10 +10,10 @@ from uprung.config.points import PointsStudy
 from uprung.report.blocks import Block, Sentences, Table, picture
 from uprung.report.catalogue import FOLDERS, POINTS
 from uprung.report.curve_study import CurveStudy
-from uprung.report.format import TARGETS, plural, sentence
+from uprung.report.format import TARGETS, error, plural, sentence
 from uprung.report.page import render, section
 from uprung.report.results import PointsResults
-from uprung.report.sections import crossovers, curves, law_limits, laws, making, meaning
+from uprung.report.sections import checklist, crossovers, curves, law_limits, laws, making, meaning
 
 CURVES = (
     "Learning curves: error against the number of training structures, both logarithmic. Each mark is a run, filled "
@@ -59,6 +59,7 @@ def points_page(study: PointsStudy, results: PointsResults, *, digest: str, comm
         section("crossovers", "Crossovers and data multipliers", crossovers.section(drawn)),
         section("meaning", "Findings", meaning.section(drawn, found)),
         section("limits", "Limitations", law_limits.section(law_limits.points_limits(results), study.report.limits)),
+        section("checklist", "Reporting checklist", checklist.section(checklist.points_items(drawn))),
         section("making", "Reproduction and files", making.section(command, [hashes], files)),
     ]
     short = [sentence(text) for text in found(next(iter(drawn.budgets)), drawn.targets[0])]
@@ -85,6 +86,10 @@ def _data(study: PointsStudy, results: PointsResults) -> Iterator[Block]:
 
 
 def _left_out(left_out: pd.DataFrame) -> Table:
-    columns = ["line", "arm", "target", "reason"]
-    rows = [[str(row[c]) for c in columns] for _, row in left_out.iterrows()]
-    return Table("Rejected rows.", columns, rows, text=4)
+    columns = ["line", "arm", "target", "n", "error", "reason"]
+    rows = [
+        [*(str(row[c]) for c in ("line", "arm", "target")), f"{row['n']:,.0f}", error(row["mae"], row["target"]), why]
+        for _, row in left_out.iterrows()
+        if (why := str(row["reason"]))
+    ]
+    return Table("Rows without a place on a curve.", columns, rows, text=3, last_text=True)

@@ -23,8 +23,13 @@ class LawResults:
 
     curves: pd.DataFrame
     laws: pd.DataFrame
+    laws_all: pd.DataFrame
     parameters: pd.DataFrame
     comparison: pd.DataFrame
+    failed: pd.DataFrame
+    sensitivity: pd.DataFrame
+    back_test: pd.DataFrame
+    joint: pd.DataFrame
     bands: pd.DataFrame
     crossover: pd.DataFrame
     multiplier: pd.DataFrame
@@ -59,6 +64,7 @@ class StudyResults(LawResults):
     rates: Mapping[str, pd.DataFrame]
     forgetting: pd.DataFrame
     errors: pd.DataFrame
+    holes: Mapping[str, pd.DataFrame]
     evalsets: Mapping[str, dict[str, Any]]
     evalsets_left_out: Mapping[str, dict[str, Any]]
     softening: Mapping[str, pd.DataFrame]

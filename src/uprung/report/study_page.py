@@ -8,6 +8,7 @@ from uprung.report.curve_study import CurveStudy
 from uprung.report.page import render, section
 from uprung.report.results import StudyResults
 from uprung.report.sections import (
+    checklist,
     crossovers,
     curves,
     data,
@@ -61,6 +62,7 @@ def study_page(study: Study, results: StudyResults, *, command: str) -> str:
             "Limitations",
             law_limits.section(limits.study_limits(study, results), study.report.limits),
         ),
+        section("checklist", "Reporting checklist", checklist.section(checklist.study_items(study, results, drawn))),
         section(
             "making",
             "Reproduction and files",
@@ -71,6 +73,7 @@ def study_page(study: Study, results: StudyResults, *, command: str) -> str:
         sections = [each for each in sections if each.name != "softening"]
     short = [
         *shift.doubts(results),
+        *meaning.first_of_all(study, results),
         *shift.pair_findings(study, results, study.transfer.pair)[:2],
         *meaning.in_short(study, results),
     ]

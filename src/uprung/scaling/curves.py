@@ -1,9 +1,9 @@
 """Learning curves: errors of all runs on fixed test populations, beside what they have to beat.
 
-A run is *above the baseline* (column `converged`) when its error is below that of the geometry-free baseline by its
-95 % interval (paired bootstrap over test groups) and its validation error no longer falls at the end of the budget.
-It *gains* when its error is below that of the untouched pretrained network in the same way. Whether a point is
-*settled* takes a second budget (`uprung.scaling.settled`).
+A run is *above the baseline* (column `converged`) where its size enters laws (`uprung.scaling.entering`): this is
+decided on validation errors. It *gains* when its test error is below that of the untouched pretrained network by its
+95 % interval (paired bootstrap over test groups). Whether a point is *settled* takes a second budget
+(`uprung.scaling.settled`).
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from uprung.scaling.resamples import RUN_KEYS, resample
+from uprung.scaling.entering import decide
+from uprung.scaling.materials import RUN_KEYS
 from uprung.scaling.settled import SECOND_COLUMNS, second_budgets, states
 
 MIN_GROUPS = 10  # test groups without which a bootstrap over them means nothing
 POPULATIONS = ("all", "covered")
+RUN_NAMES = ("budget", "arm", "size", "seed")
 TAIL = 0.01  # share of the test frames, the worst ones, whose part of the error is stated
 
 
@@ -51,10 +53,39 @@ class RunFiles:
         other: pd.DataFrame = self.predictions[self.predictions["checkpoint"] != self.metrics["kept"]]
         return other
 
+    def validation(self, target: str) -> float:
+        """Return the validation error of the scored checkpoint over that of learning nothing, NaN without labels."""
+        history, baselines = self.history, self.metrics["validation_baseline"]
+        at = history["step"] == self.metrics["best_step"] if self.metrics["kept"] != "last" else history.index[-1:]
+        return float(history.loc[at, f"val_{target}"].iloc[-1] / baselines.get(target, np.nan))
 
-def covered_frames(runs: Sequence[RunFiles]) -> frozenset[str]:
-    """Return the test frames whose elements every seed saw at the smallest size: one population for all sizes."""
-    smallest = min(runs, key=lambda run: int(run.metrics["n_train"])).names["size"]
+
+def entering(runs: Sequence[RunFiles], targets: Sequence[str], falling: float) -> pd.DataFrame:
+    """Return which runs enter laws for which target, and why others do not; see `uprung.scaling.entering.decide`."""
+    rows = [
+        {
+            **run.names,
+            "n_frames": run.metrics["n_train"],
+            "target": target,
+            "val_ratio": run.validation(target),
+            "falling": still_falling(run.history, target, falling),
+        }
+        for run in runs
+        for target in targets
+    ]
+    return decide(pd.DataFrame(rows))
+
+
+def covered_frames(runs: Sequence[RunFiles], entered: pd.DataFrame | None = None) -> frozenset[str]:
+    """Return the test frames whose elements every seed saw at the smallest size that enters a law.
+
+    Args:
+        runs: all runs of a study.
+        entered: of `entering`; without it, or where nothing enters, the smallest size of all counts.
+    """
+    named = {run.names["size"]: int(run.metrics["n_train"]) for run in runs}
+    inside = set() if entered is None else set(entered.loc[entered["converged"], "size"])
+    smallest = min(inside & set(named) or named, key=lambda size: named[size])
     at = (run.predictions for run in runs if run.names["size"] == smallest)
     sets = [set(table.loc[table["elements_seen"], "frame_id"]) for table in at]
     return frozenset(set.intersection(*sets))
@@ -117,11 +148,16 @@ def learning_curves(
         budgets: those that have curves; none for all.
 
     Returns:
-        Columns `uprung.scaling.tables.CURVE_COLUMNS` and `MORE_COLUMNS`, in eV/atom, eV/Å, GPa, μB; and the table of
+        Columns `uprung.scaling.tables.CURVE_COLUMNS` and `MORE_COLUMNS`, beats_baseline (whether the test error is
+        below the baseline by its 95 % interval) and val_ratio, in eV/atom, eV/Å, GPa, μB; and the table of
         `uprung.scaling.settled.second_budgets`.
     """
-    covered = covered_frames(runs)
     drawn = set(budgets) or {run.names["budget"] for run in runs}
+    curved = [run for run in runs if run.names["budget"] in drawn]
+    entered = entering(curved, targets, falling)
+    indexed = entered.set_index([*RUN_NAMES, "target"])[["val_ratio", "converged", "reason"]]
+    verdicts: dict[Any, dict[Any, Any]] = dict(zip(indexed.index, indexed.to_dict("records"), strict=True))
+    covered = covered_frames(curved, entered)
     rows, steps = [], []
     for run in runs:
         kept, other = run.kept, run.other
@@ -146,26 +182,20 @@ def learning_curves(
                 steps.append(row | {"steps": run.metrics["steps"]})
                 if names["budget"] in drawn:
                     inside = other[other["frame_id"].isin(frames["frame_id"])]
-                    rows.append(row | _judged(run, frames, inside, target, falling=falling, resamples=resamples))
+                    verdict = verdicts[(*(run.names[name] for name in RUN_NAMES), target)]
+                    rows.append(row | verdict | _compared(frames, inside, target, resamples=resamples))
     curves, errors = pd.DataFrame(rows), pd.DataFrame(steps)
     second = second_budgets(errors, share=settled) if len(errors) else pd.DataFrame(columns=list(SECOND_COLUMNS))
     return curves.assign(settled=states(curves, second)) if len(curves) else curves, second
 
 
-def _judged(
-    run: RunFiles, frames: pd.DataFrame, other: pd.DataFrame, target: str, *, falling: float, resamples: int
-) -> dict[str, Any]:
-    """Return what a run's error on some frames has to be compared with, and the words for it."""
+def _compared(frames: pd.DataFrame, other: pd.DataFrame, target: str, *, resamples: int) -> dict[str, Any]:
+    """Return what a run's error on some frames has to be compared with."""
     count = frames[f"{target}_n"].sum()
-    better, _ = better_than(frames, target, "base", resamples=resamples, seed=0)
-    reasons = [] if better else ["not better than the baseline by its interval"]
-    if still_falling(run.history, target, falling):
-        reasons.append("validation error still falling at the end of the budget")
     begun = f"{target}_start" in frames
     return {
         "baseline": float(frames[f"{target}_base"].sum() / count),
-        "converged": not reasons,
-        "reason": "; ".join(reasons),
+        "beats_baseline": better_than(frames, target, "base", resamples=resamples, seed=0)[0],
         "untouched": float(frames[f"{target}_start"].sum() / count) if begun else math.nan,
         "gains": better_than(frames, target, "start", resamples=resamples, seed=0)[0] if begun else None,
         "mae_other": float(other[f"{target}_abs"].sum() / count) if len(other) else math.nan,
@@ -173,28 +203,30 @@ def _judged(
     }
 
 
-def error_resamples(runs: Sequence[RunFiles], *, targets: Sequence[str], resamples: int) -> pd.DataFrame:
-    """Return every run's error on the same resamples of the covered test groups; see `uprung.scaling.resamples`.
+def material_errors(runs: Sequence[RunFiles], *, targets: Sequence[str], falling: float) -> pd.DataFrame:
+    """Return every run's errors on the test groups of both populations; see `uprung.scaling.materials`.
 
     Targets with labels in fewer than `MIN_GROUPS` groups are left out: their test noise is unknown.
 
     Args:
         runs: all runs of a study.
         targets: which errors.
-        resamples: bootstrap resamples over test groups.
+        falling: see `still_falling`.
 
     Returns:
-        Columns budget, arm, size, seed, target, ln_ratio.
+        Columns budget, arm, size, seed, target, population, errors, labels.
     """
-    covered = covered_frames(runs)
+    covered = covered_frames(runs, entering(runs, targets, falling))
     rows = []
     for run in runs:
         kept = run.kept
-        groups = kept[kept["frame_id"].isin(covered)].groupby("group", sort=True)
-        for target in targets:
-            totals = groups[[f"{target}_abs", f"{target}_n"]].sum()
-            sums = totals[totals[f"{target}_n"] > 0].to_numpy(dtype=np.float64)
-            if len(sums) >= MIN_GROUPS:
-                ratio = resample(sums[:, 0], sums[:, 1], resamples=resamples, seed=0)
-                rows.append({**run.names, "target": target, "ln_ratio": ratio.astype(np.float32)})
-    return pd.DataFrame(rows, columns=[*RUN_KEYS, "ln_ratio"])
+        for population in POPULATIONS:
+            frames = kept if population == "all" else kept[kept["frame_id"].isin(covered)]
+            groups = frames.groupby("group", sort=True)
+            for target in targets:
+                totals = groups[[f"{target}_abs", f"{target}_n"]].sum()
+                sums = totals[totals[f"{target}_n"] > 0].to_numpy(dtype=np.float64)
+                if len(sums) >= MIN_GROUPS:
+                    lists = {"errors": sums[:, 0], "labels": sums[:, 1]}
+                    rows.append({**run.names, "target": target, "population": population, **lists})
+    return pd.DataFrame(rows, columns=[*RUN_KEYS, "errors", "labels"])

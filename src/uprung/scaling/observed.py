@@ -18,7 +18,8 @@ def observed_crossing(scratch: pd.DataFrame, transfer: pd.DataFrame) -> dict[str
     """Return between which adjacent common sizes the mean errors of two curves last change order.
 
     Every point counts, converged or not, so this needs no law. `observed_converged` says whether the points at both
-    ends are converged, `observed_every_seed` whether each seed that both arms have shows the same order there.
+    ends are converged, `observed_every_seed` whether each of the `observed_seeds` that both arms have shows the same
+    order there.
     """
     mine, other = size_means(scratch), size_means(transfer)
     common = [size for size in mine.index if size in set(other.index)]
@@ -27,6 +28,7 @@ def observed_crossing(scratch: pd.DataFrame, transfer: pd.DataFrame) -> dict[str
     changes = [i for i in range(len(gap) - 1) if (gap[i] > 0) != (gap[i + 1] > 0)]
     row: dict[str, object] = {"observed_between_low": float("nan"), "observed_between_high": float("nan")}
     row |= {"observed_better_above": "", "observed_changes": len(changes)}
+    row |= {"observed_seeds": len(set(scratch["seed"]) & set(transfer["seed"]))}
     row |= {"observed_converged": None, "observed_every_seed": None}
     if not changes:
         which = "no size in common"

@@ -69,7 +69,7 @@ def read_points(path: str | Path, *, smallest: float | None = None) -> Points:
         raise ValueError(f"{path}: unknown target(s) {unknown}; allowed are {list(UNITS)}")
     table["mae"] *= _factors(table, path)
     none = table["n"] == 0
-    left_out = table.loc[none, ["line", "arm", "target", "n"]].assign(
+    left_out = table.loc[none, ["line", "arm", "target", "n", "mae"]].assign(
         reason="no training structures: a size of 0 has no place on a logarithmic axis"
     )
     return Points(_curves(table[~none], path, smallest), left_out.reset_index(drop=True))

@@ -25,6 +25,13 @@ CURVE_COLUMNS = (
 #: What a run that was trained here is compared with as well: the error before training and whether the run gains on it,
 #: the other checkpoint's error, the share of the error on the worst 1 % of the test frames, whether it is settled.
 MORE_COLUMNS = ("untouched", "gains", "mae_other", "tail", "settled")
+#: What needs no network (`uprung.evaluation.yardsticks`), as printed.
+YARDSTICKS = {
+    "composition": "mean per formula",
+    "shift": "low-fidelity label, energy shifted",
+    "bond": "interpolation in the bond length",
+    "difference": "low-fidelity + interpolated difference",
+}
 #: One learning curve: what a law is fitted to.
 CURVE_KEYS = ["budget", "arm", "fidelity", "target", "population"]
 #: Two learning curves that are compared.

@@ -42,6 +42,8 @@ _MAGIC = {
     b"\xfe\xff": "text in UTF-16; save it as UTF-8",
     b"- of Ulm": "an ASE trajectory (.traj); convert it to extended XYZ",
 }
+#: Kinds that are read here and there, so not through a decompressor.
+DATABASES = ("an SQLite database", "an LMDB database", "a Parquet file")
 _TEXTS = {
     rb"\s*(<!doctype html|<html)": "an HTML page, so the download failed",
     rb"\s*version https://git-lfs": "a Git LFS pointer, so the download is missing",
@@ -145,6 +147,20 @@ def kind_of(path: Path) -> str:
     magic = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), None)
     pattern = next((kind for pattern, kind in _TEXTS.items() if re.match(pattern, head, re.IGNORECASE)), None)
     return magic or pattern or "of an unknown kind"
+
+
+def refuse_packed(path: Path) -> None:
+    """Raise FramesError for a compressed file of a kind that cannot be read from its beginning to its end."""
+    with path.open("rb") as stream:
+        head = stream.read(8)
+    if not head.startswith(tuple(_OPENERS)):
+        return
+    try:
+        kind = kind_of(path)
+    except FramesError:
+        return  # its reader says what is wrong with it
+    if kind in DATABASES:
+        raise FramesError(f"{path}: {kind}, but compressed; unpack it, since it is not read from end to end")
 
 
 def load_json(path: Path) -> Any:

@@ -24,7 +24,8 @@ def read(path: Path, functional: str) -> Iterator[Frame]:
     """Yield the frames of a file; `run_type` is the group (AIMD-NVT, Vacancy, Surface, Elastic).
 
     Args:
-        path: `<element>_training.json.gz` or `<element>_test.json.gz`.
+        path: `<element>_training.json.gz` as embedded, or `<element>/training.json` as published, plain or compressed.
+            Frames have the same names in both: the element of the entry, the name of the file, and a number.
         functional: `PBE`, the only one there is.
 
     Raises:
@@ -32,13 +33,13 @@ def read(path: Path, functional: str) -> Iterator[Frame]:
     """
     if functional != "PBE":
         raise FramesError(f"{path}: mlearn has PBE labels only, not {functional!r}")
-    name = path.name.split(".")[0]
+    stem = path.name.split(".")[0]
     for k, entry in enumerate(load_json(path)):
-        outputs = entry["outputs"]
+        outputs, element = entry["outputs"], entry["element"]
         Z, lattice, frac = pymatgen_structure(entry["structure"])
         yield Frame(
-            frame_id=f"{name}-{k:04}",
-            material_id=entry["element"],
+            frame_id=f"{element}_{stem.removeprefix(f'{element}_')}-{k:04}",
+            material_id=element,
             source="mlearn",
             functional="PBE",
             run_type=entry["group"],
@@ -50,5 +51,5 @@ def read(path: Path, functional: str) -> Iterator[Frame]:
             forces=np.asarray(outputs["forces"], dtype=np.float64),
             provenance=f"{path.name}#{k}: {entry['description']}",
             # the number of the snapshot taken away: training and test files share simulations
-            trajectory=f"{entry['element']}: {SNAPSHOT.sub('', entry['description'])}",
+            trajectory=f"{element}: {SNAPSHOT.sub('', entry['description'])}",
         )

@@ -14,7 +14,7 @@ from uprung.config.formats import FORMATS
 from uprung.frames.schema import FramesError, Rejected
 from uprung.job.files import sha256
 from uprung.job.logs import LINES, progress
-from uprung.sources.files import EndlessError
+from uprung.sources.files import EndlessError, refuse_packed
 from uprung.sources.registry import READERS, Reader, Records
 from uprung.sources.settings import Settings
 from uprung.sources.work_consistency import WorkTest, checked, tested
@@ -44,11 +44,15 @@ class OpenSource:
         """Yield the records of the source.
 
         Raises:
-            FramesError: the file is unusable, or the work test contradicts its units or signs (not of computed labels).
+            FramesError: the file is unusable or a compressed database, or the work test contradicts its units or signs
+                (not of computed labels).
         """
         name, reader = self.source.format, self.reader
         scale = () if FORMATS[name].label_scale == "own" else (self.source.label_scale,)
-        size = sum(file.stat().st_size for file in self.files() if file.exists())
+        present = [file for file in self.files() if file.is_file()]
+        for file in present:
+            refuse_packed(file)
+        size = sum(file.stat().st_size for file in present)
         with progress(size, f"reading {self.path.name}", "B", every=LINES) as bar:
             told: dict[str, Any] = {"advance": bar.update} if reader.progress else {}
             if reader.settings:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,10 +24,15 @@ from uprung.datasets.splits import (
     split_fidelities,
     twin_groups,
 )
+from uprung.frames.intake import write_frames
 from uprung.frames.schema import Frame
-from uprung.sources import READERS
+from uprung.frames.table import read_frames
+from uprung.models.chgnet.graphs import build_graph
+from uprung.models.data import open_dataset, write_dataset
+from uprung.sources import READERS, open_source
 from uprung.structures.pairs import match_frames
 
+CASES = Path(__file__).parents[2] / "cases"
 SHARES = (8.0, 1.0, 1.0)
 names = st.lists(st.text("abcdefgh0123456789-", min_size=1, max_size=6), min_size=1, max_size=60)
 
@@ -262,6 +269,50 @@ def test_neighbours_are_periodic_and_the_cutoff_is_open() -> None:
     small = replace(alone, lattice=5.9 * np.eye(3))
     edge = replace(make_frame("edge"), lattice=20.0 * np.eye(3), frac=np.array([[0, 0, 0], [0.3, 0, 0]]))
     assert isolated(table_of([alone, small, edge]), 6.0).tolist() == [True, False, True]
+
+
+BLOCK = 4.0 * np.eye(3)
+MISPLACED: dict[str, tuple[dict[str, Any], str]] = {
+    "in one place": ({"frac": np.zeros((2, 3))}, "two atoms, or an atom and its image, less than 0.1 Å apart"),
+    "nearly in one place": ({"frac": np.array([[0.5] * 3, [0.50001] * 3])}, "less than 0.1 Å apart"),
+    "in one place across a face": ({"frac": np.array([[0.0] * 3, [1 - 1e-9, 0, 0]])}, "less than 0.1 Å apart"),
+    "in one place across a corner": ({"frac": np.array([[1e-9] * 3, [1 - 1e-9] * 3])}, "less than 0.1 Å apart"),
+    "in one place, whole cells apart": ({"frac": np.array([[0.0] * 3, [3, -2, 1]])}, "less than 0.1 Å apart"),
+    "on its own image": ({"lattice": np.diag([0.09, 30, 30]), "frac": np.array([[0.0] * 3, [0.5] * 3])}, "0.1 Å apart"),
+    "hundreds of cells away": ({"frac": np.array([[0.0] * 3, [412.5, 0.5, 0.5]])}, "atoms more than 127 cells apart"),
+    "millions of cells away": ({"frac": np.array([[0.0] * 3, [4e6 + 0.5, 0.5, 0.5]])}, "more than 127 cells apart"),
+    "fine": ({"frac": np.array([[0.0] * 3, [0.5] * 3])}, ""),
+    "close, as dimers are": ({"frac": np.array([[0.0] * 3, [0.2 / 4, 0, 0]])}, ""),
+    "some cells away": ({"frac": np.array([[0.0] * 3, [99.5, 0.5, 0.5]])}, ""),
+    "far, and together": ({"frac": np.array([[500.0] * 3, [500.5] * 3])}, ""),
+}
+
+
+@pytest.mark.parametrize("name", MISPLACED)
+def test_atoms_that_can_have_no_graph_are_excluded_and_others_have_one(name: str) -> None:
+    changes, reason = MISPLACED[name]
+    frame = make_frame(**{"lattice": BLOCK, **changes})
+    table = table_of([frame, make_frame("b")])
+    found = exclusions(table, table.label("energy"))
+    assert reason in found[0]
+    assert (found[0] == "") == (reason == "")
+    assert found[1] == ""
+    if not reason:
+        assert len(build_graph(frame.frac, frame.lattice).edge)
+
+
+def test_two_atoms_at_one_place_are_excluded_and_the_graphs_are_built(tmp_path: Path) -> None:
+    """Public case atoms-at-one-place: one frame of sixteen."""
+    source = open_source("ase", CASES / "atoms-at-one-place/high.extxyz", "r2SCAN", "high")
+    write_frames([(source.records(), source.unwanted)], tmp_path, functional="r2SCAN")
+    frames = read_frames(tmp_path / "manifest.json")
+    reasons = exclusions(frames, frames.label("energy"))
+    assert [(k, reason) for k, reason in enumerate(reasons) if reason] == [
+        (3, "two atoms, or an atom and its image, less than 0.1 Å apart")
+    ]
+    rows = np.flatnonzero(reasons == "")
+    write_dataset(frames.take(rows), frames.label("energy")[rows], tmp_path / "graphs", name="chgnet")
+    assert len(open_dataset(tmp_path / "graphs/manifest.json").energy) == 15
 
 
 def test_an_element_without_training_frames_is_excluded_and_counted() -> None:

@@ -55,13 +55,18 @@ def test_far_extrapolations_count_their_decades():
     assert found.low < 800_000 < found.high
 
 
+def materials(columns: np.ndarray) -> laws.Materials:
+    """Return materials whose errors move as some columns (materials, runs) do."""
+    return laws.Materials.of(np.exp(columns), np.ones(len(columns)))
+
+
 def test_noise_of_shared_test_materials_cancels_where_both_arms_have_it():
     """Errors that move together leave the crossing alone; independent ones widen its interval."""
     size = 3 * len(N)
-    ones = 0.05**2 * np.ones((size, size))
-    fits = [laws.fit_law(points(f, entropy=i, test=ones), "power") for i, f in enumerate((steep, flat))]
-    together = np.block([[ones, ones], [ones, ones]])
-    apart = np.block([[ones, 0 * ones], [0 * ones, ones]])
+    rng = np.random.default_rng(0)
+    one, other = (0.7 * rng.standard_normal((200, 1)) * np.ones(size) for _ in range(2))
+    fits = [laws.fit_law(points(f, entropy=i, test=materials(one)), "power") for i, f in enumerate((steep, flat))]
+    together, apart = materials(np.hstack([one, one])), materials(np.hstack([one, other]))
     width = {k: np.log((c := laws.crossover(*fits, test=t)).high / c.low) for k, t in (("a", together), ("b", apart))}
     alone = laws.crossover(*(laws.fit_law(points(f, entropy=i), "power") for i, f in enumerate((steep, flat))))
     assert width["a"] == pytest.approx(np.log(alone.high / alone.low), rel=0.05)

@@ -44,12 +44,13 @@ def test_every_declared_figure_and_linked_file_is_on_the_page(folder: Path) -> N
 
 
 def test_figures_that_compare_need_something_to_compare() -> None:
-    assert not {"budgets", "before-after"} & set(figures_of(study()))
+    assert not {"budgets", "before-after", "holes"} & set(figures_of(study()))
     network = {"own": {"steps": 10}}
     arms = study_values()["arms"] | {"own": {"init": "own", "references": "target"}}
     more = study(pretraining=network, arms=arms, budgets={"quick": {"steps": 30}, "long": {"epochs": 5}})
     assert {"budgets", "before-after"} <= set(figures_of(more))
-    assert set(FIGURES) - {"budgets", "before-after"} == {
+    assert "holes" in figures_of(study(tests={"holes": {}}))
+    assert set(FIGURES) - {"budgets", "before-after", "holes"} == {
         name.replace("dimers", "{pair}").replace("far-hi", "{evalset}").replace("far", "{evalset}")
         for name in figures_of(study())
     }

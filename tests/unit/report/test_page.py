@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 
 from uprung import scaling
+from uprung.config.laws import Laws
 from uprung.config.study import Study
 from uprung.evaluation.forgetting import forgetting_table
 from uprung.evaluation.yardsticks import COLUMNS
@@ -75,7 +76,12 @@ def curves_table() -> pd.DataFrame:
                         row = {"budget": "quick", "arm": arm, "size": str(size), "n_frames": size, "seed": seed}
                         row |= {"n_materials": 9, "fidelity": "hi", "target": target, "population": population}
                         row |= {"n_test": n_test, "mae": prefactor * size**-exponent * (1 + 0.02 * seed)}
-                        row |= {"baseline": 0.6, "converged": good, "reason": "" if good else "still falling; worse"}
+                        row |= {
+                            "baseline": 0.6,
+                            "val_ratio": 0.4 if good else 1.3,
+                            "converged": good,
+                            "reason": "" if good else "still falling; worse",
+                        }
                         rows.append(row)
     return pd.DataFrame(rows)
 
@@ -172,8 +178,7 @@ def write_files(folder: Path) -> None:
         limit=10.0,
     )
     curves = curves_table()
-    fits = fit_curves(curves)
-    laws = laws_table(fits)
+    found = scaling.law_tables(curves, Laws(extrapolate=[5000.0, 1500.0]), scratch="scratch")
     tables = {
         "split/sizes": pd.DataFrame(
             {"size": ["100", "100"], "seed": [0, 1], "n_frames": 100, "n_units": 100, "n_materials": [8, 9]}
@@ -203,15 +208,7 @@ def write_files(folder: Path) -> None:
         )
         .assign(ratio_high=0.9, mae_min=0.3, mae_max=0.6, mae_low=0.3, mae_high=0.6),
         "scaling/curves": curves,
-        "scaling/laws": laws,
-        "scaling/crossover": crossovers(curves, fits, scratch="scratch"),
-        "scaling/multiplier": data_multiplier(curves, scratch="scratch"),
-        "scaling/multiplier_curve": scaling.multiplier_curves(fits, scratch="scratch"),
-        "scaling/parameters": scaling.parameters_table(fits),
-        "scaling/comparison": scaling.comparison_table(fits),
-        "scaling/bands": scaling.bands(fits),
-        "scaling/labels": scaling.labels_for_errors(fits, scaling.wanted_errors(fits, {})),
-        "scaling/extrapolation": scaling.extrapolations(fits, [5000.0]),
+        **{f"scaling/{name}": table for name, table in found.items()},
         "scaling/second_budget": second_of(curves),
         "scaling/yardsticks": yardsticks_of(curves),
         "errors/errors": errors_of(curves),

@@ -5,7 +5,14 @@ import pandas as pd
 import pytest
 
 from uprung.report.blocks import Cell
-from uprung.report.sections.references import reference_errors, reference_errors_table
+from uprung.report.captions import FIGURES
+from uprung.report.sections.limits import coverage_limits
+from uprung.report.sections.references import (
+    reference_errors,
+    reference_errors_table,
+    references_table,
+    tied_references,
+)
 
 
 @pytest.fixture
@@ -64,3 +71,44 @@ def test_table_has_both_ends_and_populations(summary: pd.DataFrame) -> None:
 def test_one_reference_alone(summary: pd.DataFrame) -> None:
     (first, _) = reference_errors(summary[summary["reference"] == "target"], "target")
     assert first.endswith("there is no other reference to compare with target.")
+
+
+@pytest.fixture
+def references() -> pd.DataFrame:
+    """Seven elements of one fit: five of them had structures, two of these five a value of their own."""
+    rows = [
+        ("Si", 4, "fit", ""),
+        ("O", 4, "fit", ""),
+        ("Ga", 3, "prior", "Ga + As"),
+        ("As", 3, "prior", "Ga + As"),
+        ("Cl", 2, "prior", ""),
+        ("U", 0, "prior", ""),
+        ("Pu", 0, "prior", ""),
+    ]
+    table = pd.DataFrame(rows, columns=["element", "n_structures", "origin", "combination"])
+    return table.assign(reference="target", size="20", estimator="least-squares", stderr=0.1, value=-1.0)
+
+
+def test_only_elements_without_a_structure_had_none(references: pd.DataFrame) -> None:
+    curves = pd.DataFrame({"population": ["all"], "n_test": [5]})
+    unseen, tied = coverage_limits(curves, references)
+    assert unseen.startswith("Up to 2 elements of the study (reference target, n = 20) had no training structure")
+    assert tied.startswith("3 elements (reference target, n = 20) had training structures, but none that determine")
+    assert "of Ga and As Ga + As is determined" in tied
+    assert "of Cl the proportion hardly varies and the prior decides" in tied
+    seen = references[references["n_structures"] > 0]
+    assert len(coverage_limits(curves, seen)) == 1
+    assert coverage_limits(curves, references[references["origin"] == "fit"]) == []
+
+
+def test_the_table_tells_tied_from_unseen(references: pd.DataFrame) -> None:
+    table = references_table(references)
+    assert list(table.columns)[3:6] == ["fitted", "tied", "unseen"]
+    assert list(table.rows[0][3:6]) == ["2", "3", "2"]
+    (said,) = tied_references(references)
+    assert said.startswith("At n = 20 reference target is not determined element by element: of Ga and As")
+
+
+@pytest.mark.parametrize("name", ["energy", "labels", "shift", "elements", "importance"])
+def test_captions_of_a_pair_name_the_pairs_that_were_fitted(name: str) -> None:
+    assert "{subset}" in FIGURES[f"{{pair}}-{name}"].caption

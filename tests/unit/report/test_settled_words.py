@@ -16,7 +16,7 @@ def test_n_0_is_named_first_and_arms_that_do_not_beat_it() -> None:
     table["untouched"] = [0.1 if arm == "swap" else None for arm in table["arm"]]
     start, small, large = settled.before_training(table, LABELS, target="energy")
     assert start.endswith("is 100 meV/atom.")
-    assert "smallest size training makes it no better" in small
+    assert "smallest size training does not get below that" in small
     assert "scratch (4.0 times) and target references (2.0 times)" in small
     assert large == "At the largest size every arm is below that."
     assert settled.before_training(curves(TWO), LABELS, target="energy") == []
@@ -68,3 +68,12 @@ def test_rows_of_n_0_and_yardsticks_follow_the_sizes() -> None:
         ["before training (n = 0): all that are pretrained", "100", "100"],
         ["no network: low-fidelity label, energy shifted", "300", "200"],
     ]
+
+
+def test_sentences_about_arms_are_marked_where_one_of_them_is_not_settled() -> None:
+    table = curves(TWO).assign(settled=SETTLED)
+    said = ["Energy: scratch overtakes target references.", "No arm starts from random weights."]
+    assert settled.hedged(said, table, LABELS) == said
+    table.loc[table["arm"] == "swap", "settled"] = NOT_SETTLED
+    assert settled.hedged(said, table, LABELS) == ["Energy: scratch overtakes target references; not settled.", said[1]]
+    assert settled.hedged(["scratch is alone."], table, LABELS) == ["scratch is alone."]

@@ -12,6 +12,7 @@ from uprung.scaling.curves import (
     learning_curves,
     still_falling,
 )
+from uprung.scaling.entering import FALLING, NO_BETTER
 
 
 def predictions(errors: dict[str, float], *, base: float = 1.0, seen: set[str] | None = None, **more) -> pd.DataFrame:
@@ -36,9 +37,9 @@ FLAT = history(2.0, *[0.1] * 10)
 
 def run(size: str, seed: int, table: pd.DataFrame, course: pd.DataFrame = FLAT, arm: str = "a") -> RunFiles:
     names = {"budget": "b", "arm": arm, "size": size, "seed": seed}
-    return RunFiles(
-        {"run": names, "kept": "last", "steps": 1000, "n_train": int(size), "n_materials": 3}, table, course
-    )
+    baselines = {"energy": 1.0, "force": 1.0}
+    facts = {"kept": "last", "best_step": 100, "steps": 1000, "n_train": int(size), "n_materials": 3}
+    return RunFiles({"run": names, **facts, "validation_baseline": baselines}, table, course)
 
 
 def curves(*runs: RunFiles, targets: tuple[str, ...] = ("energy", "force")) -> pd.DataFrame:
@@ -135,25 +136,43 @@ def test_still_falling_over_the_last_fifth(errors: tuple[float, ...], falling: b
     assert still_falling(history(*errors), "energy", 0.1) is falling
 
 
-def test_verdicts_and_their_reasons() -> None:
-    falling = history(2.0, *[0.1] * 4, 0.05)
+def test_verdicts_are_made_on_validation_and_the_test_has_a_column_of_its_own() -> None:
+    falling, useless = history(2.0, *[0.1] * 4, 0.05), history(2.0, *[1.2] * 10)
     bad = dict.fromkeys(ERRORS, 1.5)
     found = curves(
         run("10", 0, predictions(ERRORS)),
         run("10", 0, predictions(ERRORS), falling, arm="falls"),
-        run("10", 0, predictions(bad), falling, arm="both"),
-        run("10", 0, predictions(bad), arm="worse"),
+        run("10", 0, predictions(ERRORS), useless, arm="useless"),
+        run("10", 0, predictions(bad), arm="bad on the test"),
     ).xs(("energy", "all"), level=["target", "population"])
-    verdicts = {arm: (row["converged"], row["reason"]) for (arm, *_), row in found.iterrows()}
+    verdicts = {arm: (row["converged"], row["beats_baseline"], row["reason"]) for (arm, *_), row in found.iterrows()}
     assert verdicts == {
-        "a": (True, ""),
-        "falls": (False, "validation error still falling at the end of the budget"),
-        "worse": (False, "not better than the baseline by its interval"),
-        "both": (
-            False,
-            "not better than the baseline by its interval; validation error still falling at the end of the budget",
-        ),
+        "a": (True, True, ""),
+        "falls": (False, True, FALLING),
+        "useless": (False, True, NO_BETTER),
+        "bad on the test": (True, False, ""),
     }
+    assert found.loc[("useless", "10", 0), "val_ratio"] == pytest.approx(1.2)
+
+
+def test_the_scored_checkpoint_is_judged() -> None:
+    course = history(2.0, 0.5, *[1.5] * 9)
+    table = predictions(ERRORS, checkpoint="val-loss")
+    files = run("10", 0, table, course)
+    best = RunFiles({**files.metrics, "kept": "val-loss"}, table, course)
+    assert (files.validation("energy"), best.validation("energy")) == (1.5, 0.5)
+
+
+def test_the_population_begins_at_the_smallest_size_that_enters_a_law() -> None:
+    useless = history(2.0, *[1.5] * 10)
+    few, more = (predictions(ERRORS, seen=seen) for seen in ({"f0"}, {"f0", "f1", "f2"}))
+    runs = [
+        run("10", 0, few, useless),
+        *(run(n, 0, more) for n in ("20", "40")),
+    ]
+    found = curves(*runs).xs(("energy", "covered"), level=["target", "population"])
+    assert set(found["n_test"]) == {3}
+    assert covered_frames(runs) == {"f0"}  # without knowing what enters
 
 
 def test_the_same_runs_give_the_same_table() -> None:

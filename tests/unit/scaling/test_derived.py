@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from uprung import scaling
-from uprung.scaling.resamples import RUN_KEYS, Resamples
+from uprung.scaling.materials import RUN_KEYS, MaterialErrors
 
 SIZES = (100, 200, 400, 800, 1600, 3200)
 ARMS = {"scratch": (800**0.4 * 0.1, 0.7), "t": (0.1, 0.3)}  # cross at 800
@@ -46,7 +46,7 @@ def test_the_multiplier_is_one_at_the_crossing_and_held_by_its_interval_elsewher
 
 
 def test_extrapolations_of_all_laws_count_decades_and_widen():
-    fits = scaling.fit_curves(curves())
+    fits = scaling.fit_curves(curves(spread=0.005))
     table = scaling.extrapolations(fits, [32_000, 1600])
     assert list(table["n"].unique()) == [1600, 32_000]
     assert set(table["law"]) == {"power", "saturating", "shifted", "broken"}
@@ -59,6 +59,89 @@ def test_extrapolations_of_all_laws_count_decades_and_widen():
         ratio = {k: t.loc[arm, "high"] / t.loc[arm, "low"] for k, t in (("far", far), ("near", near))}
         assert ratio["far"] > ratio["near"]
     assert scaling.extrapolations(fits, []).empty
+
+
+def test_beyond_twice_the_largest_size_nothing_is_said_without_evidence_against_a_floor():
+    rough = curves(spread=0.1)
+    fits = scaling.fit_curves(rough)
+    far = scaling.extrapolations(fits, [6000, 32_000]).query("law == 'power'").set_index(["arm", "n"])
+    for arm in ARMS:
+        assert far.loc[(arm, 6000.0), "reason"] == ""
+        assert "10.0 times the largest size, and a floor of up to" in far.loc[(arm, 32_000.0), "reason"]
+        assert np.isnan(far.loc[(arm, 32_000.0), ["mae", "low", "high"]].to_numpy(dtype=float)).all()
+    row = scaling.labels_for_errors(fits, {"energy": [truth("t", 32_000)]}).set_index("arm").loc["t"]
+    assert np.isnan(row["n"])
+    assert np.isinf(row["high"])
+    assert row["reason"].startswith("the law as fitted reaches it at")
+    ratio = scaling.multiplier_curves(fits, scratch="scratch")
+    assert (ratio["reason"] != "").equals(ratio["multiplier"].isna())
+
+
+def test_a_crossing_out_of_reach_is_refused_and_the_lines_are_told():
+    table = curves(spread=0.1)
+    scratch = table["arm"] == "scratch"
+    apart = table.assign(mae=table["mae"].where(~scratch, table["mae"] * 6))
+    row = scaling.crossovers(apart, scaling.fit_curves(apart), scratch="scratch").iloc[0]
+    assert row["kind"] in ("refused", "none")
+    exact = curves(spread=0.002)
+    exact = exact.assign(mae=exact["mae"].where(exact["arm"] != "scratch", exact["mae"] * 6))
+    assert scaling.crossovers(exact, scaling.fit_curves(exact), scratch="scratch").iloc[0]["kind"] == "extrapolated"
+
+
+def test_simultaneous_intervals_hold_the_single_ones():
+    table = curves()
+    fits = scaling.fit_curves(table)
+    laws = scaling.laws_table(fits)
+    assert (laws["exponent_all_low"] < laws["exponent_low"]).all()
+    assert (laws["exponent_all_high"] > laws["exponent_high"]).all()
+    row = scaling.crossovers(table, fits, scratch="scratch").iloc[0]
+    assert row["low_all"] <= row["low"] < row["high"] <= row["high_all"]
+
+
+def test_laws_on_all_structures_stand_beside_those_of_a_small_part():
+    table = curves()
+    every = pd.concat([table.assign(n_test=40), table.assign(population="all", n_test=100, mae=table["mae"] * 2)])
+    fits = scaling.fit_curves(every)
+    assert [fit.coverage for fit in fits] == [0.4, 0.4]
+    found = scaling.laws_on_all(every, fits)
+    assert set(found["population"]) == {"all"}
+    assert found["prefactor"].to_numpy() == pytest.approx(2 * scaling.laws_table(fits)["prefactor"].to_numpy())
+    half = every.assign(n_test=100)
+    assert scaling.laws_on_all(half, scaling.fit_curves(half)).empty
+
+
+def test_regions_and_the_back_test_are_rows_of_every_curve():
+    fits = scaling.fit_curves(curves())
+    regions = scaling.sensitivity(fits)
+    assert list(regions["region"].unique()) == ["all", "without the smallest", "without the largest"]
+    assert not regions["outside"].any()
+    tests = scaling.back_tests(fits)
+    hits, made, low, high = scaling.hit_rate(tests)
+    assert (hits, made) == (int(tests["hit"].sum()), 2)
+    assert 0 <= low < hits / made or hits == 0
+    assert high <= 1
+
+
+def test_a_joint_law_has_an_exponent_for_target_and_source_labels():
+    rows = [
+        (size, seed, arm, 3 * n**-0.4 * source**-0.2 * np.exp(0.01 * np.cos(n + source + seed)))
+        for arm, source in (("own-200", 200.0), ("own-800", 800.0), ("own-all", 1600.0))
+        for size, n in (("100", 100.0), ("400", 400.0), ("1600", 1600.0))
+        for seed in (0, 1)
+    ]
+    table = pd.DataFrame(rows, columns=["size", "seed", "arm", "mae"])
+    table = table.assign(budget="b", fidelity="f", target="energy", population="covered", reason="", converged=True)
+    table = table.assign(n_frames=table["size"].astype(float)).reindex(columns=list(scaling.CURVE_COLUMNS))
+    sizes = {"own-200": 200.0, "own-800": 800.0, "own-all": 1600.0}
+    row = scaling.joint_laws(table, {arm: ("same", n) for arm, n in sizes.items()}).iloc[0]
+    assert row["target_low"] < 0.4 < row["target_high"]
+    assert row["source_low"] < 0.2 < row["source_high"]
+    assert (row["n_cells"], row["df"]) == (9, 6)
+    assert row["p_interaction"] > 0.01
+    alone = scaling.joint_laws(table[table["size"] == "400"], {arm: ("same", n) for arm, n in sizes.items()}).iloc[0]
+    assert not alone["fitted"]
+    assert alone["reason"] == "1 target and 3 source size(s); a joint law needs 3 and 2"
+    assert scaling.joint_laws(table, {}).empty
 
 
 def test_labels_for_an_error_are_those_of_the_law_and_what_is_still_missing():
@@ -84,14 +167,15 @@ def test_errors_are_shares_of_the_lowest_mean_unless_asked_for():
 
 def test_shared_test_noise_widens_each_law_and_cancels_in_the_crossing():
     table = curves()
-    draws = 0.1 * np.random.default_rng(0).standard_normal(400)
-    noise = Resamples(table[RUN_KEYS].assign(ln_ratio=[draws] * len(table)))
-    plain, noisy = scaling.fit_curves(table), scaling.fit_curves(table, resamples=noise)
-    assert "bootstrap over test materials" in noisy[0].interval
+    sums = np.exp(np.random.default_rng(0).standard_normal(120))
+    lists = {"errors": [sums] * len(table), "labels": [np.ones(120)] * len(table)}
+    noise = MaterialErrors(table[RUN_KEYS].assign(**lists))
+    plain, noisy = scaling.fit_curves(table), scaling.fit_curves(table, materials=noise)
+    assert "bootstrap-t over test materials" in noisy[0].interval
     assert "bootstrap" not in plain[0].interval
 
-    def width(fits, resamples):
-        row = scaling.crossovers(table, fits, scratch="scratch", resamples=resamples).iloc[0]
+    def width(fits, materials):
+        row = scaling.crossovers(table, fits, scratch="scratch", materials=materials).iloc[0]
         return np.log(row["high"] / row["low"])
 
     bands = [scaling.bands(f).query("chosen").assign(r=lambda t: t["high"] / t["low"])["r"] for f in (plain, noisy)]

@@ -7,7 +7,16 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.linear_model import LinearRegression
 
-from uprung.softening.slopes import POOLED, TOO_FEW, Forces, bootstrap, fraction_softened, softening_table, statistics
+from uprung.softening.slopes import (
+    POOLED,
+    TOO_FEW,
+    Forces,
+    bootstrap,
+    forces_of,
+    fraction_softened,
+    softening_table,
+    statistics,
+)
 
 
 def cloud(
@@ -98,6 +107,48 @@ def test_intervals_cover_the_slope_of_other_frames() -> None:
         low, high = bootstrap(forces, resamples=200, seed=0)["slope"]
         inside += low <= 0.8 <= high
     assert 0.88 <= inside / 120 <= 0.99
+
+
+def correlated(rng: np.random.Generator, runs: int) -> Forces:
+    """Return frames of trajectories that share an error of their slope, 0.8 on average, five frames each."""
+    own = np.repeat(np.arange(runs), 5 * 20)
+    label = rng.normal(size=(len(own), 3))
+    scale = 0.8 + 0.1 * rng.normal(size=runs)[own][:, None]
+    return cloud(rng, 1, 0, frames=5 * runs, label=label, predicted=scale * label, trajectory=own)
+
+
+def test_frames_of_one_trajectory_are_drawn_together() -> None:
+    inside = {"trajectories": 0, "frames": 0}
+    for k in range(100):
+        forces = correlated(np.random.default_rng(k), 12)
+        alone = Forces(forces.label, forces.predicted, forces.frame, forces.material, forces.group)
+        for name, own in (("trajectories", forces), ("frames", alone)):
+            low, high = bootstrap(own, resamples=200, seed=k)["slope"]
+            inside[name] += low <= 0.8 <= high
+    assert inside["trajectories"] >= 84
+    assert inside["frames"] < 75
+
+
+def test_two_trajectories_give_no_interval_however_many_frames() -> None:
+    row = softening_table(correlated(np.random.default_rng(0), 2), resamples=100, seed=0).iloc[0]
+    assert (row["n_trajectories"], row["n_frames"]) == (2, 10)
+    assert np.isnan(row["slope_low"])
+    assert row["reading"] == TOO_FEW
+
+
+def test_a_trajectory_for_every_frame_is_none_for_all() -> None:
+    forces = several(np.random.default_rng(4), [0.7, 0.8, 0.9])
+    own = Forces(forces.label, forces.predicted, forces.frame, forces.material, forces.group, forces.frame)
+    assert bootstrap(own, resamples=100, seed=1) == bootstrap(forces, resamples=100, seed=1)
+
+
+def test_trajectories_of_an_evaluation_set_reach_the_table() -> None:
+    rng = np.random.default_rng(0)
+    label = rng.normal(size=(10, 3))
+    names = np.array(["m"] * 5, dtype=object)
+    runs = np.array(["a", "a", None, "b", None], dtype=object)
+    forces, _ = forces_of(label, 0.8 * label, np.full(5, 2), names, names, runs)
+    assert softening_table(forces, resamples=100, seed=0).iloc[0]["n_trajectories"] == 4
 
 
 def literally(forces: Forces, resamples: int, seed: int) -> dict[str, np.ndarray]:

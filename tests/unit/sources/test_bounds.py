@@ -13,6 +13,7 @@ from typing import Any
 import lmdb
 import numpy as np
 import pytest
+from ase import Atoms
 from factories import make_frame
 from layouts import SCALE, ase_row, crystal, write_aselmdb, xyz_text
 
@@ -20,6 +21,7 @@ from uprung.dft.structures import StructuresError, read_structures
 from uprung.frames.intake import write_frames
 from uprung.frames.limits import ATOMS, NAME, RECORD
 from uprung.frames.schema import Frame, Rejected
+from uprung.models.calculator import calculator
 from uprung.models.chgnet.graphs import build_graph
 from uprung.sources import open_source
 
@@ -73,6 +75,13 @@ def test_a_graph_is_not_built_beyond_the_bounds() -> None:
         build_graph(DENSE["frac"], DENSE["lattice"])
     with pytest.raises(ValueError, match="it is too thin"):
         build_graph(np.zeros((2, 3)), NEEDLE["lattice"])
+
+
+def test_a_calculator_refuses_before_it_looks_for_neighbours() -> None:
+    atoms = Atoms("H2", cell=NEEDLE["lattice"], positions=[[0, 0, 0], [0, 1, 1]], pbc=True)
+    atoms.calc = calculator("chgnet-0.3.0")
+    with pytest.raises(ValueError, match=r"H2 is too large for a graph: .*it is too thin"):
+        atoms.get_potential_energy()
 
 
 def test_structures_to_be_labelled_have_the_same_bounds(tmp_path: Path) -> None:

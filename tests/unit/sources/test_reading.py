@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from factories import make_frame, table_of
+from factories import DATA, make_frame, table_of
 from layouts import (
     SCALE,
     ase_row,
@@ -27,6 +27,7 @@ from layouts import (
     xyz_text,
 )
 
+from uprung.frames.schema import FramesError
 from uprung.sources import OpenSource, digests, open_source
 from uprung.sources.files import open_bytes
 
@@ -65,6 +66,14 @@ SOURCES: dict[str, tuple[str, Callable[[Path], object]]] = {
     "LMDB": ("omat", lambda path: write_aselmdb(path, ROWS, deleted=(2,))),
     "VASP runs": ("vasprun", folder_of_runs),
     "Parquet": ("frames", folder_of_parquet),
+}
+
+EMBEDDED = {
+    "diatomics": "diatomics/diatomics-dft.json.gz",
+    "solids": "solids/solids.jsonl.gz",
+    "elements": "elements/MatPES-PBE-Element-Refs.json.gz",
+    "atoms": "elements/MatPES-PBE-Element-Refs.json.gz",
+    "mlearn": "mlearn/Ge_test.json.gz",
 }
 
 
@@ -109,6 +118,32 @@ def test_bytes_are_counted_as_they_lie_on_disk(pack: Callable[[bytes], bytes], t
         assert 0 < sum(told) <= 1 << 20
         assert first + b"".join(iter(lambda: stream.read(100_000), b"")) == content
     assert sum(told) == (tmp_path / "x").stat().st_size
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_packing_is_told_from_the_content(source: OpenSource, pack: Callable[[bytes], bytes]) -> None:
+    before = [frame.frame_id for frame in source.records()]
+    first = source.files()[0].read_bytes()
+    database = source.source.format in ("frames", "omat") or first.startswith(b"SQLite")
+    for file in source.files():
+        with open_bytes(file) as stream:
+            content = stream.read()
+        file.write_bytes(pack(content))  # under the same name
+    if database:
+        with pytest.raises(FramesError, match=r"(SQLite|LMDB|Parquet).*, but compressed; unpack it"):
+            list(source.records())
+    else:
+        assert [frame.frame_id for frame in source.records()] == before
+
+
+@pytest.mark.parametrize("pack", [bytes, bz2.compress, lzma.compress])
+@pytest.mark.parametrize("name", ["diatomics", "solids", "elements", "atoms", "mlearn"])
+def test_embedded_sets_may_be_packed_otherwise(tmp_path: Path, name: str, pack: Callable[[bytes], bytes]) -> None:
+    embedded = DATA / EMBEDDED[name]
+    other = tmp_path / embedded.name  # which still says .gz
+    other.write_bytes(pack(gzip.decompress(embedded.read_bytes())))
+    first, second = ([frame.frame_id for frame in open_source(name, f, "PBE").records()] for f in (embedded, other))
+    assert first == second
 
 
 def test_every_file_that_is_read_has_its_hash(source: OpenSource) -> None:

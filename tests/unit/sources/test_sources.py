@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import bz2
 import gzip
 import json
+import lzma
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -220,6 +223,23 @@ def test_mlearn_has_trajectories_and_no_stresses() -> None:
     assert len(hot) == 2
     assert len({frame.trajectory for frame in frames}) == 14
     assert max(np.abs(frame.forces).max() for frame in frames) == pytest.approx(5.03, abs=0.005)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress, bz2.compress, lzma.compress])
+def test_mlearn_as_published_reads_as_it_is(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    found: dict[str, Frame] = {}
+    for element in ("Ge", "Li"):  # upstream every element has a folder of its own, and files of the same names
+        embedded = DATA / "mlearn" / f"{element}_test.json.gz"
+        upstream = tmp_path / element / "test.json"  # whatever its name says of its packing
+        upstream.parent.mkdir()
+        upstream.write_bytes(pack(gzip.decompress(embedded.read_bytes())))
+        ours, theirs = (list(open_source("mlearn", file, "PBE").records()) for file in (embedded, upstream))
+        assert [frame.frame_id for frame in ours] == [frame.frame_id for frame in theirs]
+        assert [frame.energy for frame in ours] == [frame.energy for frame in theirs]
+        found |= {frame.frame_id: frame for frame in theirs}
+    assert len(found) == 25 + 29
+    assert {"Ge_test-0000", "Li_test-0028"} <= found.keys()
+    assert {frame.material_id for frame in found.values()} == {"Ge", "Li"}
 
 
 def test_mlearn_has_pbe_only() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 import pandas as pd
 from markupsafe import Markup
 
+from uprung.laws import REACH
 from uprung.report.blocks import Block, Cell, Heading, Row, Table, Text, by_arm, picture
 from uprung.report.curve_study import CurveStudy
 from uprung.report.format import NONE, TARGETS, amount, error, fixed, listing, minus, sentence, times, two_digits
@@ -52,7 +53,8 @@ def crossover_table(crossover: pd.DataFrame, labels: Mapping[str, str]) -> Table
     scratch = labels[str(crossover["scratch"].iloc[0])]
     return Table(
         f"Crossings of {scratch} with each other arm. By means: the measured sizes between which the means over seeds "
-        "last change order, converged or not. By laws: where the fitted laws cross, with 95 % interval.",
+        "last change order, converged or not. By laws: where the fitted laws cross, with 95 % interval, below it the "
+        "one that holds for all arms and targets together.",
         ["target", "arm", "by means", "by laws", "interval", "remark"],
         rows,
         text=3,
@@ -75,10 +77,11 @@ def _by_means(row: pd.Series, labels: Mapping[str, str]) -> str:
     return f"n = {low:,.0f} to {high:,.0f} ({', '.join(notes)})"
 
 
-def _by_laws(row: pd.Series, labels: Mapping[str, str]) -> tuple[str, str, str]:
-    if row["kind"] == "none":
+def _by_laws(row: pd.Series, labels: Mapping[str, str]) -> tuple[str, str | Cell, str]:
+    if row["kind"] in ("none", "refused"):
         return NONE, NONE, _named(str(row["reason"]), row, labels)
-    interval = f"{two_digits(row['low'])} to {two_digits(row['high'])}"
+    spans = [f"{two_digits(row[f'low{name}'])} to {two_digits(row[f'high{name}'])}" for name in ("", "_all")]
+    interval = Cell(spans[0], f"together {spans[1]}")
     where = "extrapolated: " if row["kind"] == "extrapolated" else ""
     remark = f"{where}{labels[str(row['better_above'])]} better above"
     if row["kind"] == "extrapolated" and math.isfinite(row["decades"]):
@@ -172,7 +175,7 @@ def labels_table(needed: pd.DataFrame, labels: Mapping[str, str], *, target: str
     return Table(
         f"Labels that the law of each arm needs for an error of the {TARGETS[target][0]}, with 95 % interval; below, "
         "how many more than its largest size, and by how many powers of ten that is an extrapolation. Valid while "
-        "the law holds.",
+        f"the law holds. Beyond {REACH:g} times the largest size a number is refused without evidence against a floor.",
         ["error", *arms.values()],
         rows,
     )
@@ -180,6 +183,8 @@ def labels_table(needed: pd.DataFrame, labels: Mapping[str, str], *, target: str
 
 def _labels_cell(row: pd.Series) -> Cell:
     low, high = span_of_sizes(row["low"], row["high"])
+    if str(row["reason"]).startswith("the law as fitted reaches it at"):
+        return Cell("refused", str(row["reason"]))
     if not math.isfinite(row["n"]):
         return Cell("not reached", f"{low} or more" if math.isfinite(row["low"]) else "")
     text = f"{two_digits(row['n'])} ({low} to {high})"
@@ -222,10 +227,12 @@ def _order(row: pd.Series) -> str:
             return "{scratch} and {others} have no size in common"
         better = not str(row["observed_reason"]).startswith("transfer")
         side = "below" if better else "above"
-        return f"{{what}}: the error of {{scratch}} is {side} that of {{others}} at every size (means over seeds)"
+        seeds = "one seed, spread unknown" if row["observed_seeds"] == 1 else "means over seeds"
+        return f"{{what}}: the error of {{scratch}} is {side} that of {{others}} at every size ({seeds})"
     overtakes = str(row["observed_better_above"]) == str(row["scratch"])
     verb = "overtakes" if overtakes else "is overtaken by"
     notes = ["in every seed" if is_true(row["observed_every_seed"]) else "not in every seed"]
+    notes = ["one seed, spread unknown"] if row["observed_seeds"] == 1 else notes
     if not is_true(row["observed_converged"]):
         notes.append("with unconverged points")
     if int(row["observed_changes"]) > 1:
@@ -236,7 +243,7 @@ def _order(row: pd.Series) -> str:
 def _law_crossings(crossover: pd.DataFrame, labels: Mapping[str, str], what: str) -> list[str]:
     """State where fitted laws cross; a crossing outside the measured sizes is said to be an extrapolation."""
     sentences = []
-    for _, row in crossover[crossover["kind"] != "none"].iterrows():
+    for _, row in crossover[crossover["kind"].isin(["in range", "extrapolated"])].iterrows():
         place = f"n = {two_digits(row['n'])} (95 % interval {two_digits(row['low'])} to {two_digits(row['high'])})"
         beyond = ""
         if row["kind"] == "extrapolated":
@@ -278,11 +285,12 @@ def multipliers(multiplier: pd.DataFrame, labels: Mapping[str, str], *, target: 
 def _multiplier(row: pd.Series, labels: Mapping[str, str], what: str) -> str:
     one, two = labels[str(row["scratch"])], labels[str(row["transfer"])]
     start = f"For the {what} error of {two} at n = {row['n_frames']:,.0f}, {one} needs"
+    single = " (one seed, spread unknown)" if int(row["n_seeds"]) == 1 else ""
     if pd.isna(row["multiplier"]):
         bound = str(row["bound"])
         side = "more than" if bound.startswith(">") else "less than"
-        return f"{start} {side} {times(float(bound[1:]))} as many labels, the end of its measured curve."
-    spread = ""
+        return f"{start} {side} {times(float(bound[1:]))} as many labels, the end of its measured curve{single}."
+    spread = single
     if int(row["n_seeds"]) > 1 and pd.notna(row["multiplier_min"]):
         spread = f" ({amount(row['multiplier_min'])} to {amount(row['multiplier_max'])} over {row['n_seeds']} seeds)"
     return f"{start} {times(row['multiplier'])} as many labels{spread}."

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
+from uprung.laws import REACH
 from uprung.laws.selection import EVIDENCE
 from uprung.report.blocks import Block, Sentences
 from uprung.report.format import plural, sentence
 from uprung.report.results import LawResults, is_true
+from uprung.scaling import LOW_COVERAGE
 
 
 def section(found: Sequence[str], own: Sequence[str]) -> Iterator[Block]:
@@ -20,9 +22,9 @@ def section(found: Sequence[str], own: Sequence[str]) -> Iterator[Block]:
 def law_limits(laws: pd.DataFrame, crossover: pd.DataFrame, comparison: pd.DataFrame | None = None) -> list[str]:
     """State how many laws were refused, how thin the fitted ones are, and that extrapolations are no measurements."""
     fitted = laws["fitted"].map(is_true)
-    limits = []
+    limits = coverage_limits(laws)
     if not fitted.all():
-        limits.append(f"{int((~fitted).sum())} of {len(laws)} scaling laws are refused for lack of converged sizes.")
+        limits.append(f"{int((~fitted).sum())} of {len(laws)} scaling laws are refused, each with its reason.")
     thin = laws[fitted & (laws["n_sizes"] < 5)]
     if len(thin):
         limits.append(
@@ -33,9 +35,31 @@ def law_limits(laws: pd.DataFrame, crossover: pd.DataFrame, comparison: pd.DataF
         limits.append("A power law is assumed, not shown: the sizes span too little to tell it from other forms.")
     if comparison is not None:
         limits += curvature_limits(comparison)
+    single = laws[fitted & (laws["df"] == 1) & (laws["n_seeds"] == 1)]
+    if len(single):
+        limits.append(
+            f"{plural(len(single), 'law has', 'laws have')} three sizes and one seed: one degree of freedom, no known "
+            "noise. An exponent can be computed, but nothing about form, crossing or saving of labels is established."
+        )
+    if (crossover["kind"] == "refused").any():
+        limits.append(
+            f"Crossings further out than {REACH:g} times the largest size are refused where the points hold no "
+            "evidence against a floor."
+        )
     if (crossover["kind"] == "extrapolated").any():
         limits.append("Crossings outside the measured sizes are extrapolations of fitted laws.")
     return limits
+
+
+def coverage_limits(laws: pd.DataFrame) -> list[str]:
+    """State where the laws speak for less than half of the test."""
+    share = laws["coverage"].min()
+    if not share < LOW_COVERAGE:
+        return []
+    return [
+        f"The laws speak for {100 * share:.0f} % of the test structures only: those whose elements every seed saw at "
+        "the smallest size that enters a law."
+    ]
 
 
 def curvature_limits(comparison: pd.DataFrame) -> list[str]:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import pandas as pd
 
-from uprung.laws import LAWS, TITLES
+from uprung.laws import LAWS, REACH, TITLES
 from uprung.laws.selection import EVIDENCE
-from uprung.report.blocks import Block, Cell, Details, Heading, Row, Table, by_arm, picture
+from uprung.report.blocks import Block, Cell, Details, Heading, Row, Table, Text, by_arm, picture
 from uprung.report.curve_study import CurveStudy
 from uprung.report.format import MINUS, NONE, TARGETS, error, fixed, listing, minus, two_digits, unit
 from uprung.report.results import is_true, where
+from uprung.report.sections import law_checks
 
 FORMULAE = "; ".join(f"{name} {TITLES[name]}" for name in LAWS)
 
 
+ONE_DEGREE = "one degree of freedom: nothing is left to check the law by"
 PARAMETERS = {
     "exponent": "a",
     "prefactor": "C",
@@ -33,11 +36,14 @@ def section(curves: CurveStudy) -> Iterator[Block]:
     for budget in curves.budgets:
         if len(curves.budgets) > 1:
             yield Heading(f"Budget {budget}")
-        yield laws_table(where(results.laws, budget=budget), labels)
+        here = where(results.laws, budget=budget)
+        yield laws_table(here, labels)
+        yield from on_all(here, where(results.laws_all, budget=budget), labels)
         yield from curves.tables(comparison_table, results.comparison, budget)
         if parameters := curves.tables(parameters_table, results.parameters, budget):
             yield Details("All parameters of all laws", parameters)
         yield from curves.tables(extrapolation_table, results.extrapolation, budget)
+        yield from law_checks.section(curves, budget)
     yield picture(results.figures, "law-comparison")
 
 
@@ -50,9 +56,10 @@ def laws_table(laws: pd.DataFrame, labels: Mapping[str, str]) -> Table:
                 rows.append((TARGETS[target][0], label, *_law_cells(row)))
     return Table(
         "Scaling laws through the converged points of each curve, least squares in log–log over all sizes and seeds: "
-        "power law MAE = C·N⁻ᵃ, where no other law is named. Intervals are 95 %; the remark states their source. "
-        "Excluded: points that are not converged or not requested. A power law needs three sizes, else it is "
-        "refused.",
+        "power law MAE = C·N⁻ᵃ, where no other law is named. Intervals are 95 %, below for each curve those that hold "
+        "for all arms and targets together; the remark states the shape of the curve and the source of the intervals. "
+        "Excluded: points that do not enter laws or are not requested. A power law needs three sizes, else it is "
+        "refused; a curve that rises beyond its noise has none.",
         ["target", "arm", "law", "exponent a", "95 % interval", "R²", "sizes", "points", "excluded", "remark"],
         rows,
         text=3,
@@ -60,14 +67,31 @@ def laws_table(laws: pd.DataFrame, labels: Mapping[str, str]) -> Table:
     )
 
 
-def _law_cells(row: pd.Series) -> tuple[str, ...]:
+def on_all(laws: pd.DataFrame, laws_all: pd.DataFrame, labels: Mapping[str, str]) -> Iterator[Block]:
+    """Yield the warning that laws cover less than half of the test, and the laws on all of it; nothing otherwise."""
+    if laws_all.empty:
+        return
+    share = float(laws["coverage"].min())
+    yield Text(
+        f"Warning: the structures whose elements every seed saw at the smallest size that enters a law are "
+        f"{100 * share:.0f} % of the test. These laws speak for less than half of it; those on all test structures "
+        "stand beside them, in which curves also fall because elements come in."
+    )
+    table = laws_table(laws_all, labels)
+    yield replace(table, caption=f"On all test structures. {table.caption}")
+
+
+def _law_cells(row: pd.Series) -> tuple[str | Cell, ...]:
     counts = (str(int(row["n_sizes"])), str(int(row["n_points"])), str(int(row["n_excluded"])))
     if not is_true(row["fitted"]):
         reason = minus("; ".join(str(row["reason"]).split("; ")[:2]))
         return (str(row["law"]), NONE, NONE, NONE, *counts, f"refused: {reason}")
-    interval = interval_words(row["exponent_low"], row["exponent_high"], 2)
-    law = str(row["law"])
-    return (law, fixed(row["exponent"], 3), interval, fixed(row["r2"], 3), *counts, str(row["interval"]))
+    interval, all_of_them = (
+        interval_words(row[f"exponent_{name}low"], row[f"exponent_{name}high"], 2) for name in ("", "all_")
+    )
+    cells = (str(row["law"]), fixed(row["exponent"], 3), Cell(interval, f"together {all_of_them}"), fixed(row["r2"], 3))
+    remark = "; ".join(str(row[name]) for name in ("shape", "interval") if row[name])
+    return (*cells, *counts, f"{remark}; {ONE_DEGREE}" if row["df"] == 1 else remark)
 
 
 def interval_words(low: float, high: float, digits: int) -> str:
@@ -150,7 +174,8 @@ def extrapolation_table(far: pd.DataFrame, labels: Mapping[str, str], *, target:
     return Table(
         f"Error of the {TARGETS[target][0]} in {unit(target)} by the law of each arm at requested sizes, with its 95 % "
         "interval; below, the span of the intervals of all laws that could be fitted, and by how many powers of ten "
-        "the size lies outside the measured ones.",
+        f"the size lies outside the measured ones. Beyond {REACH:g} times the largest size an error is refused without "
+        "evidence against a floor.",
         ["arm", *(f"n = {n:,.0f}" for n in sizes)],
         by_arm(labels, far["arm"], sizes, lambda arm, n: _far_cell(where(far, arm=arm, n=n), target)),
     )
@@ -161,6 +186,9 @@ def _far_cell(rows: pd.DataFrame, target: str) -> Cell:
     if taken.empty:
         return Cell(NONE)
     row = taken.iloc[0]
+    if pd.isna(row["mae"]):
+        return Cell("refused", str(row["reason"]))
+    rows = rows[rows["mae"].notna()]
     text = f"{error(row['mae'], target, units=False)} ({_span(row['low'], row['high'], target)})"
     note = f"any law {_span(rows['low'].min(), rows['high'].max(), target)}; {fixed(row['decades'], 1)} decades"
     return Cell(text, note)
@@ -186,8 +214,10 @@ def fitted_laws(laws: pd.DataFrame, labels: Mapping[str, str], *, target: str) -
     if len(good) > 1:
         first, rest = good.iloc[0], good.iloc[1:]
         name = labels[str(first["arm"])]
-        if (rest["exponent_high"] < first["exponent_low"]).all():
-            sentences.append(f"The {what} error of {name} falls fastest with training size, beyond the intervals.")
+        if (rest["exponent_all_high"] < first["exponent_all_low"]).all():
+            sentences.append(
+                f"The {what} error of {name} falls fastest with training size, beyond the intervals that hold together."
+            )
         else:
             sentences.append(
                 f"The fitted {what} exponents do not single out one arm as learning fastest: "
@@ -198,6 +228,19 @@ def fitted_laws(laws: pd.DataFrame, labels: Mapping[str, str], *, target: str) -
         sentences.append(
             f"Within the interval of its exponent, the {what} error of {listing(flat, 'or')} need not fall at all."
         )
+    rising = [labels[str(a)] for a in laws.loc[laws["shape"].astype(str).str.contains("beyond noise"), "arm"]]
+    if rising:
+        sentences.append(
+            f"The {what} curve of {listing(rising)} has not the shape of a learning curve: it rises, or falls faster "
+            "and faster, beyond noise."
+        )
+    thin = good[good["df"] == 1]
+    if len(thin) and (thin["n_seeds"] == 1).all():
+        sentences.append(
+            f"Three sizes and one seed say nothing about the form of the {what} curve of "
+            f"{listing([labels[str(a)] for a in thin['arm']])}: the exponent is that of a line through three points, "
+            "and neither a power law, a floor, a crossing nor a number of labels follows from it."
+        )
     if refused:
-        sentences.append(f"No {what} law is fitted to {listing(refused)}: too few converged sizes.")
+        sentences.append(f"No {what} law is fitted to {listing(refused)}: see the reasons in the table of laws.")
     return sentences

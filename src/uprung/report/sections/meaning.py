@@ -49,28 +49,35 @@ def study_findings(study: Study, results: LawResults, budget: str, target: str) 
         settled.settled_words(here, target=target),
         *lowest_errors(here, labels, target=target),
         *reference_effect(here, study, target=target),
-        *overtaking(crossover, labels, target=target),
-        *multipliers(multiplier, labels, target=target),
+        *settled.hedged(overtaking(crossover, labels, target=target), here, labels),
+        *settled.hedged(multipliers(multiplier, labels, target=target), here, labels),
         *fitted_laws(laws, labels, target=target),
         converged_points(here, target=target),
         *settled.blow_ups(here, labels, target=target),
     ]
 
 
+def first_of_all(study: Study, results: LawResults) -> list[str]:
+    """Return what the page says first: which arms are better than no training, and what needs no network."""
+    budget, labels = next(iter(study.budgets)), arm_labels(study)
+    found = []
+    for target in study.transfer.targets:
+        here = covered(results.curves, budget, target)
+        found += settled.before_training(here, labels, target=target)
+        found += settled.without_network(here, yardsticks_of(results), labels, target=target)
+    return found
+
+
 def in_short(study: Study, results: LawResults) -> list[str]:
-    """Return the few sentences at the top: first budget, all targets before training, then the first target."""
+    """Return the few sentences at the top about arms: the first target under the first budget."""
     budget, target = next(iter(study.budgets)), study.transfer.targets[0]
     here, labels = covered(results.curves, budget, target), arm_labels(study)
-    starts = (
-        settled.before_training(covered(results.curves, budget, t), labels, target=t) for t in study.transfer.targets
-    )
+    crossover = where(results.crossover, budget=budget, target=target)
     return [
-        *(text for found in starts for text in found),
-        *settled.without_network(here, yardsticks_of(results), labels, target=target),
         settled.settled_words(here, target=target),
         *lowest_errors(here, labels, target=target),
         *reference_effect(here, study, target=target)[-1:],
-        *overtaking(where(results.crossover, budget=budget, target=target), labels, target=target),
+        *settled.hedged(overtaking(crossover, labels, target=target), here, labels),
     ]
 
 
@@ -189,7 +196,7 @@ def _lowest_at(curves: pd.DataFrame, labels: Mapping[str, str], target: str, siz
         )
     text = f"{where} the lowest {what} error is that of {labels[best]}, {error(means.iloc[0], target)}"
     if not here.loc[here["arm"] == best, "converged"].all():
-        text += " (not above the baseline)"
+        text += " (in no law)"
     if len(means) == 1:
         return f"{text}; there is no other arm to compare it with."
     second = str(means.index[1])
@@ -258,7 +265,7 @@ def _effect(
 
 
 def converged_points(curves: pd.DataFrame, *, target: str) -> str:
-    """State how many runs of a target are above the baseline.
+    """State how many runs of a target enter laws.
 
     Args:
         curves: one budget, target and population.
@@ -267,5 +274,5 @@ def converged_points(curves: pd.DataFrame, *, target: str) -> str:
     good, total = int(curves["converged"].sum()), len(curves)
     what = TARGETS[target][0]
     if good == total:
-        return f"All {plural(total, 'run')} are above the baseline in {what}."
-    return f"{good} of {plural(total, 'run')} are above the baseline in {what}; the other {total - good} enter no law."
+        return f"All {plural(total, 'run')} enter the laws in {what}."
+    return f"{good} of {plural(total, 'run')} enter the laws in {what}; the other {total - good} do not."

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
-from uprung.evaluation.yardsticks import NAMES
 from uprung.report.blocks import Cell, Row, Table, by_arm
 from uprung.report.format import NONE, TARGETS, error, listing, plural, sentence, times
 from uprung.report.results import where
-from uprung.scaling import with_measures
-from uprung.scaling.settled import BETWEEN, FIRM, SETTLED, UNTESTED
+from uprung.scaling import YARDSTICKS, with_measures
+from uprung.scaling.settled import BETWEEN, FIRM, SETTLED, UNTESTED, are_firm
 
 #: Share of the error on the worst 1 % of the test frames beyond which a run counts as blown up.
 BLOWN = 0.5
@@ -41,10 +40,10 @@ def measure_rows(curves: pd.DataFrame, yardsticks: pd.DataFrame, labels: Mapping
         for cells, names in rows.items()
     ]
     here = where(yardsticks, target=target, population=str(curves["population"].iloc[0]))
-    for name in (name for name in NAMES if name in set(here["yardstick"])):
+    for name in (name for name in YARDSTICKS if name in set(here["yardstick"])):
         means = where(here, yardstick=name).groupby("size")["mae"].mean()
         cells = tuple(error(float(means.get(size, float("nan"))), target, units=False) for size in order)
-        found.append([f"no network: {NAMES[name]}", *cells])
+        found.append([f"no network: {YARDSTICKS[name]}", *cells])
     return found
 
 
@@ -126,7 +125,11 @@ def before_training(curves: pd.DataFrame, labels: Mapping[str, str], *, target: 
     arms = [arm for arm in labels if arm in set(means["arm"])]
     what, order = TARGETS[target][0], means.groupby("size")["n_frames"].mean().sort_values().index
     first, last = float(start[order[0]]), float(start[order[-1]])
-    words = error(first, target) if first / last < 1.02 else f"{error(first, target)} to {error(last, target)}"
+    words = (
+        error(first, target)
+        if first / last < 1.02
+        else f"{error(first, target)} (smallest size) to {error(last, target)} (largest)"
+    )
     found = [
         f"Before any training the {what} error of the pretrained network, with the best references of the arms, is "
         f"{words}."
@@ -136,7 +139,7 @@ def before_training(curves: pd.DataFrame, labels: Mapping[str, str], *, target: 
         worse = {labels[a]: float(here[a]) / float(start[size]) for a in arms if a in here and here[a] >= start[size]}
         if worse:
             factors = [f"{name} ({times(ratio)})" for name, ratio in worse.items()]
-            found.append(f"At the {place} size training makes it no better, or worse, in {listing(factors)}.")
+            found.append(f"At the {place} size training does not get below that in {listing(factors)}.")
         else:
             found.append(f"At the {place} size every arm is below that.")
     return found
@@ -155,9 +158,25 @@ def without_network(
     beaten = [label for arm, label in labels.items() if arm in arms and arms[arm] > means.iloc[0]]
     whom = "no arm" if not beaten else "every arm" if len(beaten) == len(arms) else listing(beaten)
     return [
-        f"Without any network, {NAMES[str(means.index[0])]} reaches {error(float(means.iloc[0]), target)} at the "
+        f"Without any network, {YARDSTICKS[str(means.index[0])]} reaches {error(float(means.iloc[0]), target)} at the "
         f"largest size, below {whom}."
     ]
+
+
+def hedged(sentences: Sequence[str], curves: pd.DataFrame, labels: Mapping[str, str]) -> list[str]:
+    """Return sentences about the order of arms, marked where a point of an arm that they name is not settled.
+
+    Args:
+        sentences: about arms of a budget and target.
+        curves: rows of that budget, target and one population.
+        labels: arm -> name as printed.
+    """
+    known, found = with_measures(curves), []
+    for text in sentences:
+        arms = [arm for arm, label in labels.items() if label in text and arm in set(known["arm"])]
+        loose = bool(arms) and not are_firm(known, arms)
+        found.append(f"{text.rstrip('.')}; not settled." if loose else text)
+    return found
 
 
 def settled_words(curves: pd.DataFrame, *, target: str) -> str:

@@ -12,6 +12,7 @@ from uprung.report.arms import arm_labels
 from uprung.report.blocks import Block, Cell, Table, Text, by_arm, picture, there
 from uprung.report.format import NONE, TARGETS, error, plural, unit
 from uprung.report.results import StudyResults, where
+from uprung.report.sections import holes
 
 
 def section(study: Study, results: StudyResults) -> Iterator[Block]:
@@ -27,6 +28,7 @@ def section(study: Study, results: StudyResults) -> Iterator[Block]:
     if not tables:
         nothing = "No source frames were tested (<code>tests.forgetting.frames: 0</code>, or none held out)."
         yield Text(Markup(nothing))
+    yield from holes.blocks(study, results)
 
 
 def forgetting_table(forgetting: pd.DataFrame, labels: Mapping[str, str], *, target: str, low: str) -> Table | None:
