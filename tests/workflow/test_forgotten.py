@@ -63,7 +63,7 @@ CHANGES: dict[str, tuple[Callable[[Workplace], None], str, str]] = {
     ),
     "an arm": (
         configured(lambda study: study["arms"]["scratch"].update(references_trainable=True)),
-        f"  {RUN}: arm.references_trainable false, now true",
+        f"  {RUN}: arm.references_trainable ",
         RUNS,
     ),
     "the selection": (
