@@ -10,7 +10,7 @@ if HOLES:
             frames=f"<results>/frames/{STUDY.high}/manifest.json",
             graphs=f"<results>/graphs/{STUDY.high}/manifest.json",
             split="<results>/split/split.parquet",
-            models=lambda w: [folder_of("<results>/runs", run) + "/model.pth.tar" for run in searched(w.arm)],
+            models=lambda w: [f"{folder_of('<results>/runs', run)}/model.pth.tar" for run in searched(w.arm)],
         output:
             "<results>/holes/arms/{arm}.parquet",
         threads: STUDY.training.threads
