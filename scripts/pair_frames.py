@@ -1,11 +1,14 @@
 """Pair the frames of two fidelities; stop where nothing can be compared, or where both have the same labels."""
 
+import json
 import logging
+from pathlib import Path
 
 from uprung.frames.table import read_frames
 from uprung.job.files import write_json
 from uprung.job.run import job
 from uprung.labels.identical import identical_labels, require_two_functionals
+from uprung.labels.settings import unlike_settings
 from uprung.structures.identity import COLUMNS as GEOMETRY
 from uprung.structures.pairs import match_frames, require_pairs
 
@@ -18,6 +21,10 @@ with job(snakemake):
     require_pairs(name, low, high, counts)
     same = identical_labels(low, high, table, (params.label_low, params.label_high))
     counts["warnings"] += require_two_functionals(name, same, stated=params.identical_labels)
+    manifests = (
+        json.loads(Path(side).read_text(encoding="utf-8")) for side in (snakemake.input.low, snakemake.input.high)
+    )
+    counts["warnings"] += unlike_settings(*manifests)
     for warning in counts["warnings"]:
         logging.warning("pair %s: %s", name, warning)
     table.to_parquet(snakemake.output.table)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from workplace import MICRO, REPOSITORY, Workplace
+from workplace import MICRO, Workplace
 
 from uprung.job.made import FOLDER, others
 
@@ -62,8 +62,8 @@ CHANGES: dict[str, tuple[Callable[[Workplace], None], str, str]] = {
         RUNS,
     ),
     "an arm": (
-        configured(lambda study: study["arms"]["scratch"].update(trainable="all-but-embedding")),
-        f"  {RUN}: arm.trainable",
+        configured(lambda study: study["arms"]["scratch"].update(references_trainable=True)),
+        f"  {RUN}: arm.references_trainable false, now true",
         RUNS,
     ),
     "the selection": (
@@ -147,7 +147,7 @@ def test_other_ways_to_start(finished: Workplace, tmp_path: Path) -> None:
             "-m",
             "snakemake",
             "--snakefile",
-            REPOSITORY / "Snakefile",
+            tmp_path / "elsewhere/Snakefile",
             "--directory",
             tmp_path / "elsewhere",
             "--cores",
