@@ -36,6 +36,7 @@ with job(snakemake):
         [(checked(selection.records(), work, downloaded), frozenset(map(int, wanted.exclude_elements)))],
         target.parent,
         functional=fidelity.functional,
+        energy=fidelity.energy,
         needed=params.needed,
         about=lambda: {
             "energy_label": fidelity.energy,
