@@ -310,7 +310,7 @@ def test_the_charge_that_an_ase_database_computes(tmp_path: Path) -> None:
 
     with ase.db.connect(tmp_path / "x.db") as database:
         for charges in ([0.5, -0.5], [1.0, 0.0]):
-            atoms = Atoms("LiH", [[0, 0, 0], [2, 2, 2]], cell=[4, 4, 4], pbc=True)
+            atoms = Atoms("LiH", [[0, 0, 0], [1, 1, 1]], cell=[3, 3, 3], pbc=True)
             atoms.set_initial_charges(charges)
             atoms.calc = SinglePointCalculator(atoms, energy=-6.0)
             database.write(atoms)
