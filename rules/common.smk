@@ -94,15 +94,7 @@ PAGE_LOOK = [find_file(f"src/uprung/report/{name}", FOLDERS, key="report") for n
 
 
 # with these, old results are not taken for current ones, or a person says that they are
-ANEW = {
-    "--forceall",
-    "-F",
-    "--touch",
-    "-t",
-    "--unlock",
-    "--delete-all-output",
-    "--lint",
-}
+ANEW = r"--forceall|--touch|-[nqpFt]*[Ft][nqpFt]*|--unlock|--delete-all-output|--lint"
 
 
 def one_of(names):
@@ -176,7 +168,8 @@ def refuse_results_of_another_study():
 
     It is asked when the Snakefile is read, since nothing else of it is called when there is nothing to be done.
     """
-    if workflow.is_main_process and not ANEW & {*sys.argv}:
+    anew = any(re.fullmatch(ANEW, option) for option in sys.argv)
+    if workflow.is_main_process and not anew:
         runs = [
             f"{run}/model.pth.tar".replace("<results>", f"results/{STUDY.study}")
             for run in ([] if POINTS else [*RUNS, *LONGER_RUNS])

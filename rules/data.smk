@@ -71,6 +71,7 @@ rule pairs:
         match=lambda w: STUDY.pairs[w.pair].match,
         tolerance=lambda w: STUDY.pairs[w.pair].tolerance,
         identical_labels=lambda w: STUDY.pairs[w.pair].identical_labels,
+        unlike_labels=lambda w: STUDY.pairs[w.pair].unlike_labels,
         label_low=lambda w: STUDY.fidelities[STUDY.pairs[w.pair].low].energy,
         label_high=lambda w: STUDY.fidelities[STUDY.pairs[w.pair].high].energy,
     message:

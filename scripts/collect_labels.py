@@ -16,6 +16,7 @@ with job(snakemake):
         [(tested(labels, work), frozenset())],
         target.parent,
         functional=params.functional,
+        energy=params.energy,
         needed=params.needed,
         about=lambda: {
             "energy_label": params.energy,

@@ -19,6 +19,7 @@ with job(snakemake):
         [(source.records(), source.unwanted) for source in sources],
         Path(snakemake.output[0]).parent,
         functional=fidelity.functional,
+        energy=fidelity.energy,
         needed=snakemake.params.needed,
         about=lambda: {
             "energy_label": fidelity.energy,

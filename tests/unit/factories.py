@@ -16,8 +16,11 @@ DATA = Path(__file__).parents[2] / "data"
 
 
 def make_frame(frame_id: str = "a", *, Z: Sequence[int] = (14, 14), bond: float = 2.3, **changes: Any) -> Frame:
-    """Return atoms `bond` Å apart along x in a 15 Å cube."""
+    """Return atoms `bond` Å apart along x in a 15 Å cube; the outer two pull at each other."""
     n = len(Z)
+    forces = np.zeros((n, 3))
+    if n > 1:
+        forces[[0, -1], 0] = 0.1, -0.1
     frac = np.zeros((n, 3))
     frac[:, 0] = 0.1 + bond / 15 * np.arange(n)
     values: dict[str, Any] = {
@@ -31,7 +34,7 @@ def make_frame(frame_id: str = "a", *, Z: Sequence[int] = (14, 14), bond: float 
         "lattice": 15.0 * np.eye(3),
         "frac": frac,
         "energy": -1.0 * n,
-        "forces": np.zeros((n, 3)),
+        "forces": forces,
     }
     return Frame(**{**values, **changes})
 

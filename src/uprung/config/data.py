@@ -8,6 +8,7 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from uprung.config.base import Elements, EnergyLabel, FileName, Name, Section
 from uprung.config.formats import FORMATS, FormatName, quoted
+from uprung.config.keys import Keys
 
 
 def _listed(given: object) -> object:
@@ -36,6 +37,11 @@ class Source(Section):
         description="Code, pseudopotentials, U rule and corrections of the labels, in words. "
         f"Required for {quoted('needed')}; replaces that of the set for {quoted('published')}; not allowed otherwise.",
     )
+    keys: Keys | None = Field(
+        default=None,
+        description="Keys under which the file has its labels, where they are not the format's own; for "
+        f"{', '.join(f'`{name}`' for name, known in FORMATS.items() if known.keys)}.",
+    )
     settings: dict[str, Values] = Field(
         default={},
         description="Settings of the calculations that are unusual, or of which the source has several values: "
@@ -58,6 +64,8 @@ class Source(Section):
             )
         if rule == "own" and self.label_scale is not None:
             raise ValueError(f"label_scale: format {self.format!r} has its own; take this key out")
+        if self.keys is not None and not FORMATS[self.format].keys:
+            raise ValueError(f"keys: format {self.format!r} has its own; take this key out")
         if rule == "own" and self.settings:
             raise ValueError(f"settings: those of format {self.format!r} are known; take this key out")
         return self
@@ -221,6 +229,11 @@ class Pair(Section):
         default=False,
         description="Both fidelities may have the same labels. Otherwise a study stops where nearly all pairs have, "
         "since that is one functional twice.",
+    )
+    unlike_labels: bool = Field(
+        default=False,
+        description="Forces, stresses or energies may differ by a factor below 0.5 or above 2 between the fidelities. "
+        "Otherwise a study stops where they do, since that is a unit or a sign.",
     )
     note: str = Field(default="", description="A sentence about the data, printed in the report.")
 

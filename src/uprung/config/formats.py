@@ -14,6 +14,7 @@ class Format(NamedTuple):
     label_scale: LabelScale
     what: str
     suffixes: tuple[str, ...] = ()  # of files that are read in this format unless the study file names another
+    keys: bool = False  # the study may name the keys of the labels
 
 
 FORMATS = {
@@ -22,15 +23,15 @@ FORMATS = {
     "elements": Format("own", "embedded ground states of the elements"),
     "mlearn": Format("own", "embedded trajectories far from equilibrium"),
     "atoms": Format("own", "embedded isolated atoms"),
-    "frames": Format("own", "a Parquet file or folder with the columns of the frames table", (".parquet",)),
+    "frames": Format("own", "a Parquet file or folder with the columns of the frames table", (".parquet",), True),
     "gpaw": Format("own", "labels that uprung computed (`own_dft`)"),
-    "mptrj": Format("published", "MPtrj (JSON)"),
-    "mp-r2scan": Format("published", "MP-r2SCAN (JSON)"),
-    "matpes": Format("published", "MatPES (JSON)"),
-    "mp-aloe": Format("published", "MP-ALOE (JSON)"),
-    "wbm-high-energy": Format("published", "WBM high-energy states (JSON)"),
-    "omat": Format("published", "OMat24 or sAlex (LMDB)"),
-    "ase": Format("needed", "extended XYZ or an ASE database", (".extxyz", ".xyz", ".db", ".aselmdb")),
+    "mptrj": Format("published", "MPtrj (JSON)", keys=True),
+    "mp-r2scan": Format("published", "MP-r2SCAN (JSON)", keys=True),
+    "matpes": Format("published", "MatPES (JSON)", keys=True),
+    "mp-aloe": Format("published", "MP-ALOE (JSON)", keys=True),
+    "wbm-high-energy": Format("published", "WBM high-energy states (JSON)", keys=True),
+    "omat": Format("published", "OMat24 or sAlex (LMDB)", keys=True),
+    "ase": Format("needed", "extended XYZ or an ASE database", (".extxyz", ".xyz", ".db", ".aselmdb"), True),
     "vasprun": Format("needed", "a vasprun.xml or a folder of VASP runs", (".xml",)),
 }
 if TYPE_CHECKING:

@@ -5,22 +5,37 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 import numpy as np
 from ase.data import chemical_symbols
 
 from uprung.frames.limits import NAME, TEXT
+from uprung.frames.not_computed import not_computed
 from uprung.frames.parts import write_parts
-from uprung.frames.schema import Frame, FramesError, Rejected, problem, shortened, wrong_text
+from uprung.frames.schema import (
+    Frame,
+    FramesError,
+    Rejected,
+    label_problems,
+    shortened,
+    structure_problem,
+    wrong_text,
+)
 from uprung.job.files import write_json
 
 #: Target that a network learns -> column of its label.
 LABEL_COLUMNS = {"energy": "energy", "force": "forces", "stress": "stress_gpa", "magmom": "magmom"}
 #: Columns whose frames the manifest counts.
 LABELS = ("energy", "energy_free", "forces", "stress_gpa", "magmom")
+#: Energy label of a fidelity -> columns that every frame needs for it.
+ENERGIES = {
+    "energy": ("energy",),
+    "energy_free": ("energy_free",),
+    "energy+correction": ("energy", "correction"),
+}
 #: A source whose first so many records are all unusable is stopped: it is another layout, not a set with faults.
 HOPELESS = 1_000
 
@@ -34,6 +49,7 @@ class Tally:
     read: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     rejected: list[dict[str, str]] = field(default_factory=list)
+    emptied: dict[tuple[str, str], list[str]] = field(default_factory=dict)  # (column, reason) -> frames
     written: int = 0
     labels: Counter[str] = field(default_factory=Counter)
     elements: Counter[int] = field(default_factory=Counter)
@@ -82,8 +98,11 @@ class _Ids:
 class _Intake:
     """Lets usable records through: one functional, one label scale, no name twice; counts all of them."""
 
-    def __init__(self, functional: str, n_sources: int) -> None:
-        self.functional = functional
+    def __init__(self, functional: str, n_sources: int, energy: str | None, needed: Sequence[str]) -> None:
+        self.functional, self.energy = functional, energy
+        trained = {LABEL_COLUMNS[target] for target in needed} - {"energy"}
+        self.energies = set(ENERGIES[energy] if energy else ())
+        self.required = trained | (self.energies or {"energy", "energy_free", "correction"})
         self.tally, self.scales = Tally(), set[str]()
         self.seen = [_Ids() for _ in range(n_sources)]
 
@@ -96,40 +115,56 @@ class _Intake:
                     raise FramesError(
                         f"source {own + 1}: its first {HOPELESS} records are all rejected{self.tally.commonest(before)}"
                     )
-                if self._usable(record, unwanted) and self._new(record, own):
-                    self._count(record)
-                    yield record
+                frame = self._usable(record, unwanted)
+                if frame is not None and self._new(frame, own):
+                    self._count(frame)
+                    yield frame
 
-    def _usable(self, record: Frame | Rejected, unwanted: frozenset[int]) -> TypeGuard[Frame]:
-        """Return whether a record is a frame of this table; one of another functional or scale raises FramesError."""
+    def _usable(self, record: Frame | Rejected, unwanted: frozenset[int]) -> Frame | None:
+        """Return a record as a frame of this table, or None; one of another functional or scale raises FramesError."""
         self.tally.read += 1
         if isinstance(record, Rejected):
             self.tally.reject(record.frame_id, record.reason)
-            return False
+            return None
         excluded = unwanted.intersection(record.Z.tolist())
         if excluded:
             self.tally.left_out[f"element {chemical_symbols[min(excluded)]}"] += 1
-            return False
+            return None
         reason = wrong_text(record)
         if reason is not None:
             self.tally.reject(record.frame_id, reason)
-            return False
+            return None
         if record.functional != self.functional:
             raise FramesError(
                 f"{record.source}: frame {record.frame_id} has functional {record.functional!r}, but this fidelity is "
                 f"{self.functional!r}; one fidelity holds one functional"
             )
-        reason = problem(record)
+        frame, reason = self._with_sound_labels(record)
         if reason is not None:
             self.tally.reject(record.frame_id, reason)
-            return False
+            return None
         self.scales.add(record.label_scale)
         if len(self.scales) > 1:
             raise FramesError(
                 f"{record.source}: frame {record.frame_id} has label scale {record.label_scale!r} beside "
                 f"{sorted(self.scales - {record.label_scale})[0]!r}; energies of two scales never share one fidelity"
             )
-        return True
+        return frame
+
+    def _with_sound_labels(self, frame: Frame) -> tuple[Frame, str | None]:
+        """Return a frame without the labels that cannot be used, and why it cannot be used without them, if so."""
+        if reason := structure_problem(frame):
+            return frame, reason
+        bad = label_problems(frame)
+        sound = replace(frame, bad=bad, **_nothing(bad)) if bad else frame
+        if zeros := not_computed(sound):
+            sound = replace(sound, bad={**bad, **zeros}, **_nothing(zeros))
+        if reason := next((bad[column] for column in sorted(self.required) if column in bad), None):
+            return frame, reason
+        for column in sorted(self.energies):
+            if getattr(sound, column) is None:
+                return frame, f"no {column}, which `energy: {self.energy}` of this fidelity asks for"
+        return sound, None
 
     def _new(self, frame: Frame, own: int) -> bool:
         """Return whether no frame of this source has this name; one of another source raises FramesError."""
@@ -146,8 +181,14 @@ class _Intake:
 
     def _count(self, frame: Frame) -> None:
         self.tally.written += 1
+        for column, reason in frame.bad.items():
+            self.tally.emptied.setdefault((column, reason), []).append(frame.frame_id)
         self.tally.labels.update(name for name in LABELS if getattr(frame, name) is not None)
         self.tally.elements.update(set(frame.Z.tolist()))
+
+
+def _nothing(columns: Iterable[str]) -> dict[str, Any]:
+    return dict.fromkeys(columns)
 
 
 def write_frames(
@@ -155,6 +196,7 @@ def write_frames(
     folder: Path,
     *,
     functional: str,
+    energy: str | None = None,
     needed: Sequence[str] = (),
     about: Callable[[], dict[str, Any]] | dict[str, Any] | None = None,
 ) -> dict[str, Any]:
@@ -165,7 +207,9 @@ def write_frames(
             memory holds one row group at a time and 16 bytes per frame_id.
         folder: destination; earlier parts in it are replaced.
         functional: the one functional of this fidelity.
-        needed: targets that are trained (`energy`, `force`, `stress`, `magmom`).
+        energy: energy label (see `Frames.label`) that every frame needs; None asks for none.
+        needed: targets that are trained (`energy`, `force`, `stress`, `magmom`). A frame whose label of another kind
+            cannot be used is written without it, and the manifest says so under `emptied`.
         about: further facts for the manifest, e.g. source files and their hashes; a function is called when the
             sources have been read.
 
@@ -179,15 +223,18 @@ def write_frames(
     folder.mkdir(parents=True, exist_ok=True)
     for stale in [*folder.glob("part-*.parquet"), folder / "manifest.json"]:
         stale.unlink(missing_ok=True)
-    intake = _Intake(functional, len(sources))
+    intake = _Intake(functional, len(sources), energy, needed)
     parts, tally = list(write_parts(intake.frames(sources), folder)), intake.tally
-    _refuse_without_labels(tally, folder.name, functional, needed)
+    _refuse_without_labels(tally, folder.name, functional, needed, energy)
     manifest = {
         "functional": functional,
         "label_scale": intake.scales.pop(),
         "read": tally.read,
         "left_out": dict(sorted(tally.left_out.items())),
         "rejected": tally.rejected,
+        "emptied": [
+            {"label": column, "reason": reason, "frame_ids": names} for (column, reason), names in tally.emptied.items()
+        ],
         "written": tally.written,
         "labels": {key: tally.labels[key] for key in LABELS},
         "elements": {str(z): tally.elements[z] for z in sorted(tally.elements)},
@@ -198,17 +245,21 @@ def write_frames(
     return manifest
 
 
-def _refuse_without_labels(tally: Tally, name: str, functional: str, needed: Sequence[str]) -> None:
+def _refuse_without_labels(tally: Tally, name: str, functional: str, needed: Sequence[str], energy: str | None) -> None:
     """Raise FramesError where there is no frame, or no label of a target that is trained."""
     if not tally.written:
         raise FramesError(
             f"no usable frame of functional {functional!r} in {name}: {tally.read} read, "
             f"{sum(tally.left_out.values())} left out, {len(tally.rejected)} rejected{tally.commonest()}"
         )
+    columns = LABEL_COLUMNS | {"energy": ENERGIES[energy or "energy"][0]}
     for target in needed:
-        if not tally.labels[LABEL_COLUMNS[target]]:
-            there = [target for target, column in LABEL_COLUMNS.items() if tally.labels[column]]
+        column = columns[target]
+        if not tally.labels[column]:
+            there = [target for target, column in columns.items() if tally.labels[column]]
+            why = next((reason for emptied, reason in tally.emptied if emptied == column), None)
             raise FramesError(
-                f"fidelity {name!r} has no {target} labels, but transfer.targets asks for {target}; "
-                f"take it out of transfer.targets (labels here: {', '.join(there)})"
+                f"fidelity {name!r} has no {target} labels{f' ({why})' if why else ''}, but transfer.targets asks for "
+                f"{target}; take it out of transfer.targets (labels here: {', '.join(there)}), or name its key under "
+                "the source's `keys`"
             )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -72,10 +73,11 @@ class Frame:
     provenance: str = ""
     trajectory: str | None = None
     flags: tuple[str, ...] | None = None
+    bad: Mapping[str, str] = field(default_factory=dict)  # label that a record has -> why it cannot be used
 
     def row(self) -> dict[str, Any]:
         """Return the frame as a row of the table: flat lists."""
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "bad"}
         flat = {key: value.ravel() for key, value in values.items() if isinstance(value, np.ndarray)}
         return {**values, **flat, "nsites": len(self.Z)}
 
@@ -89,40 +91,62 @@ class Rejected:
 
 
 def problem(frame: Frame) -> str | None:
-    """Return why a frame's numbers cannot be used, or None. Such frames are listed in the manifest, never repaired."""
+    """Return why a frame or a label of it cannot be used, or None."""
+    return structure_problem(frame) or next(iter(label_problems(frame).values()), None)
+
+
+def structure_problem(frame: Frame) -> str | None:
+    """Return why the structure of a frame cannot be used, or None."""
     n = len(frame.Z)
     if n > ATOMS:
         return f"{n:,} atoms are more than {ATOMS:,}"
-    shapes = {"frac": (n, 3), "lattice": (3, 3), "forces": (n, 3), "stress_gpa": (3, 3), "magmom": (n,)}
     if n == 0 or frame.Z.min() < 1 or frame.Z.max() > 94:
         return "atomic numbers outside 1..94" if n else "no atoms"
-    for name, shape in shapes.items():
-        value = getattr(frame, name)
-        if value is None:
-            continue
-        if value.shape != shape:
-            return f"{name} has shape {value.shape}, not {shape}"
-        if not np.isfinite(value).all():
-            return f"{name} is not finite"
+    for name, shape in (("frac", (n, 3)), ("lattice", (3, 3))):
+        if reason := _misshapen(name, getattr(frame, name), shape):
+            return reason
     volume = float(abs(np.linalg.det(frame.lattice)))
     if volume < 1e-3:
         return "cell without volume"
     low, high = VOLUMES
     if not low <= volume / n <= high:
         return f"volume per atom {volume / n:.4g} Å³ is outside {low:g}..{high:g}"
-    sizes = {
-        "energy per atom": frame.energy and frame.energy / n,
-        "free energy per atom": frame.energy_free and frame.energy_free / n,
-        "correction per atom": frame.correction and frame.correction / n,
-        "force": _largest(frame.forces),
-        "stress": _largest(frame.stress_gpa),
-        "magmom": _largest(frame.magmom),
-    }
-    for name, size in sizes.items():
-        limit, unit = LIMITS[name]
-        if size is not None and not abs(size) <= limit:  # NaN fails the comparison, too
-            return f"{name} {size:.4g} {unit} is beyond {limit:g}"
     return crowding(np.asarray(frame.frac), np.asarray(frame.lattice))
+
+
+def label_problems(frame: Frame) -> dict[str, str]:
+    """Return column -> reason of every label that cannot be used. The structure is sound."""
+    n = len(frame.Z)
+    energies = {
+        "energy": ("energy per atom", frame.energy),
+        "energy_free": ("free energy per atom", frame.energy_free),
+        "correction": ("correction per atom", frame.correction),
+    }
+    arrays = {
+        "forces": ("force", frame.forces, (n, 3)),
+        "stress_gpa": ("stress", frame.stress_gpa, (3, 3)),
+        "magmom": ("magmom", frame.magmom, (n,)),
+    }
+    found = dict(frame.bad)
+    for column, (name, energy) in energies.items():
+        if energy is not None and (reason := _beyond(name, energy / n)):
+            found[column] = reason
+    for column, (name, values, shape) in arrays.items():
+        if values is not None:
+            reason = _misshapen(column, values, shape) or _beyond(name, float(np.abs(values).max()))
+            found.update({column: reason} if reason else {})
+    return found
+
+
+def _misshapen(name: str, values: NDArray[np.floating[Any]], shape: tuple[int, ...]) -> str | None:
+    if values.shape != shape:
+        return f"{name} has shape {values.shape}, not {shape}"
+    return None if np.isfinite(values).all() else f"{name} is not finite"
+
+
+def _beyond(name: str, size: float) -> str | None:
+    limit, unit = LIMITS[name]
+    return None if abs(size) <= limit else f"{name} {size:.4g} {unit} is beyond {limit:g}"  # NaN fails, too
 
 
 def wrong_text(frame: Frame) -> str | None:
@@ -148,7 +172,3 @@ def shortened(text: str, most: int) -> str:
     """Return a text of a stranger as it can stand in a manifest: printable, and no longer than `most` characters."""
     text = text.encode(errors="replace").decode()
     return text if len(text) <= most else f"{text[: most - 3]}..."
-
-
-def _largest(values: NDArray[np.floating[Any]] | None) -> float | None:
-    return float(np.abs(values).max()) if values is not None and values.size else None

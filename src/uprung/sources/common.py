@@ -20,8 +20,15 @@ from uprung.sources.unusable import UnusableError as UnusableError
 
 #: kbar in VASP's sign (compression positive) to GPa with tension positive.
 KBAR_TO_GPA = -0.1
+#: A stress may be as asymmetric as this, of its largest number: what converters and rounding leave.
+ASYMMETRY = 0.05
 #: Label scale of calculations with the set-ups of MatPES.
 MATPES_SCALE = "VASP PBE_64 PAW, {functional}, no U, uncorrected"
+
+
+#: A structure as its file has it: name, and geometry, `info` (what it is called) and `fields` (labels and all else, by
+#: key); or why it cannot be read.
+Row = tuple[str, dict[str, Any] | UnusableError]
 
 
 def formula_of(Z: NDArray[Any]) -> str:
@@ -81,13 +88,30 @@ def _only_numbers(kinds: set[type], name: str) -> None:
         raise UnusableError(f"{name} is no list of numbers: it holds {', '.join(wrong)}")
 
 
-def stress(values: Any, name: str) -> Floats:
-    """Return a stress given as 3×3 or as xx yy zz yz xz xy, in its own unit, (3, 3)."""
+def stress(values: Any, name: str, *, vasp: bool = False) -> Floats:
+    """Return a stress in its own unit, (3, 3).
+
+    Args:
+        values: 3×3, its nine numbers by rows or columns, or six: xx yy zz yz xz xy.
+        name: what it is called in messages.
+        vasp: six numbers are xx yy zz xy yz zx.
+
+    Raises:
+        UnusableError: another shape, or a matrix that is not symmetric.
+    """
     if isinstance(values, list) and values and not isinstance(values[0], list):
-        return from_voigt(flat(values, name), name)
-    full = rows(values, name)
+        listed = flat(values, name)
+        full = (
+            listed.reshape(3, 3)
+            if listed.size == 9
+            else from_voigt(listed[[0, 1, 2, 4, 5, 3]] if vasp and listed.size == 6 else listed, name)
+        )
+    else:
+        full = rows(values, name)
     if full.shape != (3, 3):
         raise UnusableError(f"{name} has shape {full.shape}; a stress has 6 numbers, or 3×3")
+    if np.isfinite(full).all() and np.abs(full - full.T).max() > ASYMMETRY * np.abs(full).max():
+        raise UnusableError(f"{name} is not symmetric")
     return full
 
 

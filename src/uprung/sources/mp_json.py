@@ -9,27 +9,25 @@ Deng et al., npj Comput. Mater. 11, 9 (2025). The layouts are those of their doc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from uprung.config.keys import Keys, LabelKey
 from uprung.frames.schema import Floats, Frame, FramesError, Rejected
 from uprung.sources.common import (
-    KBAR_TO_GPA,
     MATPES_SCALE,
     UnusableError,
-    flat,
     formula_of,
     number,
     pymatgen_structure,
-    rows,
     same_functional,
-    stress,
 )
 from uprung.sources.files import Advance, unheard
 from uprung.sources.json_records import Record, read_records
+from uprung.sources.label_keys import COLUMNS, Labels, converted, volume_of
 from uprung.sources.settings import Settings, require_stated
 
 MP_LEGACY = "VASP PBE_52 PAW, {functional}, U by the Materials Project's rule, uncorrected"
@@ -53,6 +51,13 @@ class DataSet:
     magmom: str | None
     corrected: str | None  # total energy after corrections
     names: Callable[[Record, Any], tuple[str, str]]  # -> frame_id, material_id
+
+    @property
+    def own(self) -> Keys:
+        """The keys of the labels."""
+        stress = LabelKey(key=self.stress, unit="kbar", sign=-1)
+        named = {"energy": self.energy, "forces": self.forces, "stress": stress, "magmoms": self.magmom}
+        return Keys.model_validate({label: key for label, key in named.items() if key is not None})
 
 
 def _nested_names(record: Record, Z: Any) -> tuple[str, str]:
@@ -113,6 +118,7 @@ def read(
     label_scale: str | None = None,
     *,
     data_set: str,
+    keys: Keys | None = None,
     settings: Settings | None = None,
     advance: Advance = unheard,
 ) -> Iterator[Frame | Rejected]:
@@ -123,6 +129,7 @@ def read(
         functional: functional of the fidelity; a MatPES record of another one is rejected.
         label_scale: stated in place of the set's own.
         data_set: a key of `DATA_SETS`.
+        keys: of labels that are under other names than the set's.
         settings: those of the fidelity's records so far, as far as records state any.
         advance: is told how many bytes of the file have been read.
 
@@ -135,13 +142,14 @@ def read(
             f"{path}: {data_set} holds labels of {layout.functional}, but this fidelity is {functional!r}"
         )
     scale = label_scale or layout.label_scale.format(functional=functional)
+    where = (keys or Keys()).over(layout.own)
     settings = settings or Settings()
     for record in read_records(path, "structure", advance):
         if isinstance(record, Rejected):
             yield record
             continue
         try:
-            frame = _frame(record, layout, functional, scale)
+            frame = _frame(record, layout, where, functional, scale)
             require_stated(settings, record.content, record.content["structure"])
             yield frame
         except UnusableError as error:
@@ -154,7 +162,7 @@ def _name(record: Record, layout: DataSet) -> str:
     return str(record.names[-1] if record.names else own or f"record {record.number}")
 
 
-def _frame(record: Record, layout: DataSet, functional: str, scale: str) -> Frame:
+def _frame(record: Record, layout: DataSet, keys: Mapping[str, LabelKey], functional: str, scale: str) -> Frame:
     content = record.content
     Z, lattice, frac = pymatgen_structure(_get(content, "structure"))
     frame_id, material_id = layout.names(record, Z)
@@ -163,7 +171,8 @@ def _frame(record: Record, layout: DataSet, functional: str, scale: str) -> Fram
         raise UnusableError(f"functional is {stated!r}, but this fidelity is {functional!r}")
     if "nsites" in content and content["nsites"] != len(Z):
         raise UnusableError(f"nsites is {content['nsites']!r}, but the structure has {len(Z)} sites")
-    energy = number(_get(content, layout.energy), layout.energy)
+    labels = _labels(content, keys, lattice, len(Z))
+    energy = labels.values["energy"]
     return Frame(
         frame_id=frame_id,
         material_id=material_id,
@@ -174,31 +183,36 @@ def _frame(record: Record, layout: DataSet, functional: str, scale: str) -> Fram
         Z=Z,
         lattice=lattice,
         frac=frac,
-        energy=energy,
+        **labels.values,
         correction=_correction(content, layout.corrected, energy),
-        forces=_optional(content, layout.forces, rows),
-        stress_gpa=_optional(content, layout.stress, _stress),
-        magmom=None if layout.magmom is None else _optional(content, layout.magmom, flat),
+        bad=labels.bad,
         provenance="/".join(record.names),
     )
 
 
 def _get(content: dict[str, Any], key: str) -> Any:
     if key not in content:
-        raise UnusableError(f"no {key!r}")
+        raise UnusableError(f"no {key!r} (keys here: {', '.join(content)})")
     return content[key]
 
 
-def _optional(content: dict[str, Any], key: str, convert: Callable[[Any, str], Floats]) -> Floats | None:
-    value = _get(content, key)
-    return None if value is None else convert(value, key)
+def _labels(content: dict[str, Any], keys: Mapping[str, LabelKey], lattice: Floats, n: int) -> Labels:
+    """Return the labels of a record; null is none, and only an energy that is none costs the record."""
+    found, volume = Labels(), volume_of(lattice)
+    for label, spec in keys.items():
+        value = _get(content, spec.key)
+        if value is None and label != "energy":
+            continue
+        try:
+            found.values[COLUMNS[label]] = converted(label, value, spec, volume, n)
+        except UnusableError as error:
+            if label == "energy":
+                raise
+            found.bad[COLUMNS[label]] = str(error)
+    return found
 
 
 def _correction(content: dict[str, Any], key: str | None, energy: float) -> float | None:
     if key is None or (value := _get(content, key)) is None:
         return None
     return number(value, key) - energy
-
-
-def _stress(values: Any, name: str) -> Floats:
-    return KBAR_TO_GPA * stress(values, name)

@@ -15,6 +15,7 @@ from uprung.frames.schema import FramesError, Rejected
 from uprung.job.files import sha256
 from uprung.job.logs import LINES, progress
 from uprung.sources.files import EndlessError, refuse_packed
+from uprung.sources.magnitudes import Magnitudes, plausible
 from uprung.sources.registry import READERS, Reader, Records
 from uprung.sources.settings import Settings
 from uprung.sources.work_consistency import WorkTest, checked, tested
@@ -55,9 +56,15 @@ class OpenSource:
         size = sum(file.stat().st_size for file in present)
         with progress(size, f"reading {self.path.name}", "B", every=LINES) as bar:
             told: dict[str, Any] = {"advance": bar.update} if reader.progress else {}
+            if self.source.keys is not None:
+                told["keys"] = self.source.keys
             if reader.settings:
                 told["settings"] = self.settings.of(self.source.settings)
             found = reader.read(self.path, self.functional, *scale, **told)
+            if FORMATS[name].keys:  # of the others, units are known
+                keys = self.source.keys.named() if self.source.keys else {}
+                stated = {"stress" if label == "virial" else label for label, key in keys.items() if key.unit}
+                found = plausible(found, Magnitudes(frozenset(stated)), self.path)
             if reader.embedded:
                 found = self._in_layout(found)
             found = self._to_the_end(found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from uprung.config.keys import Keys, LabelKey
 from uprung.frames.limits import NAME, TEXT
 from uprung.frames.schema import NEEDED_TEXTS, OPTIONAL, SCHEMA, Frame, FramesError, Rejected, shortened
 from uprung.sources.common import UnusableError, atomic_numbers, flat
 from uprung.sources.files import Advance, expect, files_in, in_shares, unheard
+from uprung.sources.label_keys import COLUMNS, converted, volume_of
 
 KIND = "a Parquet file"
 ROWS = 1_000
@@ -28,22 +30,31 @@ def files(path: Path) -> list[Path]:
     return files_in(path, "*.parquet", "no .parquet file in this folder")
 
 
-def read(path: Path, functional: str, *, advance: Advance = unheard) -> Iterator[Frame | Rejected]:
+def read(
+    path: Path, functional: str, *, keys: Keys | None = None, advance: Advance = unheard
+) -> Iterator[Frame | Rejected]:
     """Yield the rows of a table, whatever their functional; `write_frames` refuses a mixture.
+
+    Args:
+        path: a Parquet file, or a folder of them.
+        functional: not looked at.
+        keys: columns of labels that are not in those of the frames table.
+        advance: is told how many bytes of the files have been read.
 
     Raises:
         FramesError: no Parquet file, one that is cut off or damaged, a column that is missing, there twice or of
             another type.
     """
+    named = keys.named() if keys else {}
     for file in files(path):
         expect(file, KIND, "a Parquet file with the columns of the frames table")
         try:
             stored = pq.ParquetFile(file)
-            columns, batch = _columns(file, stored.schema_arrow), _batch(file, stored.metadata)
+            columns, batch = _columns(file, stored.schema_arrow, named), _batch(file, stored.metadata)
             batches = stored.iter_batches(batch_size=batch, columns=columns)
             rows = (row for batch in batches for row in batch.to_pylist())
             for n, row in enumerate(in_shares(rows, stored.metadata.num_rows, file.stat().st_size, advance)):
-                yield _record(row, f"{file.stem}, row {n + 1}")
+                yield _record(row, f"{file.stem}, row {n + 1}", named)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             what = shortened(str(error).splitlines()[0], TEXT)
             raise FramesError(
@@ -52,24 +63,28 @@ def read(path: Path, functional: str, *, advance: Advance = unheard) -> Iterator
             ) from None
 
 
-def _columns(file: Path, schema: pa.Schema) -> list[str]:
+def _columns(file: Path, schema: pa.Schema, named: Mapping[str, LabelKey]) -> list[str]:
     """Return the columns that are read.
 
     Raises:
         FramesError: one is missing, there twice, or of another type.
     """
-    for name in SCHEMA.names:
+    own = [name for name in SCHEMA.names if name not in {COLUMNS[label] for label in named}]
+    needed = [*(name for name in own if name not in OPTIONAL), *(key.key for key in named.values())]
+    for name in needed:
+        if name not in schema.names:
+            raise FramesError(
+                f"{file}: no column {name!r} (needed: {', '.join(needed)}; columns here: {', '.join(schema.names)})"
+            )
+    for name in own:
         found = schema.get_all_field_indices(name)
-        if not found and name not in OPTIONAL:
-            needed = ", ".join(name for name in SCHEMA.names if name not in OPTIONAL)
-            raise FramesError(f"{file}: no column {name!r} (needed: {needed})")
         if len(found) > 1:
             raise FramesError(f"{file}: {len(found)} columns are named {name!r}; give one of them")
         for k in found:
             allowed, fits = _kind(SCHEMA.field(name).type)
             if not fits(schema.field(k).type):
                 raise FramesError(f"{file}: column {name!r} is of type {schema.field(k).type}, not {allowed}")
-    return [name for name in SCHEMA.names if name in schema.names]
+    return [name for name in dict.fromkeys([*own, *needed]) if name in schema.names]
 
 
 def _kind(kind: pa.DataType) -> tuple[str, Callable[[pa.DataType], bool]]:
@@ -107,15 +122,15 @@ def _batch(file: Path, metadata: pq.FileMetaData) -> int:
     return max(1, min(ROWS, int(VALUES / most)))
 
 
-def _record(row: dict[str, Any], name: str) -> Frame | Rejected:
+def _record(row: dict[str, Any], name: str, named: Mapping[str, LabelKey]) -> Frame | Rejected:
     name = row["frame_id"] or name
     try:
-        return _frame(row)
+        return _frame(row, named)
     except UnusableError as error:
         return Rejected(shortened(name, NAME), str(error))
 
 
-def _frame(row: dict[str, Any]) -> Frame:
+def _frame(row: dict[str, Any], named: Mapping[str, LabelKey]) -> Frame:
     """Return a row as a frame.
 
     Raises:
@@ -128,6 +143,10 @@ def _frame(row: dict[str, Any]) -> Frame:
     n = len(Z)
     if sites != n:
         raise UnusableError(f"nsites is {sites}, but Z has {n} values")
+    given = {label: row[key.key] for label, key in named.items()}
+    row = {name: row.get(name) for name in SCHEMA.names if name != "nsites"}
+    row |= dict.fromkeys(COLUMNS[label] for label in named)
+    bad = dict[str, str]()
     for name, shape in {
         "lattice": (3, 3),
         "frac": (n, 3),
@@ -136,9 +155,34 @@ def _frame(row: dict[str, Any]) -> Frame:
         "magmom": (n,),
     }.items():
         if row[name] is not None:
-            values = flat(row[name], name)
+            try:
+                values = flat(row[name], name)
+            except UnusableError as error:
+                if name in ("lattice", "frac"):
+                    raise
+                bad[name], row[name] = str(error), None
+                continue
             row[name] = values.reshape(shape) if values.size == np.prod(shape) else values
     flags = row.get("flags")
     if flags is not None and None in flags:
         raise UnusableError("flags hold null")
-    return Frame(**{**row, "Z": Z, "provenance": row["provenance"] or "", "flags": flags and tuple(flags)})
+    bad |= _named_labels(row, given, named, n)
+    return Frame(**{**row, "bad": bad, "Z": Z, "provenance": row["provenance"] or "", "flags": flags and tuple(flags)})
+
+
+def _named_labels(
+    row: dict[str, Any], given: Mapping[str, Any], named: Mapping[str, LabelKey], n: int
+) -> dict[str, str]:
+    """Put the labels of the columns that the study names into a row; return column -> why it stays empty."""
+    bad = dict[str, str]()
+    for label, spec in named.items():
+        values, column = given[label], COLUMNS[label]
+        if values is None:
+            continue
+        try:
+            if label == "forces" and values and not isinstance(values[0], list):
+                values = np.reshape(values, (-1, 3)).tolist()
+            row[column] = converted(label, values, spec, volume_of(row["lattice"]), n)
+        except (UnusableError, ValueError) as error:
+            bad[column] = str(error)
+    return bad

@@ -26,7 +26,15 @@ NOISE = 2e-3
 FEWEST_PAIRS = 10
 #: A slope counts as measured below this relative error, and as one within the tolerance or four errors.
 KNOWN, TOLERANCE = 0.15, 0.25
-_FORCE_SLOPES = {-1.0: "the opposite sign", 25.711: "Ry/bohr", 51.422: "Ha/bohr", 1e-3: "meV/Å"}
+_ENERGY_SLOPES = {1 / 27.211: "energies in Hartree", 1 / 13.606: "energies in Rydberg", 1e3: "energies in meV"}
+_FORCE_SLOPES = {
+    -1.0: "the opposite sign",
+    25.711: "Ry/bohr",
+    51.422: "Ha/bohr",
+    1e-3: "meV/Å",
+    23.06: "kcal/mol",
+    **_ENERGY_SLOPES,
+}
 _STRESS_SLOPES = {
     -1.0: "the opposite sign (compression positive)",
     0.1: "kbar taken for GPa",
@@ -34,8 +42,14 @@ _STRESS_SLOPES = {
     EV_PER_A3: "eV/Å³ taken for GPa",
     -EV_PER_A3: "eV/Å³ with compression positive taken for GPa",
     -10.0: "converted twice from VASP's kbar",
-    1 / EV_PER_A3: "converted twice from eV/Å³",
+    1 / EV_PER_A3: "GPa taken for eV/Å³",
+    -1 / EV_PER_A3: "GPa with compression positive taken for eV/Å³",
+    0.1 / EV_PER_A3: "kbar taken for eV/Å³",
+    -0.1 / EV_PER_A3: "kbar in VASP's sign taken for eV/Å³",
+    **_ENERGY_SLOPES,
 }
+_SLOPES = {"forces": _FORCE_SLOPES, "stress": _STRESS_SLOPES}
+_TOO = {"forces": "moves of the atoms", "stress": "changes of the cell"}
 
 
 class WorkTest:
@@ -67,26 +81,20 @@ class WorkTest:
         return True
 
     def result(self) -> dict[str, Any]:
-        """Return verdict (`checked`, `contradicted`, `unchecked`), why, number of pairs, and the slopes."""
-        facts: dict[str, Any] = {"verdict": "unchecked", "pairs": len(self.pairs)}
+        """Return the number of pairs, the energy, and for forces and stress each a verdict with its slope, or why not.
+
+        A verdict is `checked`, `contradicted` or `unchecked`.
+        """
+        facts: dict[str, Any] = {"pairs": len(self.pairs), "energy": self.energy}
+        few = (
+            f"{len(self.pairs)} pairs of successive frames with the same atoms, energies, forces and a small change "
+            f"between them; {FEWEST_PAIRS} are needed"
+        )
         if len(self.pairs) < FEWEST_PAIRS:
-            return {
-                **facts,
-                "why": f"{len(self.pairs)} pairs of successive frames with the same atoms, energies, forces and a "
-                f"small change between them; {FEWEST_PAIRS} are needed",
-            }
+            return {**facts, **{name: _unchecked(few) for name in _SLOPES}}
         slopes, errors = _fit(np.array(self.pairs))
-        judged = {
-            name: _judge(slope, error, known)
-            for name, slope, error, known in zip(
-                ("forces", "stress"), slopes, errors, (_FORCE_SLOPES, _STRESS_SLOPES), strict=True
-            )
-        }
-        verdicts = {facts["verdict"] for facts in judged.values()}
-        facts["verdict"] = next(v for v in ("contradicted", "checked", "unchecked") if v in verdicts)
-        if facts["verdict"] == "unchecked":
-            facts["why"] = "the changes between successive frames are too small or too large to measure the slopes"
-        return {**facts, "energy": self.energy, **judged}
+        found = {name: _judge(name, slope, error) for name, slope, error in zip(_SLOPES, slopes, errors, strict=True)}
+        return {**facts, **found}
 
 
 def checked(records: Iterable[Frame | Rejected], test: WorkTest, path: Path) -> Iterator[Frame | Rejected]:
@@ -111,35 +119,38 @@ def tested(records: Iterable[Frame | Rejected], test: WorkTest) -> Iterator[Fram
 
 
 def _refuse(result: dict[str, Any], path: Path) -> None:
-    if result["verdict"] != "contradicted":
-        return
     wrong = [
         f"the change of the energy is {result[name]['slope']:.3g} ± {result[name]['error']:.1g} times the work of the "
         f"{name}{result[name]['like']}"
-        for name in ("forces", "stress")
+        for name in _SLOPES
         if result[name]["verdict"] == "contradicted"
     ]
-    raise FramesError(
-        f"{path}: energies, forces and stresses contradict each other over {result['pairs']} pairs of successive "
-        f"frames: {'; '.join(wrong)}; expected is 1, with eV, eV/Å and GPa (tension positive) in the table"
-    )
+    if wrong:
+        raise FramesError(
+            f"{path}: energies, forces and stresses contradict each other over {result['pairs']} pairs of successive "
+            f"frames: {'; '.join(wrong)}; expected is 1, with eV, eV/Å and GPa (tension positive) in the table"
+        )
 
 
-def _judge(slope: float, error: float, known: dict[float, str]) -> dict[str, Any]:
-    facts = {"slope": float(slope), "error": float(error), "like": ""}
+def _judge(name: str, slope: float, error: float) -> dict[str, Any]:
     if not np.isfinite(slope) or not error < KNOWN * max(1.0, abs(slope)):
-        return {"verdict": "unchecked", "slope": None, "error": None, "like": ""}
+        return _unchecked(f"the {_TOO[name]} between successive frames are too small or too large to measure its slope")
+    facts = {"slope": float(slope), "error": float(error), "like": ""}
     if abs(slope - 1) <= max(TOLERANCE, 4 * error):
         return {"verdict": "checked", **facts}
-    like = next((words for value, words in known.items() if 0.7 < slope / value < 1.4), None)
+    like = next((words for value, words in _SLOPES[name].items() if 0.7 < slope / value < 1.4), None)
     return {"verdict": "contradicted", **facts, "like": f" (as with {like})" if like else ""}
+
+
+def _unchecked(why: str) -> dict[str, Any]:
+    return {"verdict": "unchecked", "slope": None, "error": None, "like": "", "why": why}
 
 
 def _energies(first: Frame, second: Frame) -> tuple[float, float] | None:
     for name in ("energy_free", "energy"):
         values = getattr(first, name), getattr(second, name)
         if None not in values:
-            return values
+            return values if np.isfinite(values).all() else None
     return None
 
 

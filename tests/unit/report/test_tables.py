@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from uprung.report.sections.data import reason_words, validation_words
+from uprung.report.sections.data import emptied_words, reason_words, validation_words, work_words
 
 FOUND = {
     "by": "pymatgen-io-validation 0.1.4",
@@ -36,3 +36,22 @@ def test_reasons_that_differ_in_numbers_alone_are_told_once() -> None:
         reason_words([f"reason {letter}" for letter in "abcdefg"], "left out")[-1]
         == "2 further reasons in the manifest"
     )
+
+
+def test_what_the_work_test_could_not_check_is_said() -> None:
+    test = {
+        "forces": {"verdict": "checked", "slope": 1.01, "error": 0.02, "like": ""},
+        "stress": {"verdict": "unchecked", "why": "3 pairs"},
+    }
+    facts = {"labels": {"forces": 5, "stress_gpa": 5}, "readers": [{"file": "a.xyz", "work_test": test}]}
+    assert work_words(facts) == [
+        "a.xyz: forces checked (slope 1.01 ± 0.02, 1 is right)",
+        "a.xyz: stress not checked: 3 pairs",
+    ]
+    assert len(work_words({**facts, "labels": {"forces": 5}})) == 1  # no stress, nothing to check
+
+
+def test_labels_that_were_left_empty_are_counted() -> None:
+    facts = {"emptied": [{"label": "magmom", "reason": "holds null", "frame_ids": ["a", "b"]}]}
+    assert emptied_words(facts) == ["2 structures without moment: holds null"]
+    assert emptied_words({}) == []

@@ -236,13 +236,15 @@ def _varray(name: str, rows: Any) -> str:
 def imported(
     format: str, path: Path, functional: str, scale: str | None = None
 ) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
-    """Return the rows of the table that a file becomes, and reasons of rejections, both by name."""
+    """Return the rows of the table that a file becomes, and reasons of rejections and of emptied labels, by name."""
     source = open_source(format, path, functional, scale)
     with tempfile.TemporaryDirectory() as folder:
-        manifest = write_frames([(source.records(), frozenset())], Path(folder), functional=functional)
+        manifest = write_frames([(source.records(), frozenset())], Path(folder), functional=functional, energy="energy")
         rows = read_frames(Path(folder) / "manifest.json").table.to_pylist()
     assert manifest["read"] == len(rows) + len(manifest["rejected"])
-    return {row["frame_id"]: row for row in rows}, {r["frame_id"]: r["reason"] for r in manifest["rejected"]}
+    reasons = {r["frame_id"]: r["reason"] for r in manifest["rejected"]}
+    emptied = {name: entry["reason"] for entry in manifest["emptied"] for name in entry["frame_ids"]}
+    return {row["frame_id"]: row for row in rows if row["frame_id"] not in emptied}, reasons | emptied
 
 
 def assert_row_is(row: dict[str, Any], **wanted: Any) -> None:

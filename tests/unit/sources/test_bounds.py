@@ -24,7 +24,9 @@ from uprung.frames.schema import Frame, Rejected
 from uprung.models.calculator import calculator
 from uprung.models.chgnet.graphs import build_graph
 from uprung.sources import open_source
+from uprung.structures.duplicates import leave_out_duplicates
 
+CASES = Path(__file__).parents[2] / "cases"
 GRID = np.array(np.meshgrid(*[np.arange(15)] * 3)).reshape(3, -1).T / 15
 NEEDLE = {"lattice": np.diag([1e-5, 1e5, 10.0])}
 DENSE = {"Z": np.ones(3375, dtype=np.uint8), "frac": GRID, "lattice": (0.5 * 3375) ** (1 / 3) * 1.001 * np.eye(3)}
@@ -174,3 +176,11 @@ def test_atomic_numbers_of_own_labels_are_whole(numbers: list[float], reason: st
     (found,) = open_source("gpaw", tmp_path / "l.jsonl", "PBE").records()
     assert isinstance(found, Rejected)
     assert f"atomic number {reason} is not one of" in found.reason
+
+
+def test_atoms_in_one_place_stop_no_search_for_copies(tmp_path: Path) -> None:
+    """Public case atoms-at-one-place: read, kept for the split to exclude, and no copy of another frame."""
+    source = open_source("ase", CASES / "atoms-at-one-place/high.extxyz", "r2SCAN", "high")
+    write_frames([(source.records(), source.unwanted)], tmp_path, functional="r2SCAN")
+    manifest = leave_out_duplicates(tmp_path / "manifest.json")
+    assert (manifest["written"], manifest["rejected"]) == (16, [])

@@ -47,8 +47,8 @@ def test_the_manifest_says_what_the_work_test_found(tmp_path: Path) -> None:
         [(source.records(), frozenset())], tmp_path / "out", functional="PBE", about=lambda: {"r": [source.facts()]}
     )
     (facts,) = json.loads((tmp_path / "out" / "manifest.json").read_text())["r"]
-    assert (facts["file"], facts["format"], facts["work_test"]["verdict"]) == ("x", "mptrj", "unchecked")
-    assert "0 pairs of successive frames" in facts["work_test"]["why"]
+    assert (facts["file"], facts["format"], facts["work_test"]["forces"]["verdict"]) == ("x", "mptrj", "unchecked")
+    assert "0 pairs of successive frames" in facts["work_test"]["stress"]["why"]
     assert manifest["label_scale"].startswith("VASP PBE_52")
 
 

@@ -208,10 +208,14 @@ def test_flags_may_be_missing(tmp_path: Path) -> None:
 def test_a_table_whose_lists_are_too_short_is_rejected_not_reshaped(tmp_path: Path) -> None:
     frame = make_frame("short", forces=np.zeros((1, 3)))
     pq.write_table(table_of([frame, make_frame("fine")]).table, tmp_path / "x.parquet")
-    manifest = write_frames(
-        [(READERS["frames"].read(tmp_path, "PBE"), frozenset())], tmp_path / "out", functional="PBE"
-    )
-    assert manifest["rejected"] == [{"frame_id": "short", "reason": "forces has shape (3,), not (2, 3)"}]
+    records = list(READERS["frames"].read(tmp_path, "PBE"))
+    reason = "forces has shape (3,), not (2, 3)"
+    manifest = write_frames([(records, frozenset())], tmp_path / "out", functional="PBE", needed=["force"])
+    assert manifest["rejected"] == [{"frame_id": "short", "reason": reason}]
+    manifest = write_frames([(records, frozenset())], tmp_path / "out", functional="PBE")
+    assert manifest["rejected"] == []
+    assert manifest["emptied"] == [{"label": "forces", "reason": reason, "frame_ids": ["short"]}]
+    assert manifest["labels"]["forces"] == 1
 
 
 def test_mlearn_has_trajectories_and_no_stresses() -> None:

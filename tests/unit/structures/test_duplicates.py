@@ -65,7 +65,7 @@ def test_one_geometry_with_two_energies_is_kept_and_told(tmp_path: Path) -> None
         make_frame("b", energy=-2.0, bond=2.301),  # the next step of a relaxation
         make_frame("b", energy=-2.0, Z=(14, 6)),
         make_frame("b", energy=-2.0, frac=np.array([[0, 0, 0.1], [0, 0, 0.1 + 2.3 / 15]])),  # turned
-        make_frame("b", energy=-2.0, stress_gpa=np.eye(3)),  # has a label that the first one lacks
+        make_frame("b", energy=-2.0, stress_gpa=np.diag([1.0, 2, 3])),  # has a label that the first one lacks
     ],
     ids=["energy", "geometry", "species", "orientation", "labels"],
 )
@@ -79,7 +79,7 @@ def test_copies_leave_every_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     """Parts without a copy stay as they are; one of nothing but copies becomes empty."""
     monkeypatch.setattr(parts, "ROWS_PER_GROUP", 2)
     monkeypatch.setattr(parts, "ROWS_PER_PART", 4)
-    runs = [make_frame(f"{k}", bond=2 + 0.1 * k, forces=np.full((2, 3), float(k))) for k in range(8)]
+    runs = [make_frame(f"{k}", bond=2 + 0.1 * k, forces=np.full((2, 3), 1.0 + k)) for k in range(8)]
     copies = [replace(frame, frame_id=f"{frame.frame_id}-again") for frame in runs[:5]]
     write_frames([([*runs, *copies], frozenset())], tmp_path, functional="PBE")
     before = json.loads((tmp_path / "manifest.json").read_text())["parts"]
@@ -88,4 +88,4 @@ def test_copies_leave_every_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert facts["parts"][:2] == before[:2]
     found = read_frames(tmp_path / "manifest.json")
     assert found.strings("frame_id") == [f"{k}" for k in range(8)]
-    np.testing.assert_array_equal(found.flat("forces", 3)[::6], np.arange(8))
+    np.testing.assert_array_equal(found.flat("forces", 3)[::6], 1 + np.arange(8))

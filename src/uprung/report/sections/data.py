@@ -28,6 +28,11 @@ def section(study: Study, results: StudyResults) -> Iterator[Block]:
     yield frames_table(results.frames, {name: functional_of(study, name) for name in study.fidelities})
     if left_out := {name: words for name, facts in results.frames.items() if (words := left_out_words(facts))}:
         yield from (Text("Left out or rejected:"), Definitions(left_out))
+    if emptied := {name: words for name, facts in results.frames.items() if (words := emptied_words(facts))}:
+        yield from (Text("Labels that were left empty; the structures are used without them:"), Definitions(emptied))
+    if tested := {name: words for name, facts in results.frames.items() if (words := work_words(facts))}:
+        yield Text("Units and signs, by the change of the energy between successive structures and the work on them:")
+        yield Definitions(tested)
     if validated := {name: words for name, facts in results.frames.items() if (words := validation_words(facts))}:
         yield Text("Findings of a validator; nothing was left out because of them:")
         yield Definitions(validated)
@@ -94,6 +99,34 @@ def reason_words(reasons: Sequence[str], what: str) -> list[str]:
     ]
     if len(most) > 5:
         words.append(f"{plural(len(most) - 5, 'further reason')} in the manifest")
+    return words
+
+
+def emptied_words(facts: Mapping[str, Any]) -> list[str]:
+    """Return which labels of a fidelity were left empty, with counts and reasons."""
+    kinds: dict[str, list[str]] = {}
+    for entry in facts.get("emptied", []):
+        kinds.setdefault(LABELS.get(entry["label"], entry["label"]), []).extend(
+            [entry["reason"]] * len(entry["frame_ids"])
+        )
+    return [words for label, reasons in kinds.items() for words in reason_words(reasons, f"without {label}")]
+
+
+def work_words(facts: Mapping[str, Any]) -> list[str]:
+    """Return what the work test says about the labels of a fidelity, and what it could not check, by source."""
+    words = []
+    for reader in facts.get("readers", []):
+        test = reader.get("work_test") or {}
+        for quantity, label in (("forces", "forces"), ("stress", "stress_gpa")):
+            found = test.get(quantity)
+            if not found or not facts["labels"].get(label):
+                continue
+            if found["verdict"] == "unchecked":
+                words.append(f"{reader['file']}: {quantity} not checked: {found['why']}")
+            else:
+                agreed = "checked" if found["verdict"] == "checked" else "in contradiction"
+                slope = f"slope {found['slope']:.3g} ± {found['error']:.1g}, 1 is right"
+                words.append(f"{reader['file']}: {quantity} {agreed} ({slope}{found['like']})")
     return words
 
 
