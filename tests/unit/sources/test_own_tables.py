@@ -45,7 +45,10 @@ def replaced(name: str, values: Any, kind: pa.DataType | None = None) -> Table:
 
 
 def rejections(content: Table, tmp_path: Path) -> dict[str, str]:
-    return {each["frame_id"]: each["reason"] for each in given(written(content, tmp_path))["rejected"]}
+    """Return rows that were rejected, or lost a label, with the reason."""
+    manifest = given(written(content, tmp_path))
+    emptied = {name: each["reason"] for each in manifest["emptied"] for name in each["frame_ids"]}
+    return emptied | {each["frame_id"]: each["reason"] for each in manifest["rejected"]}
 
 
 def test_a_fractional_atomic_number_is_no_copper() -> None:
