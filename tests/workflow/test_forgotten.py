@@ -64,7 +64,7 @@ CHANGES: dict[str, tuple[Callable[[Workplace], None], str, str]] = {
     "an arm": (
         configured(lambda study: study["arms"]["scratch"].update(references_trainable=True)),
         f"  {RUN}: arm.references_trainable ",
-        RUNS,
+        RUNS.replace("*", "scratch", 1),
     ),
     "the selection": (
         configured(lambda study: study["transfer"]["select"].update(max_force=9.0)),
