@@ -6,7 +6,8 @@ import io
 import pickle  # noqa: TID251 - for UnpicklingError, which torch raises
 import re
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +59,26 @@ def read_tensors(path: Path, device: torch.device | str = "cpu", *, arrays: bool
     reason = _damage(path)
     if not reason:
         try:
-            with torch.serialization.safe_globals(_ARRAYS if arrays else []):  # noqa: TID251 - types of data
+            with _known_types(_ARRAYS if arrays else []):
                 content = torch.load(path, map_location=device, weights_only=True)  # noqa: TID251
         except Exception as error:  # a damaged file raises whatever its first broken byte asks for
             reason = _reason(error)
         else:
             return content if isinstance(content, dict) else {}
     raise ValueError(f"{path} is not a checkpoint of plain tensors and values: {reason}")
+
+
+@contextmanager
+def _known_types(types: list[Any]) -> Iterator[None]:
+    """Let a file hold these types beside torch's plain ones, and none of those that other packages have added."""
+    known = torch.serialization.get_safe_globals()  # noqa: TID251 - types of data
+    torch.serialization.clear_safe_globals()  # noqa: TID251 - types of data
+    torch.serialization.add_safe_globals(types)  # noqa: TID251 - types of data
+    try:
+        yield
+    finally:
+        torch.serialization.clear_safe_globals()  # noqa: TID251 - types of data
+        torch.serialization.add_safe_globals(known)  # noqa: TID251 - types of data
 
 
 def _damage(path: Path) -> str:

@@ -46,8 +46,7 @@ Edit = Callable[[str, str], str]
 
 
 def forget() -> None:
-    for function in (fingerprint._imports, fingerprint._digest):
-        function.cache_clear()
+    fingerprint._read.cache_clear()
 
 
 @pytest.fixture
@@ -223,7 +222,8 @@ def imported_from_config(file: Path) -> Iterator[tuple[str, object]]:
 
 ALLOWED = {
     "Arm": {"fit"},  # `references`, which is in the params
-    "Study": {"low", "high"},  # names of fidelities, which are in the params of every rule that has files of them
+    # names of fidelities, and runs: in the params, or deciding which files are inputs, of the rules that use them
+    "Study": {"low", "high", "runs"},
     "ForceSet": {"labelled_here"},  # evaluated in a rule: it decides which files are its inputs
     "Snapshots": {"protocol"},  # evaluated in a rule, so that what it returns is in the params
     "Tracking": {"services", "missing"},  # decides no number

@@ -24,7 +24,7 @@ def test_energies_and_forces_that_are_the_same_are_counted() -> None:
 
 
 def test_forces_that_vanish_say_nothing() -> None:
-    frames = [make_frame("a")]
+    frames = [make_frame("a", forces=np.zeros((2, 3)))]
     assert compared(frames, frames) == {"energy": [1, 1], "forces": [0, 0]}
 
 

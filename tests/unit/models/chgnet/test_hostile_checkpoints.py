@@ -7,6 +7,7 @@ import pickle
 import shutil
 import zipfile
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,6 @@ from uprung.models.chgnet.card import CARD
 from uprung.models.chgnet.checkpoint import new_chgnet, save_chgnet
 from uprung.models.registry import load
 from uprung.models.torch_files import read_tensors
-from uprung.training.arms import build_potential
 from uprung.training.resume import resume_state
 
 
@@ -198,6 +198,16 @@ def test_arguments_that_make_no_network_are_refused(tmp_path: Path, args: object
         load(tmp_path / "model")
 
 
-def test_nothing_is_added_to_what_torch_takes_for_plain() -> None:
-    assert build_potential  # everything that trains has been imported here
-    assert {item.__module__.split(".")[0] for item in torch.serialization.get_safe_globals()} <= {"torch"}
+def test_what_other_packages_add_to_what_torch_takes_for_plain_is_refused(tmp_path: Path) -> None:
+    """PyTorch Geometric and matgl add classes to the list for the whole process when they are imported."""
+    torch.save({"model": Fraction(1, 2)}, tmp_path / "model")
+    before = torch.serialization.get_safe_globals()
+    torch.serialization.add_safe_globals([Fraction])
+    try:
+        assert torch.load(tmp_path / "model", weights_only=True) == {"model": Fraction(1, 2)}
+        with pytest.raises(ValueError, match=r"asks for fractions\.Fraction, which is code"):
+            load(tmp_path / "model")
+        assert Fraction in torch.serialization.get_safe_globals()
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(before)
