@@ -3,7 +3,7 @@
 python benchmarks/allocation.py              three ways, alone and beside two processes; ten minutes on idle cores
 python benchmarks/allocation.py --steps 4    a short look
 
-Ways: `nothing` as glibc is, `mallopt` as every network of uprung tells it (models/allocation.py), `variables` as the
+Ways: `nothing` as glibc is, `mallopt` as every network of uprung tells it (job/allocation.py), `variables` as the
 workflow sets them for its jobs. Each is a process of its own with one thread, on 16 structures of mlearn; the ways take
 turns. Then 1,000 steps of changing batches of solids, and the highest memory after 200 and after all. Prints Markdown.
 """
@@ -45,7 +45,8 @@ def child(task: str, way: str, steps: int) -> dict[str, Any]:
 
 def prepared(way: str, name: str, first: int) -> Any:
     """Return the training side of the throughput benchmark, with glibc told or not."""
-    from uprung.models import allocation, interface
+    from uprung.job import allocation
+    from uprung.models import interface
 
     if way == "nothing":
         interface.keep_freed_memory = lambda: False

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from law_coverage import fill, percent, table
+from law_tables import fill, percent, table
 from numpy.typing import NDArray
 
 from uprung.atomref import CompositionModel, Huber, LeastSquares, PriorRidge, Ridge

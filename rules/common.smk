@@ -94,15 +94,7 @@ PAGE_LOOK = [find_file(f"src/uprung/report/{name}", FOLDERS, key="report") for n
 
 
 # with these, old results are not taken for current ones, or a person says that they are
-ANEW = {
-    "--forceall",
-    "-F",
-    "--touch",
-    "-t",
-    "--unlock",
-    "--delete-all-output",
-    "--lint",
-}
+ANEW = r"--forceall|--touch|-[nqpFt]*[Ft][nqpFt]*|--unlock|--delete-all-output|--lint"
 
 
 def one_of(names):
@@ -160,14 +152,27 @@ def reach_of(*cards):
     return [min(card.cutoff for card in cards), sorted({*range(1, 95)} - known)]
 
 
+def evalset_graphs_of(wildcards):
+    """Return the inputs of a model's architecture."""
+    return EVALSET_GRAPHS.format(evalset=wildcards.evalset, architecture=card_of(wildcards.model).name)
+
+
+def searched(arm):
+    """Return the runs of an arm whose networks are searched."""
+    last = STUDY.sizes[-1]
+    return [run for run in STUDY.runs if run.arm == arm and (HOLES.runs == "all" or run.size == last)]
+
+
 def refuse_results_of_another_study():
     """Stop when results that Snakemake does not remember were made otherwise than the study asks for.
 
     It is asked when the Snakefile is read, since nothing else of it is called when there is nothing to be done.
     """
-    if workflow.is_main_process and not ANEW & {*sys.argv}:
+    anew = any(re.fullmatch(ANEW, option) for option in sys.argv)
+    if workflow.is_main_process and not anew:
         runs = [
-            f"{run}/model.pth.tar".replace("<results>", f"results/{STUDY.study}") for run in ([] if POINTS else RUNS)
+            f"{run}/model.pth.tar".replace("<results>", f"results/{STUDY.study}")
+            for run in ([] if POINTS else [*RUNS, *LONGER_RUNS])
         ]
         rules = list(workflow.rules)
         found = others(STUDY.study, rules, runs)
@@ -207,6 +212,11 @@ def element_fidelities(*references):
 def source_graphs(needed):
     """Return the graph store of the source fidelity where it is needed."""
     return [f"<results>/graphs/{STUDY.low}/manifest.json"] if needed else []
+
+
+def evalset_graphs_of(wildcards):
+    """Return the inputs of a model's architecture."""
+    return EVALSET_GRAPHS.format(evalset=wildcards.evalset, architecture=card_of(wildcards.model).name)
 
 
 def pretrained_here(network):

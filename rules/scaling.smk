@@ -8,9 +8,7 @@ rule fit_laws:
     input:
         **TEST_NOISE,
         curves="<results>/scaling/curves.csv",
-        pretraining=expand(
-            "<results>/pretraining/{network}/card.yaml", network=OWN_NETWORKS
-        ),
+        pretraining=expand("<results>/pretraining/{network}/card.yaml", network=OWN_NETWORKS),
     output:
         **{name: f"<results>/{file}" for name, file in LAW_TABLES.items()},
     log:

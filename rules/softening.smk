@@ -14,11 +14,6 @@ EVALSET_GRAPHS = "<results>/softening/{evalset}/graphs/{architecture}/manifest.j
 SOFTENED_ARCHITECTURES = {card.name: card for card in [ARCHITECTURE, *map(card_of, SOFTENING.models)]}
 
 
-def evalset_graphs_of(wildcards):
-    """Return the inputs of a model's architecture."""
-    return EVALSET_GRAPHS.format(evalset=wildcards.evalset, architecture=card_of(wildcards.model).name)
-
-
 rule evalset_frames:
     input:
         lambda w: EVALSET_SOURCES[w.evalset],

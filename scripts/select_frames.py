@@ -17,11 +17,11 @@ with job(snakemake):
     params = snakemake.params
     fidelity, wanted = Fidelity.model_validate(params.fidelity), MaterialsProject.model_validate(params.wanted)
     downloaded, target, work = Path(snakemake.input[0]), Path(snakemake.output[0]), WorkTest()
-    listed = json.loads(downloaded.read_text(encoding="utf-8"))["access_controlled_batch_ids"]
-    restricted = listed if wanted.exclude_restricted else []
+    facts = json.loads(downloaded.read_text(encoding="utf-8"))
+    restricted = facts["access_controlled_batch_ids"] if wanted.exclude_restricted else []
     options = Options(
         fidelity.functional,
-        exclude_batches=frozenset([*wanted.exclude_batches, *restricted]),
+        exclude_batches=frozenset({*wanted.exclude_batches, *restricted}),
         filters=wanted.filters,
         correction=mp2020 if wanted.correction == "mp2020" and fidelity.functional == "PBE" else None,
     )
@@ -29,9 +29,8 @@ with job(snakemake):
         from uprung.sources.materials_project import validation  # of the extra `pull`
 
         options = replace(options, validate=validation.validate, validator=validation.NAME)
-    selection = Selection(
-        downloaded, options, scratch=Path(params.scratch), listings=target.parent, processes=snakemake.threads
-    )
+    places = {"scratch": Path(params.scratch), "listings": target.parent}
+    selection = Selection(downloaded, options, processes=snakemake.threads, **places)
     write_frames(
         [(checked(selection.records(), work, downloaded), frozenset(map(int, wanted.exclude_elements)))],
         target.parent,

@@ -24,6 +24,8 @@ VALIDATION = "pymatgen-io-validation"
 #: Extra -> place of the modules that may import its packages, and the scripts that import these modules.
 EXTRAS = {
     "dft": ("src/uprung/dft/gpaw.py", {"label_structures.py"}),
+    "matgl": ("src/uprung/models/matgl", set()),
+    "sevennet": ("src/uprung/models/sevennet", set()),
     "pull": ("src/uprung/sources/materials_project", {"download_materials_project.py", "select_frames.py"}),
 }
 #: What pip needs to build GPAW from source: no Python packages, so no part of the lock.
@@ -91,7 +93,8 @@ def files_behind(script: str) -> list[Path]:
     """Return a script and the modules of uprung that it imports, directly or not."""
     path = ROOT / "scripts" / script
     found = [path, *map(module_file, closure(path))]
-    architectures = [card.module for card in CARDS.values()] if any(map(needs_networks, found)) else []
+    based = [card.module for card in CARDS.values() if card.name == "chgnet"]  # others are extras, in no conda file
+    architectures = based if any(map(needs_networks, found)) else []
     return [path, *map(module_file, closure(path, *architectures))]
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from workplace import MICRO, REPOSITORY, Workplace
+from workplace import MICRO, Workplace, job_counts
 
 from uprung.job.made import FOLDER, others
 
@@ -62,9 +62,9 @@ CHANGES: dict[str, tuple[Callable[[Workplace], None], str, str]] = {
         RUNS,
     ),
     "an arm": (
-        configured(lambda study: study["arms"]["scratch"].update(trainable="all-but-embedding")),
-        f"  {RUN}: arm.trainable",
-        RUNS,
+        configured(lambda study: study["arms"]["scratch"].update(references_trainable=True)),
+        f"  {RUN}: arm.references_trainable ",
+        RUNS.replace("*", "scratch", 1),
     ),
     "the selection": (
         configured(lambda study: study["transfer"]["select"].update(max_force=9.0)),
@@ -138,7 +138,9 @@ def test_other_ways_to_start(finished: Workplace, tmp_path: Path) -> None:
     """What makes all anew, or says that results are current, is not refused; another folder is."""
     forget(finished)
     finished.configure(lambda study: study["training"].update(batch_size=16))
-    assert finished.planned(options=("--forceall",))["train_run"] == 9
+    for option in ("--forceall", "-nF"):
+        done = finished.snakemake("all", "-n", option)
+        assert job_counts(done.stdout)["train_run"] == 9, done.stdout
     assert finished.snakemake("--unlock", "--cores", "1").returncode == 0
     shutil.move(finished.folder, tmp_path / "elsewhere")
     done = subprocess.run(
@@ -147,7 +149,7 @@ def test_other_ways_to_start(finished: Workplace, tmp_path: Path) -> None:
             "-m",
             "snakemake",
             "--snakefile",
-            REPOSITORY / "Snakefile",
+            tmp_path / "elsewhere/Snakefile",
             "--directory",
             tmp_path / "elsewhere",
             "--cores",

@@ -44,6 +44,11 @@ def swap(file: str, old: str, new: str) -> Change:
     return lambda place: place.edit(file, old, new)
 
 
+def together(*changes: Change) -> Change:
+    """Return several changes as one."""
+    return lambda place: [change(place) for change in changes]
+
+
 def append(path: Path, text: str) -> None:
     path.write_text(path.read_text(encoding="utf-8") + text, encoding="utf-8")
 
@@ -91,23 +96,32 @@ def older(place: Workplace) -> None:
 
 
 CHANGES: dict[str, tuple[Change, dict[str, int]]] = {
-    # words, times
-    "words of a module and a script": (words, {}),
-    "a touched script": (touch("scripts/train.py", "scripts/write_frames.py"), {}),
-    "a touched module": (touch(TRAINING, "src/uprung/frames/schema.py"), {}),
-    "a touched rule file and study file": (touch("rules/training.smk", "tests/workflow/micro.yaml"), {}),
-    "a touched data file": (touch(DATA), {}),
-    "a line of the log": (swap(TRAINING, "step %d of %d  loss %.4g", "step %d (%d): loss %.4g"), {}),
-    "the words of an error": (swap(TRAINING, "give `split` other shares", "choose other shares"), {}),
-    "another option of an arm, off by default": (
-        swap(
-            "src/uprung/config/arms.py",
-            "    label: str = Field(",
-            '    unused: bool = Field(default=False, description="Not used.")\n    label: str = Field(',
+    # what reruns nothing, several changes at once
+    "times of change": (
+        touch("scripts/train.py", TRAINING, "rules/training.smk", "tests/workflow/micro.yaml", DATA),
+        {},
+    ),
+    "words": (
+        together(
+            words,
+            swap(TRAINING, "step %d of %d  loss %.4g", "step %d (%d): loss %.4g"),
+            swap(TRAINING, "give `split` other shares", "choose other shares"),
         ),
         {},
     ),
-    "code that no result depends on": (code("src/uprung/job/files.py"), {}),
+    "what no result depends on": (
+        together(
+            code("src/uprung/job/files.py"),
+            swap(
+                "src/uprung/config/arms.py",  # another option of an arm, off by default
+                "    label: str = Field(",
+                '    unused: bool = Field(default=False, description="Not used.")\n    label: str = Field(',
+            ),
+            study(resources__memory_mb=2500, resources__minutes=9),
+            tracked,
+        ),
+        {},
+    ),
     # code
     "code of a script": (code("scripts/train.py"), TRAINED),
     "how tables are written": (code("src/uprung/frames/intake.py"), FULL),
@@ -140,8 +154,6 @@ CHANGES: dict[str, tuple[Change, dict[str, int]]] = {
     # options
     "learning rate": (study(training__learning_rate=5e-4), TRAINED),
     "batch size": (study(training__batch_size=16), TRAINED),
-    "a service that runs are shown in": (tracked, {}),
-    "memory to ask for": (study(resources__memory_mb=2500, resources__minutes=9), {}),
     "force limit of the analysis": (
         study(analysis__force_limit=5.0),
         {"analyse_shift": 1, "plot_shift": 1, **REPORT},

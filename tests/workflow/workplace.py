@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import re
 import shutil
@@ -20,6 +21,8 @@ MICRO = "tests/workflow/micro.yaml"
 STUDY_TIMEOUT = 900  # seconds; a minute of work on two free cores
 DRY_TIMEOUT = 120
 NOTHING = "Nothing to be done"
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload(["snakemake.cli", "pydantic"])
 TARGETS = (
     *("data", "dft", "analysis", "atomref", "graphs", "train", "pretraining", "scaling", "forgetting"),
     *("softening", "snapshots", "report", "all"),
@@ -36,6 +39,19 @@ def job_counts(text: str) -> dict[str, int]:
         return {}
     counts = {rule: int(count) for rule, count in (line.split() for line in table[1].splitlines())}
     return {rule: count for rule, count in counts.items() if rule not in {"total", *TARGETS}}
+
+
+def run_here(folder: Path, arguments: list[str], log: Path) -> None:
+    """Be Snakemake in a folder, as `python -m snakemake` is."""
+    from snakemake.cli import main
+
+    os.chdir(folder)
+    for name in ("PYTHONPATH", "SNAKEMAKE_PROFILE"):
+        os.environ.pop(name, None)
+    with log.open("w", encoding="utf-8") as stream:
+        os.dup2(stream.fileno(), 1)
+        os.dup2(stream.fileno(), 2)
+        main(arguments)
 
 
 @dataclass(frozen=True)
@@ -87,13 +103,24 @@ class Workplace:
 
     def planned(self, *targets: str, study: str = MICRO, options: tuple[str, ...] = ()) -> dict[str, int]:
         """Return which rules a dry run would run how often; {} when nothing is to be done."""
-        done = self.snakemake(*(targets or ("all",)), "-n", *options, study=study)
-        assert done.returncode == 0, done.stdout
-        counts = job_counts(done.stdout)
+        status, output = self.dry(*(targets or ("all",)), *options, "--configfile", study)
+        assert status == 0, output
+        counts = job_counts(output)
         # a target without files of its own (no `tests.softening.sets` in the study, for example) is listed alone
-        alone = "\ntotal " in done.stdout and not counts
-        assert bool(counts) != (NOTHING in done.stdout or alone), done.stdout
+        alone = "\ntotal " in output and not counts
+        assert bool(counts) != (NOTHING in output or alone), output
         return counts
+
+    def dry(self, *arguments: str) -> tuple[int | None, str]:
+        """Return status and output of a dry run here, by a fork of a process that has imported Snakemake before."""
+        log = self.folder / "dry-run.log"
+        process = FORKS.Process(target=run_here, args=(self.folder, [*arguments, "-n"], log))
+        process.start()
+        process.join(DRY_TIMEOUT)
+        process.kill()
+        output = log.read_text()
+        log.unlink()
+        return process.exitcode, output
 
     def edit(self, file: str, old: str, new: str) -> None:
         """Replace a text that occurs in a file of the repository exactly once."""

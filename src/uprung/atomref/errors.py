@@ -54,7 +54,7 @@ def sandwich(
     variance, trace, square, cross = np.zeros(k), np.zeros(k), np.zeros(k), np.zeros((k, r, r))
     for m in np.unique(counts):
         rows = order[starts[counts == m][:, None] + np.arange(m)]
-        for part in np.array_split(rows, -(-rows.size * max(k, r) // BLOCK) or 1):
+        for part in np.array_split(rows, -(-len(rows) * max(m, r) * max(k, r) // BLOCK) or 1):
             own, influence = root[part], basis[part] @ to_coef.T  # (g, m, r), (g, m, k)
             left, size, _ = np.linalg.svd(own, full_matrices=False)
             free = 1 - size**2
@@ -66,7 +66,7 @@ def sandwich(
             lost = (taken**2).sum(axis=1)
             trace += (length - lost).sum(axis=0)
             square += (length**2 - 2 * length * lost).sum(axis=0)
-            by_coefficient = taken.transpose(2, 1, 0)
+            by_coefficient = np.ascontiguousarray(taken.transpose(2, 1, 0))  # products of strided arrays are slow
             cross += by_coefficient @ by_coefficient.transpose(0, 2, 1)
     square += (cross**2).sum(axis=(1, 2))
     with np.errstate(divide="ignore", invalid="ignore"):

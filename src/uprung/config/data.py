@@ -44,7 +44,7 @@ class Source(Section):
     )
     settings: dict[str, Values] = Field(
         default={},
-        description="Settings of the calculations that are not the usual ones, or of which the source has several values: "
+        description="Settings of the calculations that are unusual, or of which the source has several values: "
         "`{ENCUT: [520, 680], LSOL: T, charge: any}`. A run with another value than those is rejected. Without it, a "
         "fidelity has one value of each. Not allowed for sets with a label scale of their own.",
     )

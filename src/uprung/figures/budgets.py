@@ -27,7 +27,7 @@ def budget_curves(curves: pd.DataFrame, *, arm_labels: Mapping[str, str], x_labe
     """Draw the means over seeds of all arms under all budgets, a panel per target; bars are the range over seeds.
 
     Args:
-        curves: a curves table; a point is filled where all its runs are above the baseline.
+        curves: a curves table; a point is filled where all its runs enter the laws.
         arm_labels: arm -> name; colour and marker follow its order.
         x_label: of the horizontal axis.
 

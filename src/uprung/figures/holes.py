@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import matplotlib as mpl
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, SymmetricalLogLocator
 
 from uprung.figures import style
 from uprung.figures.axes import GREY, grid_behind
@@ -41,10 +41,11 @@ def holes(arms: pd.DataFrame, networks: pd.DataFrame, *, arm_labels: Mapping[str
     share.set(xlabel="random structures that fall into a hole (%)", yticks=range(len(names)))
     share.set_yticklabels([arm_labels.get(name, f"{name}, untouched") for name in names])
     share.set_ylim(len(names) - 0.5, -0.5)
-    share.set_xlim(left=0)
+    share.set_xlim(left=-1)
     deep.set_xlabel("lowest state, relative to the lowest labelled\nframe of its composition (eV/atom)")
     deep.set_xscale("symlog", linthresh=0.1)
     deep.axvline(0, color=GREY, lw=0.6)
+    deep.xaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=0.1, subs=(1, 3)))
     deep.xaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:,g}".replace("-", "−")))
     deep.sharey(share)
     deep.tick_params(labelleft=False)

@@ -58,8 +58,8 @@ def learning_curves(
     """Draw test MAE against training size in log–log, one panel per target (and per budget, if several).
 
     `curves`, `laws`, `bands` and `crossings` are the tables of `uprung.scaling` (`crossings` that of `crossovers`);
-    points of the covered population are drawn, with the chosen laws of `bands`: filled where settled, pale where only
-    above the baseline, hollow where not even that; a small mark at the error of the other one of last and best where
+    points of the covered population are drawn, with the chosen laws of `bands`: filled where settled, pale where not,
+    hollow where they enter no law; a small mark at the error of the other one of last and best where
     they differ by more than a fifth. `arm_labels` names the arms and orders them; colour and marker follow its order.
     `published` (columns arm, target, n_frames, mae) adds another study's points in grey, `yardsticks` (of
     `uprung.evaluation.yardsticks`) what needs no network.
@@ -141,7 +141,7 @@ def _panel(axis: Axes, points: pd.DataFrame, lines: pd.DataFrame | None, target:
 
 
 def _states(mine: pd.DataFrame, colour: str) -> list[tuple[Any, pd.DataFrame]]:
-    """Return the fill of the marks and the runs that have it: settled, above the baseline, neither."""
+    """Return the fill of the marks and the runs that have it: settled, not settled, in no law."""
     good, firm = mine["converged"].astype(bool), mine["settled"].isin(FIRM) | mine["baseline"].isna()
     pale = tuple(c + TINT * (1 - c) for c in to_rgb(colour))
     return [(colour, mine[good & firm]), (pale, mine[good & ~firm]), ("white", mine[~good])]
@@ -293,9 +293,9 @@ def _legend(
     """Place the legends below the panels, where they hide no data: the arms, then what the marks mean."""
     dark = "#333333"
     baseline = bool(points["baseline"].notna().any())
-    fills = [(dark, "run, settled" if baseline else "run"), ("white", "run not above baseline: in no law")]
+    fills = [(dark, "run, settled" if baseline else "run"), ("white", "run in no law")]
     if baseline:
-        fills.insert(1, ("#c4c4c4", "run above baseline, not settled"))
+        fills.insert(1, ("#c4c4c4", "run, not settled"))
     # matplotlib also takes a tuple of artists, drawn on top of each other
     marks: list[Any] = [Line2D([], [], ls="", marker="o", color=dark, mfc=fill) for fill, _ in fills]
     names = [word for _, word in fills]

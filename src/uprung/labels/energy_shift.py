@@ -45,7 +45,7 @@ def element_shift(X: ArrayLike, y_low: ArrayLike, y_high: ArrayLike, groups: Arr
 
     Returns:
         Columns Z, element, shift; stderr, clustered by group (nan where the value rests on a single group, as for one
-        dimer curve per element); stderr_structures, with structures taken as independent (HC1); spread,
+        dimer curve per element); stderr_structures, with structures taken as independent (HC2); spread,
         root-mean-square residual of the structures that contain the element; n_structures, n_groups; determined
         (False: seen only in fixed proportion to others; the value is one shift for all elements, corrected by what is
         determined); low_reference, low_stderr, high_reference, high_stderr, the fit of each side on the same

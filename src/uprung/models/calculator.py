@@ -13,6 +13,7 @@ from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 from ase.units import GPa
 
+from uprung.frames.crowding import crowding
 from uprung.models.interface import Geometry, Potential
 from uprung.models.registry import architecture, load
 
@@ -72,7 +73,11 @@ def _geometry(atoms: ase.Atoms) -> Geometry:
             f"{atoms.get_chemical_formula()} is periodic in {int(atoms.pbc.sum())} directions, not three: "
             "put a molecule or slab into a box with vacuum and set pbc=True"
         )
-    return Geometry(atoms.numbers, atoms.get_scaled_positions(), atoms.cell.array)
+    geometry = Geometry(atoms.numbers, atoms.get_scaled_positions(), atoms.cell.array)
+    reason = crowding(geometry.frac, geometry.lattice)
+    if reason is not None:
+        raise ValueError(f"{atoms.get_chemical_formula()} is too large for a graph: {reason}")
+    return geometry
 
 
 def calculator(path: str | Path, *, fidelity: str | None = None, device: str = "cpu") -> PotentialCalculator:

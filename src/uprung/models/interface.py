@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from uprung.datasets.store import Inputs, Side
-from uprung.models.allocation import keep_freed_memory
+from uprung.job.allocation import keep_freed_memory
 from uprung.models.cards import ArchitectureCard
 
 N_ELEMENTS = 94

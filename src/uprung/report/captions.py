@@ -83,14 +83,14 @@ FIGURES: dict[str, FigureFile] = {
         "Scaling",
         "Learning curves: test error against the number of labelled training structures, both logarithmic, on the test "
         "frames whose elements every seed saw at the smallest size. Each mark is a run, filled where settled, pale "
-        "where above the baseline only, hollow where not even that; dotted lines join the means over seeds, full lines "
+        "where not, hollow where it enters no law; dotted lines join the means over seeds, full lines "
         "with a band are fitted laws with their 95 % band, the dashed grey line is the geometry-free baseline.",
     ),
     "budgets": FigureFile(
         "training budgets",
         "Scaling",
         "Learning curves under all budgets: means over seeds, bars from the lowest to the highest, line style by "
-        "budget. Filled where every run is above the baseline. Between two budgets of one arm the data are the same "
+        "budget. Filled where every run enters the laws. Between two budgets of one arm the data are the same "
         "and the optimiser steps differ; along a curve of a budget in steps only the data differ, along one in epochs "
         "both.",
     ),

@@ -148,8 +148,8 @@ def learning_curves(
         budgets: those that have curves; none for all.
 
     Returns:
-        Columns `uprung.scaling.tables.CURVE_COLUMNS` and `MORE_COLUMNS`, beats_baseline (whether the test error is below
-        the baseline by its 95 % interval) and val_ratio, in eV/atom, eV/Å, GPa, μB; and the table of
+        Columns `uprung.scaling.tables.CURVE_COLUMNS` and `MORE_COLUMNS`, beats_baseline (whether the test error is
+        below the baseline by its 95 % interval) and val_ratio, in eV/atom, eV/Å, GPa, μB; and the table of
         `uprung.scaling.settled.second_budgets`.
     """
     drawn = set(budgets) or {run.names["budget"] for run in runs}

@@ -76,10 +76,10 @@ def states(curves: pd.DataFrame, second: pd.DataFrame) -> pd.Series:
     run that does not beat the baseline is not settled.
 
     Args:
-        curves: rows with the columns of `POINT`, n_frames and converged.
+        curves: rows with the columns of `POINT`, n_frames and beats_baseline.
         second: of `second_budgets`.
     """
-    beats = curves.groupby(POINT)["converged"].transform("all")
+    beats = curves.groupby(POINT)["beats_baseline"].transform("all")
     found = pd.Series(UNTESTED, index=curves.index, dtype=object)
     tested = dict(iter(second.groupby(["budget", "arm", "target", "population"])))
     for key, part in curves.groupby(["budget", "arm", "target", "population"], sort=False):

@@ -41,7 +41,7 @@ def formula_of(Z: NDArray[Any]) -> str:
 
 
 def same_functional(first: object, second: str) -> bool:
-    """Return whether two names mean the same functional, whatever their case, hyphens, plus signs, brackets and superscripts."""
+    """Return whether two names mean the same functional, whatever their case, hyphens, brackets and superscripts."""
     return isinstance(first, str) and _plain(first) == _plain(second)
 
 

@@ -23,7 +23,7 @@ from uprung.sources.work_consistency import WorkTest, checked, tested
 
 @dataclass
 class OpenSource:
-    """A source of the study file, where it lies, the functional whose labels are wanted, and settings of its fidelity."""
+    """A source of the study file, where it lies, the functional that is wanted, and the settings of its fidelity."""
 
     source: Source
     path: Path

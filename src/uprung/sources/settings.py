@@ -1,4 +1,4 @@
-"""What decides the labels of a fidelity beside its functional: one value of each setting, unless the study says more."""
+"""What decides the labels of a fidelity beside its functional: one value of each setting, or what the study states."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CHARGES = ("charge", "total_charge", "tot_charge", "net_charge", "system_charge"
 #: Keys under which files other than those of VASP state settings; what is no one value (a list, a table) is none.
 STATED = (
     "encut", "cutoff", "ecut", "kspacing", "k_density", "ispin", "spin_polarized", "lasph", "prec", "ismear", "sigma",
-    "smearing", "is_hubbard", "ldau", "hubbard_u", "lsorbit", "spin_orbit", "soc", "ivdw", "dispersion", "vdw", "luse_vdw",
+    "smearing", "ldau", "hubbard_u", "lsorbit", "spin_orbit", "soc", "ivdw", "dispersion", "vdw", "luse_vdw",
     "lsol", "solvent", "solvation", "efield", "electric_field", "pstress", "external_pressure", "nupdown",
     "i_constrained_m", "metagga", "gga", "lhfcalc", "potcar_functional", "pseudopotential", "pseudo_family", "code",
 )  # fmt: skip

@@ -14,7 +14,7 @@ from uprung.sources.unusable import UnusableError
 
 @dataclass
 class Atoms:
-    """The element `atominfo`: symbols of the atoms; number, symbol, valence electrons and potential of every species."""
+    """The element `atominfo`: symbols of the atoms; number, symbol, valence and potential of every species."""
 
     symbols: list[str] = field(default_factory=list)
     species: list[tuple[str, str, str, str]] = field(default_factory=list)

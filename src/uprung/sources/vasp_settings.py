@@ -1,8 +1,8 @@
 """What decides the labels of a VASP run, from INCAR, resolved parameters and potentials.
 
 The comparison is by an allow-list. A key that is known to change no label (`_HARMLESS`) is passed over. What makes the
-energy another quantity is refused (`_NEVER`) or needs to be stated in the study (`_STATED`). Every other key of INCAR has
-one value in a fidelity, whether uprung knows it or not. (VASP wiki, pages of the INCAR tags.)
+energy another quantity is refused (`_NEVER`) or needs to be stated in the study (`_STATED`). Every other key of INCAR
+has one value in a fidelity, whether uprung knows it or not. (VASP wiki, pages of the INCAR tags.)
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from uprung.sources.settings import UNSET, Settings, canonical, nothing
 
 #: Value of METAGGA or GGA -> functional. Without either it is what the potentials were made for, by their titles.
 _FUNCTIONALS = {
-    "R2SCA": "r2SCAN", "R2SCAN": "r2SCAN", "RSCAN": "rSCAN", "SCAN": "SCAN", "PE": "PBE", "PS": "PBEsol", "RE": "revPBE",
-    "RP": "RPBE", "91": "PW91", "CA": "LDA",
+    "R2SCA": "r2SCAN", "R2SCAN": "r2SCAN", "RSCAN": "rSCAN", "SCAN": "SCAN", "PE": "PBE", "PS": "PBEsol",
+    "RE": "revPBE", "RP": "RPBE", "91": "PW91", "CA": "LDA",
 }  # fmt: skip
 _POTENTIALS = {"PAW_PBE": "PBE", "PAW_GGA": "PW91", "PAW": "LDA"}
 _DISPERSION = {
@@ -35,8 +35,9 @@ _NEVER = {
     "ML_LMLFF": "a machine-learnt force field",
 }
 #: Values of ALGO that do not minimise the functional.
-_NO_MINIMUM = ("ACFDT", "BSE", "CHI", "EIGENVAL", "EVGW", "EXACT", "G0W0", "GW", "NONE", "NOTHING", "QPGW", "RPA", "SCGW",
-               "SUBROT", "TDHF", "TIMEEV", "2E4W", "CC")  # fmt: skip
+_NO_MINIMUM = tuple(
+    "ACFDT BSE CHI EIGENVAL EVGW EXACT G0W0 GW NONE NOTHING QPGW RPA SCGW SUBROT TDHF TIMEEV 2E4W CC".split()
+)
 
 
 def _ones(value: str) -> bool:
@@ -90,14 +91,15 @@ _DEFAULTS = {
 #: Keys that change no label: start, path and end of the minimisation (whose success is checked), output, parallel work.
 _HARMLESS = frozenset(
     """SYSTEM ISTART INIWAV MAGMOM NELM NELMIN NELMDL EDIFF EDIFFG ALGO IALGO LDIAG LSUBROT NSIM NPAR NCORE KPAR NBLK
-    NBANDS NRMM WEIMIN EBREAK DEPER TIME AMIX BMIX AMIN AMIX_MAG BMIX_MAG IMIX MIXFIRST MAXMIX WC INIMIX MIXPRE MREMOVE
-    LMAXMIX LMIXTAU NSW IBRION ISIF NFREE POTIM SMASS MDALGO TEBEG TEEND NBLOCK KBLOCK NPACO APACO ISYM SYMPREC LORBIT
-    RWIGS NEDOS EMIN EMAX EFERMI NWRITE LWAVE LCHARG LAECHG LVTOT LVHAR LELF LOPTICS LPARD LPLANE LSCALAPACK LSCALU LASYNC
-    LSCAAWARE LORBITALREAL POMASS LDAUPRINT LANGEVIN_GAMMA LANGEVIN_GAMMA_L PMASS ANDERSEN_PROB NSUBSYS TSUBSYS PSUBSYS
-    CSVR_PERIOD NHC_NCHAINS NHC_PERIOD NHC_NRESPA NHC_NS RANDOM_SEED IWAVPR LDOWNSAMPLE LH5 LWAVEH5 LCHARGH5 LSYNCH5
-    LWANNIER90 LWANNIER90_RUN LWRITE_MMN_AMN LWRITE_UNK NTAUPAR NOMEGAPAR MAXMEM LEFG QUAD_EFG LCALCPOL NCORE_IN_IMAGE1
-    M_CONSTR LAMBDA DIPOL LPETIM IDIOT LMUSIC PLEVEL CSHIFT KPUSE STM ICHARG NUM_WANN LCHIMAG LNABLA LPHON_DISPERSION
-    PHON_NSTRUCT LATTICE_CONSTRAINTS LBADER LDISENTANGLED KPOINTS_OPT_MODE LKPOINTS_OPT TURBO IRESTART NREBOOT NMIN
+    NBANDS NRMM WEIMIN EBREAK DEPER TIME AMIX BMIX AMIN AMIX_MAG BMIX_MAG IMIX MIXFIRST MAXMIX WC INIMIX MIXPRE
+    MREMOVE LMAXMIX LMIXTAU NSW IBRION ISIF NFREE POTIM SMASS MDALGO TEBEG TEEND NBLOCK KBLOCK NPACO APACO ISYM
+    SYMPREC LORBIT RWIGS NEDOS EMIN EMAX EFERMI NWRITE LWAVE LCHARG LAECHG LVTOT LVHAR LELF LOPTICS LPARD LPLANE
+    LSCALAPACK LSCALU LASYNC LSCAAWARE LORBITALREAL POMASS LDAUPRINT LANGEVIN_GAMMA LANGEVIN_GAMMA_L PMASS
+    ANDERSEN_PROB NSUBSYS TSUBSYS PSUBSYS CSVR_PERIOD NHC_NCHAINS NHC_PERIOD NHC_NRESPA NHC_NS RANDOM_SEED IWAVPR
+    LDOWNSAMPLE LH5 LWAVEH5 LCHARGH5 LSYNCH5 LWANNIER90 LWANNIER90_RUN LWRITE_MMN_AMN LWRITE_UNK NTAUPAR NOMEGAPAR
+    MAXMEM LEFG QUAD_EFG LCALCPOL NCORE_IN_IMAGE1 M_CONSTR LAMBDA DIPOL LPETIM IDIOT LMUSIC PLEVEL CSHIFT KPUSE STM
+    ICHARG NUM_WANN LCHIMAG LNABLA LPHON_DISPERSION PHON_NSTRUCT LATTICE_CONSTRAINTS LBADER LDISENTANGLED
+    KPOINTS_OPT_MODE LKPOINTS_OPT TURBO IRESTART NREBOOT NMIN
     """.split()
 )
 #: Keys that make up a setting of another name.
@@ -232,39 +234,41 @@ def _valence(run: Input) -> float | None:
 def _of_elements(run: Input) -> Iterator[tuple[str, str]]:
     """Yield potentials and U; U may depend on the anion, as in the Materials Project's rule."""
     anion = next((f" with {a}" for a in ("F", "O") if a in run.elements), "")
-    potentials: dict[str, list[str]] = {}
-    repulsions: dict[str, list[str]] = {}
+    found: dict[str, set[str]] = {}
     for n, (element, _, title) in enumerate(run.types):
-        potentials.setdefault(element, []).append(title)
-        repulsions.setdefault(element, []).append(_repulsion(run, n))
-    for element in potentials:
-        yield f"potential of {element}", " and ".join(sorted(set(potentials[element])))
-        yield f"U of {element}{anion}", " and ".join(sorted(set(repulsions[element])))
+        found.setdefault(f"potential of {element}", set()).add(title)
+        for what, value in _repulsion(run, n):
+            found.setdefault(f"{what} of {element}{anion}", set()).add(value)
+    for name, values in found.items():
+        yield name, " and ".join(sorted(values))
 
 
-def _repulsion(run: Input, n: int) -> str:
-    if not run.on("LDAU"):
-        return "0"
-    U, J, shell = (_entry(run.get(key), n) for key in ("LDAUU", "LDAUJ", "LDAUL"))
-    if (U, J) == ("0", "0") or shell == "-1":
-        return "0"
-    return f"U = {U} eV, J = {J} eV, l = {shell}, LDAUTYPE = {canonical(run.get('LDAUTYPE', '2'))}"
+def _repulsion(run: Input, n: int) -> Iterator[tuple[str, str]]:
+    """Yield U and J of a species, eV, and where they are not zero, their shell and kind."""
+    U, J, shell = (_entry(run.get(key), n) if run.on("LDAU") else "0" for key in ("LDAUU", "LDAUJ", "LDAUL"))
+    if shell == "-1":
+        U = J = "0"
+    yield "U", U
+    yield "J", J
+    if not (nothing(U) and nothing(J)):
+        yield "l of U", shell
+        yield "LDAUTYPE", run.get("LDAUTYPE", "2")
 
 
 def _entry(values: str, n: int) -> str:
-    words = canonical(values).split()
+    words = values.split()
     return words[n] if n < len(words) else "0"
 
 
 def _of_run(run: Input) -> Iterator[tuple[str, str]]:
     """Yield the settings that a run has whether INCAR names them or not."""
-    yield "ENCUT", canonical(run.incar.get("ENCUT") or run.parameters.get("ENCUT") or run.get("ENMAX", UNSET))
+    yield "ENCUT", canonical(run.get("ENCUT") or run.get("ENMAX")) or UNSET
     for key in _DEFAULTS:
         yield key, _value(run, key)
     if run.number("ISMEAR", _DEFAULTS["ISMEAR"]) not in (-4, -5):  # the tetrahedron method has no width
         yield "SIGMA", canonical(run.get("SIGMA", "0.2"))
     for key, (usual, _) in _STATED.items():
-        if key not in _HARMLESS and (value := run.get(key)) and not usual(value):
+        if (value := run.get(key)) and not usual(value):
             yield key, canonical(value)
 
 

@@ -193,7 +193,7 @@ def _environments(
     x, weight = d / cutoff, _WEIGHT[numbers[j]]
     inside = 1 - x * x
     slope = -4 * weight * x * inside
-    unit = vectors / d[:, None]
+    unit = vectors / np.maximum(d, 1e-12)[:, None]  # atoms in one place have no direction
     strain = (slope * x)[:, None, None] * (unit[:, :, None] * unit[:, None, :] - np.eye(3) / 3)
     by_strain = np.zeros((n, 3, 3))
     np.add.at(by_strain, i, strain)

@@ -1,6 +1,4 @@
-"""The simulation behind the coverage of reference energies: what it draws is what it says, and its
-page is up to date.
-"""
+"""The simulation behind the coverage of references: what it draws is what it says, and its page is up to date."""
 
 from __future__ import annotations
 

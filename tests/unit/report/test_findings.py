@@ -78,7 +78,7 @@ def test_lowest_error_is_hedged_where_seeds_disagree_or_are_few() -> None:
     table = curves({"scratch": {100: [0.2]}, "swap": {100: [0.3]}}, unconverged={("scratch", 100)})
     (only,) = meaning.lowest_errors(table, LABELS, target="energy")
     assert "one seed, spread unknown; not settled" in only
-    assert "(not above the baseline)" in only
+    assert "(in no law)" in only
 
 
 def test_lowest_error_above_the_baseline_is_no_success() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import lmdb
 import numpy as np
 import pytest
+from ase import Atoms
 from factories import make_frame
 from layouts import SCALE, ase_row, crystal, write_aselmdb, xyz_text
 
@@ -20,9 +21,12 @@ from uprung.dft.structures import StructuresError, read_structures
 from uprung.frames.intake import write_frames
 from uprung.frames.limits import ATOMS, NAME, RECORD
 from uprung.frames.schema import Frame, Rejected
+from uprung.models.calculator import calculator
 from uprung.models.chgnet.graphs import build_graph
 from uprung.sources import open_source
+from uprung.structures.duplicates import leave_out_duplicates
 
+CASES = Path(__file__).parents[2] / "cases"
 GRID = np.array(np.meshgrid(*[np.arange(15)] * 3)).reshape(3, -1).T / 15
 NEEDLE = {"lattice": np.diag([1e-5, 1e5, 10.0])}
 DENSE = {"Z": np.ones(3375, dtype=np.uint8), "frac": GRID, "lattice": (0.5 * 3375) ** (1 / 3) * 1.001 * np.eye(3)}
@@ -73,6 +77,13 @@ def test_a_graph_is_not_built_beyond_the_bounds() -> None:
         build_graph(DENSE["frac"], DENSE["lattice"])
     with pytest.raises(ValueError, match="it is too thin"):
         build_graph(np.zeros((2, 3)), NEEDLE["lattice"])
+
+
+def test_a_calculator_refuses_before_it_looks_for_neighbours() -> None:
+    atoms = Atoms("H2", cell=NEEDLE["lattice"], positions=[[0, 0, 0], [0, 1, 1]], pbc=True)
+    atoms.calc = calculator("chgnet-0.3.0")
+    with pytest.raises(ValueError, match=r"H2 is too large for a graph: .*it is too thin"):
+        atoms.get_potential_energy()
 
 
 def test_structures_to_be_labelled_have_the_same_bounds(tmp_path: Path) -> None:
@@ -165,3 +176,11 @@ def test_atomic_numbers_of_own_labels_are_whole(numbers: list[float], reason: st
     (found,) = open_source("gpaw", tmp_path / "l.jsonl", "PBE").records()
     assert isinstance(found, Rejected)
     assert f"atomic number {reason} is not one of" in found.reason
+
+
+def test_atoms_in_one_place_stop_no_search_for_copies(tmp_path: Path) -> None:
+    """Public case atoms-at-one-place: read, kept for the split to exclude, and no copy of another frame."""
+    source = open_source("ase", CASES / "atoms-at-one-place/high.extxyz", "r2SCAN", "high")
+    write_frames([(source.records(), source.unwanted)], tmp_path, functional="r2SCAN")
+    manifest = leave_out_duplicates(tmp_path / "manifest.json")
+    assert (manifest["written"], manifest["rejected"]) == (16, [])

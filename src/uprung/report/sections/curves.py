@@ -70,9 +70,9 @@ def _budget(curves: CurveStudy, budget: str) -> Iterator[Block]:
 def lead_of(study: Study, results: StudyResults) -> Iterator[Block]:
     """Yield what settled and above the baseline mean, and the figures of a study that trains."""
     yield Text(
-        "A run is above the baseline when its test error is below that of the geometry-free baseline by its 95 % "
-        "interval (paired bootstrap over test groups), and its validation error fell by no more than "
-        f"{100 * study.scaling.falling:g} % over the last fifth of its budget. A learning rate that falls to a "
+        "A run is above the baseline when its size enters laws: a line through the validation errors of all sizes is "
+        "below that of learning nothing about geometry, and in most runs the validation error fell by no more than "
+        f"{100 * study.scaling.falling:g} % over the last fifth of the budget. A learning rate that falls to a "
         "hundredth makes the end of every budget flat, so this says nothing about longer training: a point is settled "
         "when a budget of twice the steps or more changes its error by no more than "
         f"{100 * study.scaling.settled:g} %; a size between two settled ones counts as settled."

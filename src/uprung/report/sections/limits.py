@@ -96,11 +96,11 @@ def exclusion_limits(split: Mapping[str, Any], fidelity: str) -> list[str]:
 
 
 def convergence_limits(curves: pd.DataFrame) -> list[str]:
-    """Say where many runs are not above the baseline, so that the budget and not the data decides."""
+    """Say where many runs enter no law, so that the budget and not the data decides."""
     here = curves[curves["population"] == LAW_POPULATION]
     shares = here.groupby(["budget", "target"])["converged"].mean()
     return [
-        f"Under the budget {budget}, {100 * (1 - share):.0f} % of the runs are not above the baseline in "
+        f"Under the budget {budget}, {100 * (1 - share):.0f} % of the runs enter no law in "
         f"{TARGETS[target][0]}: their errors reflect the length of training as much as the data."
         for budget, target, share in shares.reset_index().itertuples(index=False, name=None)
         if share < 0.75

@@ -196,7 +196,7 @@ def _lowest_at(curves: pd.DataFrame, labels: Mapping[str, str], target: str, siz
         )
     text = f"{where} the lowest {what} error is that of {labels[best]}, {error(means.iloc[0], target)}"
     if not here.loc[here["arm"] == best, "converged"].all():
-        text += " (not above the baseline)"
+        text += " (in no law)"
     if len(means) == 1:
         return f"{text}; there is no other arm to compare it with."
     second = str(means.index[1])
@@ -265,7 +265,7 @@ def _effect(
 
 
 def converged_points(curves: pd.DataFrame, *, target: str) -> str:
-    """State how many runs of a target are above the baseline.
+    """State how many runs of a target enter laws.
 
     Args:
         curves: one budget, target and population.
@@ -274,5 +274,5 @@ def converged_points(curves: pd.DataFrame, *, target: str) -> str:
     good, total = int(curves["converged"].sum()), len(curves)
     what = TARGETS[target][0]
     if good == total:
-        return f"All {plural(total, 'run')} are above the baseline in {what}."
-    return f"{good} of {plural(total, 'run')} are above the baseline in {what}; the other {total - good} enter no law."
+        return f"All {plural(total, 'run')} enter the laws in {what}."
+    return f"{good} of {plural(total, 'run')} enter the laws in {what}; the other {total - good} do not."

@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
+from uprung.job.allocation import keep_freed_memory
 from uprung.models import interface
-from uprung.models.allocation import keep_freed_memory
 from uprung.models.registry import architecture
 
 PAGES = """
 import json, resource, sys
 import torch
-from uprung.models.allocation import keep_freed_memory
+from uprung.job.allocation import keep_freed_memory
 told = keep_freed_memory() if "told" in sys.argv else False
 def used():
     for _ in range(20):
