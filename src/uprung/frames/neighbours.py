@@ -41,7 +41,7 @@ def nearest(frame: Frame) -> float:
 
 def room(frame: Frame) -> float:
     """Return the volume of the cell by that of spheres with the covalent radii; NaN where it is no cell."""
-    if frame.lattice.shape != (3, 3):
+    if frame.lattice.shape != (3, 3) or not len(frame.Z):
         return np.nan
     spheres = 4 / 3 * np.pi * float((covalent_radii[frame.Z.astype(int)] ** 3).sum())
     return float(abs(np.linalg.det(frame.lattice))) / spheres
