@@ -58,11 +58,6 @@ class LabelKey(Section):
     )
     per: Literal["cell", "atom"] = Field(default="cell", description="Whether an energy is per cell or per atom.")
 
-    def over(self, own: LabelKey | None) -> LabelKey:
-        """Return the key with what is not stated taken from the format's own."""
-        stated = {"unit": self.unit or (own and own.unit), "sign": self.sign or (own and own.sign)}
-        return self.model_copy(update=stated)
-
 
 def _as_section(value: Any) -> Any:
     return {"key": value} if isinstance(value, str) else value
@@ -103,14 +98,3 @@ class Keys(Section):
         if self.stress is not None and self.virial is not None:
             raise ValueError("name `stress` or `virial`, not both")
         return self
-
-    def named(self) -> dict[str, LabelKey]:
-        """Return the labels that are named, with their keys."""
-        return {name: value for name in type(self).model_fields if (value := getattr(self, name)) is not None}
-
-    def over(self, own: Keys) -> dict[str, LabelKey]:
-        """Return label -> key of all labels: those of the study, else those of the format."""
-        stated, found = self.named(), own.named()
-        if "virial" in stated:
-            found.pop("stress", None)
-        return {**found, **{name: key.over(found.get(name)) for name, key in stated.items()}}

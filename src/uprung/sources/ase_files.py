@@ -20,7 +20,7 @@ from uprung.sources.ase_databases import lmdb_rows, sqlite_rows
 from uprung.sources.common import Row, UnusableError, flat, formula_of, rows, same_functional
 from uprung.sources.extended_xyz import xyz_rows
 from uprung.sources.files import Advance, files_in, kind_of, unheard
-from uprung.sources.label_keys import AmbiguousError, read_labels
+from uprung.sources.label_keys import AmbiguousError, keys_over, named_keys, read_labels
 from uprung.sources.settings import Settings, require_stated
 
 OMAT_SCALE = "VASP PBE_54 PAW of OMat24, {functional}, U by the Materials Project's rule, uncorrected"
@@ -135,7 +135,7 @@ def _frame(name: str, row: dict[str, Any], functional: str, label_scale: str, so
         raise UnusableError(f"functional is {stated!r}, but this fidelity is {functional!r}")
     if (_info(row, "config_type") or "").lower() == "isolatedatom":
         raise UnusableError("an isolated atom (config_type), which is a reference and no crystal")
-    labels = read_labels(row["fields"], keys.over(OWN), keys.named(), lattice, len(Z))
+    labels = read_labels(row["fields"], keys_over(keys, OWN), named_keys(keys), lattice, len(Z))
     numbers = Z.astype(np.uint8)
     own = _info(row, "frame_id", "sid")
     return Frame(

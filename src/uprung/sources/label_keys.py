@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from uprung.config.keys import UNITS, LabelKey
+from uprung.config.keys import UNITS, Keys, LabelKey
 from uprung.frames.schema import EV_PER_A3, Floats
 from uprung.sources.common import UnusableError, flat, number, rows, stress
 
@@ -64,6 +64,23 @@ class Labels:
 
     values: dict[str, Any] = field(default_factory=dict)
     bad: dict[str, str] = field(default_factory=dict)
+
+
+def named_keys(keys: Keys | None) -> dict[str, LabelKey]:
+    """Return the labels that a study names, with their keys."""
+    return {name: value for name, value in dict(keys or ()).items() if value is not None}
+
+
+def keys_over(keys: Keys | None, own: Keys) -> dict[str, LabelKey]:
+    """Return label -> key of all labels: those of the study, with unit and sign of the format's own, else these."""
+    stated, found = named_keys(keys), named_keys(own)
+    if "virial" in stated:
+        found.pop("stress", None)
+    for name, key in stated.items():
+        before = found.get(name)
+        unit, sign = key.unit or (before and before.unit), key.sign or (before and before.sign)
+        found[name] = key.model_copy(update={"unit": unit, "sign": sign})
+    return found
 
 
 def read_labels(

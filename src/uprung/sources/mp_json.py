@@ -27,7 +27,7 @@ from uprung.sources.common import (
 )
 from uprung.sources.files import Advance, unheard
 from uprung.sources.json_records import Record, read_records
-from uprung.sources.label_keys import COLUMNS, Labels, converted, volume_of
+from uprung.sources.label_keys import COLUMNS, Labels, converted, keys_over, volume_of
 from uprung.sources.settings import Settings, require_stated
 
 MP_LEGACY = "VASP PBE_52 PAW, {functional}, U by the Materials Project's rule, uncorrected"
@@ -142,7 +142,7 @@ def read(
             f"{path}: {data_set} holds labels of {layout.functional}, but this fidelity is {functional!r}"
         )
     scale = label_scale or layout.label_scale.format(functional=functional)
-    where = (keys or Keys()).over(layout.own)
+    where = keys_over(keys, layout.own)
     settings = settings or Settings()
     for record in read_records(path, "structure", advance):
         if isinstance(record, Rejected):

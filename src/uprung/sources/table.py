@@ -15,7 +15,7 @@ from uprung.frames.limits import NAME, TEXT
 from uprung.frames.schema import NEEDED_TEXTS, OPTIONAL, SCHEMA, Frame, FramesError, Rejected, shortened
 from uprung.sources.common import UnusableError, atomic_numbers, flat
 from uprung.sources.files import Advance, expect, files_in, in_shares, unheard
-from uprung.sources.label_keys import COLUMNS, converted, volume_of
+from uprung.sources.label_keys import COLUMNS, converted, named_keys, volume_of
 
 KIND = "a Parquet file"
 ROWS = 1_000
@@ -45,7 +45,7 @@ def read(
         FramesError: no Parquet file, one that is cut off or damaged, a column that is missing, there twice or of
             another type.
     """
-    named = keys.named() if keys else {}
+    named = named_keys(keys)
     for file in files(path):
         expect(file, KIND, "a Parquet file with the columns of the frames table")
         try:

@@ -239,4 +239,5 @@ def test_nothing_computed_in_config_escapes_the_params() -> None:
                 public = {key for kind in sections for key in vars(kind) if not key.startswith(("_", "model_"))}
                 assert public <= ALLOWED.get(name, set()), f"{file}: {name}"
             else:
-                assert not inspect.isfunction(thing), f"{file}: {name}"
+                # decides which files are inputs
+                assert not inspect.isfunction(thing) or name == "tuned_arms", f"{file}: {name}"
