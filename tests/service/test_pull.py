@@ -258,7 +258,8 @@ def test_other_releases_of_the_materials_are_left_alone(
 
 def test_energies_forces_and_stresses_belong_together(service: Service, world: World, tmp_path: Path) -> None:
     work = pulled(tmp_path).manifest["work_test"]
-    assert work["forces"]["verdict"] == work["stress"]["verdict"] == "checked"
+    assert work["stress"]["verdict"] == "checked"
+    assert "too small" in work["forces"]["why"]  # the made-up crystals are strained, and their atoms hardly move
     assert work["stress"]["slope"] == pytest.approx(1.0, abs=0.02)
     for calc in world.tasks():
         for step in calc.steps:
