@@ -171,7 +171,7 @@ def dimer(name: str, **changes: Any) -> Frame:
         "lattice": 12.0 * np.eye(3),
         "frac": np.array([[0.0, 0.0, 0.0], [0.1, 0.0, 0.0]]),
         "energy": -16.0,
-        "forces": np.zeros((2, 3)),
+        "forces": np.array([[0.1, 0.0, 0.0], [-0.1, 0.0, 0.0]]),
     }
     return Frame(**{**values, **changes})
 
@@ -218,20 +218,20 @@ def test_labels_that_cannot_be_are_listed_and_left_out(fresh: Workplace) -> None
     forces[1, 2] = np.nan
     bad = {
         "no-energy": dimer("no-energy", energy=float("nan")),
-        "no-force": dimer("no-force", forces=forces),
         "absurd": dimer("absurd", energy=-1e6),
     }
-    own_table(fresh, [dimer("a"), *bad.values(), dimer("b", energy=-15.0), dimer("c")])
+    no_force = dimer("no-force", energy=-15.5, forces=forces)  # of the source, which no arm is trained on
+    own_table(fresh, [dimer("a"), *bad.values(), dimer("b", energy=-15.0), no_force, dimer("c")])
     manifest: Path = fresh.results / "frames/pbe/manifest.json"
     done = fresh.snakemake(str(manifest.relative_to(fresh.folder)), "--cores", "1")
     assert done.returncode == 0, done.stdout
     facts = json.loads(manifest.read_text(encoding="utf-8"))
-    assert (facts["read"], facts["written"]) == (6, 2)
+    assert (facts["read"], facts["written"]) == (6, 3)
     reasons = {entry["frame_id"]: entry["reason"] for entry in facts["rejected"]}
     assert set(reasons) == {*bad, "c"}
     assert "energy" in reasons["no-energy"]
-    assert "forces is not finite" in reasons["no-force"]
+    assert "no-force" in json.dumps(facts["emptied"])
     assert "beyond" in reasons["absurd"]
     assert "same structure and energy" in reasons["c"]
-    assert facts["same_geometry_other_energy"]["frame_ids"] == [["a", "b"]]
-    assert read_frames(manifest).strings("frame_id") == ["a", "b"]
+    assert facts["same_geometry_other_energy"]["frame_ids"] == [["a", "b", "no-force"]]
+    assert read_frames(manifest).strings("frame_id") == ["a", "b", "no-force"]
