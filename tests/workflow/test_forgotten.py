@@ -68,8 +68,8 @@ CHANGES: dict[str, tuple[Callable[[Workplace], None], str, str]] = {
     ),
     "the selection": (
         configured(lambda study: study["transfer"]["select"].update(max_force=9.0)),
-        "  results/micro/split/split.parquet: select.max_force 10.0, now 9.0",
-        "results/micro/split/split.parquet",
+        "  results/micro/split/manifest.json: select.max_force 10.0, now 9.0",
+        "results/micro/split/manifest.json",
     ),
     "a data file": (
         relabel,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from uprung.frames.flat import composition_fractions
 from uprung.frames.table import Frames
-from uprung.labels.correlation import BOND_FORCE, FidelityLabels, bond_force, force_mask
+from uprung.labels.fidelity import BOND_FORCE, FidelityLabels, bond_force, force_mask
 from uprung.structures.identity import superposition
 
 Floats = NDArray[np.float64]

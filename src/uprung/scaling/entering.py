@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
-from uprung.laws import CONFIDENCE, FloatArray
+from uprung.laws.points import CONFIDENCE, FloatArray
 from uprung.scaling.tables import groups
 
 KEYS = ["budget", "arm", "target"]

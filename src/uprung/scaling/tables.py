@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from uprung.frames.csv import read_table
-from uprung.laws import CONFIDENCE, student_t
+from uprung.laws.points import CONFIDENCE, student_t
 from uprung.scaling.settled import UNTESTED
 
 CURVE_COLUMNS = (

@@ -9,7 +9,7 @@ from factories import make_frame, table_of
 from scipy.spatial.transform import Rotation
 
 from uprung.labels.aligned import PairedFrames, align
-from uprung.labels.correlation import BOND_FORCE
+from uprung.labels.fidelity import BOND_FORCE
 
 PULL = np.array([[1.0, 2, 0], [-1, -2, 0]])
 STRESS = np.arange(9.0).reshape(3, 3)

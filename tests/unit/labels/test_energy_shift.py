@@ -13,16 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from uprung.frames.flat import composition_fractions
-from uprung.labels.correlation import (
-    BOND_FORCE,
-    FidelityLabels,
-    bond_force,
-    correlation,
-    correlation_by_element,
-    force_mask,
-    pearson_interval,
-)
+from uprung.labels.correlation import correlation, correlation_by_element, pearson_interval
 from uprung.labels.energy_shift import element_shift, formation_importance, referenced
+from uprung.labels.fidelity import BOND_FORCE, FidelityLabels, bond_force, force_mask
 
 DATA = Path(__file__).parents[3] / "data"
 GPA = 160.21766

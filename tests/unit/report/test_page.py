@@ -19,8 +19,9 @@ from uprung.config.study import Study
 from uprung.evaluation.forgetting import forgetting_table
 from uprung.evaluation.yardsticks import COLUMNS
 from uprung.figures.style import new_figure, save
-from uprung.labels.correlation import FidelityLabels, correlation
+from uprung.labels.correlation import correlation
 from uprung.labels.energy_shift import element_shift
+from uprung.labels.fidelity import FidelityLabels
 from uprung.report import svg
 from uprung.report.captions import figures_of
 from uprung.report.catalogue import FILES, expanded
