@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from uprung.laws.materials import Materials
+from uprung.laws.points import Materials
 
 RUN_KEYS = ["budget", "arm", "size", "seed", "target", "population"]
 
