@@ -144,7 +144,10 @@ CHANGES: dict[str, tuple[Change, dict[str, int]]] = {
     ),
     "code of the reference fits": (
         code("src/uprung/atomref/references.py"),
-        {"evaluate_pretrained": 1, "fit_reference": 6, "plot_references": 1, **COMPARED, **MEASURED, **TRAINED},
+        {
+            **{"evaluate_pretrained": 1, "fit_reference": 6, "plot_references": 1, **COMPARED, **MEASURED, **TRAINED},
+            **{"analyse_shift": 1, "plot_shift": 1},  # the shift is a fit of references, too
+        },
     ),
     "code of the comparison of references": (code("src/uprung/atomref/compare.py"), {**COMPARED, **REPORT}),
     "code of an estimator": (
