@@ -273,7 +273,6 @@ if not POINTS:
     ARCHITECTURE = card_of(STUDY.architecture)
     SIZES = {size_token(size): size for size in STUDY.sizes}  # path token -> size as the user wrote it
     DEVICE = STUDY.training.device
-    ARCHITECTURE = card_of(STUDY.architecture)
     GPU = 1 if DEVICE == "cuda" else 0
 
     if STUDY.tracking.missing():
