@@ -51,6 +51,8 @@ class ArchitectureCard:
         checkpoints: name in a study file -> checkpoint.
         own_package: name of the package that loads its saved networks, and how.
         elements: atomic numbers that it knows.
+        environment: name of the environment of its own that its jobs run in (`uprung.job.environments`); '' for that of
+            all others.
     """
 
     name: str
@@ -64,3 +66,4 @@ class ArchitectureCard:
     checkpoints: Mapping[str, Checkpoint]
     own_package: str
     elements: frozenset[int] = frozenset(range(1, 95))
+    environment: str = ""

@@ -50,6 +50,11 @@ class Potential(nn.Module, ABC):
         super().__init__()
         keep_freed_memory()
 
+    @property
+    def elements(self) -> frozenset[int]:
+        """Atomic numbers that this network knows."""
+        return self.card.elements
+
     @abstractmethod
     def batch(self, inputs: Inputs, rows: NDArray[np.int64]) -> Any:
         """Return some structures as one batch, on the device and in the precision of the network."""

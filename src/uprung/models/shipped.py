@@ -6,10 +6,11 @@ import difflib
 
 from uprung.models.cards import ArchitectureCard, Checkpoint
 from uprung.models.chgnet.card import CARD as CHGNET
+from uprung.models.mace.card import CARD as MACE
 from uprung.models.matgl.card import M3GNET, TENSORNET
 from uprung.models.sevennet.card import CARD as SEVENNET
 
-CARDS: dict[str, ArchitectureCard] = {card.name: card for card in (CHGNET, M3GNET, TENSORNET, SEVENNET)}
+CARDS: dict[str, ArchitectureCard] = {card.name: card for card in (CHGNET, MACE, M3GNET, TENSORNET, SEVENNET)}
 #: Checkpoint -> the architecture that it belongs to.
 OWNERS = {name: card for card in CARDS.values() for name in card.checkpoints}
 
