@@ -45,7 +45,7 @@ def data_multipliers(
 
     Args:
         table: of `uprung.scaling.multiplier_curves`.
-        scratch: the arm that the others are compared with.
+        scratch: the arm that the others are compared with; None for one of each architecture.
         arm_labels: arm -> name; colour and marker follow its order.
         x_label: of the horizontal axis.
     """
@@ -60,7 +60,8 @@ def data_multipliers(
         axis.set_title(_title(target, budget, several), loc="left", fontweight="bold")
         axis.set_xlabel(x_label)
         axis.set_ylabel("data multiplier")
-    equal = Line2D([], [], color=GREY, ls="--", lw=1, label=f"as good as {arm_labels[str(scratch)]}")
+    name = "random weights" if scratch is None else arm_labels[scratch]
+    equal = Line2D([], [], color=GREY, ls="--", lw=1, label=f"as good as {name}")
     legend_of_arms(figure, arm_labels, table["transfer"], more=[equal], handlelength=2.4, lw=1.4)
     return figure
 
