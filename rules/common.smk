@@ -34,6 +34,7 @@ os.environ |= {
 }
 
 from uprung.job.contents import contents
+from uprung.job.environments import marked, missing
 from uprung.job.files import size_token, why_not_writable
 from uprung.job.made import others, refusal
 from uprung.job.parent import PARENT, name_of_process
@@ -128,6 +129,16 @@ def check_results():
         sys.exit(f"uprung: {why}")
 
 
+def check_environments():
+    """Stop before the first job when an architecture of the study has no environment to run in."""
+    by_conda = any("conda" in str(method).lower() for method in workflow.deployment_settings.deployment_method)
+    named = [] if POINTS else [*SOFTENING.models, *(entry.model for entry in SOFTENING.snapshots.values())]
+    cards = [] if POINTS else [*ARCHITECTURES.values(), *(card_in(STUDY, name) for name in named)]
+    why = "" if by_conda else missing(dict.fromkeys(card.environment for card in cards))
+    if why:
+        sys.exit(f"uprung: {why}")
+
+
 def log_of(rule):
     """Return the log for a rule without one, named after its first output, or after the folder of a manifest."""
     results, study, product = strip_wildcard_constraints(rule.output[0]).split("/", 2)
@@ -141,21 +152,36 @@ def benchmark_of(rule):
     return f"{results}/{study}/benchmarks/{name.removesuffix('.log')}.tsv"
 
 
-def code_of(file, architectures, wildcards):
-    """Return the fingerprint of the code behind a job: its script, and the architecture that it loads by name."""
+def cards_of(architectures, wildcards):
+    """Return the architectures that a job loads by name."""
     if "model" in wildcards.keys():
-        cards = [card_in(STUDY, wildcards.model)]
-    elif "snapshots" in wildcards.keys():
-        cards = [card_in(STUDY, SOFTENING.snapshots[wildcards.snapshots].model)]
-    elif "arm" in wildcards.keys():
-        cards = [card_of_arm(wildcards.arm)]
-    elif "pretrained" in wildcards.keys():
-        cards = [card_of_network(wildcards.pretrained)]
-    elif "architecture" in wildcards.keys():
-        cards = [CARDS[wildcards.architecture]]
-    else:
-        cards = [CARDS[name] for name in architectures]
-    return code_digest(file, *dict.fromkeys(card.module for card in cards))
+        return [card_in(STUDY, wildcards.model)]
+    if "snapshots" in wildcards.keys():
+        return [card_in(STUDY, SOFTENING.snapshots[wildcards.snapshots].model)]
+    if "arm" in wildcards.keys():
+        return [card_of_arm(wildcards.arm)]
+    if "pretrained" in wildcards.keys():
+        return [card_of_network(wildcards.pretrained)]
+    if "architecture" in wildcards.keys():
+        return [CARDS[wildcards.architecture]]
+    return [CARDS[name] for name in architectures]
+
+
+def environment_of(architectures, wildcards):
+    """Return the environment of its own that a job runs in, '' for the usual one, as where it loads several."""
+    cards = cards_of(architectures, wildcards)
+    return cards[0].environment if len(cards) == 1 else ""
+
+
+def code_of(file, architectures, wildcards):
+    """Return the fingerprint of the code behind a job: its script, the architecture that it loads, its environment."""
+    modules = dict.fromkeys(card.module for card in cards_of(architectures, wildcards))
+    return marked(code_digest(file, *modules), environment_of(architectures, wildcards))
+
+
+def conda_of(architectures, wildcards):
+    """Return the conda file of a job with networks, as a path from this folder."""
+    return f"../envs/{environment_of(architectures, wildcards) or 'training'}.yaml"
 
 
 def card_of_arm(arm):

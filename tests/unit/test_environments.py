@@ -19,13 +19,14 @@ from uprung.models.registry import CARDS
 ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
 CONDA_TO_PYPI = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
-MODULE_TO_PYPI = {"sklearn": "scikit-learn", "yaml": "pyyaml", "pydantic_core": "pydantic"}
+MODULE_TO_PYPI = {"sklearn": "scikit-learn", "yaml": "pyyaml", "pydantic_core": "pydantic", "mace": "mace-torch"}
 VALIDATION = "pymatgen-io-validation"
 #: Extra -> place of the modules that may import its packages, and the scripts that import these modules.
 EXTRAS = {
     "dft": ("src/uprung/dft/gpaw.py", {"label_structures.py"}),
     "matgl": ("src/uprung/models/matgl", set()),
     "sevennet": ("src/uprung/models/sevennet", set()),
+    "mace": ("src/uprung/models/mace", set()),
     "pull": ("src/uprung/sources/materials_project", {"download_materials_project.py", "select_frames.py"}),
 }
 #: What pip needs to build GPAW from source: no Python packages, so no part of the lock.

@@ -11,7 +11,9 @@ class OwnCheckpoint(Section):
     """A pretrained network in a file of yours, which `architecture` and `tests.softening.models` may name."""
 
     file: FileName = Field(description="File or folder that the architecture's own package, or uprung, wrote.")
-    architecture: Name = Field(description="Architecture of the network: `chgnet`, `m3gnet`, `tensornet`, `sevennet`.")
+    architecture: Name = Field(
+        description="Architecture of the network: `chgnet`, `m3gnet`, `tensornet`, `sevennet`, `mace`."
+    )
     functional: str = Field(min_length=1, description="Functional of the labels that it was trained on.")
     label_scale: str = Field(
         min_length=1, description="Code, U rule and corrections of those labels, in words; the report states it."

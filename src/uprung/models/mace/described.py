@@ -1,7 +1,8 @@
 """What a file of MACE says of its network: the arguments that build it, its heads and its tensors. No code of it runs.
 
-MACE saves the whole network as a pickle, in which every layer is an object of its classes, with code of TorchScript beside
-the weights. Of all that, names of classes, plain values and tensors are taken; the installed package builds the layers.
+MACE saves the whole network as a pickle, in which every layer is an object of its classes, with code of TorchScript
+beside the weights. Of all that, names of classes, plain values and tensors are taken; the installed package builds the
+layers.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ def describe(path: Path) -> Description:
     model = read_described(path, ("mace", "e3nn", "torch"))
     if not isinstance(model, Pickled) or model.name != CLASS:
         kind = model.name if isinstance(model, Pickled) else type(model).__name__
-        raise ValueError(f"{path} holds a {kind.rpartition('.')[2]}, not a ScaleShiftMACE, which alone is computed here")
+        raise ValueError(
+            f"{path} holds a {kind.rpartition('.')[2]}, not a ScaleShiftMACE, which alone is computed here"
+        )
     try:
         found = Description(_arguments(model), list(model.state.get("heads") or ["Default"]), dict(_tensors(model)))
     except (KeyError, IndexError, AttributeError, TypeError, ValueError) as error:
@@ -108,7 +111,7 @@ def _arguments(model: Pickled) -> dict[str, Any]:
         "num_polynomial_cutoff": int(_part(radial, "cutoff_fn").state["_buffers"]["p"]),
         "max_ell": int(_part(model, "spherical_harmonics").state["_lmax"]),
         "interaction_cls": _class(list(interactions.values())[-1]),
-        "interaction_cls_first": _class(list(interactions.values())[0]),
+        "interaction_cls_first": _class(next(iter(interactions.values()))),
         "num_interactions": len(interactions),
         "hidden_irreps": irreps(_part(model, "products", 0, "linear").state["irreps_out"]),
         "edge_irreps": None if edge is None else irreps(edge),

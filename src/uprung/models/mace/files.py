@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import math
 import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -35,6 +36,7 @@ if _BEFORE is None:
 #: Tensors of the references and of what the network's energy is multiplied by.
 _ENERGIES, _SCALE, _SHIFT = "atomic_energies_fn.atomic_energies", "scale_shift.scale", "scale_shift.shift"
 _INTERACTIONS = {kind.__name__: kind for kind in interaction_classes.values()}
+_CLASSES = ("interaction_cls", "interaction_cls_first")
 _READOUTS = {kind.__name__: kind for kind in (blocks.LinearReadoutBlock, blocks.NonLinearReadoutBlock)}
 _GATES = {None: None, "torch.nn.functional.silu": torch.nn.functional.silu}
 #: A network of 64 channels up to vectors, with the neighbours of a crystal within its cutoff.
@@ -65,6 +67,13 @@ class Network(NamedTuple):
     model: Any
     references: NDArray[np.float64]
     arguments: Mapping[str, Any]
+
+
+class Head(NamedTuple):
+    """What a head of a network has for itself: (94,) eV/atom, and the weights of its readouts by name."""
+
+    references: NDArray[np.float64]
+    readouts: Mapping[str, Tensor]
 
 
 def new_network(seed: int) -> Network:
@@ -121,9 +130,9 @@ def _scalars(arguments: Mapping[str, Any]) -> int:
 def _of_head(name: str, value: Tensor, row: int, n: int, scalars: int) -> Tensor:
     """Return the part of a tensor that belongs to one of n heads, as mace's `remove_pt_head` does."""
     if name == _ENERGIES:
-        return torch.atleast_2d(value)[row]
+        return value.reshape(-1, value.shape[-1])[row]
     if name in (_SCALE, _SHIFT):
-        return torch.atleast_1d(value)[row]
+        return value.reshape(-1)[row]
     if n == 1 or not name.startswith("readouts."):
         return value
     if name.endswith(".linear.weight"):
@@ -131,7 +140,7 @@ def _of_head(name: str, value: Tensor, row: int, n: int, scalars: int) -> Tensor
     if name.endswith(".linear_1.weight"):
         return value.reshape(-1, n, scalars)[:, row].flatten()
     if name.endswith(".linear_2.weight"):
-        return value.reshape(n, scalars, n)[row, :, row] / n**0.5
+        return value.reshape(n, scalars, n)[row, :, row] / math.sqrt(n)
     return value
 
 
@@ -144,27 +153,27 @@ def _of_heads(name: str, values: Sequence[Tensor], scalars: int) -> Tensor:
         return torch.stack([value.reshape(-1, scalars) for value in values], dim=1).flatten()
     joined = values[0].new_zeros(n, scalars, n)
     for head, value in enumerate(values):
-        joined[head, :, head] = value * n**0.5
+        joined[head, :, head] = value * math.sqrt(n)
     return joined.flatten()
 
 
-def save(network: Network, path: str | Path, heads: Mapping[str, tuple[NDArray[np.float64], Mapping[str, Tensor]]]) -> None:
+def save(network: Network, path: str | Path, heads: Mapping[str, Head]) -> None:
     """Write a file of MACE's own.
 
     Args:
         network: what the heads share.
         path: replaced when the file is complete.
-        heads: name -> reference energies, (94,) eV/atom, and weights of the readouts by their names.
+        heads: by name.
     """
     n = len(heads)
     state = {name: value.detach().cpu() for name, value in network.model.state_dict().items()}
     model = _build(network.arguments, list(heads)).to(state[_SCALE].dtype)
     rows = np.array(network.arguments["atomic_numbers"]) - 1
-    state[_ENERGIES] = torch.from_numpy(np.stack([energies[rows] for energies, _ in heads.values()]))
+    state[_ENERGIES] = torch.from_numpy(np.stack([head.references[rows] for head in heads.values()]))
     for name in (_SCALE, _SHIFT):
         state[name] = state[name].expand(n).clone() if n > 1 else state[name]
-    for name in next(iter(heads.values()))[1]:
-        parts = [weights[name].detach().cpu() for _, weights in heads.values()]
+    for name in next(iter(heads.values())).readouts:
+        parts = [head.readouts[name].detach().cpu() for head in heads.values()]
         state[name] = _of_heads(name, parts, _scalars(network.arguments))
     own = model.state_dict()
     masks = {name: own[name] for name in own if name.endswith(".output_mask")}
@@ -175,15 +184,21 @@ def save(network: Network, path: str | Path, heads: Mapping[str, tuple[NDArray[n
     write_whole(path, stream.getvalue())
 
 
+def _known(what: str, table: Mapping[Any, Any], name: Any) -> Any:
+    """Return an entry of a table; raises ValueError for what it has not."""
+    if name not in table:
+        raise ValueError(f"the {what} {name} is not computed here")
+    return table[name]
+
+
 def _build(arguments: Mapping[str, Any], heads: Sequence[str] = ("Default",)) -> Any:
     """Return a network with random weights, references of zero and a scale of one."""
     n, numbers = len(heads), arguments["atomic_numbers"]
     given = {
         **arguments,
-        "interaction_cls": _INTERACTIONS[arguments["interaction_cls"]],
-        "interaction_cls_first": _INTERACTIONS[arguments["interaction_cls_first"]],
-        "readout_cls": _READOUTS[arguments.get("readout_cls", "NonLinearReadoutBlock")],
-        "gate": _GATES[arguments["gate"]],
+        **{name: _known("interaction", _INTERACTIONS, arguments[name]) for name in _CLASSES},
+        "readout_cls": _known("readout", _READOUTS, arguments.get("readout_cls", "NonLinearReadoutBlock")),
+        "gate": _known("non-linearity", _GATES, arguments["gate"]),
         **{name: o3.Irreps(arguments[name]) for name in ("hidden_irreps", "MLP_irreps")},
         "edge_irreps": o3.Irreps(arguments["edge_irreps"]) if arguments.get("edge_irreps") else None,
     }

@@ -15,7 +15,7 @@ from torch.func import functional_call
 from uprung.datasets.store import Inputs, Side
 from uprung.models.interface import EMBEDDINGS, N_ELEMENTS, READOUT
 from uprung.models.mace.card import CARD
-from uprung.models.mace.files import Network, save
+from uprung.models.mace.files import Head, Network, save
 from uprung.models.pair_potential import PairBatch, PairPotential
 
 _BLOCKS = ("interactions", "products")
@@ -68,7 +68,7 @@ class MacePotential(PairPotential):
         named = dict(self._readout_weights())
         if shift is None:
             return dict(named)
-        parts = shift.split([parameter.numel() for parameter in named.values()])
+        parts = torch.split(shift, [parameter.numel() for parameter in named.values()])
         return {name: own + part.view_as(own) for (name, own), part in zip(named.items(), parts, strict=True)}
 
     def batch(self, inputs: Inputs, rows: NDArray[np.int64]) -> PairBatch:
@@ -110,7 +110,8 @@ class MacePotential(PairPotential):
             own = {name.removeprefix(above): value for name, value in weights.items() if name.startswith(above)}
             energies = energies + functional_call(readout, own, (atoms,)).squeeze(1)
         sums = batch.volume.new_zeros(len(batch.n_atoms)).index_add(0, batch.owner, energies)
-        return layers.scale_shift.scale * sums
+        scale: Tensor = layers.scale_shift.scale
+        return scale * sums
 
     def layer_of(self, name: str) -> str:
         """See `PairPotential.layer_of`."""
@@ -129,8 +130,8 @@ class MacePotential(PairPotential):
 
     def save(self, path: str | Path, *, target: str, source: str, corrects: str | None) -> None:
         """See `Potential.save`; a network of two fidelities has a head for each, with its name."""
-        heads = {"Default": (self.references, self._moved(None))}
+        heads = {"Default": Head(self.references, self._moved(None))}
         if self.source is not None and self.source.shift.requires_grad:
-            other = self.source.references.detach().double().cpu().numpy(), self._moved(self.source.shift)
-            heads = {target: heads["Default"], source: other}
+            references = self.source.references.detach().double().cpu().numpy()
+            heads = {target: heads["Default"], source: Head(references, self._moved(self.source.shift))}
         save(self.held, path, heads)
