@@ -23,6 +23,7 @@ class Checkpoint:
         citation: paper to cite.
         licence: of the weights.
         transferred_from: checkpoint that its training started from, if any.
+        caveat: what the report says of every study that uses it; a part of a sentence.
     """
 
     file: str
@@ -33,6 +34,7 @@ class Checkpoint:
     citation: str
     licence: str
     transferred_from: str = ""
+    caveat: str = ""
 
 
 @dataclass(frozen=True)
