@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 #: What an architecture may be able to do beyond predicting, training and saving.
@@ -23,7 +23,6 @@ class Checkpoint:
         citation: paper to cite.
         licence: of the weights.
         transferred_from: checkpoint that its training started from, if any.
-        caveat: what the report says of every study that uses it; a part of a sentence.
     """
 
     file: str
@@ -34,7 +33,6 @@ class Checkpoint:
     citation: str
     licence: str
     transferred_from: str = ""
-    caveat: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,6 +51,7 @@ class ArchitectureCard:
         checkpoints: name in a study file -> checkpoint.
         own_package: name of the package that loads its saved networks, and how.
         elements: atomic numbers that it knows.
+        caveats: checkpoint -> what the report says of it in every study that uses it, without the name.
     """
 
     name: str
@@ -66,3 +65,4 @@ class ArchitectureCard:
     checkpoints: Mapping[str, Checkpoint]
     own_package: str
     elements: frozenset[int] = frozenset(range(1, 95))
+    caveats: Mapping[str, str] = field(default_factory=dict)

@@ -5,8 +5,6 @@ matgl ships no weights: a checkpoint is a folder with matgl's files, looked for 
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from uprung.models.cards import ArchitectureCard, Checkpoint
 
 #: matgl's networks know hydrogen to plutonium without polonium, astatine, radon, francium and radium.
@@ -36,16 +34,12 @@ def _matpes(name: str, functional: str, sha256: str, *, beside: str) -> Checkpoi
         training_set=f"MatPES-{beside} 2025.1",
         citation=_KAPLAN,
         licence=_LICENCE,
-        caveat=_CAVEAT,
     )
 
 
 def _with_converted(checkpoints: dict[str, Checkpoint]) -> dict[str, Checkpoint]:
     """Return checkpoints of TensorNet and, of each, the one with the weights rewritten."""
-    return checkpoints | {
-        name.removesuffix("-PES") + CONVERTED: replace(checkpoint, caveat="")
-        for name, checkpoint in checkpoints.items()
-    }
+    return checkpoints | {name.removesuffix("-PES") + CONVERTED: checkpoint for name, checkpoint in checkpoints.items()}
 
 
 M3GNET = ArchitectureCard(
@@ -82,6 +76,7 @@ M3GNET = ArchitectureCard(
     },
     own_package=_OWN_PACKAGE,
     elements=ELEMENTS,
+    caveats={name: _CAVEAT for name in ("M3GNet-MatPES-PBE-v2025.1-PES", "M3GNet-MatPES-r2SCAN-v2025.1-PES")},
 )
 
 TENSORNET = ArchitectureCard(
@@ -111,4 +106,5 @@ TENSORNET = ArchitectureCard(
     ),
     own_package=_OWN_PACKAGE,
     elements=ELEMENTS,
+    caveats={name: _CAVEAT for name in ("TensorNet-MatPES-PBE-v2025.1-PES", "TensorNet-MatPES-r2SCAN-v2025.1-PES")},
 )
