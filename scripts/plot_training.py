@@ -20,7 +20,8 @@ with job(snakemake):
         errors = {**found["raw"], **found.get("rereferenced", {})}
         before[file.stem] = {target: each["mae"] for target, each in errors.items()}
     own = table[table["budget"] == params.budget]
-    save(forgetting(own, before, arm_labels=params.arm_labels), output.forgetting)
+    first = before.pop("pretrained", {})
+    save(forgetting(own, first, arm_labels=params.arm_labels, others=before), output.forgetting)
     history, largest = read_table(files.history), max(runs, key=lambda run: run["n_train"])["run"]["size"]
     history = history[(history["budget"] == params.budget) & (history["size"] == largest)]
     save(dynamics(history, arm_labels=params.arm_labels), output.dynamics)

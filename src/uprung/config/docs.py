@@ -45,7 +45,7 @@ Everything else has a default. Four keys are short forms of sections; what a sec
 | `data: {{low: …, high: …}}` | `fidelities` `low` and `high`, their pair `{PAIR}`, and `transfer.pair` |
 | `data: <preset>` | the sections of the preset, see below |
 | `steps: 2000`, `epochs: [50, 100]` | `budgets` `steps2000`, or `epochs50` and `epochs100` |
-| `architecture: [<checkpoint>, …]` | every arm once for each, `<arm>-<checkpoint>`, with residual references of its own |
+| `architecture: [<checkpoint>, …]` | every arm once for each, `<arm>-<checkpoint>`, with residual references each |
 
 A side of `data` is a file, or `{{file: …}}` with further keys of a fidelity and its source; `match`, `tolerance` and
 `note` of the pair may stand beside the sides. Defaults: functional {FUNCTIONALS["low"]} and

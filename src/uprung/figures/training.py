@@ -17,15 +17,19 @@ from uprung.figures.axes import GREY, GRID, arm_handles, panels
 
 @mpl.rc_context(style.RC)
 def forgetting(
-    table: pd.DataFrame, pretrained: Mapping[str, Mapping[str, float]], *, arm_labels: Mapping[str, str]
+    table: pd.DataFrame,
+    pretrained: Mapping[str, float],
+    *,
+    arm_labels: Mapping[str, str],
+    others: Mapping[str, Mapping[str, float]] | None = None,
 ) -> Figure:
     """Draw the target's test error against the source's, a line per arm from its smallest to its largest size.
 
     Args:
         table: of `uprung.evaluation.forgetting.forgetting_table`, one budget; energies re-referenced.
-        pretrained: network -> target -> source error of the checkpoint as it is, drawn as a dashed line; several are
-            named.
+        pretrained: target -> source error of the checkpoint as it is, drawn as a dashed line.
         arm_labels: names of the arms and their order.
+        others: name -> the same of checkpoints of other architectures, which are named then.
     """
     targets = [t for t in ("energy", "force") if t in set(table["target"])]
     if not targets:
@@ -37,13 +41,10 @@ def forgetting(
         name, unit, factor = style.TARGETS[target]
         for k, arm in enumerate(arm_labels):
             _path(axis, here[here["arm"] == arm], column, factor, k)
-        for network, errors in pretrained.items():
-            if target not in errors:
-                continue
-            axis.axvline(errors[target] * factor, color=GREY, ls="--", lw=0.9)
-            if len(pretrained) > 1:
-                place = (errors[target] * factor, 0.98, network)
-                up = axis.get_xaxis_transform()
+        for network, errors in {"": pretrained, **(others or {})}.items():
+            if target in errors:
+                axis.axvline(errors[target] * factor, color=GREY, ls="--", lw=0.9)
+                place, up = (errors[target] * factor, 0.98, network), axis.get_xaxis_transform()
                 axis.text(*place, transform=up, color=GREY, fontsize=6, rotation=90, ha="right", va="top")
         axis.set(xscale="log", yscale="log", title=name.capitalize())
         how = ", re-referenced" if target == "energy" else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 #: What an architecture may be able to do beyond predicting, training and saving.
@@ -53,6 +53,7 @@ class ArchitectureCard:
         elements: atomic numbers that it knows.
         environment: name of the environment of its own that its jobs run in (`uprung.job.environments`); '' for that of
             all others.
+        caveats: checkpoint -> what the report says of it in every study that uses it, without the name.
     """
 
     name: str
@@ -67,3 +68,4 @@ class ArchitectureCard:
     own_package: str
     elements: frozenset[int] = frozenset(range(1, 95))
     environment: str = ""
+    caveats: Mapping[str, str] = field(default_factory=dict)

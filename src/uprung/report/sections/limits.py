@@ -213,6 +213,8 @@ def _scale_limits(study: Study, low_scale: str) -> list[str]:
             f"The checkpoint {checkpoint} learnt {facts.label_scale} ({facts.functional}); the low fidelity of this "
             f"study is on the scale “{low_scale}”, so that the checkpoint is not a model of it."
         )
+        if caveat := card_in(study, checkpoint).caveats.get(checkpoint):
+            limits.append(f"{checkpoint} {caveat}.")
         kept = [
             labels[name]
             for name in arms
