@@ -38,8 +38,8 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def locked() -> dict[str, str]:
-    lines = (ROOT / "requirements.lock").read_text().splitlines()
+def locked(name: str = "requirements.lock") -> dict[str, str]:
+    lines = (ROOT / name).read_text().splitlines()
     return {canonical(name): version for name, version in (line.split("==") for line in lines if line[:1] not in "# ")}
 
 
@@ -120,11 +120,13 @@ def jobs() -> list[tuple[str, str]]:
 
 
 JOBS = jobs()
+MACE = locked("requirements-mace.lock")
 
 
 def test_rules_were_found() -> None:
     assert len(JOBS) >= 15
-    assert {conda for conda, _ in JOBS} == {f"envs/{path.name}" for path in ENVIRONMENTS}
+    own = {f"envs/{card.environment}.yaml" for card in CARDS.values() if card.environment}
+    assert {conda for conda, _ in JOBS} | own == {f"envs/{path.name}" for path in ENVIRONMENTS}
 
 
 @pytest.mark.parametrize("rules", sorted((ROOT / "rules").glob("*.smk")), ids=lambda path: path.name)
@@ -138,9 +140,20 @@ def test_conda_versions_are_those_of_the_lock(path: Path) -> None:
     lock, found = locked(), pins(path)
     if path.name == "gpaw.yaml":
         lock |= own_dft()
+    if path.name == "mace.yaml":
+        lock |= MACE
     assert re.fullmatch(r"3\.1[1-9]", found.pop("python"))
     assert found == {name: lock.get(name) for name in found}
     assert len(found) >= 7
+
+
+def test_mace_has_what_training_has_and_its_own() -> None:
+    assert pins(ROOT / "envs/mace.yaml").items() >= pins(ROOT / "envs/training.yaml").items()
+    assert {f"{name}=={MACE[name]}" for name in ("e3nn", "mace-torch")} <= {
+        f"{name}=={version}" for name, version in pins(ROOT / "envs/mace.yaml").items()
+    }
+    assert not MACE.keys() & locked().keys()  # the few packages of `.venv-mace`, before those of `.venv`
+    assert all(card.environment in ("", "mace") for card in CARDS.values())
 
 
 def test_gpaw_is_one_version_everywhere_and_no_part_of_the_lock() -> None:
@@ -164,7 +177,9 @@ def test_lock_holds_every_dependency() -> None:
     assert declared() - locked().keys() == set()
 
 
-@pytest.mark.parametrize("names", [locked(), *map(pins, ENVIRONMENTS)], ids=["lock", *(p.name for p in ENVIRONMENTS)])
+@pytest.mark.parametrize(
+    "names", [locked(), MACE, *map(pins, ENVIRONMENTS)], ids=["lock", "mace", *(p.name for p in ENVIRONMENTS)]
+)
 def test_no_cuda_package_is_listed(names: dict[str, str]) -> None:
     assert [name for name in names if CUDA.match(name)] == []
 
@@ -229,3 +244,13 @@ def test_environment_of_a_rule_holds_what_its_script_imports(conda: str, script:
 def test_analysis_needs_no_torch(script: str) -> None:
     for file in files_behind(script):
         assert not external(file) & {"torch", "chgnet", "lightning"}, file
+
+
+def test_modules_of_architectures_with_environments_of_their_own_are_read_anywhere() -> None:
+    """Stored inputs and the look at a file do without the package."""
+    (code,) = {card.module for card in CARDS.values() if card.environment}
+    path = module_file(code)
+    own = [node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.ImportFrom)]
+    modules = [str(node.module) for node in own if str(node.module).startswith("uprung.")]
+    needed = set().union(*(external(module_file(name)) for name in modules))
+    assert not needed & (optional("mace") - declared())

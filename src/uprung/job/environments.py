@@ -1,7 +1,7 @@
 """Jobs of an architecture whose packages go beside no other ones run in an environment of its own.
 
 The params of a job's rule say which (`code`, set at the end of the Snakefile). Snakemake starts all scripts with its
-own interpreter; such a job at once becomes the other one, as the same process: number, streams, limits and signals stay.
+own interpreter; such a job at once becomes the other one, as the same process: number, streams, limits, signals stay.
 """
 
 from __future__ import annotations

@@ -118,7 +118,8 @@ def _impossible(study: Study, name: str) -> Iterator[str]:
     blocks = int(arm.trainable.split("-")[1]) if arm.trainable.startswith("last-") else 0
     if blocks > card.blocks:
         yield f"arms.{name}.trainable: {arm.trainable}, but {card.title} has {card.blocks} blocks"
-    if checkpoint in CARDS and (study.start_of(name) in study.networks or arm.replay is not None):
+    predicted = arm.replay is not None and arm.replay.labels == "pretrained" and arm.init not in study.pretraining
+    if checkpoint in CARDS and (study.start_of(name) in study.networks or predicted):
         allowed = ", ".join(card.checkpoints) or "a file of yours under `checkpoints`"
         yield f"arms.{name}: {checkpoint} has no weights but random ones, and this arm needs some (allowed: {allowed})"
     if arm.delta and checkpoint in study.checkpoints:

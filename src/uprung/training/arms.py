@@ -15,7 +15,7 @@ from uprung.datasets.splits import frames_on
 from uprung.datasets.store import Dataset, Labels, Rows, rows_of
 from uprung.models.interface import READOUT, REFERENCES, Potential
 from uprung.models.predict import predict
-from uprung.models.registry import architecture, load
+from uprung.models.registry import CARDS, architecture, load
 
 SAMPLE = 20_000  # source frames that decide the source's reference energies
 
@@ -210,7 +210,7 @@ def add_source(
     most `SAMPLE` of the frames, so that replay does not ask it to shift its energies; predictions of the
     pretrained network come with its own.
     """
-    checkpoint = load(pretrained)
+    checkpoint = potential if pretrained in CARDS else load(pretrained)  # an architecture may have random weights alone
     joint = arm.fidelities == "joint"
     if arm.replay is not None and arm.replay.labels == "pretrained":
         found = predict(checkpoint, frames.dataset, frames.rows, targets=targets, device=device)

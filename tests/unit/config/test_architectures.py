@@ -126,6 +126,14 @@ def test_arms_are_held_against_their_own_scratch_and_the_same_strategy_of_the_fi
             "arms.b: chgnet has no weights but random ones, and this arm needs some (allowed: chgnet-0.3.0",
         ),
         (
+            {"arms": {"b": {"init": "random", "replay": {"labels": "pretrained"}, "architecture": "mace"}}},
+            "arms.b: mace has no weights but random ones, and this arm needs some (allowed: a file of yours under",
+        ),
+        (
+            {"arms": {"b": {"references": "target", "architecture": "mace"}}},
+            "arms.b: mace has no weights but random ones, and this arm needs some (allowed: a file of yours under",
+        ),
+        (
             {"architecture": ["chgnet-0.3.0", TENSORNET], "transfer": {"targets": ["energy", "magmom"]}},
             "transfer.targets: TensorNet predicts no magmom",
         ),
@@ -164,6 +172,8 @@ def test_arms_are_held_against_their_own_scratch_and_the_same_strategy_of_the_fi
         "twice",
         "unknown",
         "without weights",
+        "predictions of random weights",
+        "no checkpoint",
         "target",
         "blocks",
         "delta",
@@ -193,3 +203,8 @@ def test_a_file_of_the_user_is_a_checkpoint_with_the_stated_facts() -> None:
 def test_a_file_of_the_user_needs_its_functional_and_label_scale(key: str) -> None:
     (line,) = refused(checkpoints={"mine": {k: v for k, v in OWN.items() if k != key}})
     assert line == f"checkpoints.mine.{key}: this key is required"
+
+
+def test_random_weights_may_take_frames_of_both_fidelities() -> None:
+    found = loaded(architecture="mace", arms={"both": {"init": "random", "replay": 0.5, "fidelities": "joint"}})
+    assert found.arms["both"].fidelities == "joint"

@@ -24,6 +24,7 @@ from uprung.models.mace.described import describe
 
 _UNSAFE = "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"  # importing mace sets it: torch.load would run what any file holds
 _BEFORE = os.environ.get(_UNSAFE)
+warnings.filterwarnings("ignore", message="The TorchScript type system")  # of every copy of a network
 with extra("mace"), warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
     warnings.simplefilter("ignore")  # of its own dependencies
     import mace  # noqa: F401 - first: e3nn 0.4 reads a file of its own with what it sets

@@ -20,10 +20,13 @@ from mace.calculators import MACECalculator
 from mace.modules import interaction_classes
 from mace.modules.models import MACE, ScaleShiftMACE
 
+from uprung.config.arms import Arm
+from uprung.datasets.store import Rows
 from uprung.models.calculator import PotentialCalculator, calculator
 from uprung.models.interface import Geometry
 from uprung.models.mace.potential import MacePotential
 from uprung.models.registry import architecture, load
+from uprung.training.arms import begin
 
 #: A file of yours, for one more comparison.
 GIVEN = os.environ.get("UPRUNG_MACE", "")
@@ -226,6 +229,34 @@ def test_importing_mace_leaves_torch_careful() -> None:
     clean = {name: value for name, value in os.environ.items() if name != "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"}
     done = subprocess.run([sys.executable, "-c", code], env=clean, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "None"
+
+
+@pytest.mark.parametrize("fidelities", ["target", "joint"])
+def test_random_weights_take_frames_of_both_fidelities(fidelities: str, tmp_path: Path) -> None:
+    """No checkpoint is there to load; source references come from the source's own labels."""
+    from contract import dataset_of
+
+    potential = architecture("mace").new(0)
+    dataset = dataset_of(potential, tmp_path)
+    rows = Rows(dataset, np.arange(5))
+    source = Rows(dataset, np.arange(5), "source")
+    arm = Arm(init="random", references="target", replay=0.5, fidelities=fidelities)
+    begun = begin(
+        arm,
+        rows,
+        rows,
+        source,
+        pretrained="mace",
+        corrected="mace",
+        references=np.full(94, -3.0),
+        targets=["energy", "force"],
+        seed=0,
+        device="cpu",
+    )
+    assert begun.replay is not None
+    assert isinstance(begun.potential, MacePotential)
+    assert begun.potential.source is not None
+    assert begun.potential.source.shift.requires_grad is (fidelities == "joint")
 
 
 @pytest.mark.skipif(not GIVEN, reason="UPRUNG_MACE names no file of MACE")
