@@ -40,7 +40,7 @@ _INTERACTIONS = {kind.__name__: kind for kind in interaction_classes.values()}
 _CLASSES = ("interaction_cls", "interaction_cls_first")
 _READOUTS = {kind.__name__: kind for kind in (blocks.LinearReadoutBlock, blocks.NonLinearReadoutBlock)}
 _GATES = {None: None, "torch.nn.functional.silu": torch.nn.functional.silu}
-#: A network of 64 channels up to vectors, with the neighbours of a crystal within its cutoff.
+#: A network of 32 channels up to vectors, with the neighbours of a crystal within its cutoff.
 _NEW: dict[str, Any] = {
     "r_max": 5.0,
     "num_bessel": 8,
@@ -49,7 +49,7 @@ _NEW: dict[str, Any] = {
     "interaction_cls": "RealAgnosticResidualInteractionBlock",
     "interaction_cls_first": "RealAgnosticResidualInteractionBlock",
     "num_interactions": CARD.blocks,
-    "hidden_irreps": "64x0e+64x1o",
+    "hidden_irreps": "32x0e+32x1o",
     "MLP_irreps": "16x0e",
     "gate": "torch.nn.functional.silu",
     "avg_num_neighbors": 36.0,
