@@ -196,6 +196,15 @@ def check_references(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return values
 
 
+def require_architecture(potential: Potential, name: str) -> None:
+    """Raise ValueError for a network of another architecture than the inputs that it is to read."""
+    if potential.card.name != name:
+        raise ValueError(
+            f"the network is of {potential.card.title}, but the inputs are those of {name}: a file under `checkpoints` "
+            "has to say its own architecture"
+        )
+
+
 def refuse_fidelity(fidelity: str | None, what: str | Path) -> None:
     """Raise ValueError for a fidelity asked of a network that has one and does not name it."""
     if fidelity is not None:

@@ -76,7 +76,7 @@ M3GNET = ArchitectureCard(
     },
     own_package=_OWN_PACKAGE,
     elements=ELEMENTS,
-    caveats={name: _CAVEAT for name in ("M3GNet-MatPES-PBE-v2025.1-PES", "M3GNet-MatPES-r2SCAN-v2025.1-PES")},
+    caveats=dict.fromkeys(("M3GNet-MatPES-PBE-v2025.1-PES", "M3GNet-MatPES-r2SCAN-v2025.1-PES"), _CAVEAT),
 )
 
 TENSORNET = ArchitectureCard(
@@ -106,5 +106,5 @@ TENSORNET = ArchitectureCard(
     ),
     own_package=_OWN_PACKAGE,
     elements=ELEMENTS,
-    caveats={name: _CAVEAT for name in ("TensorNet-MatPES-PBE-v2025.1-PES", "TensorNet-MatPES-r2SCAN-v2025.1-PES")},
+    caveats=dict.fromkeys(("TensorNet-MatPES-PBE-v2025.1-PES", "TensorNet-MatPES-r2SCAN-v2025.1-PES"), _CAVEAT),
 )
