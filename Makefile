@@ -1,12 +1,14 @@
 # make demo    set up .venv, run the demo study, say where the report is
 # make test    set up .venv, run all fast checks
+# make mace    set up .venv-mace, in which jobs of MACE run
 # make gpaw    build GPAW into .venv, for studies that compute labels of their own (docs/how-to/own-dft.md)
 # make service set up .venv-service, in which the tests of tests/service start a Materials Project of their own
 PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= all
+MACE_TESTS := tests/unit/models/mace tests/unit/models/test_contract.py -k mace
 
-.PHONY: demo test test-slow slurm architectures gpaw dft-check service check schema clean
+.PHONY: demo test test-slow slurm architectures mace gpaw dft-check service check schema clean
 
 demo: .venv/.stamp
 	$(BIN)/snakemake --cores $(CORES)
@@ -15,10 +17,11 @@ demo: .venv/.stamp
 	@echo "figures:  $(CURDIR)/results/demo/figures/"
 	@echo "numbers:  $(CURDIR)/results/demo/scaling/laws.csv and the files beside it"
 
-test: check service .venv/.architectures
+test: check service .venv/.architectures .venv-mace/.stamp
 	$(BIN)/python -m pytest -n 2 -m "not slow"
+	.venv-mace/bin/python -m pytest -n 2 $(MACE_TESTS)
 
-test-slow: .venv/.architectures
+test-slow: .venv/.architectures .venv-mace/.stamp
 	$(BIN)/python -m pytest -m slow
 
 # six minutes, twelve beside other work, most of them waiting; needs root and: apt-get install slurmctld slurmd slurm-client munge
@@ -36,6 +39,16 @@ check: .venv/.architectures
 architectures: .venv/.architectures
 .venv/.architectures: requirements-architectures.lock .venv/.stamp
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-architectures.lock
+	touch $@
+
+# MACE pins another e3nn than SevenNet needs: an environment with a few packages of its own, before those of .venv
+mace: .venv-mace/.stamp
+.venv-mace/.stamp: requirements-mace.lock .venv/.stamp
+	rm -rf .venv-mace
+	$(BIN)/python -m venv .venv-mace
+	.venv-mace/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-mace.lock
+	$(BIN)/python -c 'import sysconfig; print("import site; site.addsitedir(%r)" % sysconfig.get_path("purelib"))' \
+	  > $$(.venv-mace/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/of-the-project.pth
 	touch $@
 
 # schema, key list and list of results are generated from the code and tested to be up to date

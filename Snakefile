@@ -27,6 +27,7 @@ report: "docs/snakemake-report.rst"
 
 onstart:
     check_results()
+    check_environments()
 
 
 if POINTS:
@@ -86,8 +87,8 @@ for each in workflow.rules:
         names = dict(each.params.items()).get("architectures", own)
         code = partial(code_of, file, names) if needs_network else code_digest(file)
         each.set_params(code=code)  # a job runs again when it changes
-        usual = "training" if needs_network else "analysis"
-        each.conda_env = each.conda_env or f"../envs/{usual}.yaml"
+        usual = partial(conda_of, names) if needs_network else "../envs/analysis.yaml"
+        each.conda_env = each.conda_env or usual
         each.log_modifier = each.benchmark_modifier = each.output_modifier
         if not each.log:
             each.set_log(log_of(each))

@@ -25,6 +25,7 @@ from uprung.frames.schema import SCHEMA, Frame
 from uprung.frames.table import Frames
 from uprung.models.chgnet.potential import CHGNetPotential
 from uprung.models.data import open_dataset, write_dataset
+from uprung.models.interface import Potential
 from uprung.training.gradient import accumulate_gradient, launch
 
 TARGETS = ("energy", "force", "stress", "magmom")
@@ -41,7 +42,7 @@ class _Side:
         self.batches = [rows[k : k + batch] for k in range(0, len(rows), batch)]
         if not self.batches:
             raise ValueError(f"{set_name} has fewer than {batch} structures")
-        self.device, self.model = device, CHGNet.load(use_device=device, verbose=False)
+        self.device = device
 
     def loss(self) -> float:
         """Return the loss of the first batch before any step: that of the other side, if the work is the same."""
@@ -92,6 +93,7 @@ class Stock(_Side):
         """Convert the structures; one step ahead of the clock."""
         super().__init__(set_name, first, batch, device)
         recipe, weights = Training(), Training().weights
+        self.model = CHGNet.load(use_device=device, verbose=False)
         convert = CrystalGraphConverter()
         self.graphs = {k: convert(self.data.structures[k]) for rows in self.batches for k in rows}
         self.trainer = Trainer(
@@ -139,17 +141,23 @@ class Stock(_Side):
 class Uprung(_Side):
     """Steps of uprung, from a store of graphs and labels on disk."""
 
+    architecture, targets = "chgnet", TARGETS
+
+    def network(self) -> Potential:
+        """Return the network that is trained."""
+        return CHGNetPotential(CHGNet.load(use_device=self.device, verbose=False))
+
     def __init__(self, set_name: str, first: int | None, batch: int, device: str) -> None:
         """Write the store; one step ahead of the clock."""
         super().__init__(set_name, first, batch, device)
         self.folder = TemporaryDirectory()
         frames = frames_of(self.data)
-        write_dataset(frames, frames.label("energy"), Path(self.folder.name), name="chgnet")
+        write_dataset(frames, frames.label("energy"), Path(self.folder.name), name=self.architecture)
         self.dataset = open_dataset(Path(self.folder.name) / "manifest.json")
         self.recipe = Training(device="cuda" if device == "cuda" else "cpu", threads=torch.get_num_threads())
         self.fabric = launch(self.recipe)
-        self.module = CHGNetPotential(self.model).train()
-        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=RATE, fused=True)
+        self.module = self.network().train()
+        self.optimiser = torch.optim.Adam(self.module.parameters(), lr=RATE, fused=True)
         self.initial = self._accumulate(self.batches[0][:2])
         self.warm_up()
         self.rest()
@@ -157,7 +165,7 @@ class Uprung(_Side):
     def _accumulate(self, rows: np.ndarray) -> float:
         self.optimiser.zero_grad(set_to_none=True)
         return accumulate_gradient(
-            self.fabric, self.module, [Rows(self.dataset, rows)], targets=TARGETS, recipe=self.recipe
+            self.fabric, self.module, [Rows(self.dataset, rows)], targets=self.targets, recipe=self.recipe
         )
 
     def loss(self) -> float:

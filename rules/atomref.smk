@@ -3,7 +3,7 @@
 
 rule predict_pretrained:
     input:
-        graphs=f"<results>/graphs/{STUDY.high}/manifest.json",
+        graphs=lambda w: graphs_of(STUDY.high, card_of_network(w.pretrained)),
         initial=lambda w: pretrained_here(w.pretrained),
     output:
         "<results>/references/{pretrained}.parquet",
@@ -12,7 +12,8 @@ rule predict_pretrained:
         mem_mb=STUDY.resources.memory_mb,
         gpu=GPU,
     params:
-        model=STUDY.architecture,
+        **({"own": lambda w: own_contents(checkpoint_of_network(w.pretrained))} if OWN_CHECKPOINTS else {}),
+        model=lambda w: checkpoint_of_network(w.pretrained),
         targets=STUDY.transfer.targets,
         device=DEVICE,
         threads=STUDY.training.threads,

@@ -34,9 +34,11 @@ os.environ |= {
 }
 
 from uprung.job.contents import contents
+from uprung.job.environments import marked, missing
 from uprung.job.files import size_token, why_not_writable
 from uprung.job.made import others, refusal
 from uprung.job.parent import PARENT, name_of_process
+from uprung.config.architectures import comparisons, is_scratch
 from uprung.config.arms import CHECKPOINT
 from uprung.config.base import plain
 from uprung.config.load import StudyError, find_file, load_study
@@ -46,7 +48,8 @@ from uprung.job.fingerprint import REGISTRY, closure, code_digest
 from uprung.report.captions import FIGURES, LAW_FIGURES, figures_of
 from uprung.report.catalogue import FILES, LAWS as LAW_FILES, POINTS as POINTS_FILES
 from uprung.report.catalogue import expanded, fields_of
-from uprung.models.registry import CARDS, card_of, contradictions
+from uprung.models.chosen import card_in
+from uprung.models.registry import CARDS, contradictions
 from uprung.training.planning import run_memory, run_minutes
 from uprung.training.tuning import with_rate
 
@@ -78,6 +81,10 @@ try:
     EVALSET_SOURCES = {
         name: [find_file(s.file, FOLDERS, key=f"{CONFIG_FILE}: tests.softening.sets.{name}") for s in evalset.sources]
         for name, evalset in ({} if POINTS else SOFTENING.sets).items()
+    }
+    OWN_CHECKPOINTS = {
+        name: find_file(own.file, FOLDERS, key=f"{CONFIG_FILE}: checkpoints.{name}")
+        for name, own in ({} if POINTS else STUDY.checkpoints).items()
     }
     PRETRAINING_MATERIALS = [
         find_file(file, FOLDERS, key=f"{CONFIG_FILE}: transfer.pretraining_materials")
@@ -122,6 +129,16 @@ def check_results():
         sys.exit(f"uprung: {why}")
 
 
+def check_environments():
+    """Stop before the first job when an architecture of the study has no environment to run in."""
+    by_conda = any("conda" in str(method).lower() for method in workflow.deployment_settings.deployment_method)
+    named = [] if POINTS else [*SOFTENING.models, *(entry.model for entry in SOFTENING.snapshots.values())]
+    cards = [] if POINTS else [*ARCHITECTURES.values(), *(card_in(STUDY, name) for name in named)]
+    why = "" if by_conda else missing(dict.fromkeys(card.environment for card in cards))
+    if why:
+        sys.exit(f"uprung: {why}")
+
+
 def log_of(rule):
     """Return the log for a rule without one, named after its first output, or after the folder of a manifest."""
     results, study, product = strip_wildcard_constraints(rule.output[0]).split("/", 2)
@@ -135,15 +152,51 @@ def benchmark_of(rule):
     return f"{results}/{study}/benchmarks/{name.removesuffix('.log')}.tsv"
 
 
-def code_of(file, architectures, wildcards):
-    """Return the fingerprint of the code behind a job: its script, and the architecture that it loads by name."""
+def cards_of(architectures, wildcards):
+    """Return the architectures that a job loads by name."""
     if "model" in wildcards.keys():
-        cards = [card_of(wildcards.model)]
-    elif "snapshots" in wildcards.keys():
-        cards = [card_of(SOFTENING.snapshots[wildcards.snapshots].model)]
-    else:
-        cards = [CARDS[name] for name in architectures]
-    return code_digest(file, *dict.fromkeys(card.module for card in cards))
+        return [card_in(STUDY, wildcards.model)]
+    if "snapshots" in wildcards.keys():
+        return [card_in(STUDY, SOFTENING.snapshots[wildcards.snapshots].model)]
+    if "arm" in wildcards.keys():
+        return [card_of_arm(wildcards.arm)]
+    if "pretrained" in wildcards.keys():
+        return [card_of_network(wildcards.pretrained)]
+    if "architecture" in wildcards.keys():
+        return [CARDS[wildcards.architecture]]
+    return [CARDS[name] for name in architectures]
+
+
+def environment_of(architectures, wildcards):
+    """Return the environment of its own that a job runs in, '' for the usual one, as where it loads several."""
+    cards = cards_of(architectures, wildcards)
+    return cards[0].environment if len(cards) == 1 else ""
+
+
+def code_of(file, architectures, wildcards):
+    """Return the fingerprint of the code behind a job: its script, the architecture that it loads, its environment."""
+    modules = dict.fromkeys(card.module for card in cards_of(architectures, wildcards))
+    return marked(code_digest(file, *modules), environment_of(architectures, wildcards))
+
+
+def conda_of(architectures, wildcards):
+    """Return the conda file of a job with networks, as a path from this folder."""
+    return f"../envs/{environment_of(architectures, wildcards) or 'training'}.yaml"
+
+
+def card_of_arm(arm):
+    """Return the architecture of an arm."""
+    return card_in(STUDY, STUDY.checkpoint_of(arm))
+
+
+def checkpoint_of_network(network):
+    """Return the checkpoint behind a pretrained network; those that the study pretrains are of its own architecture."""
+    return STUDY.networks.get(network, STUDY.architecture)
+
+
+def card_of_network(network):
+    """Return the architecture of a pretrained network."""
+    return card_in(STUDY, checkpoint_of_network(network))
 
 
 def reach_of(*cards):
@@ -154,7 +207,13 @@ def reach_of(*cards):
 
 def evalset_graphs_of(wildcards):
     """Return the inputs of a model's architecture."""
-    return EVALSET_GRAPHS.format(evalset=wildcards.evalset, architecture=card_of(wildcards.model).name)
+    return EVALSET_GRAPHS.format(evalset=wildcards.evalset, architecture=card_in(STUDY, wildcards.model).name)
+
+
+def graphs_of(fidelity, card):
+    """Return the store of a fidelity's inputs and labels; other architectures than the study's own have folders."""
+    below = "" if card.name == ARCHITECTURE.name else f"{card.name}/"
+    return f"<results>/graphs/{below}{fidelity}/manifest.json"
 
 
 def searched(arm):
@@ -209,20 +268,34 @@ def element_fidelities(*references):
     return list(dict.fromkeys(name for name in named if name))
 
 
-def source_graphs(needed):
+def source_graphs(needed, card):
     """Return the graph store of the source fidelity where it is needed."""
-    return [f"<results>/graphs/{STUDY.low}/manifest.json"] if needed else []
-
-
-def evalset_graphs_of(wildcards):
-    """Return the inputs of a model's architecture."""
-    return EVALSET_GRAPHS.format(evalset=wildcards.evalset, architecture=card_of(wildcards.model).name)
+    return [graphs_of(STUDY.low, card)] if needed else []
 
 
 def pretrained_here(network):
-    """Return the file of a network that this study pretrains; none for shipped checkpoints and random weights."""
-    here = network in STUDY.pretraining
-    return [f"<results>/pretraining/{network}/model.pth.tar"] if here else []
+    """Return the file of a network that this study pretrains or the user gives; none for a published checkpoint."""
+    if network in STUDY.pretraining:
+        return [f"<results>/pretraining/{network}/model.pth.tar"]
+    return own_file(checkpoint_of_network(network))
+
+
+def initial_of(wildcards):
+    """Return the file that an arm begins at; none for a published checkpoint and for random weights alone."""
+    arm = STUDY.arms[wildcards.arm]
+    if arm.init in STUDY.pretraining:
+        return pretrained_here(arm.init)
+    return [] if is_scratch(arm) else own_file(STUDY.checkpoint_of(wildcards.arm))
+
+
+def own_file(checkpoint):
+    """Return the file of a checkpoint of the user."""
+    return [OWN_CHECKPOINTS[checkpoint]] if checkpoint in OWN_CHECKPOINTS else []
+
+
+def own_contents(checkpoint):
+    """Return what the file of a checkpoint of the user holds, for params; nothing for a published one."""
+    return contents(own_file(checkpoint))
 
 
 def is_joint(arm):
@@ -231,9 +304,8 @@ def is_joint(arm):
 
 
 def starting_network(arm):
-    """Return the network whose errors an arm starts from: `pretrained` or one of the study; None for random weights."""
-    options = STUDY.arms[arm]
-    return "pretrained" if options.delta else None if options.init == "random" else options.init
+    """Return the network whose errors an arm starts from, None for random weights."""
+    return STUDY.start_of(arm)
 
 
 def started(network):
@@ -270,7 +342,11 @@ def minutes_of_run(wildcards, input, attempt):
 if not POINTS:
     # as scripts read them; the study file may give their number
     config["seeds"] = STUDY.seeds
-    ARCHITECTURE = card_of(STUDY.architecture)
+    ARCHITECTURE = card_in(STUDY, STUDY.architecture)
+    ARCHITECTURES = {card.name: card for card in map(card_of_arm, STUDY.arms)}
+    OTHERS = {name: card for name, card in ARCHITECTURES.items() if name != ARCHITECTURE.name}
+    # arms held against others, where there are several architectures
+    COMPARED = comparisons(STUDY)
     SIZES = {size_token(size): size for size in STUDY.sizes}  # path token -> size as the user wrote it
     DEVICE = STUDY.training.device
     GPU = 1 if DEVICE == "cuda" else 0
@@ -296,4 +372,4 @@ if not POINTS:
         evalset=one_of(SOFTENING.sets),
         model=one_of(SOFTENING.models),
         network=one_of(STUDY.pretraining),
-        pretrained=one_of(["pretrained", *STUDY.pretraining]),
+        pretrained=one_of([*STUDY.networks, *STUDY.pretraining]),

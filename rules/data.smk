@@ -98,7 +98,7 @@ rule split:
         tolerance=STUDY.pairs[STUDY.transfer.pair].tolerance,
         split=without(STUDY.split, "sampling"),
         select=plain(STUDY.transfer.select),
-        reach=reach_of(ARCHITECTURE),
+        reach=reach_of(*ARCHITECTURES.values()),
     message:
         "Splitting into train, validation and test"
     script:

@@ -47,9 +47,12 @@ rule sample_snapshots:
         ),
         gpu=GPU,
     params:
+        **({"own": lambda w: own_contents(SOFTENING.snapshots[w.snapshots].model)} if OWN_CHECKPOINTS else {}),
         data=lambda w: contents([SNAPSHOTS[w.snapshots]]),
         protocol=lambda w: SOFTENING.snapshots[w.snapshots].protocol(),
-        model=lambda w: SOFTENING.snapshots[w.snapshots].model,
+        model=lambda w: next(
+            iter(own_file(SOFTENING.snapshots[w.snapshots].model)), SOFTENING.snapshots[w.snapshots].model
+        ),
         seed=lambda w: SOFTENING.snapshots[w.snapshots].seed,
         chunk_size=lambda w: SOFTENING.snapshots[w.snapshots].chunk_size,
         device=DEVICE,

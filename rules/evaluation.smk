@@ -1,10 +1,8 @@
 """Tables and figures of all runs: learning curves, where networks err, what they forget, which layers move."""
 
 # learns from the target's labels alone
-SCRATCH = next(
-    (name for name, arm in STUDY.arms.items() if arm.init == "random" and not arm.delta and not arm.replay),
-    None,
-)
+SCRATCHES = [name for name, arm in STUDY.arms.items() if is_scratch(arm)]
+SCRATCH = next(iter(SCRATCHES), None)
 YARDSTICKS = {"yardsticks": "<results>/scaling/yardsticks.csv"}
 TEST_NOISE = {"materials": "<results>/scaling/materials.parquet"}
 BOOTSTRAP = STUDY.scaling.bootstrap
@@ -25,12 +23,14 @@ PUBLISHED = (
     else {}
 )
 
+# networks before any training; an architecture without a checkpoint has none
+TESTED_NETWORKS = [name for name, checkpoint in STUDY.networks.items() if checkpoint not in CARDS]
 STARTS = [name for name in dict.fromkeys(map(starting_network, STUDY.arms)) if name]
 
 
 rule evaluate_untouched:
     input:
-        graphs=f"<results>/graphs/{STUDY.high}/manifest.json",
+        graphs=lambda w: graphs_of(STUDY.high, card_of_network(w.pretrained)),
         split="<results>/split/split.parquet",
         initial=lambda w: pretrained_here(w.pretrained),
         references=lambda w: [
@@ -45,8 +45,9 @@ rule evaluate_untouched:
         mem_mb=STUDY.resources.memory_mb,
         gpu=GPU,
     params:
+        **({"own": lambda w: own_contents(checkpoint_of_network(w.pretrained))} if OWN_CHECKPOINTS else {}),
         high=STUDY.high,
-        model=STUDY.architecture,
+        model=lambda w: checkpoint_of_network(w.pretrained),
         runs=lambda w: [[*run, bool(reference_of(run[0]))] for run in started(w.pretrained)],
         targets=STUDY.transfer.targets,
         device=DEVICE,
@@ -121,7 +122,7 @@ rule plot_convergence:
 
 
 # Error after training against error before it says something where networks were pretrained differently.
-INITS = {name: arm.init for name, arm in STUDY.arms.items() if arm.init != "random"}
+INITS = {name: STUDY.start_of(name) for name, arm in STUDY.arms.items() if arm.init != "random"}
 
 
 rule plot_before_after:
@@ -167,16 +168,20 @@ rule collect_errors:
 rule evaluate_pretrained:
     input:
         split="<results>/split/split.parquet",
-        source=source_graphs(STUDY.tests.forgetting.frames),
+        source=lambda w: source_graphs(STUDY.tests.forgetting.frames, card_of_network(w.pretrained)),
+        initial=lambda w: pretrained_here(w.pretrained),
     output:
-        "<results>/forgetting/pretrained.json",
+        "<results>/forgetting/{pretrained}.json",
+    wildcard_constraints:
+        pretrained=one_of(STUDY.networks),
     threads: STUDY.training.threads
     resources:
         mem_mb=STUDY.resources.memory_mb,
         gpu=GPU,
     params:
+        **({"own": lambda w: own_contents(checkpoint_of_network(w.pretrained))} if OWN_CHECKPOINTS else {}),
         low=STUDY.low,
-        model=STUDY.architecture,
+        model=lambda w: checkpoint_of_network(w.pretrained),
         frames=STUDY.tests.forgetting.frames,
         targets=STUDY.transfer.targets,
         device=DEVICE,
@@ -191,7 +196,10 @@ rule plot_training:
     input:
         metrics=expand("{run}/metrics.json", run=RUNS),
         history="<results>/scaling/history.csv",
-        pretrained=(["<results>/forgetting/pretrained.json"] if STUDY.tests.forgetting.frames else []),
+        pretrained=expand(
+            "<results>/forgetting/{network}.json",
+            network=TESTED_NETWORKS if STUDY.tests.forgetting.frames else [],
+        ),
     output:
         table="<results>/forgetting/forgetting.csv",
         forgetting=figure("forgetting"),

@@ -8,7 +8,7 @@ if HOLES:
     rule find_holes:
         input:
             frames=f"<results>/frames/{STUDY.high}/manifest.json",
-            graphs=f"<results>/graphs/{STUDY.high}/manifest.json",
+            graphs=lambda w: graphs_of(STUDY.high, card_of_arm(w.arm)),
             split="<results>/split/split.parquet",
             models=lambda w: [f"{folder_of('<results>/runs', run)}/model.pth.tar" for run in searched(w.arm)],
         output:
@@ -33,15 +33,18 @@ if HOLES:
     use rule find_holes as find_holes_before with:
         input:
             frames=f"<results>/frames/{STUDY.high}/manifest.json",
-            graphs=f"<results>/graphs/{STUDY.high}/manifest.json",
+            graphs=lambda w: graphs_of(STUDY.high, card_of_network(w.pretrained)),
             split="<results>/split/split.parquet",
-            models=[],
+            models=lambda w: pretrained_here(w.pretrained),
         output:
-            "<results>/holes/pretrained.parquet",
+            "<results>/holes/{pretrained}.parquet",
+        wildcard_constraints:
+            pretrained=one_of(STUDY.networks),
         params:
+            **({"own": lambda w: own_contents(checkpoint_of_network(w.pretrained))} if OWN_CHECKPOINTS else {}),
             holes=without(HOLES, "runs"),
-            runs=[{"budget": "", "arm": STUDY.architecture, "size": "", "seed": -1}],
-            model=STUDY.architecture,
+            runs=lambda w: [{"budget": "", "arm": checkpoint_of_network(w.pretrained), "size": "", "seed": -1}],
+            model=lambda w: checkpoint_of_network(w.pretrained),
             fidelity=None,
             high=STUDY.high,
             device=DEVICE,
@@ -51,7 +54,7 @@ if HOLES:
 
     rule plot_holes:
         input:
-            "<results>/holes/pretrained.parquet",
+            expand("<results>/holes/{network}.parquet", network=TESTED_NETWORKS),
             expand("<results>/holes/arms/{arm}.parquet", arm=STUDY.arms),
         output:
             arms="<results>/holes/arms.csv",

@@ -1,6 +1,6 @@
 """A study of given points: their learning curves and its page; nothing is trained."""
 
-SCRATCH = STUDY.scratch
+SCRATCH, COMPARED = STUDY.scratch, {}
 ARM_LABELS = STUDY.labels
 TEST_NOISE, PUBLISHED, YARDSTICKS = {}, {}, {}
 NETWORKS, OWN_NETWORKS, BOOTSTRAP = {}, [], 0

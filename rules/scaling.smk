@@ -14,6 +14,7 @@ rule fit_laws:
     log:
         "<results>/logs/scaling/laws.log",
     params:
+        **({"compared": lambda w: COMPARED} if COMPARED else {}),
         scratch=lambda w: SCRATCH,
         laws=plain(LAWS),
         bootstrap=BOOTSTRAP,
@@ -41,9 +42,10 @@ rule plot_scaling:
     log:
         "<results>/logs/scaling/figures.log",
     params:
+        **({"bases": lambda w: SCRATCHES} if COMPARED else {}),
+        # functions: Snakemake takes braces in a text for wildcards
         arm_labels=ARM_LABELS,
         scratch=lambda w: SCRATCH,
-        # functions: Snakemake takes braces in a text for wildcards
         x_label=lambda w: X_LABEL,
         budgets=SEVERAL_BUDGETS,
     message:

@@ -11,7 +11,7 @@ SOFTENED = [
 ]
 EVALSET_GRAPHS = "<results>/softening/{evalset}/graphs/{architecture}/manifest.json"
 # name -> card, of the models and of the trained networks
-SOFTENED_ARCHITECTURES = {card.name: card for card in [ARCHITECTURE, *map(card_of, SOFTENING.models)]}
+SOFTENED_ARCHITECTURES = ARCHITECTURES | {card.name: card for card in (card_in(STUDY, m) for m in SOFTENING.models)}
 
 
 rule evalset_frames:
@@ -52,7 +52,7 @@ rule soften_model:
     input:
         frames="<results>/softening/{evalset}/frames/manifest.json",
         graphs=evalset_graphs_of,
-        run=[],
+        run=lambda w: own_file(w.model),
     output:
         **({"parts": "<results>/softening/{evalset}/models/{model}-parts.parquet"} if PARTS else {}),
         table="<results>/softening/{evalset}/models/{model}.csv",
@@ -62,6 +62,7 @@ rule soften_model:
         mem_mb=STUDY.resources.memory_mb,
         gpu=GPU,
     params:
+        **({"own": lambda w: own_contents(w.model)} if OWN_CHECKPOINTS else {}),
         model="{model}",
         fidelity=None,
         bootstrap=SOFTENING.bootstrap,
@@ -77,7 +78,7 @@ rule soften_model:
 use rule soften_model as soften_run with:
     input:
         frames="<results>/softening/{evalset}/frames/manifest.json",
-        graphs=EVALSET_GRAPHS.replace("{architecture}", ARCHITECTURE.name),
+        graphs=lambda w: EVALSET_GRAPHS.format(evalset=w.evalset, architecture=card_of_arm(w.arm).name),
         run=[f"<results>/runs/{RUN}/model.pth.tar"],
     output:
         **({"parts": f"<results>/softening/{{evalset}}/runs/{RUN}-parts.parquet"} if PARTS else {}),
@@ -136,6 +137,7 @@ rule fine_tune_softening:
     input:
         forces="<results>/softening/{evalset}/models/{model}.parquet",
         graphs=evalset_graphs_of,
+        run=lambda w: own_file(w.model),
     output:
         "<results>/softening/{evalset}/training/{model}.csv",
     threads: STUDY.training.threads

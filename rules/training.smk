@@ -25,11 +25,30 @@ rule build_graphs:
         "../scripts/build_graphs.py"
 
 
+use rule build_graphs as build_graphs_beside with:
+    output:
+        "<results>/graphs/{architecture}/{fidelity}/manifest.json",
+    wildcard_constraints:
+        fidelity=one_of([STUDY.low, STUDY.high]),
+        architecture=one_of(OTHERS),
+    params:
+        fidelity="{fidelity}",
+        architecture="{architecture}",
+        label=lambda w: STUDY.fidelities[w.fidelity].energy,
+        sample=lambda w: (None if w.fidelity == STUDY.high else STUDY.tests.forgetting.frames),
+        sides=["train"] if REPLAY else [],
+    message:
+        "Building the inputs of {wildcards.architecture} of {wildcards.fidelity}"
+
+
 rule graphs:
     """Graph stores of the study."""
     input:
-        f"<results>/graphs/{STUDY.high}/manifest.json",
-        source_graphs(REPLAY or STUDY.pretraining or STUDY.tests.forgetting.frames),
+        [graphs_of(STUDY.high, card) for card in ARCHITECTURES.values()],
+        [
+            source_graphs(REPLAY or STUDY.pretraining or STUDY.tests.forgetting.frames, card)
+            for card in ARCHITECTURES.values()
+        ],
 
 
 use rule order as order_source with:
@@ -88,12 +107,12 @@ rule pretraining:
 
 rule train_run:
     input:
-        graphs=f"<results>/graphs/{STUDY.high}/manifest.json",
+        graphs=lambda w: graphs_of(STUDY.high, card_of_arm(w.arm)),
         split="<results>/split/split.parquet",
         order="<results>/split/order/seed{seed}.parquet",
         reference=reference_input,
-        initial=lambda w: pretrained_here(STUDY.arms[w.arm].init),
-        source=lambda w: source_graphs(STUDY.arms[w.arm].replay),
+        initial=initial_of,
+        source=lambda w: source_graphs(STUDY.arms[w.arm].replay, card_of_arm(w.arm)),
         rate=lambda w: [f"<results>/tune/{w.arm}.csv"] if w.arm in TUNED else [],
     output:
         model=f"<results>/runs/{RUN}/model.pth.tar",
@@ -108,13 +127,14 @@ rule train_run:
         runtime=minutes_of_run,
         gpu=STUDY.training.devices * GPU,
     params:
-        arm=lambda w: without(STUDY.arms[w.arm], "label", "seeds"),
+        **({"own": lambda w: own_contents(STUDY.checkpoint_of(w.arm))} if OWN_CHECKPOINTS else {}),
+        arm=lambda w: without(STUDY.arms[w.arm], "architecture", "label", "seeds"),
         budget=lambda w: plain(BUDGETS[w.budget]),
         size=lambda w: SIZES[w.size],
         low=STUDY.low,
         high=STUDY.high,
         recipe=RECIPE,
-        pretrained=STUDY.architecture,
+        pretrained=lambda w: STUDY.checkpoint_of(w.arm),
         targets=STUDY.transfer.targets,
         results=lambda w: f"results/{STUDY.study}",  # a function, or the linter takes it for a prefix of files
         run=lambda w: f"runs/{RUN}".format(**w),
@@ -131,12 +151,12 @@ TRIAL = "<results>/tune/{arm}/n{size}/seed{seed}/{budget}/rate{rate}"
 
 use rule train_run as try_rate with:
     input:
-        graphs=f"<results>/graphs/{STUDY.high}/manifest.json",
+        graphs=lambda w: graphs_of(STUDY.high, card_of_arm(w.arm)),
         split="<results>/split/split.parquet",
         order="<results>/split/order/seed{seed}.parquet",
         reference=reference_input,
-        initial=lambda w: pretrained_here(STUDY.arms[w.arm].init),
-        source=lambda w: source_graphs(STUDY.arms[w.arm].replay),
+        initial=initial_of,
+        source=lambda w: source_graphs(STUDY.arms[w.arm].replay, card_of_arm(w.arm)),
         rate=[],
     output:
         model=temp(f"{TRIAL}/model.pth.tar"),
@@ -146,13 +166,14 @@ use rule train_run as try_rate with:
     log:
         "<results>/logs/tune/{arm}/n{size}/seed{seed}/{budget}/rate{rate}.log",
     params:
-        arm=lambda w: without(STUDY.arms[w.arm], "label", "seeds"),
+        **({"own": lambda w: own_contents(STUDY.checkpoint_of(w.arm))} if OWN_CHECKPOINTS else {}),
+        arm=lambda w: without(STUDY.arms[w.arm], "architecture", "label", "seeds"),
         budget=lambda w: plain(BUDGETS[w.budget]),
         size=lambda w: SIZES[w.size],
         low=STUDY.low,
         high=STUDY.high,
         recipe=lambda w: with_rate(RECIPE, float(w.rate)),
-        pretrained=STUDY.architecture,
+        pretrained=lambda w: STUDY.checkpoint_of(w.arm),
         targets=STUDY.transfer.targets,
         results=lambda w: f"results/{STUDY.study}",
         run=lambda w: TRIAL.removeprefix("<results>/").format(**w),
@@ -188,14 +209,14 @@ rule choose_rate:
 
 rule evaluate_run:
     input:
-        graphs=f"<results>/graphs/{STUDY.high}/manifest.json",
+        graphs=lambda w: graphs_of(STUDY.high, card_of_arm(w.arm)),
         split="<results>/split/split.parquet",
         order="<results>/split/order/seed{seed}.parquet",
         baseline=f"<results>/references/{STUDY.scaling.baseline}/n{{size}}/seed{{seed}}.csv",
         model=f"<results>/runs/{RUN}/model.pth.tar",
         other=f"<results>/runs/{RUN}/other.pth.tar",
         card=f"<results>/runs/{RUN}/card.yaml",
-        source=source_graphs(STUDY.tests.forgetting.frames),
+        source=lambda w: source_graphs(STUDY.tests.forgetting.frames, card_of_arm(w.arm)),
     output:
         metrics=f"<results>/runs/{RUN}/metrics.json",
         predictions=f"<results>/runs/{RUN}/predictions.parquet",

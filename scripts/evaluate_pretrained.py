@@ -15,5 +15,6 @@ with job(snakemake):
     torch.set_num_threads(params.threads)
     asked = {"targets": params.targets, "device": claim(params.device)}
     source, split = open_dataset(snakemake.input.source[0]), pd.read_parquet(snakemake.input.split)
-    errors = sampled_source_errors(load(params.model), source, split, params.low, params.frames, **asked)
+    potential = load(next(iter(snakemake.input.initial), params.model))
+    errors = sampled_source_errors(potential, source, split, params.low, params.frames, **asked)
     write_json(snakemake.output[0], errors)

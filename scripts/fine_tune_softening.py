@@ -20,7 +20,7 @@ with job(snakemake):
     params = snakemake.params
     recipe = Training.model_validate(params.recipe)
     dataset = open_dataset(snakemake.input.graphs)
-    checkpoint = snakemake.wildcards.model
+    checkpoint = next(iter(snakemake.input.run), snakemake.wildcards.model)
     method = FineTuned(launch(recipe), checkpoint, dataset, recipe, params.epochs)
     everything = Rows(dataset, np.arange(len(dataset.energy)))
     facts = {"epochs": params.epochs}

@@ -21,6 +21,7 @@ with job(snakemake):
         curves,
         Laws.model_validate(params.laws),
         scratch=params.scratch,
+        compared=params.get("compared"),
         materials=noise,
         sources=source_sizes(params.networks, sizes),
     )

@@ -17,6 +17,7 @@ with job(snakemake):
     labels = {arm: params.arm_labels.get(arm, arm) for arm in [*params.arm_labels, *dict.fromkeys(curves["arm"])]}
     labels = {arm: label for arm, label in labels.items() if arm in set(curves["arm"])}
     targets = list(dict.fromkeys(curves["target"]))
+    bases = params.get("bases", [params.scratch])  # of several architectures, one of each
     figures = {
         "learning-curves": learning_curves(
             curves,
@@ -30,7 +31,7 @@ with job(snakemake):
             x_label=params.x_label,
         ),
         "data-multiplier": data_multipliers(
-            tables["multiplier"], scratch=params.scratch, arm_labels=labels, x_label=params.x_label
+            tables["multiplier"], scratch=bases, arm_labels=labels, x_label=params.x_label
         ),
         "law-comparison": law_comparison(
             curves, tables["bands"], tables["comparison"], arm_labels=labels, x_label=params.x_label

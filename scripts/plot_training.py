@@ -15,11 +15,13 @@ with job(snakemake):
     table = forgetting_table(runs, params.targets)
     table.to_csv(output.table, index=False)
     before = {}
-    for file in files.pretrained:
-        found = json.loads(Path(file).read_text(encoding="utf-8"))
-        before = {t: errors["mae"] for t, errors in {**found["raw"], **found.get("rereferenced", {})}.items()}
+    for file in map(Path, files.pretrained):
+        found = json.loads(file.read_text(encoding="utf-8"))
+        errors = {**found["raw"], **found.get("rereferenced", {})}
+        before[file.stem] = {target: each["mae"] for target, each in errors.items()}
     own = table[table["budget"] == params.budget]
-    save(forgetting(own, before, arm_labels=params.arm_labels), output.forgetting)
+    first = before.pop("pretrained", {})
+    save(forgetting(own, first, arm_labels=params.arm_labels, others=before), output.forgetting)
     history, largest = read_table(files.history), max(runs, key=lambda run: run["n_train"])["run"]["size"]
     history = history[(history["budget"] == params.budget) & (history["size"] == largest)]
     save(dynamics(history, arm_labels=params.arm_labels), output.dynamics)

@@ -19,13 +19,14 @@ from uprung.models.registry import CARDS
 ROOT = Path(__file__).parents[2]
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
 CONDA_TO_PYPI = {"pytorch": "torch", "matplotlib-base": "matplotlib"}
-MODULE_TO_PYPI = {"sklearn": "scikit-learn", "yaml": "pyyaml", "pydantic_core": "pydantic"}
+MODULE_TO_PYPI = {"sklearn": "scikit-learn", "yaml": "pyyaml", "pydantic_core": "pydantic", "mace": "mace-torch"}
 VALIDATION = "pymatgen-io-validation"
 #: Extra -> place of the modules that may import its packages, and the scripts that import these modules.
 EXTRAS = {
     "dft": ("src/uprung/dft/gpaw.py", {"label_structures.py"}),
     "matgl": ("src/uprung/models/matgl", set()),
     "sevennet": ("src/uprung/models/sevennet", set()),
+    "mace": ("src/uprung/models/mace", set()),
     "pull": ("src/uprung/sources/materials_project", {"download_materials_project.py", "select_frames.py"}),
 }
 #: What pip needs to build GPAW from source: no Python packages, so no part of the lock.
@@ -37,8 +38,8 @@ def canonical(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def locked() -> dict[str, str]:
-    lines = (ROOT / "requirements.lock").read_text().splitlines()
+def locked(name: str = "requirements.lock") -> dict[str, str]:
+    lines = (ROOT / name).read_text().splitlines()
     return {canonical(name): version for name, version in (line.split("==") for line in lines if line[:1] not in "# ")}
 
 
@@ -119,11 +120,13 @@ def jobs() -> list[tuple[str, str]]:
 
 
 JOBS = jobs()
+MACE = locked("requirements-mace.lock")
 
 
 def test_rules_were_found() -> None:
     assert len(JOBS) >= 15
-    assert {conda for conda, _ in JOBS} == {f"envs/{path.name}" for path in ENVIRONMENTS}
+    own = {f"envs/{card.environment}.yaml" for card in CARDS.values() if card.environment}
+    assert {conda for conda, _ in JOBS} | own == {f"envs/{path.name}" for path in ENVIRONMENTS}
 
 
 @pytest.mark.parametrize("rules", sorted((ROOT / "rules").glob("*.smk")), ids=lambda path: path.name)
@@ -137,9 +140,20 @@ def test_conda_versions_are_those_of_the_lock(path: Path) -> None:
     lock, found = locked(), pins(path)
     if path.name == "gpaw.yaml":
         lock |= own_dft()
+    if path.name == "mace.yaml":
+        lock |= MACE
     assert re.fullmatch(r"3\.1[1-9]", found.pop("python"))
     assert found == {name: lock.get(name) for name in found}
     assert len(found) >= 7
+
+
+def test_mace_has_what_training_has_and_its_own() -> None:
+    assert pins(ROOT / "envs/mace.yaml").items() >= pins(ROOT / "envs/training.yaml").items()
+    assert {f"{name}=={MACE[name]}" for name in ("e3nn", "mace-torch")} <= {
+        f"{name}=={version}" for name, version in pins(ROOT / "envs/mace.yaml").items()
+    }
+    assert not MACE.keys() & locked().keys()  # the few packages of `.venv-mace`, before those of `.venv`
+    assert all(card.environment in ("", "mace") for card in CARDS.values())
 
 
 def test_gpaw_is_one_version_everywhere_and_no_part_of_the_lock() -> None:
@@ -163,7 +177,9 @@ def test_lock_holds_every_dependency() -> None:
     assert declared() - locked().keys() == set()
 
 
-@pytest.mark.parametrize("names", [locked(), *map(pins, ENVIRONMENTS)], ids=["lock", *(p.name for p in ENVIRONMENTS)])
+@pytest.mark.parametrize(
+    "names", [locked(), MACE, *map(pins, ENVIRONMENTS)], ids=["lock", "mace", *(p.name for p in ENVIRONMENTS)]
+)
 def test_no_cuda_package_is_listed(names: dict[str, str]) -> None:
     assert [name for name in names if CUDA.match(name)] == []
 
@@ -228,3 +244,13 @@ def test_environment_of_a_rule_holds_what_its_script_imports(conda: str, script:
 def test_analysis_needs_no_torch(script: str) -> None:
     for file in files_behind(script):
         assert not external(file) & {"torch", "chgnet", "lightning"}, file
+
+
+def test_modules_of_architectures_with_environments_of_their_own_are_read_anywhere() -> None:
+    """Stored inputs and the look at a file do without the package."""
+    (code,) = {card.module for card in CARDS.values() if card.environment}
+    path = module_file(code)
+    own = [node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.ImportFrom)]
+    modules = [str(node.module) for node in own if str(node.module).startswith("uprung.")]
+    needed = set().union(*(external(module_file(name)) for name in modules))
+    assert not needed & (optional("mace") - declared())

@@ -7,11 +7,17 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from uprung.config.base import Name, Section, Seeds, unique
+from uprung.config.base import Checkpoint, Name, Section, Seeds, unique
 from uprung.config.estimators import ESTIMATORS, EstimatorName, FittedTo, contradiction, takes
 
 #: In place of the name of a reference fit: the initial network keeps its own reference energies.
 CHECKPOINT = "checkpoint"
+#: Reference fits that always exist.
+DEFAULT_REFERENCES: dict[str, dict[str, str]] = {
+    "target": {"labels": "target"},
+    "source": {"labels": "source"},
+    "residual": {"labels": "residual"},
+}
 TrainablePart = Literal["all", "readout", "all-but-embeddings", "last-1-block", "last-2-blocks", "last-3-blocks"]
 
 
@@ -54,7 +60,8 @@ class ReferenceFit(Section):
     )
     model: Name = Field(
         default="pretrained",
-        description="Network whose prediction `labels: residual` subtracts: `pretrained` or an entry of `pretraining`.",
+        description="Network whose prediction `labels: residual` subtracts: `pretrained`, an entry of `pretraining`, "
+        "or the checkpoint of an arm with an `architecture` of its own (`7net-0`; points become hyphens).",
     )
     elements: Name | None = Field(
         default=None,
@@ -123,6 +130,9 @@ class Arm(Section):
         default=False,
         description="Δ-learning: train a new network as a correction to the frozen pretrained one; needs `init: "
         "random` and a residual reference.",
+    )
+    architecture: Checkpoint | None = Field(
+        default=None, description="Checkpoint of this arm, and with it its architecture; default: that of the study."
     )
     seeds: Annotated[Seeds, AfterValidator(unique)] = Field(
         default=[], description="Some of the study's `seeds`, for an arm that needs fewer; default: all."

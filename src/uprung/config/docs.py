@@ -38,13 +38,14 @@ One YAML file describes a study. Snakemake reads `config/demo.yaml` unless `--co
 ```yaml
 {FIRST_STUDY}```
 
-Everything else has a default. Three keys are short forms of sections; what a section says beside them takes precedence.
+Everything else has a default. Four keys are short forms of sections; what a section says beside them takes precedence.
 
 | key | stands for |
 |---|---|
 | `data: {{low: …, high: …}}` | `fidelities` `low` and `high`, their pair `{PAIR}`, and `transfer.pair` |
 | `data: <preset>` | the sections of the preset, see below |
 | `steps: 2000`, `epochs: [50, 100]` | `budgets` `steps2000`, or `epochs50` and `epochs100` |
+| `architecture: [<checkpoint>, …]` | every arm once for each, `<arm>-<checkpoint>`, with residual references each |
 
 A side of `data` is a file, or `{{file: …}}` with further keys of a fidelity and its source; `match`, `tolerance` and
 `note` of the pair may stand beside the sides. Defaults: functional {FUNCTIONALS["low"]} and
@@ -69,6 +70,7 @@ names the new one. Editors that know JSON schema complete and check a study file
 | `solids.yaml` | small crystals, split by material, half an hour on one CPU core |
 | `softening.yaml` | soft forces corrected by one number and by training on the same structures; `snakemake softening` |
 | `replica.yaml` | the published protocol in small, on dimers, ten minutes on two CPU cores |
+| `architectures.yaml` | softening of all published checkpoints; transfer of several architectures on the crystals |
 | `paper.yaml` | the published study at full size, downloaded from the Materials Project |
 | `points.yaml` | scaling laws for a table of points of your own; trains nothing |
 | `published.yaml` | the published study's scaling laws with intervals; trains nothing |
@@ -93,6 +95,9 @@ def schema_text() -> str:
     study, transfer, softening = (models[name] for name in ("Study", "Transfer", "Softening"))
     transfer["required"].remove("pair")
     study["required"] = ["study", "arms", "sizes", "seeds"]
+    one = study["properties"]["architecture"]
+    name = {key: one.pop(key) for key in ("pattern", "type")}
+    one["anyOf"] = [name, {"type": "array", "items": name, "minItems": 1, "uniqueItems": True}]
     study["properties"] |= _short_forms(models)
     sets = softening["properties"]["sets"]
     own = {key: sets.pop(key) for key in ("additionalProperties", "propertyNames", "type") if key in sets}

@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from uprung.config.architectures import expand_architectures
 from uprung.config.base import suggest
 from uprung.config.data import Fidelity, Source
 from uprung.config.formats import FORMATS
@@ -41,7 +42,7 @@ def expand(data: Mapping[str, Any]) -> tuple[dict[str, Any], Written]:
         ValueError: a short form cannot be expanded; one line per problem.
     """
     study, written, problems = dict(data), Written(), list[str]()
-    for step in (_data, _lengths, _sets):
+    for step in (_data, _lengths, _sets, expand_architectures):
         problems += step(study, written)
     if problems:
         raise ValueError("\n".join(problems))

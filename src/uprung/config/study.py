@@ -8,8 +8,10 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from uprung.config.arms import CHECKPOINT, Arm, ReferenceFit
+from uprung.config.architectures import DEFAULT, slug
+from uprung.config.arms import CHECKPOINT, DEFAULT_REFERENCES, Arm, ReferenceFit
 from uprung.config.base import Checkpoint, FileName, Name, Section, Seeds, Size, Target, suggest, unique
+from uprung.config.checkpoints import OwnCheckpoint
 from uprung.config.data import Fidelity, MaterialsProject, Pair, Select, Split
 from uprung.config.dft import OwnDFT
 from uprung.config.laws import Laws
@@ -22,11 +24,6 @@ from uprung.config.training import Budget, Longer, Pretraining, Training, Tune
 
 #: Arms that the figures tell apart by colour and marker.
 MOST_ARMS = 16
-DEFAULT_REFERENCES: dict[str, dict[str, str]] = {
-    "target": {"labels": "target"},
-    "source": {"labels": "source"},
-    "residual": {"labels": "residual"},
-}
 
 
 class Transfer(Section):
@@ -95,7 +92,12 @@ class Study(Section):
     )
     pairs: dict[Name, Pair] = Field(min_length=1, description="Pairs of fidelities to compare, by name.")
     architecture: Checkpoint = Field(
-        default="chgnet-0.3.0", description="The pretrained network: a checkpoint that comes with its architecture."
+        default=DEFAULT,
+        description="The pretrained network: a checkpoint that comes with its architecture, or one of `checkpoints`. "
+        "A list makes every arm one for each, `<arm>-<checkpoint>`.",
+    )
+    checkpoints: dict[Name, OwnCheckpoint] = Field(
+        default={}, description="Pretrained networks in files of yours, by name (docs/architectures.md)."
     )
     transfer: Transfer = Field(description="Target fidelity, targets, selection of frames.")
     split: Split = Field(default_factory=Split, description="Training, validation and test set; subsets.")
@@ -170,11 +172,12 @@ class Study(Section):
                 if reference.elements is not None
             ),
         ]
-        networks = {"pretrained": None, **self.pretraining}
+        networks = {**self.networks, **self.pretraining}
         for name, reference in self.references.items():
             used.append((reference.model, f"references.{name}.model", networks, "pretrained network"))
         for name, arm in self.arms.items():
-            used.append((arm.init, f"arms.{name}.init", {"random": None, **networks}, "initial weights"))
+            starts = {"random": None, "pretrained": None, **self.pretraining}
+            used.append((arm.init, f"arms.{name}.init", starts, "initial weights"))
         for name, where, known, what in used:
             if name not in known:
                 yield f"{where}: no {what} named {name!r}{suggest(name, list(known))}"
@@ -211,9 +214,9 @@ class Study(Section):
                     "`init: pretrained` (or `delta: true`)"
                 )
             elif arm.references in residual:
-                start = "pretrained" if arm.delta else arm.init
+                start = self.start_of(name)
                 fitted_to = self.references[arm.references].model
-                known = fitted_to in ("pretrained", *self.pretraining) and start in ("pretrained", *self.pretraining)
+                known = {fitted_to, start} <= {*self.networks, *self.pretraining}
                 if known and fitted_to != start:
                     yield (
                         f"arms.{name}: reference {arm.references} is fitted to the residual of {fitted_to}, but the "
@@ -234,7 +237,13 @@ class Study(Section):
                 yield f"arms.{name}.label: {label!r} is that of arms.{first}, too; figures tell arms apart by labels"
         if len(self.arms) > MOST_ARMS:
             yield f"arms: {len(self.arms)} arms; figures can distinguish {MOST_ARMS} at most"
-        reserved = [f"pretraining.{name}" for name in ("random", "pretrained") if name in self.pretraining]
+        for name, arm in self.arms.items():
+            if arm.architecture not in (None, self.architecture) and arm.init in self.pretraining:
+                yield (
+                    f"arms.{name}: starts from {arm.init}, which is a network of {self.architecture}; take its "
+                    f"`architecture: {arm.architecture}` out"
+                )
+        reserved = [f"pretraining.{name}" for name in ("random", *self.networks) if name in self.pretraining]
         for where in [*reserved, *(f"references.{name}" for name in (CHECKPOINT,) if name in self.references)]:
             yield f"{where}: this name is reserved; choose another"
         if self.split.draw == "frame" and any("%" in entry.size for entry in self.pretraining.values()):
@@ -285,6 +294,23 @@ class Study(Section):
     def runs(self) -> list[Run]:
         """Runs of the learning curves."""
         return runs_of(self)
+
+    def checkpoint_of(self, arm: str) -> str:
+        """Return the checkpoint of an arm, which its architecture comes with."""
+        return self.arms[arm].architecture or self.architecture
+
+    @property
+    def networks(self) -> dict[str, str]:
+        """Checkpoints by name: `pretrained` for the study's own, and those of the arms that have another."""
+        others = {arm.architecture for arm in self.arms.values() if arm.architecture} - {self.architecture}
+        return {"pretrained": self.architecture} | {slug(name): name for name in sorted(others)}
+
+    def start_of(self, arm: str) -> str | None:
+        """Return the network that an arm starts from or corrects, as `networks` and `pretraining` name it, if any."""
+        options = self.arms[arm]
+        if options.init == "pretrained" or options.delta:
+            return next(name for name, known in self.networks.items() if known == self.checkpoint_of(arm))
+        return None if options.init == "random" else options.init
 
     @property
     def low(self) -> str:

@@ -37,7 +37,7 @@ NO_LAW = "No curve has a law:\nthere is nothing to compare."
 
 @mpl.rc_context(style.RC)
 def data_multipliers(
-    table: pd.DataFrame, *, scratch: str | None, arm_labels: Mapping[str, str], x_label: str = X_LABEL
+    table: pd.DataFrame, *, scratch: str | Sequence[str] | None, arm_labels: Mapping[str, str], x_label: str = X_LABEL
 ) -> Figure:
     """Draw how many times more labels scratch needs for equal error, with 95 % bands: a panel per budget and target.
 
@@ -45,11 +45,13 @@ def data_multipliers(
 
     Args:
         table: of `uprung.scaling.multiplier_curves`.
-        scratch: the arm that the others are compared with.
+        scratch: the arm that the others are compared with, or the arms of several architectures; rows that compare with
+            others are not drawn.
         arm_labels: arm -> name; colour and marker follow its order.
         x_label: of the horizontal axis.
     """
-    table = table[np.isfinite(table["multiplier"])] if len(table) else table
+    bases = [scratch] if isinstance(scratch, str) else list(scratch or [])
+    table = table[np.isfinite(table["multiplier"]) & table["scratch"].isin(bases)] if len(table) else table
     shown = list(dict.fromkeys(zip(table["budget"], table["target"], strict=True)))
     if not shown:
         return style.text_figure(NOTHING, height=1.2)
@@ -60,7 +62,8 @@ def data_multipliers(
         axis.set_title(_title(target, budget, several), loc="left", fontweight="bold")
         axis.set_xlabel(x_label)
         axis.set_ylabel("data multiplier")
-    equal = Line2D([], [], color=GREY, ls="--", lw=1, label=f"as good as {arm_labels[str(scratch)]}")
+    name = arm_labels[bases[0]] if len(bases) == 1 else "random weights"
+    equal = Line2D([], [], color=GREY, ls="--", lw=1, label=f"as good as {name}")
     legend_of_arms(figure, arm_labels, table["transfer"], more=[equal], handlelength=2.4, lw=1.4)
     return figure
 

@@ -14,17 +14,22 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from uprung.figures import style
 from uprung.figures.axes import GREY, GRID, arm_handles, panels
 
-LAYERS = ("embeddings", "block1", "block2", "block3", "block4", "readout")
-
 
 @mpl.rc_context(style.RC)
-def forgetting(table: pd.DataFrame, pretrained: Mapping[str, float], *, arm_labels: Mapping[str, str]) -> Figure:
+def forgetting(
+    table: pd.DataFrame,
+    pretrained: Mapping[str, float],
+    *,
+    arm_labels: Mapping[str, str],
+    others: Mapping[str, Mapping[str, float]] | None = None,
+) -> Figure:
     """Draw the target's test error against the source's, a line per arm from its smallest to its largest size.
 
     Args:
         table: of `uprung.evaluation.forgetting.forgetting_table`, one budget; energies re-referenced.
         pretrained: target -> source error of the checkpoint as it is, drawn as a dashed line.
         arm_labels: names of the arms and their order.
+        others: name -> the same of checkpoints of other architectures, which are named then.
     """
     targets = [t for t in ("energy", "force") if t in set(table["target"])]
     if not targets:
@@ -36,8 +41,11 @@ def forgetting(table: pd.DataFrame, pretrained: Mapping[str, float], *, arm_labe
         name, unit, factor = style.TARGETS[target]
         for k, arm in enumerate(arm_labels):
             _path(axis, here[here["arm"] == arm], column, factor, k)
-        if target in pretrained:
-            axis.axvline(pretrained[target] * factor, color=GREY, ls="--", lw=0.9)
+        for network, errors in {"": pretrained, **(others or {})}.items():
+            if target in errors:
+                axis.axvline(errors[target] * factor, color=GREY, ls="--", lw=0.9)
+                place, up = (errors[target] * factor, 0.98, network), axis.get_xaxis_transform()
+                axis.text(*place, transform=up, color=GREY, fontsize=6, rotation=90, ha="right", va="top")
         axis.set(xscale="log", yscale="log", title=name.capitalize())
         how = ", re-referenced" if target == "energy" else ""
         axis.set_xlabel(f"error at the source fidelity{how} ({unit})")
@@ -77,7 +85,9 @@ def dynamics(history: pd.DataFrame, *, arm_labels: Mapping[str, str]) -> Figure:
             `uprung.training.loop.gradient_norms`; a layer that an arm does not train is not drawn for it.
         arm_labels: names of the arms and their order.
     """
-    layers = [layer for layer in LAYERS if f"grad_{layer}" in history and history[f"grad_{layer}"].notna().any()]
+    blocks = [name.removeprefix("grad_") for name in map(str, history) if name.startswith("grad_block")]
+    layers = ["embeddings", *sorted(blocks, key=lambda name: int(name[5:])), "readout"]
+    layers = [layer for layer in layers if f"grad_{layer}" in history and history[f"grad_{layer}"].notna().any()]
     if not layers:
         return style.text_figure("no gradient was recorded")
     figure, axes, columns = panels(len(layers), most=3, width=style.PAGE, height=1.9, extra=0.5)

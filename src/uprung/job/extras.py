@@ -9,6 +9,7 @@ from contextlib import contextmanager
 EXTRAS = {
     "matgl": ("M3GNet and TensorNet", "python -m pip install --editable '.[matgl]'"),
     "sevennet": ("SevenNet", "python -m pip install --editable '.[sevennet]'"),
+    "mace": ("MACE", "make mace, or snakemake --sdm conda (docs/architectures.md)"),
     "pull": ("the Materials Project", "python -m pip install --editable '.[pull]', or snakemake --sdm conda"),
     "dft": ("`own_dft`", "make gpaw, or snakemake --sdm conda (docs/how-to/own-dft.md)"),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 #: What an architecture may be able to do beyond predicting, training and saving.
@@ -51,6 +51,9 @@ class ArchitectureCard:
         checkpoints: name in a study file -> checkpoint.
         own_package: name of the package that loads its saved networks, and how.
         elements: atomic numbers that it knows.
+        environment: name of the environment of its own that its jobs run in (`uprung.job.environments`); '' for that of
+            all others.
+        caveats: checkpoint -> what the report says of it in every study that uses it, without the name.
     """
 
     name: str
@@ -64,3 +67,5 @@ class ArchitectureCard:
     checkpoints: Mapping[str, Checkpoint]
     own_package: str
     elements: frozenset[int] = frozenset(range(1, 95))
+    environment: str = ""
+    caveats: Mapping[str, str] = field(default_factory=dict)

@@ -50,6 +50,11 @@ class Potential(nn.Module, ABC):
         super().__init__()
         keep_freed_memory()
 
+    @property
+    def elements(self) -> frozenset[int]:
+        """Atomic numbers that this network knows."""
+        return self.card.elements
+
     @abstractmethod
     def batch(self, inputs: Inputs, rows: NDArray[np.int64]) -> Any:
         """Return some structures as one batch, on the device and in the precision of the network."""
@@ -189,6 +194,15 @@ def check_references(values: NDArray[np.float64]) -> NDArray[np.float64]:
         unknown = (np.flatnonzero(~np.isfinite(values)) + 1).tolist()
         raise ValueError(f"reference energies must be finite; they are not for Z = {unknown}")
     return values
+
+
+def require_architecture(potential: Potential, name: str) -> None:
+    """Raise ValueError for a network of another architecture than the inputs that it is to read."""
+    if potential.card.name != name:
+        raise ValueError(
+            f"the network is of {potential.card.title}, but the inputs are those of {name}: a file under `checkpoints` "
+            "has to say its own architecture"
+        )
 
 
 def refuse_fidelity(fidelity: str | None, what: str | Path) -> None:

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from uprung.datasets.store import Dataset, Rows
-from uprung.models.interface import Potential
+from uprung.models.interface import Potential, require_architecture
 from uprung.models.memory import CostLimit, Shortage, if_it_fits
 
 
@@ -37,7 +37,9 @@ def predict(
 
     Raises:
         OutOfMemoryError: a single structure does not fit into memory; fewer at once are tried first.
+        ValueError: a network of another architecture than the inputs.
     """
+    require_architecture(potential, str(dataset.manifest.get("architecture", potential.card.name)))
     potential.to(device).eval()
     parts: dict[str, list[NDArray[np.float64]]] = {}
     limit = CostLimit(potential.predicted_at_once[torch.device(device).type])

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from uprung.models.chosen import card_in
 from uprung.models.shipped import CARDS, OWNERS, card_of, checkpoint_card
 
 if TYPE_CHECKING:
@@ -72,33 +73,65 @@ def _detected(path: Path) -> str:
 
 
 def contradictions(study: Study) -> Iterator[str]:
-    """Yield a message for every wish of a study that its architecture cannot fulfil."""
+    """Yield a message for every wish of a study that its architectures cannot fulfil."""
     softening = study.tests.softening
     used = [("architecture", study.architecture)]
+    used += [(f"arms.{name}.architecture", arm.architecture) for name, arm in study.arms.items() if arm.architecture]
     used += [("tests.softening.models", name) for name in softening.models]
     used += [(f"tests.softening.snapshots.{name}.model", entry.model) for name, entry in softening.snapshots.items()]
-    unknown = [(where, name) for where, name in used if name not in OWNERS]
-    for where, name in unknown:
+    used += [(f"checkpoints.{name}.architecture", name) for name in study.checkpoints]
+    unknown = False
+    for where, name in used:
         try:
-            card_of(name)
+            card_in(study, name)
         except ValueError as error:
+            unknown = True
             yield f"{where}: {error}"
     if unknown:
         return
-    card = card_of(study.architecture)
+    for name in study.checkpoints:
+        if name in OWNERS or name in CARDS:
+            yield f"checkpoints.{name}: this is the name of a published checkpoint or an architecture; choose another"
     for target in study.transfer.targets:
-        if target not in card.targets:
-            yield f"transfer.targets: {card.title} predicts no {target} (allowed: {', '.join(card.targets)})"
-    for name, arm in study.arms.items():
-        asked = {"delta": arm.delta, "replay": arm.replay is not None, "joint": arm.fidelities == "joint"}
-        for ability, wanted in asked.items():
-            if wanted and ability not in card.abilities:
-                yield f"arms.{name}: {card.title} cannot do `{ability}`"
-        blocks = int(arm.trainable.split("-")[1]) if arm.trainable.startswith("last-") else 0
-        if blocks > card.blocks:
-            yield f"arms.{name}.trainable: {arm.trainable}, but {card.title} has {card.blocks} blocks"
+        for card in {
+            study.checkpoint_of(name): card_in(study, study.checkpoint_of(name)) for name in study.arms
+        }.values():
+            if target not in card.targets:
+                yield f"transfer.targets: {card.title} predicts no {target} (allowed: {', '.join(card.targets)})"
+    for name in study.arms:
+        yield from _impossible(study, name)
+    for name in softening.models:
+        if name in CARDS:
+            yield f"tests.softening.models: {name} is an architecture; name one of its checkpoints"
     if "per-element" in softening.correction.methods:
-        asked_of = {card.name: card for card in map(card_of, softening.models)}
-        for card in asked_of.values():
-            if "forces-by-element" not in card.abilities:
-                yield f"tests.softening.correction.methods: {card.title} has no forces by element"
+        yield from _without_parts(study)
+
+
+def _impossible(study: Study, name: str) -> Iterator[str]:
+    """Yield a message for every wish of an arm that its architecture cannot fulfil."""
+    arm, checkpoint = study.arms[name], study.checkpoint_of(name)
+    card = card_in(study, checkpoint)
+    asked = {"delta": arm.delta, "replay": arm.replay is not None, "joint": arm.fidelities == "joint"}
+    for ability, wanted in asked.items():
+        if wanted and ability not in card.abilities:
+            yield f"arms.{name}: {card.title} cannot do `{ability}`"
+    blocks = int(arm.trainable.split("-")[1]) if arm.trainable.startswith("last-") else 0
+    if blocks > card.blocks:
+        yield f"arms.{name}.trainable: {arm.trainable}, but {card.title} has {card.blocks} blocks"
+    predicted = arm.replay is not None and arm.replay.labels == "pretrained" and arm.init not in study.pretraining
+    if checkpoint in CARDS and (study.start_of(name) in study.networks or predicted):
+        allowed = ", ".join(card.checkpoints) or "a file of yours under `checkpoints`"
+        yield f"arms.{name}: {checkpoint} has no weights but random ones, and this arm needs some (allowed: {allowed})"
+    if arm.delta and checkpoint in study.checkpoints:
+        yield f"arms.{name}: `delta: true` corrects a published checkpoint, and {checkpoint} is a file of yours"
+
+
+def _without_parts(study: Study) -> Iterator[str]:
+    """Yield a message for every network that has no forces by element where they are asked of it."""
+    softening = study.tests.softening
+    trained = (
+        [] if softening.runs == "none" or not softening.sets else [study.checkpoint_of(name) for name in study.arms]
+    )
+    for card in {card.name: card for card in (card_in(study, name) for name in (*softening.models, *trained))}.values():
+        if "forces-by-element" not in card.abilities:
+            yield f"tests.softening.correction.methods: {card.title} has no forces by element"

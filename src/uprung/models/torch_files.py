@@ -6,14 +6,14 @@ import io
 import pickle  # noqa: TID251 - for UnpicklingError, which torch raises
 import re
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy._core.multiarray import _reconstruct
+from numpy._core.multiarray import _reconstruct, scalar
 
 from uprung.job.files import write_whole
 
@@ -38,6 +38,8 @@ def write_tensors(path: str | Path, content: Mapping[str, Any], *, previous: Pat
 _ARRAYS: list[Any] = [
     (_reconstruct, "numpy.core.multiarray._reconstruct"),
     (_reconstruct, "numpy._core.multiarray._reconstruct"),
+    (scalar, "numpy.core.multiarray.scalar"),
+    (scalar, "numpy._core.multiarray.scalar"),
     np.ndarray,
     np.dtype,
     *{type(np.dtype(code)) for code in ("f4", "f8", "i4", "i8", "?")},
@@ -56,15 +58,65 @@ def read_tensors(path: Path, device: torch.device | str = "cpu", *, arrays: bool
         ValueError: it is damaged (every record of the archive has a CRC-32, and the length of the archive is known), or
             holds more than plain values; with the reason in a line.
     """
+    content = _read(path, device, _ARRAYS if arrays else [])
+    return content if isinstance(content, dict) else {}
+
+
+class Pickled:
+    """What `read_described` gives for an object of a class or function: its name, arguments and state; no code is run.
+
+    Attributes:
+        name: dotted name of the class or function.
+        args: what it was called with.
+        state: what the object was given afterwards; the attributes of most objects.
+    """
+
+    name = ""
+    args: tuple[Any, ...]
+    state: Any
+
+    def __new__(cls, *args: Any) -> Pickled:
+        """Keep the arguments."""
+        found = object.__new__(cls)
+        found.args, found.state = args, {}
+        return found
+
+    def __setstate__(self, state: Any) -> None:
+        """Keep the state."""
+        self.state = state
+
+
+def names_in(path: Path) -> set[str]:
+    """Return the classes and functions that a file of torch names beside tensors; none for any other file."""
+    try:
+        return set(torch.serialization.get_unsafe_globals_in_checkpoint(path))  # noqa: TID251 - names, types of data
+    except Exception:  # as of a damaged file in `read_tensors`
+        return set()
+
+
+def read_described(path: Path, packages: Collection[str]) -> Any:
+    """Read a pickled object of some packages as data: in place of each object that is no tensor stands a `Pickled`.
+
+    Args:
+        path: the file.
+        packages: whose classes and functions it may name; none of them is imported or called.
+
+    Raises:
+        ValueError: as `read_tensors`.
+    """
+    names = sorted(name for name in names_in(path) if name.split(".")[0] in packages)
+    return _read(path, "cpu", [*_ARRAYS, *((type("Pickled", (Pickled,), {"name": name}), name) for name in names)])
+
+
+def _read(path: Path, device: torch.device | str, types: list[Any]) -> Any:
+    """Return the content of a file that may hold some types beside torch's plain ones; see `read_tensors`."""
     reason = _damage(path)
     if not reason:
         try:
-            with _known_types(_ARRAYS if arrays else []):
-                content = torch.load(path, map_location=device, weights_only=True)  # noqa: TID251
+            with _known_types(types):
+                return torch.load(path, map_location=device, weights_only=True)  # noqa: TID251
         except Exception as error:  # a damaged file raises whatever its first broken byte asks for
             reason = _reason(error)
-        else:
-            return content if isinstance(content, dict) else {}
     raise ValueError(f"{path} is not a checkpoint of plain tensors and values: {reason}")
 
 

@@ -41,6 +41,14 @@ def options_of(arm: Arm) -> Iterator[str]:
         yield "correction to the frozen pretrained network"
 
 
+def arms_of_each(study: Study) -> dict[str, list[str]]:
+    """Return checkpoint -> arms of its architecture."""
+    found: dict[str, list[str]] = {}
+    for name in study.arms:
+        found.setdefault(study.checkpoint_of(name), []).append(name)
+    return found
+
+
 def scratch_of(study: Study) -> str | None:
     """Return the first arm that starts from random weights and has no further options."""
     return next((n for n, arm in study.arms.items() if arm.init == "random" and not list(options_of(arm))), None)

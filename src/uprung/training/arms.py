@@ -13,9 +13,9 @@ from uprung.atomref.least_squares import LeastSquares
 from uprung.config.arms import CHECKPOINT, Arm, TrainablePart
 from uprung.datasets.splits import frames_on
 from uprung.datasets.store import Dataset, Labels, Rows, rows_of
-from uprung.models.interface import READOUT, REFERENCES, Potential
+from uprung.models.interface import READOUT, REFERENCES, Potential, require_architecture
 from uprung.models.predict import predict
-from uprung.models.registry import architecture, load
+from uprung.models.registry import CARDS, architecture, load
 
 SAMPLE = 20_000  # source frames that decide the source's reference energies
 
@@ -135,9 +135,10 @@ def build_potential(
         seed: of the random initial weights.
 
     Raises:
-        ValueError: an element of the study has no reference energy.
+        ValueError: an element of the study has no reference energy, or a file holds another architecture.
     """
     potential = architecture(name).new(seed) if arm.init == "random" else load(pretrained)
+    require_architecture(potential, name)
     freeze_all_but(potential, arm.trainable)
     if arm.references == CHECKPOINT:
         if arm.references_trainable:
@@ -210,7 +211,7 @@ def add_source(
     most `SAMPLE` of the frames, so that replay does not ask it to shift its energies; predictions of the
     pretrained network come with its own.
     """
-    checkpoint = load(pretrained)
+    checkpoint = potential if pretrained in CARDS else load(pretrained)  # an architecture may have random weights alone
     joint = arm.fidelities == "joint"
     if arm.replay is not None and arm.replay.labels == "pretrained":
         found = predict(checkpoint, frames.dataset, frames.rows, targets=targets, device=device)

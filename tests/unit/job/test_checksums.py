@@ -72,7 +72,7 @@ def test_a_folder_is_all_its_files() -> None:
 
 
 def snakemake(**files: list[str]) -> SimpleNamespace:
-    return SimpleNamespace(**{"input": [], "output": [str(FILE)], "log": ["job.log"], **files})
+    return SimpleNamespace(**{"input": [], "output": [str(FILE)], "log": ["job.log"], "params": {}, **files})
 
 
 def test_a_job_records_what_it_has_written() -> None:

@@ -60,7 +60,7 @@ def test_a_checkpoint_that_nobody_ships_is_refused(where: str, changes: dict[str
     (line,) = lines(study(**changes))
     assert line == (
         f"small.yaml: {where}: no checkpoint named 'chgnet-0.3.1'; did you mean 'chgnet-0.3.0'? "
-        f"(allowed: {', '.join(OWNERS)})"
+        f"(allowed: {', '.join(OWNERS)}, mace)"
     )
 
 

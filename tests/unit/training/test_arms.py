@@ -64,3 +64,9 @@ def test_an_element_of_the_study_without_reference_is_refused() -> None:
         built("pretrained", "target", references=np.where(np.arange(1, 95) == 14, np.nan, FITTED))
     with pytest.raises(ValueError, match="no reference energies were given"):
         built("pretrained", "target", references=None)
+
+
+def test_a_file_of_another_architecture_than_the_study_says_is_refused() -> None:
+    arm = Arm.model_validate({"references": "checkpoint"})
+    with pytest.raises(ValueError, match="the network is of CHGNet, but the inputs are those of sevennet"):
+        build_potential(arm, name="sevennet", pretrained="chgnet-0.3.0", references=None, elements=ELEMENTS, seed=0)

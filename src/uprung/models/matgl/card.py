@@ -17,6 +17,14 @@ _LICENCE = "BSD-3-Clause"
 _OWN_PACKAGE = "matgl: matgl.load_model, after `uprung.models.matgl.files.export`"
 
 
+#: End of the names of checkpoints whose weights are rewritten for the message passing of today's matgl.
+CONVERTED = "-converted"
+_CAVEAT = (
+    "was trained with the message passing of matgl before 2.2; matgl computes another network with its weights since, "
+    "which errs where a crystal has several elements (docs/architectures.md)"
+)
+
+
 def _matpes(name: str, functional: str, sha256: str, *, beside: str) -> Checkpoint:
     return Checkpoint(
         file=f"{name}/state.pt",
@@ -27,6 +35,11 @@ def _matpes(name: str, functional: str, sha256: str, *, beside: str) -> Checkpoi
         citation=_KAPLAN,
         licence=_LICENCE,
     )
+
+
+def _with_converted(checkpoints: dict[str, Checkpoint]) -> dict[str, Checkpoint]:
+    """Return checkpoints of TensorNet and, of each, the one with the weights rewritten."""
+    return checkpoints | {name.removesuffix("-PES") + CONVERTED: checkpoint for name, checkpoint in checkpoints.items()}
 
 
 M3GNET = ArchitectureCard(
@@ -63,6 +76,7 @@ M3GNET = ArchitectureCard(
     },
     own_package=_OWN_PACKAGE,
     elements=ELEMENTS,
+    caveats=dict.fromkeys(("M3GNet-MatPES-PBE-v2025.1-PES", "M3GNet-MatPES-r2SCAN-v2025.1-PES"), _CAVEAT),
 )
 
 TENSORNET = ArchitectureCard(
@@ -74,20 +88,23 @@ TENSORNET = ArchitectureCard(
     abilities=frozenset({"delta", "replay", "joint"}),
     cutoff=5.0,
     blocks=2,
-    checkpoints={
-        "TensorNet-MatPES-PBE-v2025.1-PES": _matpes(
-            "TensorNet-MatPES-PBE-v2025.1-PES",
-            "PBE",
-            "d2dfa51a65d23a47fd935eb0628177d2a1088584562091ef3350ce3a002fce6a",
-            beside="PBE",
-        ),
-        "TensorNet-MatPES-r2SCAN-v2025.1-PES": _matpes(
-            "TensorNet-MatPES-r2SCAN-v2025.1-PES",
-            "r2SCAN",
-            "b1f87297bac09ada6f0e2f41d362d784f894ff0f1f031478187c55ec661b71ba",
-            beside="r2SCAN",
-        ),
-    },
+    checkpoints=_with_converted(
+        {
+            "TensorNet-MatPES-PBE-v2025.1-PES": _matpes(
+                "TensorNet-MatPES-PBE-v2025.1-PES",
+                "PBE",
+                "d2dfa51a65d23a47fd935eb0628177d2a1088584562091ef3350ce3a002fce6a",
+                beside="PBE",
+            ),
+            "TensorNet-MatPES-r2SCAN-v2025.1-PES": _matpes(
+                "TensorNet-MatPES-r2SCAN-v2025.1-PES",
+                "r2SCAN",
+                "b1f87297bac09ada6f0e2f41d362d784f894ff0f1f031478187c55ec661b71ba",
+                beside="r2SCAN",
+            ),
+        }
+    ),
     own_package=_OWN_PACKAGE,
     elements=ELEMENTS,
+    caveats=dict.fromkeys(("TensorNet-MatPES-PBE-v2025.1-PES", "TensorNet-MatPES-r2SCAN-v2025.1-PES"), _CAVEAT),
 )

@@ -20,7 +20,7 @@ from torch import nn
 from uprung.job.extras import extra
 from uprung.models.cards import ArchitectureCard
 from uprung.models.interface import N_ELEMENTS
-from uprung.models.matgl.card import ELEMENTS, TRIPLET_CUTOFF
+from uprung.models.matgl.card import CONVERTED, ELEMENTS, TRIPLET_CUTOFF
 from uprung.models.torch_files import read_tensors, require_finite
 
 with extra("matgl"), warnings.catch_warnings():
@@ -64,11 +64,31 @@ def published(card: ArchitectureCard, name: str) -> Network:
     Raises:
         ValueError: its folder is not here, or a file has another checksum than the known one.
     """
-    path = _folder_of(name) / "state.pt"
+    path = _folder_of(Path(card.checkpoints[name].file).parent.name) / "state.pt"
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != (wanted := card.checkpoints[name].sha256):
         raise ValueError(f"{path} has sha256 {found}, not {wanted} as published")
-    return _from_state(card, read_tensors(path), _FIRST_M3GNET if "-MP-" in name else _NEW[card.name], path)
+    state = read_tensors(path)
+    if name.endswith(CONVERTED):
+        convert(state)
+    return _from_state(card, state, _FIRST_M3GNET if "-MP-" in name else _NEW[card.name], path)
+
+
+def convert(state: dict[str, Any]) -> None:
+    """Rewrite the weights of a TensorNet of matgl before 2.2 so that later versions compute the network as trained.
+
+    The embedding of an atom is a sum over pairs of W(z_i, z_j)·(f₁ I + f₂ A + f₃ S), with A skew and S symmetric in the
+    direction from i to j. It was summed at the second atom of every pair and is at the first now, so that the atoms
+    change roles and A its sign. All that follows has been summed at the first atom in both.
+
+    Args:
+        state: dictionary of matgl's `Potential`, changed in place.
+    """
+    part = "model.tensor_embedding"
+    first, second = state[f"{part}.emb2.weight"].chunk(2, dim=1)
+    state[f"{part}.emb2.weight"] = torch.cat([second, first], dim=1)
+    for kind in ("weight", "bias"):
+        state[f"{part}.distance_proj2.{kind}"] = -state[f"{part}.distance_proj2.{kind}"]
 
 
 def _folder_of(name: str) -> Path:

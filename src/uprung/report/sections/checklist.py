@@ -8,6 +8,7 @@ import pandas as pd
 
 from uprung.config.study import Study
 from uprung.laws import REACH
+from uprung.report.arms import arms_of_each
 from uprung.report.blocks import Block, Table
 from uprung.report.curve_study import CurveStudy
 from uprung.report.format import listing, plural
@@ -32,7 +33,7 @@ def study_items(study: Study, results: StudyResults, curves: CurveStudy) -> list
     overlap = results.split["pretraining"]["in_pretraining"]
     recipe = study.training
     return [
-        ("architecture and checkpoint", study.architecture),
+        ("architecture and checkpoint", ", ".join(arms_of_each(study))),
         ("split", f"by {study.split.group}, the same for all arms, sizes and seeds"),
         ("subsets", f"nested, {study.split.sampling}, whole draws of one {study.split.draw}"),
         ("test", f"{tested['all']:,.0f} structures"),

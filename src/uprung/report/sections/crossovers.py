@@ -25,11 +25,16 @@ def section(curves: CurveStudy) -> Iterator[Block]:
     for budget in curves.budgets:
         if len(curves.budgets) > 1:
             yield Heading(f"Budget {budget}")
-        if table := crossover_table(where(results.crossover, budget=budget), curves.labels):
-            yield table
-        multipliers = curves.tables(multiplier_table, results.multiplier, budget)
-        yield from multipliers
-        yield from curves.tables(ratio_table, results.multiplier_curve, budget)
+        bases = list(dict.fromkeys(results.crossover["scratch"]))
+        for base in bases:
+            if table := crossover_table(where(results.crossover, budget=budget, scratch=base), curves.labels):
+                yield table
+        multipliers = []
+        for base in bases:
+            own = curves.tables(multiplier_table, where(results.multiplier, scratch=base), budget)
+            multipliers += own
+            yield from own
+            yield from curves.tables(ratio_table, where(results.multiplier_curve, scratch=base), budget)
         yield from curves.tables(labels_table, results.labels, budget)
         if curves.scratch and not multipliers:
             yield Text(NO_MULTIPLIER)
@@ -51,8 +56,9 @@ def crossover_table(crossover: pd.DataFrame, labels: Mapping[str, str]) -> Table
         for _, row in crossover.iterrows()
     ]
     scratch = labels[str(crossover["scratch"].iloc[0])]
+    others = "each other arm" if crossover["transfer"].nunique() == len(labels) - 1 else "arms that it is compared with"
     return Table(
-        f"Crossings of {scratch} with each other arm. By means: the measured sizes between which the means over seeds "
+        f"Crossings of {scratch} with {others}. By means: the measured sizes between which the means over seeds "
         "last change order, converged or not. By laws: where the fitted laws cross, with 95 % interval, below it the "
         "one that holds for all arms and targets together.",
         ["target", "arm", "by means", "by laws", "interval", "remark"],

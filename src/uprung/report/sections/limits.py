@@ -7,9 +7,10 @@ from typing import Any
 
 import pandas as pd
 
+from uprung.config.arms import CHECKPOINT
 from uprung.config.study import Study
-from uprung.models.shipped import card_of
-from uprung.report.arms import arm_labels, reference_of
+from uprung.models.chosen import card_in, facts_in
+from uprung.report.arms import arm_labels, arms_of_each, reference_of
 from uprung.report.format import TARGETS, listing, plural
 from uprung.report.results import StudyResults, where
 from uprung.report.sections.curves import budget_words
@@ -67,15 +68,19 @@ def pretraining_limits(pretraining: Mapping[str, Any], study: Study) -> list[str
     pretrained = study.architecture
     if all(arm.init == "random" for arm in study.arms.values()):
         return []
+    others = [checkpoint for name, checkpoint in study.networks.items() if name != "pretrained"]
+    further = [f"Whether {listing(others)} learnt from the test materials is unknown."] if others else []
     total, inside = pretraining["test_materials"], pretraining["in_pretraining"]
     if inside is None:
         return [
             f"Whether {pretrained} was pretrained on the test materials is unknown, so the test is held out from the "
-            "transfer only. transfer.pretraining_materials names a list of them."
+            "transfer only. transfer.pretraining_materials names a list of them.",
+            *further,
         ]
     return [
         f"{inside:,} of {plural(total, 'test material')} ({100 * inside / max(total, 1):.0f} %) were in the "
-        f"pretraining set of {pretrained}, at the source fidelity; for them the test is held out from transfer only."
+        f"pretraining set of {pretrained}, at the source fidelity; for them the test is held out from transfer only.",
+        *further,
     ]
 
 
@@ -183,12 +188,42 @@ def budget_limits(study: Study, low_scale: str) -> list[str]:
     if len(study.budgets) == 1 and study.longer is None:
         length = budget_words(next(iter(study.budgets.values()))).split(";")[0]
         limits.append(f"There is one training budget ({length}); longer training may change the order of the arms.")
-    pretrained = study.architecture
-    card = card_of(pretrained)
-    text = f"One architecture ({card.title}) and one recipe for all arms, not tuned for any of them."
-    if any(arm.init == "pretrained" for arm in study.arms.values()):
-        text += (
-            f" The checkpoint {pretrained} learnt {card.checkpoints[pretrained].label_scale}; the low fidelity of this "
+    return [*limits, *_recipe_limits(study), *_scale_limits(study, low_scale)]
+
+
+def _recipe_limits(study: Study) -> list[str]:
+    titles = list(dict.fromkeys(card_in(study, checkpoint).title for checkpoint in arms_of_each(study)))
+    if len(titles) == 1:
+        return [f"One architecture ({titles[0]}) and one recipe for all arms, not tuned for any of them."]
+    return [
+        f"{listing(titles)} differ in what their checkpoints learnt (data, label scale, functional) as well as in the "
+        "network, so that a difference between them says nothing of the architecture alone. One recipe for all, not "
+        "tuned for any of them."
+    ]
+
+
+def _scale_limits(study: Study, low_scale: str) -> list[str]:
+    """State for every checkpoint that something starts from which labels it learnt, and what keeps its references."""
+    limits, labels = [], arm_labels(study)
+    for checkpoint, arms in arms_of_each(study).items():
+        facts = facts_in(study, checkpoint)
+        if facts is None or all(study.arms[name].init != "pretrained" for name in arms):
+            continue
+        limits.append(
+            f"The checkpoint {checkpoint} learnt {facts.label_scale} ({facts.functional}); the low fidelity of this "
             f"study is on the scale “{low_scale}”, so that the checkpoint is not a model of it."
         )
-    return [*limits, text]
+        if caveat := card_in(study, checkpoint).caveats.get(checkpoint):
+            limits.append(f"{checkpoint} {caveat}.")
+        kept = [
+            labels[name]
+            for name in arms
+            if study.arms[name].references == CHECKPOINT and not study.arms[name].references_trainable
+        ]
+        if kept:
+            verb = "keeps" if len(kept) == 1 else "keep"
+            limits.append(
+                f"{listing(kept)} {verb} the reference energies of {checkpoint} unchanged, on that scale: what "
+                "separates it from the scale of the target the network itself has to learn."
+            )
+    return limits

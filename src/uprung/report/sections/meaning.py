@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from uprung.config.study import Study
-from uprung.report.arms import arm_labels, reference_of
+from uprung.report.arms import arm_labels, arms_of_each, reference_of
 from uprung.report.blocks import Block, Heading, Sentences, Text
 from uprung.report.curve_study import CurveStudy
 from uprung.report.format import TARGETS, error, listing, plural, sentence, times
@@ -63,8 +63,18 @@ def first_of_all(study: Study, results: LawResults) -> list[str]:
     found = []
     for target in study.transfer.targets:
         here = covered(results.curves, budget, target)
-        found += settled.before_training(here, labels, target=target)
+        found += _before_training(here, study, target)
         found += settled.without_network(here, yardsticks_of(results), labels, target=target)
+    return found
+
+
+def _before_training(curves: pd.DataFrame, study: Study, target: str) -> list[str]:
+    """State for every architecture which arms are better than its network was before training."""
+    labels, groups, found = arm_labels(study), arms_of_each(study), list[str]()
+    for checkpoint, arms in groups.items():
+        own = curves[curves["arm"].isin(arms)]
+        said = settled.before_training(own, labels, target=target) if len(own) else []
+        found += [f"{checkpoint}: {text}" for text in said] if len(groups) > 1 else said
     return found
 
 
@@ -225,19 +235,24 @@ def reference_effect(curves: pd.DataFrame, study: Study, *, target: str) -> list
         study: its arms; compared are the pretrained ones whose references stay fixed in training.
         target: of the curves.
     """
-    here, sizes = set(curves["arm"]), sizes_of(curves)
-    chosen: dict[str, str] = {}  # labels that the references are fitted to -> first arm
-    for name, arm in study.arms.items():
-        if arm.init == "pretrained" and not arm.references_trainable and name in here:
-            fit = reference_of(study, name)
-            chosen.setdefault(fit.labels if fit else "", name)
-    kinds = [kind for kind in REFERENCE_WORDS if kind in chosen]
-    if len(kinds) < 2 or not sizes:
-        return ["No two pretrained arms differ only in their reference energies, so their effect cannot be isolated."]
-    pairs = [(kinds[0], other) for other in kinds[1:]]
-    if len(kinds) > 2 and kinds[-2:] == ["target", "residual"]:
-        pairs.append((kinds[-2], kinds[-1]))
-    return [_effect(curves, chosen, old, new, sizes, target) for old, new in pairs]
+    here, sizes, groups, said = set(curves["arm"]), sizes_of(curves), arms_of_each(study), list[str]()
+    for checkpoint, arms in groups.items():
+        chosen: dict[str, str] = {}  # labels that the references are fitted to -> first arm
+        for name in arms:
+            arm = study.arms[name]
+            if arm.init == "pretrained" and not arm.references_trainable and name in here:
+                fit = reference_of(study, name)
+                chosen.setdefault(fit.labels if fit else "", name)
+        kinds = [kind for kind in REFERENCE_WORDS if kind in chosen]
+        if len(kinds) < 2 or not sizes:
+            continue
+        pairs = [(kinds[0], other) for other in kinds[1:]]
+        if len(kinds) > 2 and kinds[-2:] == ["target", "residual"]:
+            pairs.append((kinds[-2], kinds[-1]))
+        effects = [_effect(curves, chosen, old, new, sizes, target) for old, new in pairs]
+        said += [f"{checkpoint}: {effect}" for effect in effects] if len(groups) > 1 else effects
+    none = "No two pretrained arms differ only in their reference energies, so their effect cannot be isolated."
+    return said or [none]
 
 
 def _effect(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pandas as pd
 
 from uprung.config.study import Study
-from uprung.report.arms import arm_labels, options_of, reference_of
+from uprung.report.arms import arm_labels, arms_of_each, options_of, reference_of
 from uprung.report.blocks import Block, Cell, Heading, Row, Sentences, Table, Text, picture
 from uprung.report.format import NONE, amount, count, listing, plural
 from uprung.report.results import StudyResults
@@ -45,12 +45,14 @@ def arms_table(study: Study) -> Table:
     labels = arm_labels(study)
     options = {name: "; ".join(options_of(arm)) for name, arm in study.arms.items()}
     scope = {"subset": "the run's own n labels", "train": "whole training split (more than n labels)"}
+    several = len(arms_of_each(study)) > 1
     rows: list[Row] = []
     for name, arm in study.arms.items():
         fit = reference_of(study, name)
         rows.append(
             [
                 Cell(labels[name], name if name != labels[name] else ""),
+                *([study.checkpoint_of(name)] if several else []),
                 arm.init if arm.init in ("random", "pretrained") else f"{arm.init}, pretrained in this study",
                 REFERENCES[fit.labels if fit else ""],
                 scope[fit.scope] if fit else NONE,
@@ -62,9 +64,14 @@ def arms_table(study: Study) -> Table:
     return Table(
         "The arms of the study. The reference energy of a structure is its composition times elemental values; the "
         "network learns the rest.",
-        ["arm", "initial weights", "reference energies", "labels they use", "references trained", *further],
+        [
+            "arm",
+            *(["architecture"] if several else []),
+            *("initial weights", "reference energies", "labels they use", "references trained"),
+            *further,
+        ],
         rows,
-        text=5 + len(further),
+        text=5 + several + len(further),
     )
 
 
