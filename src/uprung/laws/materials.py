@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
-from scipy import linalg, stats
+from scipy import linalg, special
 
 from uprung.laws.points import CONFIDENCE, FloatArray, LogPoints, Materials
 
@@ -88,7 +88,7 @@ def _covariance(solve: FloatArray, materials: Materials, weights: FloatArray) ->
 
 def _stretch(confidence: float) -> float:
     """Return how much longer a normal interval is than one of 95 %: the tails of a bootstrap are too thin to count."""
-    return float(stats.norm.ppf(0.5 + confidence / 2) / stats.norm.ppf(0.5 + CONFIDENCE / 2))
+    return float(special.ndtri(0.5 + confidence / 2) / special.ndtri(0.5 + CONFIDENCE / 2))
 
 
 def noise_of(
