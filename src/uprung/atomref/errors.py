@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import norm
-from scipy.stats import t as student
-from sklearn.base import clone
 
 from uprung.atomref.base import (
     N_ELEMENTS,
@@ -80,7 +77,9 @@ def effective(stderr: Floats, freedom: Floats) -> Floats:
     Below one degree of freedom nothing is known: nan.
     """
     known = freedom >= 1 - UNIT_TOLERANCE
-    quantile = student.ppf(0.975, np.where(known, freedom, 1.0)) / norm.ppf(0.975)
+    from scipy.special import ndtri, stdtrit  # runs begin with references, and ask for no errors of them
+
+    quantile = stdtrit(np.where(known, freedom, 1.0), 0.975) / ndtri(0.975)
     return np.where(known, stderr * quantile, np.nan)
 
 
@@ -155,7 +154,7 @@ def bootstrap_stderr(
     for row in values:
         drawn = rng.integers(n_groups, size=n_groups)
         at = np.concatenate([members[g] for g in drawn])
-        fit = clone(estimator).fit(X[at], y[at], codes[at], kept[at])
+        fit = estimator.fresh().fit(X[at], y[at], codes[at], kept[at])
         row[:] = np.where(fit.determined_, fit.coef_, np.nan)
     known = np.isfinite(values)
     enough = known.mean(axis=0) >= ENOUGH_RESAMPLES

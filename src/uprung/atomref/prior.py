@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import norm
-from scipy.stats import t as student
 
 from uprung.atomref.base import N_ELEMENTS, Floats
 
@@ -53,10 +51,12 @@ def prior_error(Z: ArrayLike, shift: ArrayLike) -> Floats:
     freedom = len(Z) - degree - 1
     if freedom < 1:
         return np.full(N_ELEMENTS, np.nan)
+    from scipy.special import ndtri, stdtrit  # runs begin with references, and ask for no errors of them
+
     Q, R = np.linalg.qr(powers(Z, degree))
     scatter = np.sqrt(((shift - Q @ (Q.T @ shift)) ** 2).sum() / freedom)
     leverage = (np.linalg.solve(R.T, powers(np.arange(1, N_ELEMENTS + 1), degree).T) ** 2).sum(axis=0)
-    inside = scatter * np.sqrt(1 + leverage) * student.ppf(0.975, freedom) / norm.ppf(0.975)
+    inside = scatter * np.sqrt(1 + leverage) * stdtrit(freedom, 0.975) / ndtri(0.975)
     return np.asarray(np.hypot(inside, beyond(Z, shift)))
 
 
@@ -71,12 +71,14 @@ def beyond(Z: ArrayLike, shift: ArrayLike) -> Floats:
     every = np.arange(1, N_ELEMENTS + 1)
     if len(Z) < 2:
         return np.zeros(N_ELEMENTS)
+    from scipy.special import stdtrit
+
     outside = np.maximum(0, np.maximum(Z.min() - every, every - Z.max()))
     apart = Z - Z.mean()
     slope = apart @ shift / (apart @ apart)
     freedom = max(len(Z) - 2, 1)
     scatter = np.sqrt(((shift - shift.mean() - slope * apart) ** 2).sum() / freedom)
-    rate = abs(slope) + student.ppf(0.975, freedom) * scatter / np.sqrt(apart @ apart)
+    rate = abs(slope) + stdtrit(freedom, 0.975) * scatter / np.sqrt(apart @ apart)
     curves = []
     for degree in (degree_for(len(Z)), min(degree_for(len(Z)) + 1, len(Z) - 1)):
         coefficients, *_ = np.linalg.lstsq(powers(Z, degree), shift, rcond=None)

@@ -13,9 +13,6 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.cluster import MiniBatchKMeans
-from sklearn.decomposition import PCA
-from vesin import NeighborList
 
 from uprung.datasets.splits import elements_of, hash_unit, unit_names
 from uprung.frames.table import Frames
@@ -96,6 +93,9 @@ def diverse_places(features: Mapping[str, NDArray[np.float64]], *, seed: int) ->
     X = (X - X.mean(axis=0))[:, spread > 0]
     if len(names) < 3 or not X.shape[1]:
         return random_places(names, key=f"diverse/{seed}")
+    from sklearn.cluster import MiniBatchKMeans  # a second, which only `sampling: diverse` needs
+    from sklearn.decomposition import PCA
+
     X = PCA(n_components=VARIANCE, svd_solver="full", random_state=seed).fit_transform(X)
     count = min(CLUSTERS, len(names))
     clusters = MiniBatchKMeans(count, random_state=seed, n_init=1, batch_size=4096).fit(X)
@@ -130,6 +130,8 @@ def structure_features(frames: Frames) -> NDArray[np.float64]:
     X = frames.composition()
     lattices = frames.flat("lattice").reshape(-1, 3, 3)
     fractions = np.split(frames.flat("frac", 3).reshape(-1, 3), frames.offsets[1:-1])
+    from vesin import NeighborList  # imports torch where it is installed
+
     search = NeighborList(cutoff=float(_CENTRES[-1]), full_list=True)
     shells = np.zeros((len(X), len(_CENTRES)))
     for k, (lattice, frac) in enumerate(zip(lattices, fractions, strict=True)):

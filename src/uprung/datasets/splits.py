@@ -17,9 +17,6 @@ import numpy as np
 import pandas as pd
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
-from vesin import NeighborList
 
 from uprung.frames.limits import IMAGES, NEAREST
 from uprung.frames.table import Frames
@@ -85,6 +82,9 @@ def twin_groups(
         left, right = codes[pairs["row_low"]], codes[pairs["row_high"] + len(low)]
         ends = np.concatenate([codes, left]), np.concatenate([len(names) + classes, right])
         size = len(names) + len(own)
+        from scipy.sparse import coo_matrix  # most users of a split make none
+        from scipy.sparse.csgraph import connected_components
+
         graph = coo_matrix((np.ones(len(ends[0]), dtype=np.int8), ends), shape=(size, size))
         component = connected_components(graph, directed=False)[1][: len(names)]
         table = pd.DataFrame({"component": component, "only_low": ~np.isin(np.arange(len(names)), codes[len(low) :])})
@@ -183,6 +183,8 @@ def _neighbours(frames: Frames, cutoff: float) -> Iterator[tuple[int, tuple[NDAr
     """Yield the number of atoms of each frame, and centres (p,), cells (p, 3) and distances (p,) of its pairs."""
     offsets, lattice = frames.offsets, frames.flat("lattice").reshape(-1, 3, 3)
     frac = frames.flat("frac", 3).reshape(-1, 3)
+    from vesin import NeighborList  # imports torch where it is installed
+
     search = NeighborList(cutoff=cutoff, full_list=True)
     for row, (start, stop) in enumerate(itertools.pairwise(offsets)):
         points = frac[start:stop] @ lattice[row]

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
 from uprung.frames.limits import ANGLES, CUTOFFS, PAIRS
 
@@ -46,6 +45,8 @@ def _counted(frac: Floats, lattice: Floats, cutoffs: tuple[float, float], undeci
     images = len(frac) * float(np.prod(2 * margin + 1))
     if images > MOST_IMAGES:
         return f"up to {images:.3g} images of atoms lie within {max(undecided):g} Å of the cell: it is too thin"
+    from scipy.spatial import KDTree  # most readers of frames look for no crowding
+
     tree, home = KDTree(_with_images(frac, margin) @ cell), frac @ cell
     for r in undecided:
         near = tree.query_ball_point(home, r, return_length=True).astype(np.int64) - 1

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from ase.data import chemical_symbols
 from numpy.typing import ArrayLike
-from scipy.stats import spearmanr
 
 from uprung.atomref.base import Bools, Floats, Ints, check_composition, group_codes, group_sums
 from uprung.frames.flat import owner_of
@@ -175,6 +174,8 @@ def _statistics(
         r, low, high = pearson_interval(a, b, codes[owner], n_bootstrap, rng)
         da = a - a.mean()
         result |= {"pearson": r, "pearson_low": low, "pearson_high": high}
+        from scipy.stats import spearmanr  # half a second, which figures do not need
+
         result["spearman"] = float(spearmanr(a, b).statistic)
         result["slope"] = float(da @ b / (da @ da))
         result["slope_origin"] = float(a @ b / (a @ a))

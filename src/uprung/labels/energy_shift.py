@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from ase.data import chemical_symbols
 from numpy.typing import ArrayLike, NDArray
-from sklearn.tree import DecisionTreeRegressor
 
 from uprung.atomref.base import (
     Floats,
@@ -144,6 +143,8 @@ def formation_importance(
         target = difference[keep] - X[keep] @ np.nan_to_num(elements)
     if len(np.unique(X[keep], axis=0)) < 2 or np.ptp(target) < ROUNDING:
         return _refused("fewer than two compositions with known references and different formation energies")
+    from sklearn.tree import DecisionTreeRegressor  # a second, which figures do not need
+
     tree = DecisionTreeRegressor(random_state=seed).fit(X[keep], target)
     atoms = X[keep].T @ np.asarray(n_atoms, dtype=np.float64)[keep]
     seen = atoms > 0

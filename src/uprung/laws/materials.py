@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
 import numpy as np
-from scipy import linalg, stats
+from scipy import linalg, special
 
 from uprung.laws.points import CONFIDENCE, FloatArray, LogPoints, Materials
 
@@ -88,7 +88,7 @@ def _covariance(solve: FloatArray, materials: Materials, weights: FloatArray) ->
 
 def _stretch(confidence: float) -> float:
     """Return the length of a normal interval over that of its 95 % one; a bootstrap's far tails are too noisy."""
-    return float(stats.norm.ppf(0.5 + confidence / 2) / stats.norm.ppf(0.5 + CONFIDENCE / 2))
+    return float(special.ndtri(0.5 + confidence / 2) / special.ndtri(0.5 + CONFIDENCE / 2))
 
 
 def noise_of(

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -132,7 +132,7 @@ def refuse_below(points: LogPoints, needed: int, law: str) -> None:
 
 def student_t(confidence: float, df: float) -> float:
     """Return the two-sided quantile of Student's t."""
-    return float(stats.t.ppf(0.5 + confidence / 2, df))
+    return float(special.stdtrit(df, 0.5 + confidence / 2))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from uprung.laws.crossing import Law
 from uprung.laws.curved import fit_curved
@@ -110,7 +110,7 @@ def p_of_line(points: LogPoints, law: str, straight: float, curved: float, withi
         noise = max(noise, scatter(points, np.zeros_like(points.x), tangent).test)
     if noise <= 0:
         return 0.0 if straight > curved else 1.0
-    return float(stats.f.sf(max(straight - curved, 0.0) / more / noise, more, df))
+    return float(special.fdtrc(more, df, max(straight - curved, 0.0) / more / noise))
 
 
 def score(points: LogPoints) -> list[Score]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from uprung.laws.points import FloatArray, LogPoints
 
@@ -80,4 +80,4 @@ def _beyond(values: FloatArray, ways: FloatArray, covariance: FloatArray, df: in
     if not len(values):
         return np.zeros(0, dtype=bool)
     se = np.sqrt(np.maximum(np.einsum("ki,ij,kj->k", ways, covariance, ways), 0.0))
-    return np.asarray(values > max(float(stats.t.isf(LEVEL / len(values), df)), 0.0) * se + 1e-12)
+    return np.asarray(values > max(float(-special.stdtrit(df, LEVEL / len(values))), 0.0) * se + 1e-12)

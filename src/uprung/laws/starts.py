@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize
 
 from uprung.laws.forms import FORMS
 from uprung.laws.points import FloatArray, LogPoints
@@ -39,6 +38,8 @@ def multi_start(points: LogPoints, law: str, *, starts: int = STARTS) -> Starts:
 
     def squares(unit: FloatArray) -> float:
         return float(profile(form, means, (low + unit * (high - low))[None]).ss[0])
+
+    from scipy import optimize  # a third of a second, which who only reads laws does not need
 
     units = np.random.default_rng(0).uniform(size=(starts, len(low)))
     box = [(0.0, 1.0)] * len(low)

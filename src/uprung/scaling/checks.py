@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from uprung.laws import CONFIDENCE, LawRefused, LogPoints, back_test, fit_law
 from uprung.scaling.fits import FittedCurve
@@ -69,5 +68,7 @@ def hit_rate(tests: pd.DataFrame) -> tuple[int, int, float, float]:
     hits = int(made["hit"].astype(bool).sum())
     if made.empty:
         return 0, 0, float("nan"), float("nan")
-    interval = stats.binomtest(hits, len(made)).proportion_ci(CONFIDENCE, method="exact")
+    from scipy.stats import binomtest  # half a second, which figures do not need
+
+    interval = binomtest(hits, len(made)).proportion_ci(CONFIDENCE, method="exact")
     return hits, len(made), float(interval.low), float(interval.high)

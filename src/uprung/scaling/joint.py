@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import special
 
 from uprung.laws import CONFIDENCE, FloatArray, student_t
 from uprung.scaling.tables import LAW_POPULATION, check_curves, groups
@@ -61,7 +61,7 @@ def _fit(runs: pd.DataFrame) -> dict[str, object]:
         found |= {f"exponent_{name}": value, f"{name}_low": value - width, f"{name}_high": value + width}
     _, less, _ = _least_squares(np.column_stack([ways, x * s]), y)
     f = (squares - less) / max(less / (df - 1), 1e-300)
-    return row | found | {"p_interaction": float(stats.f.sf(f, 1, df - 1))}
+    return row | found | {"p_interaction": float(special.fdtrc(1, df - 1, f))}
 
 
 def _least_squares(ways: FloatArray, y: FloatArray) -> tuple[FloatArray, float, FloatArray]:

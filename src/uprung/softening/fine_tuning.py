@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from lightning.fabric import Fabric
 from numpy.typing import NDArray
 
 from uprung.atomref.least_squares import LeastSquares
@@ -25,6 +24,7 @@ from uprung.models.registry import load
 from uprung.softening.draws import Draw
 from uprung.training.loop import train
 from uprung.training.losses import label_counts
+from uprung.training.processes import Processes
 
 LOG = logging.getLogger(__name__)
 Floats = NDArray[np.float64]
@@ -70,7 +70,7 @@ class FineTuned:
         epochs: passes over the k structures.
     """
 
-    fabric: Fabric
+    fabric: Processes
     checkpoint: str
     dataset: Dataset
     recipe: Training

@@ -10,7 +10,6 @@ from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import linear_sum_assignment
 
 from uprung.frames.table import Frames
 from uprung.structures.lattices import Floats, Ints, maps, reduction
@@ -212,6 +211,8 @@ def _order(own: Floats, other: Floats, lattice: Floats, species: tuple[Ints, Int
     order = distance.argmin(axis=1)
     if len(np.unique(order)) < len(order):
         far = len(own) * (reach**2 + 1)  # dearer than all sites within reach
+        from scipy.optimize import linear_sum_assignment  # a third of a second, which readers of a split do not need
+
         order = linear_sum_assignment(np.where(distance <= reach, distance**2, far))[1]
     return np.asarray(order)
 

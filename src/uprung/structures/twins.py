@@ -12,10 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
-from vesin import NeighborList
 
 from uprung.structures.identity import Crystals, Geometries, align, unturned
 from uprung.structures.lattices import Floats, Ints
@@ -53,6 +49,9 @@ class Twins:
         """
         n, some = len(self.copy_of), np.flatnonzero(~self.turned | turned)
         rows, columns = np.append(self.first[some], np.arange(n)), np.append(self.second[some], self.copy_of)
+        from scipy.sparse import coo_matrix  # imported here, since readers of a split look for no twins
+        from scipy.sparse.csgraph import connected_components
+
         graph = coo_matrix((np.ones(len(rows), dtype=np.int8), (rows, columns)), shape=(n, n))
         return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)
 
@@ -156,6 +155,8 @@ class Invariants:
         blocks = np.add.reduceat(self.sorted, edges[:-1], axis=1) / np.sqrt(np.diff(edges))
         points = np.column_stack([blocks, self.log_volume * scale])
         # both coordinates may be off at once
+        from scipy.spatial import cKDTree
+
         tree, radius = cKDTree(points), self.radius * np.sqrt(2)
         for start in range(0, len(points), CHUNK):
             rows = np.arange(start, min(start + CHUNK, len(points)))
@@ -188,6 +189,8 @@ def _environments(
         by the strain, and of the weights that one site sees.
     """
     n = len(numbers)
+    from vesin import NeighborList  # imports torch where it is installed
+
     search = NeighborList(cutoff=cutoff, full_list=True, n_threads=1)
     i, j, d, vectors = search.compute(points=frac @ lattice, box=lattice, periodic=True, quantities="ijdD")
     x, weight = d / cutoff, _WEIGHT[numbers[j]]

@@ -19,8 +19,6 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from lightning.fabric import Fabric
-from lightning.fabric.plugins.environments import LightningEnvironment
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -30,28 +28,33 @@ from uprung.job.devices import claim
 from uprung.models.interface import Potential
 from uprung.models.memory import CostLimit, Shortage, if_it_fits
 from uprung.training.losses import label_counts, loss_sums, pairs_of, total_loss
+from uprung.training.processes import Alone, Processes
 
 _TINY = 1000  # cost below which a micro-batch of its own is not worth the Python around it
 Result = TypeVar("Result")
 Total = TypeVar("Total")
 
 
-def launch(recipe: Training) -> Fabric:
+def launch(recipe: Training) -> Processes:
     """Start the processes of a run, one per device, and return this one's part in them.
 
     With several devices Lightning runs the calling script again for each of them, so this comes before anything that
     must happen once. The environment is Lightning's own, whatever scheduler started the job, because a run is one task.
     Operations get one thread: the run's threads share micro-batches.
     """
-    several = recipe.devices > 1
     torch.set_num_threads(1)
     claim(recipe.device, recipe.devices)
+    if recipe.devices == 1:
+        return Alone(recipe.device)
+    from lightning.fabric import Fabric  # seconds that a run in one process does not need
+    from lightning.fabric.plugins.environments import LightningEnvironment
+
     fabric = Fabric(
         accelerator=recipe.device,
         devices=recipe.devices,
-        strategy="ddp" if several else "auto",
+        strategy="ddp",
         precision="32-true",
-        plugins=LightningEnvironment() if several else None,
+        plugins=LightningEnvironment(),
     )
     fabric.launch()
     return fabric
@@ -94,7 +97,7 @@ def micro_batches(costs: NDArray[np.int64], limit: int, workers: int) -> list[ND
     return [part for part in share(costs, max(parts, 1)) if len(part)]
 
 
-def _parts(fabric: Fabric, batch: Sequence[Rows], limit: int, workers: int) -> list[Rows]:
+def _parts(fabric: Processes, batch: Sequence[Rows], limit: int, workers: int) -> list[Rows]:
     """Return the micro-batches of this process; each holds frames of one fidelity."""
     owned = share(np.concatenate([part.costs for part in batch]), fabric.world_size)[fabric.global_rank]
     found, start = list[Rows](), 0
@@ -126,7 +129,7 @@ def workers_of(recipe: Training) -> int:
 
 
 def fold_parts(
-    fabric: Fabric,
+    fabric: Processes,
     batch: Sequence[Rows],
     recipe: Training,
     limit: CostLimit,
@@ -158,7 +161,7 @@ def fold_parts(
 
 
 def accumulate_gradient(
-    fabric: Fabric,
+    fabric: Processes,
     potential: Potential,
     batch: Sequence[Rows],
     *,
@@ -221,7 +224,7 @@ def predictions(potential: Potential, chunk: Rows, targets: Sequence[str]) -> di
     return found
 
 
-def _sum_over_processes(fabric: Fabric, module: nn.Module, loss: Tensor) -> float:
+def _sum_over_processes(fabric: Processes, module: nn.Module, loss: Tensor) -> float:
     """Replace gradients by their sums over the processes and return the sum of the losses.
 
     One sum of one vector: a wrapper of the module would have to look for the parameters without a gradient (no angle
@@ -240,7 +243,7 @@ def _sum_over_processes(fabric: Fabric, module: nn.Module, loss: Tensor) -> floa
     return float(loss)
 
 
-def sum_over_processes(fabric: Fabric, values: Tensor) -> Tensor:
+def sum_over_processes(fabric: Processes, values: Tensor) -> Tensor:
     """Return the sum of a tensor over the processes, on every one of them."""
     result = fabric.all_reduce(values, reduce_op="sum")
     assert isinstance(result, Tensor)

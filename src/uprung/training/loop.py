@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning.fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -25,9 +24,11 @@ from uprung.datasets.store import Rows
 from uprung.job.logs import progress
 from uprung.models.interface import REFERENCES, Potential
 from uprung.models.memory import CostLimit
+from uprung.training.adam import Adam
 from uprung.training.arms import ReplayedFrames
 from uprung.training.gradient import accumulate_gradient, cost_limit, fold_parts, predictions, sum_over_processes
 from uprung.training.losses import error_sums, label_counts, loss_sums, pairs_of
+from uprung.training.processes import Processes
 from uprung.training.resume import Run, identity_of, resume_state, save_state
 
 LOG = logging.getLogger(__name__)
@@ -126,7 +127,7 @@ def learning_rate(step: int, steps: int, first: float, last: float) -> float:
 
 
 def evaluate_loss(
-    fabric: Fabric,
+    fabric: Processes,
     potential: Potential,
     frames: Rows,
     *,
@@ -154,7 +155,7 @@ def evaluate_loss(
 
 
 def train(
-    fabric: Fabric,
+    fabric: Processes,
     potential: Potential,
     frames: Rows,
     validation: Rows,
@@ -198,7 +199,7 @@ def train(
             raise TrainingError(f"no {side} frame; give `split` other shares or another key, or use more data")
     fabric.to_device(potential)
     trainable = [p for p in potential.parameters() if p.requires_grad]
-    optimiser: Any = torch.optim.Adam(trainable, lr=recipe.learning_rate, fused=True)
+    optimiser = Adam(trainable)
     batches = Batches(frames, recipe.batch_size, budget, seed, replay)
     steps = batches.plan.steps
     score = "val_energy" if budget.keep == "val-energy" else "val_loss"
@@ -238,7 +239,7 @@ def train(
     with progress(steps, what, "step", start=run.step, show=fabric.is_global_zero) as bar:
         while run.step < steps:
             potential.train()
-            optimiser.zero_grad(set_to_none=True)
+            optimiser.zero_grad()
             loss = accumulate_gradient(
                 fabric, potential, batches.at(run.step), targets=targets, recipe=recipe, limit=limit
             )
@@ -247,11 +248,9 @@ def train(
             pull.add_gradient()
             scored = run.step + 1 in validate_at
             norms = gradient_norms(potential) if scored else {}
-            for group in optimiser.param_groups:
-                group["lr"] = rate()
             if recipe.clip_norm is not None:
                 nn.utils.clip_grad_norm_(trainable, recipe.clip_norm)
-            optimiser.step()
+            optimiser.step(rate())
             run.step += 1
             window.append(loss)
             bar.update()

@@ -12,7 +12,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -27,6 +27,16 @@ from uprung.models.torch_files import read_tensors, write_tensors
 
 LOG = logging.getLogger(__name__)
 _HELD: list[FileLock] = []  # until this process ends
+
+
+class Stateful(Protocol):
+    """An optimiser, as far as a state of it is kept."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return its state in plain types."""
+
+    def load_state_dict(self, state_dict: dict[str, Any], /) -> object:
+        """Take a state that `state_dict` returned."""
 
 
 @dataclass
@@ -84,7 +94,7 @@ def _json(content: object) -> bytes:
 
 
 def save_state(
-    state: Path, identity: Identity, run: Run, module: nn.Module, optimiser: torch.optim.Optimizer, window: list[float]
+    state: Path, identity: Identity, run: Run, module: nn.Module, optimiser: Stateful, window: list[float]
 ) -> None:
     """Write the resumable state aside and rename; the one before stays as `.previous`.
 
@@ -105,7 +115,7 @@ def resume_state(
     state: Path,
     identity: Identity,
     module: nn.Module,
-    optimiser: torch.optim.Optimizer,
+    optimiser: Stateful,
     window: list[float],
     device: torch.device,
 ) -> Run | None:

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
-from lightning.fabric.loggers import TensorBoardLogger
 
 from uprung.config.tracking import MLflow, Tracking, WandB
 from uprung.job.logs import redacted
+from uprung.training.events import PREFIX, EventFile
 
 LOG = logging.getLogger(__name__)
 History = Sequence[Mapping[str, float]]
@@ -43,17 +43,17 @@ class Events:
     def __init__(self, folder: Path) -> None:
         """Begin anew in a folder: a run that goes on writes what it had before as well."""
         self.folder, self.written = folder, 0
-        self.logger: TensorBoardLogger | None = None
+        self.file: EventFile | None = None
 
     def __call__(self, history: History) -> None:
         """Write the rows of a growing history that are not written yet."""
-        if self.logger is None:
-            for old in self.folder.glob("events.out.tfevents.*"):
+        if self.file is None:
+            for old in self.folder.glob(f"{PREFIX}*"):
                 old.unlink()
-            self.logger = TensorBoardLogger(self.folder, name="", version="")
-        _log(self.logger, history[self.written :])
+            self.file = EventFile(self.folder)
+        for row in history[self.written :]:
+            self.file.add(int(row["step"]), scalars(row))
         self.written = len(history)
-        self.logger.experiment.flush()
 
 
 def send(tracking: Tracking, history: History, *, results: Path, run: str, options: Mapping[str, Any]) -> None:

@@ -6,7 +6,6 @@ import importlib.util
 import math
 import struct
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -288,3 +287,24 @@ def test_run_is_untouched_by_who_watches(dataset: Dataset, tmp_path: Path) -> No
     np.testing.assert_equal(with_.history, without.history)
     pairs = zip(model.state_dict().values(), other.state_dict().values(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)
+
+
+@needs_events
+def test_tensorboards_own_reader_takes_every_record(tmp_path: Path) -> None:
+    """It checks both checksums of each; the first record is the version of the format."""
+    from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
+    from tensorboard.compat.tensorflow_stub.pywrap_tensorflow import PyRecordReader_New
+
+    Events(tmp_path)(HISTORY)
+    (file,) = tmp_path.glob("events.out.tfevents.*")
+    found = list(LegacyEventFileLoader(str(file)).Load())
+    assert [event.file_version for event in found] == ["brain.Event:2", *[""] * len(HISTORY)]
+    assert [event.step for event in found[1:]] == [line["step"] for line in HISTORY]
+    assert all(abs(event.wall_time - time.time()) < 600 for event in found)
+    data = bytearray(file.read_bytes())
+    data[30] ^= 1
+    file.write_bytes(data)
+    reader = PyRecordReader_New(str(file))
+    with pytest.raises(Exception, match="crc|CRC|checksum|corrupt"):
+        for _ in range(10):
+            reader.GetNext()

@@ -1,58 +1,31 @@
-"""Stock CHGNet networks: shipped files, new ones, saved ones, and their elemental reference energies."""
+"""CHGNet networks: shipped files, new ones, saved ones, and their elemental reference energies.
+
+Those with the architecture of 0.3.0 are read without chgnet's own class (`uprung.models.chgnet.network`).
+"""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import chgnet
 import numpy as np
 import torch
-from chgnet.model import CHGNet
-from chgnet.model.composition_model import AtomRef
 from numpy.typing import NDArray
 
 from uprung.models.chgnet.card import CARD
+from uprung.models.chgnet.network import Network, References, fits
 from uprung.models.interface import N_ELEMENTS, check_references
 from uprung.models.torch_files import read_tensors, require_finite, write_tensors
 
-# Architecture of the 0.3.0 checkpoint (Deng et al., Nat. Mach. Intell. 5, 1031 (2023); chgnet 0.3.0 release).
-_ARCHITECTURE: dict[str, Any] = {
-    "composition_model": "MPtrj",
-    "atom_fea_dim": 64,
-    "bond_fea_dim": 64,
-    "angle_fea_dim": 64,
-    "num_radial": 31,
-    "num_angular": 31,
-    "n_conv": 4,
-    "atom_conv_hidden_dim": 64,
-    "bond_conv_hidden_dim": 64,
-    "angle_layer_hidden_dim": 0,
-    "update_bond": True,
-    "update_angle": True,
-    "conv_dropout": 0,
-    "mlp_dropout": 0,
-    "mlp_hidden_dims": [64, 64, 64],
-    "read_out": "ave",
-    "mlp_first": True,
-    "is_intensive": True,
-    "non_linearity": "silu",
-    "atom_graph_cutoff": 6,
-    "bond_graph_cutoff": 3,
-    "graph_converter_algorithm": "fast",
-    "cutoff_coeff": 8,
-    "learnable_rbf": True,
-    "gMLP_norm": "layer",
-    "readout_norm": "layer",
-    "mlp_out_bias": False,
-}
+if TYPE_CHECKING:
+    from chgnet.model import CHGNet
 
-
-def shipped_chgnet(name: str) -> CHGNet:
+def shipped_chgnet(name: str) -> Network | CHGNet:
     """Return a checkpoint that the chgnet package ships, on the CPU; prints nothing.
 
     Args:
@@ -69,17 +42,19 @@ def shipped_chgnet(name: str) -> CHGNet:
     return from_content(read_tensors(path), path, version=name.removeprefix("chgnet-"))
 
 
-def new_chgnet(seed: int) -> CHGNet:
-    """Return a randomly initialised CHGNet with the architecture and reference energies of 0.3.0, on the CPU.
+def new_chgnet(seed: int) -> Network:
+    """Return a randomly initialised network with the architecture and reference energies of 0.3.0, on the CPU.
 
     The seed alone fixes the weights; the global random state is left as it was.
     """
-    with torch.random.fork_rng(devices=[]), _quiet():
+    with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        return CHGNet(**_ARCHITECTURE)
+        network = Network({"mlp_out_bias": False})
+    set_atomref(network, atomref(shipped_chgnet("chgnet-0.3.0")), trainable=False)
+    return network
 
 
-def save_chgnet(model: CHGNet, path: Path | str, *, key: str = "model", beside: dict[str, Any] | None = None) -> None:
+def save_chgnet(model: Network | CHGNet, path: Path | str, *, key: str = "model", beside: dict[str, Any] | None = None) -> None:
     """Write a network for `CHGNet.from_file`; the file appears complete or not at all.
 
     Args:
@@ -96,13 +71,13 @@ def save_chgnet(model: CHGNet, path: Path | str, *, key: str = "model", beside: 
     write_tensors(path, {key: {"state_dict": state, "model_args": arguments}, **(beside or {})})
 
 
-def atomref(model: CHGNet) -> NDArray[np.float64]:
+def atomref(model: Network | CHGNet) -> NDArray[np.float64]:
     """Return the elemental reference energies, (94,) in eV/atom, index Z − 1."""
     weight: torch.Tensor = _reference(model).fc.weight
     return weight.detach().to("cpu", torch.float64).reshape(-1).numpy().copy()
 
 
-def set_atomref(model: CHGNet, values: NDArray[np.float64], *, trainable: bool) -> None:
+def set_atomref(model: Network | CHGNet, values: NDArray[np.float64], *, trainable: bool) -> None:
     """Replace the elemental reference energies in place.
 
     Args:
@@ -121,14 +96,24 @@ def set_atomref(model: CHGNet, values: NDArray[np.float64], *, trainable: bool) 
     reference.fitted = True
 
 
-def _reference(model: CHGNet) -> AtomRef:
+def _reference(model: Network | CHGNet) -> Any:
     reference = model.composition_model
-    if not isinstance(reference, AtomRef) or reference.max_num_elements != N_ELEMENTS:
+    if not _is_reference(reference) or reference.max_num_elements != N_ELEMENTS:
         raise ValueError(f"the model needs an AtomRef of {N_ELEMENTS} elements, it has {type(reference).__name__}")
     return reference
 
 
-def from_content(content: dict[str, Any], path: Path, *, key: str = "model", version: str | None = None) -> CHGNet:
+def _is_reference(value: Any) -> bool:
+    """Return whether something is the module of reference energies, ours or chgnet's."""
+    return isinstance(value, References) or (type(value).__module__, type(value).__name__) == _STOCK_REFERENCES
+
+
+_STOCK_REFERENCES = ("chgnet.model.composition_model", "AtomRef")
+
+
+def from_content(
+    content: dict[str, Any], path: Path, *, key: str = "model", version: str | None = None
+) -> Network | CHGNet:
     """Build the network that an entry of a checkpoint file holds; ValueError if there is none or it does not fit."""
     saved = content.get(key)
     if not isinstance(saved, dict) or not {"state_dict", "model_args"} <= saved.keys():
@@ -138,7 +123,7 @@ def from_content(content: dict[str, Any], path: Path, *, key: str = "model", ver
         if version is not None:
             arguments["version"] = version
         with torch.random.fork_rng(devices=[]), _quiet():
-            model = CHGNet(**arguments)
+            model = Network(arguments) if fits(arguments) else _stock(arguments)
         require_finite(saved["state_dict"], path)
         model.load_state_dict(saved["state_dict"])
     except (RuntimeError, TypeError, ValueError, AttributeError) as error:
@@ -146,9 +131,16 @@ def from_content(content: dict[str, Any], path: Path, *, key: str = "model", ver
     return model
 
 
+def _stock(arguments: Mapping[str, Any]) -> CHGNet:
+    """Return a network of chgnet's own class, for an architecture that is not that of 0.3.0."""
+    from chgnet.model import CHGNet  # brings pymatgen: seconds that hardly any job needs
+
+    return CHGNet(**arguments)
+
+
 def _plain(value: Any, where: str) -> Any:
     """``value`` with tuples as lists and AtomRef as its name; ValueError for what is not a plain type."""
-    if isinstance(value, AtomRef):
+    if _is_reference(value):
         return "MPtrj"  # only creates the module: its weights are in the state dictionary
     if isinstance(value, dict):
         return {str(key): _plain(item, f"{where}.{key}") for key, item in value.items()}

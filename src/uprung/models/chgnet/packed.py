@@ -1,7 +1,7 @@
 """CHGNet on a whole batch of structures at once: the functions of the stock model, in far fewer operations.
 
-The model is an ordinary ``chgnet.model.CHGNet`` of the 0.3.0 architecture (Deng et al., Nat. Mach. Intell. 5, 1031
-(2023)), whose live parameters are used, so that gradients reach them and any checkpoint loads and saves as usual.
+The model is a network of the 0.3.0 architecture (Deng et al., Nat. Mach. Intell. 5, 1031 (2023)), ours or an ordinary
+``chgnet.model.CHGNet``, whose live parameters are used, so that gradients reach them.
 The mathematics is that of chgnet 0.4.2; what differs is the order of the work:
 
 * energy is a function of the undirected bond vectors v = x_i - x_j alone. One derivative G = dE/dv gives the forces
@@ -17,16 +17,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
-from chgnet.model import CHGNet
 from torch import Tensor, nn
 
 from uprung.models.chgnet.batch import PackedBatch
 from uprung.models.chgnet.gated_mlp import gate
+from uprung.models.chgnet.network import Network
 from uprung.models.chgnet.supported import check_supported
+
+if TYPE_CHECKING:
+    from chgnet.model import CHGNet
 
 EV_PER_A3_IN_GPA = 160.21766208  # the constant of chgnet, so that both give the same stress
 
@@ -44,7 +47,7 @@ class Prediction:
 
 
 def packed_forward(
-    model: CHGNet,
+    model: Network | CHGNet,
     batch: PackedBatch,
     *,
     forces: bool = True,
@@ -92,7 +95,7 @@ def packed_forward(
     return prediction if create_graph else _detached(prediction)
 
 
-def forces_by_element(model: CHGNet, batch: PackedBatch) -> list[tuple[Tensor, Tensor]]:
+def forces_by_element(model: Network | CHGNet, batch: PackedBatch) -> list[tuple[Tensor, Tensor]]:
     """Return forces by the element of the atoms whose site energies they are the gradients of.
 
     One backward pass for the first element of every structure, one for the second of those that have two, and so on:
@@ -149,7 +152,7 @@ def _sum_rows(rows: Tensor, owner: Tensor, n_owner: int) -> Tensor:
 
 
 def _network(
-    model: CHGNet, batch: PackedBatch, vector: Tensor, magmom: bool, trained: bool, shift: Tensor | None
+    model: Network | CHGNet, batch: PackedBatch, vector: Tensor, magmom: bool, trained: bool, shift: Tensor | None
 ) -> tuple[Tensor, Tensor | None]:
     """Site energies (A,) in eV without reference energies, and absolute magnetic moments (A,) if asked for.
 
@@ -204,7 +207,7 @@ def _radial_basis(rbf: Any, length: Tensor) -> Tensor:
 _FOURIER_CONSTANT = float(1 / torch.sqrt(torch.tensor([2]))) / math.sqrt(math.pi)  # rounded as chgnet does
 
 
-def _angle_embedding(model: CHGNet, batch: PackedBatch, unit: Tensor) -> Tensor:
+def _angle_embedding(model: Network | CHGNet, batch: PackedBatch, unit: Tensor) -> Tensor:
     """Embedded Fourier series of the angles, (T, 64), from unit vectors of the short bonds (S, 3)."""
     first = torch.index_select(unit, 0, batch.angle_first)
     second = torch.index_select(unit, 0, batch.angle_second)

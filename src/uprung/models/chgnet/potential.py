@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from chgnet.model import CHGNet
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -15,9 +14,13 @@ from uprung.datasets.store import Inputs, Side
 from uprung.models.chgnet.batch import PackedBatch
 from uprung.models.chgnet.card import CARD
 from uprung.models.chgnet.checkpoint import atomref, save_chgnet, set_atomref
+from uprung.models.chgnet.network import Network
 from uprung.models.chgnet.packed import forces_by_element, packed_forward
 from uprung.models.interface import EMBEDDINGS, READOUT, REFERENCES, Potential
 from uprung.models.second_fidelity import SourceSide
+
+if TYPE_CHECKING:
+    from chgnet.model import CHGNet
 
 _READOUT = ("readout_norm", "mlp", "site_wise")
 _BLOCKS = ("atom_conv_layers", "bond_conv_layers", "angle_layers")
@@ -37,7 +40,7 @@ def layer_of(name: str) -> str:
 
 
 class CHGNetPotential(Potential):
-    """A stock CHGNet whose forward pass is the packed one."""
+    """A CHGNet whose forward pass is the packed one."""
 
     card = CARD
     # Edges + angles. A CPU predicts fastest while a batch fits into its caches, and touching memory for the first time
@@ -45,7 +48,7 @@ class CHGNetPotential(Potential):
     predicted_at_once: Mapping[str, int] = {"cpu": 6_000, "cuda": 200_000}
     trained_at_once: Mapping[str, int] = {"cpu": 12_000, "cuda": 200_000}
 
-    def __init__(self, chgnet: CHGNet) -> None:
+    def __init__(self, chgnet: Network | CHGNet) -> None:
         """Hold the network."""
         super().__init__()
         self.chgnet = chgnet

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import weakref
+from typing import TYPE_CHECKING
 
-from chgnet.model import CHGNet
-from chgnet.model.composition_model import AtomRef
-from chgnet.model.functions import MLP, GatedMLP
 from torch import nn
+
+from uprung.models.chgnet.network import Network
+
+if TYPE_CHECKING:
+    from chgnet.model import CHGNet
 
 
 class UnsupportedModelError(ValueError):
@@ -17,9 +20,9 @@ class UnsupportedModelError(ValueError):
 _checked: weakref.WeakSet[CHGNet] = weakref.WeakSet()
 
 
-def check_supported(model: CHGNet) -> None:
+def check_supported(model: Network | CHGNet) -> None:
     """Raise UnsupportedModelError, naming the difference, unless a model has the architecture of 0.3.0."""
-    if model in _checked:
+    if isinstance(model, Network) or model in _checked:
         return
     found = [message for holds, message in _requirements(model) if not holds]
     if found:
@@ -30,6 +33,9 @@ def check_supported(model: CHGNet) -> None:
 
 
 def _requirements(model: CHGNet) -> list[tuple[bool, str]]:
+    from chgnet.model.composition_model import AtomRef  # imported where such a model is there already
+    from chgnet.model.functions import MLP, GatedMLP
+
     args = model.model_args
     modules = list(model.modules())
     gated = [module for module in modules if isinstance(module, GatedMLP)]

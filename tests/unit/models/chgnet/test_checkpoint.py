@@ -11,6 +11,7 @@ from chgnet.model import CHGNet
 
 from uprung.models.chgnet.card import CARD
 from uprung.models.chgnet.checkpoint import atomref, new_chgnet, save_chgnet, set_atomref, shipped_chgnet
+from uprung.models.chgnet.network import ARGUMENTS, Network, fits
 from uprung.models.registry import load
 
 
@@ -51,6 +52,39 @@ def test_new_model_depends_on_its_seed_only(capfd):
     missing = object()
     differing = {k for k, v in shipped.model_args.items() if a.model_args.get(k, missing) != v}
     assert differing == {"version"}
+
+
+@pytest.mark.parametrize("seed", [0, 7])
+def test_new_model_is_that_of_chgnets_own_class(seed):
+    """Order and shapes of the weights, the random numbers behind them, what is trained, and what a file would say."""
+    own = new_chgnet(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        stock = CHGNet(**ARGUMENTS, mlp_out_bias=False)
+    assert list(own.state_dict()) == list(stock.state_dict())
+    assert _same_weights(own, stock)
+    of_both = [[(name, p.shape, p.requires_grad) for name, p in model.named_parameters()] for model in (own, stock)]
+    assert of_both[0] == of_both[1]
+    assert list(own.model_args.items()) == list(stock.model_args.items())
+
+
+@pytest.mark.parametrize("name", list(CARD.checkpoints))
+def test_shipped_checkpoints_need_none_of_chgnets_own_class(name):
+    assert isinstance(shipped_chgnet(name), Network)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"n_conv": 3}, {"composition_model": None}, {"mlp_out_bias": True}, {"skip_connection": "average"}]
+)
+def test_another_architecture_is_left_to_chgnets_own_class(changed):
+    assert fits({**ARGUMENTS, "version": "0.3.0", "mlp_hidden_dims": (64, 64, 64)})
+    assert not fits({**ARGUMENTS, **changed})
+
+
+def test_a_file_of_another_architecture_is_refused_with_the_difference(tmp_path):
+    save_chgnet(CHGNet(**{**ARGUMENTS, "conv_norm": "layer"}), tmp_path / "other")
+    with pytest.raises(ValueError, match="norms after its convolutions"):
+        load(tmp_path / "other")
 
 
 def test_saved_model_loads_here_and_in_chgnet(tmp_path):

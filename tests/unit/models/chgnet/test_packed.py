@@ -16,6 +16,7 @@ from pymatgen.core import Structure
 from uprung.models.chgnet import gated_mlp as gate
 from uprung.models.chgnet.batch import PackedBatch
 from uprung.models.chgnet.checkpoint import new_chgnet, set_atomref, shipped_chgnet
+from uprung.models.chgnet.network import Network
 from uprung.models.chgnet.packed import Prediction, _network, forces_by_element, packed_forward
 from uprung.models.chgnet.store import GraphStore, write_store
 from uprung.models.chgnet.supported import UnsupportedModelError, check_supported
@@ -97,6 +98,13 @@ def stock_in(monkeypatch) -> Callable[[torch.dtype], None]:
     return set_dtype
 
 
+def as_chgnet(model: Network) -> CHGNet:
+    """Return a network of chgnet's own class with the same weights."""
+    stock = CHGNet(**model.model_args).to(next(model.parameters()).dtype)
+    stock.load_state_dict(model.state_dict())
+    return stock
+
+
 def _stock(model: CHGNet, crystals: list[Structure]) -> Prediction:
     convert = CrystalGraphConverter(atom_graph_cutoff=6, bond_graph_cutoff=3)
     out = model([convert(crystal) for crystal in crystals], task="efsm")
@@ -104,7 +112,7 @@ def _stock(model: CHGNet, crystals: list[Structure]) -> Prediction:
     return Prediction(out["e"], out["e"], forces, stress, magmom)
 
 
-def _packed(model: CHGNet, store: GraphStore, rows: np.ndarray, dtype: torch.dtype, **options) -> Prediction:
+def _packed(model: Network | CHGNet, store: GraphStore, rows: np.ndarray, dtype: torch.dtype, **options) -> Prediction:
     batch = PackedBatch.from_arrays(store.pack(rows), dtype=dtype)
     return packed_forward(model, batch, **{"create_graph": False, **options})
 
@@ -138,7 +146,7 @@ def assert_same_as_chgnet(name, stock_in, crystals, store):
         for dtype in (torch.float64, torch.float32):
             stock_in(dtype)
             model = shipped_chgnet(name).to(dtype)
-            stock[dtype], packed[dtype] = _stock(model, some), _packed(model, store, rows, dtype)
+            stock[dtype], packed[dtype] = _stock(as_chgnet(model), some), _packed(model, store, rows, dtype)
         for target, tolerance in TOLERANCE.items():
             (exact, rounded), (found, single) = (
                 [getattr(side[dtype], target).detach().double() for dtype in (torch.float64, torch.float32)]
@@ -161,9 +169,10 @@ def test_gradients_of_a_loss_equal_those_of_chgnet_for_every_parameter(
     monkeypatch.setattr(gate, "_SMALL", small)
     model = new_chgnet(2).double()
     set_atomref(model, np.linspace(-8, 0, 94), trainable=True)
-    _loss(_stock(model, [crystals[k] for k in rows])).backward()
-    expected = {name: p.grad for name, p in model.named_parameters()}
-    model.zero_grad(set_to_none=True)
+    stock = as_chgnet(model)
+    set_atomref(stock, np.linspace(-8, 0, 94), trainable=True)
+    _loss(_stock(stock, [crystals[k] for k in rows])).backward()
+    expected = {name: p.grad for name, p in stock.named_parameters()}
     _loss(_packed(model, store, np.array(rows), torch.float64, create_graph=True)).backward()
     compared = 0
     for name, parameter in model.named_parameters():
@@ -283,6 +292,13 @@ def test_other_architectures_are_refused(option, message):
     model = CHGNet(**{**new_chgnet(0).model_args, **option})
     with pytest.raises(UnsupportedModelError, match=message):
         check_supported(model)
+
+
+def test_a_network_of_chgnets_own_class_is_computed_as_ours(store):
+    model, rows = shipped_chgnet("chgnet-0.3.0"), np.arange(6)
+    ours, stock = (_packed(each, store, rows, torch.float32) for each in (model, as_chgnet(model)))
+    assert torch.equal(ours.forces, stock.forces)
+    assert torch.equal(ours.energy, stock.energy)
 
 
 def test_batch_is_a_frozen_value(store):
