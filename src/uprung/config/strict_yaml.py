@@ -59,18 +59,18 @@ def _walk(node: Node, key: str, seen: set[int]) -> Iterator[tuple[str, int, str]
             yield key, line, ""
         lines = dict[str, int]()
         for name, value in node.value:
-            if name.tag == f"{_KIND}merge":
-                yield from _walk(value, key, seen)
-                continue
+            merged = name.tag == f"{_KIND}merge"
             own, at = f"{key}.{name.value}".strip("."), name.start_mark.line + 1
             wrong = _misread(name)
             if name.tag == f"{_KIND}bool":
                 wrong = f"YAML reads {name.value} as true or false; a key is a text: write '{name.value}' in quotes"
             elif name.value in lines:
                 wrong = f"given twice, first in line {lines[name.value]}; the first would be ignored: keep one of them"
+                wrong = f"{wrong}, or write <<: [*a, *b]" if merged else wrong
             lines.setdefault(str(name.value), at)
-            yield own, at, wrong
-            yield from _walk(value, own, seen)
+            if wrong or not merged:
+                yield own, at, wrong
+            yield from _walk(value, key if merged else own, seen)
 
 
 def _misread(node: Node) -> str:
