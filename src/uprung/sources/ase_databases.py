@@ -155,7 +155,7 @@ def _decoded(value: Any) -> Any:
     """Return a value as lists; ASE's own JSON writes an array as shape, type and flat values."""
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
-    if isinstance(value, dict):
+    if isinstance(value, dict) and "__ndarray__" in value:
         shape, _, values = value["__ndarray__"]
         return np.array(values, dtype=object).reshape(shape).tolist()
     return value

@@ -90,7 +90,7 @@ def _translations(numbers: Ints, frac: Floats, lattice: Floats, tolerance: float
     apart = (sites[0][1:] + steps)[:, None] - sites[0][None]
     steps = steps[np.linalg.norm((apart - np.rint(apart)) @ lattice, axis=-1).min(axis=1) <= tolerance]
     for own in sites if len(steps) else ():
-        tree = cKDTree(_wrapped(own), boxsize=1.0)
+        tree = cKDTree(_wrapped(own), boxsize=np.ones(3))
         steps = np.array([step for step in steps if _lies_on(own + step, own, tree, lattice, tolerance)]).reshape(-1, 3)
     return _wrapped(steps)
 

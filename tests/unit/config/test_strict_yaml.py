@@ -39,6 +39,7 @@ MISREAD = {
     "no number": ("a: .NaN\n", 1, "a: .NaN", "finite"),
     "a key that is a truth value": ("arms:\n  on: {init: random}\n", 2, "arms.on: ", "'on' in quotes"),
     "below an anchor": ("x: &x {a: 1, a: 2}\ny: *x\n", 1, "x.a: given twice", "line 1"),
+    "two merged anchors": ("a: &a {k: 1}\nb: &b {k: 2}\nc:\n  <<: *a\n  <<: *b\n", 5, "c.<<: given twice", "[*a, *b]"),
     "in JSON": ('{"seeds": 1,\n "seeds": 2}', 2, "seeds: given twice", "line 1"),
 }
 
