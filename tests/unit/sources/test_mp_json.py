@@ -25,6 +25,7 @@ from layouts import (
 
 from uprung.frames.schema import FramesError
 from uprung.sources.common import NUMBERS
+from uprung.sources.symbols import known
 
 SETS = pytest.mark.parametrize("data_set", JSON_SETS)
 
@@ -214,7 +215,7 @@ def check_mutation(data_set: str, record: dict[str, Any]) -> None:
         sites = record["structure"]["sites"]
         assert_row_is(
             row,
-            Z=[NUMBERS[site["species"][0]["element"]] for site in sites],
+            Z=[known(site["species"][0]["element"]) for site in sites],
             lattice=record["structure"]["lattice"]["matrix"],
             frac=[site["abc"] for site in sites],
             energy=record[energy],
