@@ -119,12 +119,14 @@ class Input:
         parameters: the same of VASP's own list.
         elements: element of every atom.
         types: element, number of valence electrons as text, title of the potential.
+        valence: electrons of the neutral cell, where the numbers of atoms of all species are known.
     """
 
     incar: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, str] = field(default_factory=dict)
     elements: list[str] = field(default_factory=list)
     types: list[tuple[str, str, str]] = field(default_factory=list)
+    valence: float | None = None
 
     def get(self, key: str, default: str = "") -> str:
         """Return the value of a key: that of INCAR, else the resolved one, else the default."""
@@ -220,6 +222,8 @@ def _charge(run: Input, settings: Settings) -> Iterator[tuple[str, str]]:
 
 def _valence(run: Input) -> float | None:
     """Return the valence electrons of the atoms, None where the run does not say them for each."""
+    if run.valence is not None:
+        return run.valence
     try:
         each = {element: {_number(valence)} for element, valence, _ in run.types}
         for element, valence, _ in run.types:

@@ -134,6 +134,7 @@ class _Run:
     def _check(self) -> None:
         """Raise UnusableError if the run as a whole cannot be used."""
         self.Z, self.told.types = self.atoms.elements()
+        self.told.valence = self.atoms.valence()
         self.told.elements = [chemical_symbols[z] for z in self.Z]
         self.stated = _stated(self.file.with_name(STATE_FILE))
         check(self.told, self.functional, self.settings)

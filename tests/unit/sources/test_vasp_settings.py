@@ -186,6 +186,18 @@ def test_a_charged_cell_is_refused(tmp_path: Path) -> None:
     assert list(opened("vasprun", tmp_path, "PBE", SCALE, charge=[0, 1])[0]) == ["0-0", "1-0"]
 
 
+def test_a_charge_where_one_element_has_two_potentials(tmp_path: Path) -> None:
+    run = text("NELECT=27", seed=0).replace("Li", "Fe")
+    species = "<rc><c> {} </c><c>Fe</c><c> 1.0</c><c> {} </c><c> PAW_PBE Fe{} 06Sep2000 </c></rc>"
+    head, tail = run.split('<array name="atomtypes"><set>')
+    oxygen = "<rc><c> 1 </c><c>O </c><c> 1.0</c><c> 6.0 </c><c> PAW_PBE O 08Apr2002 </c></rc>"
+    kinds = species.format(1, 8.0, "") + oxygen + species.format(1, 14.0, "_pv")
+    made = f'{head}<array name="atomtypes"><set>{kinds}</set>{tail.partition("</set>")[2]}'
+    frames, rejected, _ = read(tmp_path, {"a": made, "b": made.replace("27", "28")})
+    assert rejected == {"a": "NELECT = 27, neutral is 28: the cell is charged"}
+    assert list(frames) == ["b-0"]
+
+
 @pytest.mark.parametrize(
     ("incar", "there"), [("ISIF=1", False), ("ISIF=0", False), ("ISIF=2", True), ("IBRION=0", False)]
 )
