@@ -34,7 +34,7 @@ _FOREIGN = {
     "constrained moments, whose penalty the energy contains": "i_constrained_m constrained_moments",
     "a hybrid functional": "lhfcalc hybrid hfscreen aexx exact_exchange",
 }
-#: Of these a fidelity has one value, as far as records state any; what is no one value (a list, a table) is none.
+#: Of these a fidelity has one value, as far as records state any; lists and tables are not settings.
 _COMPARED = (
     "encut cutoff ecut ecutwfc ecutrho kspacing k_density ispin spin_polarized lasph prec lreal addgrid ismear sigma "
     "smearing smearing_width degauss ldau hubbard_u nupdown metagga gga potcar_functional pseudopotential "
@@ -86,7 +86,7 @@ def require_stated(settings: Settings, frame: Frame, *places: Mapping[str, Any])
     Args:
         settings: of the fidelity; they count the record.
         frame: the frame that the record becomes, with the functional of the fidelity.
-        places: where the record states things, the first first.
+        places: mappings in which the record states settings, in order of precedence.
 
     Raises:
         UnusableError: the cell is charged, the label is another one than the functional's, or another record has
@@ -159,7 +159,7 @@ def _titles(given: Any) -> Iterator[tuple[str, str]]:
 
 
 def _charge(value: Any) -> float:
-    """Return a charge; those of atoms add up to one, in which what is left of rounding is none."""
+    """Return the charge of the cell; charges of atoms are summed, and a sum within rounding of zero is neutral."""
     try:
         charge = sum(map(float, value)) if isinstance(value, list) else float(value)
     except (TypeError, ValueError):
