@@ -13,7 +13,7 @@ from uprung.models.data import write_dataset
 
 with job(snakemake):
     frames = read_frames(snakemake.input[0])
-    energy = frames.label("energy")
+    energy = frames.label(frames.own_label)
     reasons = exclusions(frames, energy, reach=Reach(*snakemake.params.reach))
     rows = np.flatnonzero(reasons == "")
     for name, manifest in zip(snakemake.params.architectures, snakemake.output.graphs, strict=True):

@@ -21,9 +21,9 @@ with job(snakemake):
         read_frames(side, columns=["frame_id", "material_id", *GEOMETRY, *LABELS])
         for side in (snakemake.input.low, snakemake.input.high)
     )
-    table, counts = match_frames(low, high, match=params.match, tolerance=params.tolerance)
-    require_pairs(name, low, high, counts)
     labels = params.label_low, params.label_high
+    table, counts = match_frames(low, high, match=params.match, tolerance=params.tolerance, labels=labels)
+    require_pairs(name, low, high, counts)
     same, slopes = identical_labels(low, high, table, labels), label_slopes(low, high, table, labels)
     counts["warnings"] += require_two_functionals(name, same, stated=params.identical_labels)
     manifests = (

@@ -46,7 +46,8 @@ class Source(Section):
         default={},
         description="Settings of the calculations that are unusual, or of which the source has several values: "
         "`{ENCUT: [520, 680], LSOL: T, charge: any}`. A run with another value than those is rejected. Without it, a "
-        "fidelity has one value of each. Not allowed for sets with a label scale of their own.",
+        "fidelity has one value of each. A name that no run has is refused. Not allowed for embedded sets and "
+        "own labels.",
     )
     exclude_elements: Elements = Field(
         default=[],
@@ -66,7 +67,7 @@ class Source(Section):
             raise ValueError(f"label_scale: format {self.format!r} has its own; take this key out")
         if self.keys is not None and not FORMATS[self.format].keys:
             raise ValueError(f"keys: format {self.format!r} has its own; take this key out")
-        if rule == "own" and self.settings:
+        if self.settings and rule == "own" and not FORMATS[self.format].keys:
             raise ValueError(f"settings: those of format {self.format!r} are known; take this key out")
         return self
 

@@ -5,6 +5,7 @@ Snakemake has read the file by then, with a loader that lets the last of two equ
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,10 @@ _OCTAL = re.compile(r"[-+]?0[0-7_]+")
 _BASE_60 = re.compile(r"[-+]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?")
 _NOT_FINITE = re.compile(r"[-+]?\.(inf|nan)", re.IGNORECASE)
 _KIND = "tag:yaml.org,2002:"
+#: Values of a study file.
+MOST = 100_000
+#: What YAML may take a name for.
+_NO_TEXTS = {"bool": "true or false", "int": "a number", "float": "a number", "null": "nothing", "timestamp": "a date"}
 
 
 def places(file: str | Path, shown: str) -> dict[str, str]:
@@ -31,6 +36,9 @@ def places(file: str | Path, shown: str) -> dict[str, str]:
         StudyError: a key is given twice, or a value is not what it looks like; one line per problem.
     """
     root = yaml.compose(Path(file).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    if root and (size := _size(root, {})) > MOST:
+        what = "an anchor stands within itself" if size == math.inf else f"its anchors stand for {size:,.0f} values"
+        raise StudyError(f"{shown}: {what} (allowed: {MOST:,} values once all anchors are written out)")
     found, problems = dict[str, str](), list[str]()
     for key, line, problem in _walk(root, "", set()) if root else ():
         place = f"{shown}, line {line}"
@@ -40,6 +48,16 @@ def places(file: str | Path, shown: str) -> dict[str, str]:
     if problems:
         raise StudyError("\n".join(problems))
     return found
+
+
+def _size(node: Node, known: dict[int, float]) -> float:
+    """Return how many values a node has once its anchors are written out; infinity where one stands within itself."""
+    if id(node) not in known:
+        known[id(node)] = math.inf  # until all within it is known
+        pairs = node.value if isinstance(node, MappingNode) else ()
+        entries = node.value if isinstance(node, SequenceNode) else [each for pair in pairs for each in pair]
+        known[id(node)] = 1 + sum(_size(entry, known) for entry in entries)
+    return known[id(node)]
 
 
 def _walk(node: Node, key: str, seen: set[int]) -> Iterator[tuple[str, int, str]]:
@@ -59,23 +77,25 @@ def _walk(node: Node, key: str, seen: set[int]) -> Iterator[tuple[str, int, str]
             yield key, line, ""
         lines = dict[str, int]()
         for name, value in node.value:
-            if name.tag == f"{_KIND}merge":
-                yield from _walk(value, key, seen)
-                continue
+            merged = name.tag == f"{_KIND}merge"
             own, at = f"{key}.{name.value}".strip("."), name.start_mark.line + 1
             wrong = _misread(name)
-            if name.tag == f"{_KIND}bool":
-                wrong = f"YAML reads {name.value} as true or false; a key is a text: write '{name.value}' in quotes"
+            if kind := _NO_TEXTS.get(name.tag.removeprefix(_KIND)):
+                wrong = f"YAML reads {name.value} as {kind}; a key is a text: write '{name.value}' in quotes"
             elif name.value in lines:
                 wrong = f"given twice, first in line {lines[name.value]}; the first would be ignored: keep one of them"
+                wrong = f"{wrong}, or write <<: [*a, *b]" if merged else wrong
             lines.setdefault(str(name.value), at)
-            yield own, at, wrong
-            yield from _walk(value, own, seen)
+            if wrong or not merged:
+                yield own, at, wrong
+            yield from _walk(value, key if merged else own, seen)
 
 
 def _misread(node: Node) -> str:
     """Return what is wrong with a number that YAML reads as another one than it says; "" if nothing is."""
     text, kind = str(node.value), node.tag.removeprefix(_KIND)
+    if kind == "timestamp":
+        return f"YAML reads {text} as a date; write '{text}' for a text"
     if kind not in ("int", "float"):
         return ""
     if _NOT_FINITE.fullmatch(text):

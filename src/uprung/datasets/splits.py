@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from uprung.frames.limits import IMAGES, NEAREST
 from uprung.frames.table import Frames
 from uprung.structures.identity import Crystals
+from uprung.structures.supercells import equal_primitive_cells
 from uprung.structures.twins import find_twins
 
 Group = Literal["material", "formula", "chemical_system", "frame"]
@@ -65,6 +66,8 @@ def twin_groups(
 ) -> tuple[list[str], list[str]]:
     """Return the group of every frame of two fidelities, such that equal geometries, and pairs, are in one.
 
+    A crystal in a multiple of its cell is equal to it here.
+
     Groups that share a geometry, directly or through others, get the smallest name that one of them has in `high`, or
     else in `low`. So a group without twins keeps its name, whatever else is there.
 
@@ -79,7 +82,9 @@ def twin_groups(
     if kind in ("material", "frame"):  # formula and chemical system are the same for equal geometries
         codes, names = pd.factorize(np.array(own, dtype=object))
         classes = find_twins(Crystals(low, high), tolerance).classes()
-        left, right = codes[pairs["row_low"]], codes[pairs["row_high"] + len(low)]
+        larger, smaller = equal_primitive_cells([low, high], tolerance)
+        left = codes[np.concatenate([pairs["row_low"], larger])]
+        right = codes[np.concatenate([pairs["row_high"] + len(low), smaller])]
         ends = np.concatenate([codes, left]), np.concatenate([len(names) + classes, right])
         size = len(names) + len(own)
         from scipy.sparse import coo_matrix  # most users of a split make none

@@ -6,6 +6,7 @@ frames table, or a folder of either. Labels and magnetic moments in it are not u
 
 from __future__ import annotations
 
+import io
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,8 @@ import pyarrow.parquet as pq
 from ase.calculators.calculator import kpts2sizeandoffsets
 
 from uprung.frames.crowding import crowding
+from uprung.sources.files import open_bytes
+from uprung.sources.symbols import ISOTOPES
 
 Grid = tuple[int, int, int]
 #: ASE's formats that are read. Others are for programs' own files, and some of ASE's readers were not written for files
@@ -28,6 +31,9 @@ FORMATS = (
     *("extxyz", "xyz", "cif", "vasp", "vasp-xdatcar", "vasp-out", "vasp-xml", "xsf", "res", "aims"),
     *("espresso-in", "espresso-out", "json", "db", "traj"),
 )
+
+_TEXTS = ("extxyz", "xyz", "cif", "vasp")
+_ISOTOPE = rf"\b(?:{'|'.join(ISOTOPES)})(?=\s|$)"
 
 
 class StructuresError(ValueError):
@@ -141,7 +147,9 @@ def _atoms(file: Path) -> Iterator[ase.Atoms]:
         if file.suffix == ".parquet":
             yield from _rows(file)
         else:
-            yield from ase.io.iread(file, index=":", format=_format(file))  # noqa: TID251
+            format = _format(file)
+            where = _text(file, format) if format in _TEXTS else file
+            yield from ase.io.iread(where, index=":", format=format)  # noqa: TID251
     except Exception as error:  # ASE raises whatever its parsers stumble over
         raise StructuresError(f"{file}: cannot be read: {type(error).__name__}: {error}") from None
 
@@ -152,6 +160,26 @@ def _format(file: Path) -> str:
     if found not in FORMATS:
         raise ValueError(f"ASE's format {found!r} is not read (allowed: {', '.join(FORMATS)})")
     return found
+
+
+def _text(file: Path, format: str) -> io.StringIO:
+    """Return a text, plain or compressed, without the mark of UTF-8, and with isotopes by the symbol of their element.
+
+    Raises:
+        UnicodeDecodeError: XYZ that is no UTF-8; in the others, only titles and comments may be something else.
+    """
+    is_xyz = format in ("xyz", "extxyz")
+    with open_bytes(file) as stream:
+        lines = stream.read().decode(errors="strict" if is_xyz else "replace").splitlines()
+    symbols = range(5, 6) if format == "vasp" else range(len(lines)) if is_xyz else ()
+    for k in symbols:  # of a POSCAR the line of symbols, of XYZ the first word of each
+        if k < len(lines):
+            lines[k] = re.sub(_ISOTOPE if format == "vasp" else rf"^\s*{_ISOTOPE}", _element, lines[k])
+    return io.StringIO("\n".join([*lines, ""]))
+
+
+def _element(isotope: re.Match[str]) -> str:
+    return ISOTOPES[isotope[0].strip()]
 
 
 def _rows(file: Path) -> Iterator[ase.Atoms]:
@@ -179,7 +207,7 @@ def _count(file: Path) -> int:
 
 def _count_xyz(file: Path) -> int:
     count = 0
-    with file.open(encoding="utf-8") as stream:
+    with file.open(encoding="utf-8-sig") as stream:
         for line in stream:
             if line.strip():
                 if not re.fullmatch(r"\s*\d+\s*", line):

@@ -181,7 +181,7 @@ class _Intake:
 
     def _count(self, frame: Frame) -> None:
         self.tally.written += 1
-        for column, reason in frame.bad.items():
+        for column, reason in {**frame.missing, **frame.bad}.items():
             self.tally.emptied.setdefault((column, reason), []).append(frame.frame_id)
         self.tally.labels.update(name for name in LABELS if getattr(frame, name) is not None)
         self.tally.elements.update(set(frame.Z.tolist()))

@@ -24,7 +24,7 @@ def nearest(frame: Frame) -> float:
     shapes = frame.lattice.shape == (3, 3) and frame.frac.shape == (n, 3)
     if not shapes or not n or set(frame.Z.tolist()) <= _NOBLE or not np.isfinite(frame.frac).all():
         return np.nan
-    if n > MOST_ATOMS or not abs(np.linalg.det(frame.lattice)) > 1e-3:
+    if n > MOST_ATOMS or not 1e-3 < abs(np.linalg.det(frame.lattice)) < np.inf:
         return np.nan
     cell, _ = minkowski_reduce(frame.lattice)
     positions = frame.frac @ frame.lattice @ np.linalg.inv(cell)

@@ -74,10 +74,11 @@ class Frame:
     trajectory: str | None = None
     flags: tuple[str, ...] | None = None
     bad: Mapping[str, str] = field(default_factory=dict)  # label that a record has -> why it cannot be used
+    missing: Mapping[str, str] = field(default_factory=dict)  # label that was not computed -> why
 
     def row(self) -> dict[str, Any]:
         """Return the frame as a row of the table: flat lists."""
-        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "bad"}
+        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("bad", "missing")}
         flat = {key: value.ravel() for key, value in values.items() if isinstance(value, np.ndarray)}
         return {**values, **flat, "nsites": len(self.Z)}
 

@@ -67,6 +67,11 @@ class Frames:
         """Return composition fractions, (n, 94), column Z − 1."""
         return composition_fractions(self.numbers(), self.offsets)
 
+    @property
+    def own_label(self) -> str:
+        """Kind of the energy label of the fidelity or set, as its manifest states it (see `label`)."""
+        return str(self.manifest.get("energy_label", "energy"))
+
     def label(self, kind: str) -> Floats:
         """Return the energy label in eV per cell, (n,), NaN where a frame has none.
 

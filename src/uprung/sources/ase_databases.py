@@ -16,6 +16,7 @@ from uprung.frames.limits import RECORD
 from uprung.frames.schema import FramesError
 from uprung.sources.common import Row, UnusableError
 from uprung.sources.files import Advance, EndlessError, in_shares, inflated
+from uprung.sources.json_text import decoded
 
 FIELDS = ("energy", "free_energy", "forces", "stress", "magmoms", "charge", "initial_charges")
 _SQL_COLUMNS = (
@@ -54,7 +55,9 @@ def _sqlite_row(row: dict[str, Any]) -> dict[str, Any] | UnusableError:
         pbc = int(row["pbc"])
         result["pbc"] = [bool(pbc & 1), bool(pbc & 2), bool(pbc & 4)]
         result["info"] = orjson.loads(row["key_value_pairs"] or "{}")
-        result["fields"] = {**_stored(row["data"]), **_mapping(result["info"]), **labels}
+        result["data"] = _stored(row["data"])
+        beside = {f"data {key}": value for key, value in result["data"].items() if labels.get(key) is not None}
+        result["fields"] = {**beside, **result["data"], **_mapping(result["info"]), **labels}
     except (TypeError, ValueError, OverflowError) as error:
         return UnusableError(f"row is not as ASE stores it: {error}")
     return result
@@ -112,8 +115,8 @@ def lmdb_rows(path: Path, advance: Advance) -> Iterator[Row]:
 def _lmdb_value(transaction: Any, key: str) -> Any:
     value = transaction.get(key.encode())
     try:
-        return None if value is None else orjson.loads(inflated(value, f"entry {key!r}"))
-    except (zlib.error, EndlessError, orjson.JSONDecodeError) as error:
+        return None if value is None else decoded(inflated(value, f"entry {key!r}"))
+    except (zlib.error, EndlessError, UnusableError, orjson.JSONDecodeError) as error:
         raise UnusableError(f"entry {key!r} is damaged: {error}") from None
 
 
@@ -152,7 +155,7 @@ def _decoded(value: Any) -> Any:
     """Return a value as lists; ASE's own JSON writes an array as shape, type and flat values."""
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
-    if isinstance(value, dict):
+    if isinstance(value, dict) and "__ndarray__" in value:
         shape, _, values = value["__ndarray__"]
         return np.array(values, dtype=object).reshape(shape).tolist()
     return value

@@ -21,7 +21,8 @@ from uprung.sources.common import Row, UnusableError, flat, formula_of, rows, sa
 from uprung.sources.extended_xyz import xyz_rows
 from uprung.sources.files import Advance, files_in, kind_of, unheard
 from uprung.sources.label_keys import AmbiguousError, keys_over, named_keys, read_labels
-from uprung.sources.settings import Settings, require_stated
+from uprung.sources.settings import Settings
+from uprung.sources.stated import require_stated
 
 OMAT_SCALE = "VASP PBE_54 PAW of OMat24, {functional}, U by the Materials Project's rule, uncorrected"
 #: Labels under ASE's names and in its units.
@@ -107,7 +108,7 @@ def _checked(
         if isinstance(row, UnusableError):
             raise row
         frame = _frame(name, row, functional, label_scale, source, keys)
-        require_stated(settings, row["fields"], row["info"])
+        require_stated(settings, frame, row["fields"], row["info"], row.get("data", {}))
         return frame
     except AmbiguousError:
         raise

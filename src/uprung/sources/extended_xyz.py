@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ MOST_ATOMS = 1_000_000
 #: Keys that ASE takes for 3×3 matrices, and refuses to read otherwise.
 _TENSORS = re.compile(r"(^|\s)(stress|virial)(?=\s*=)")
 _ASIDE = "uprung:"
+#: A key with its value, which may have blanks within quotes or brackets.
+_ENTRY = re.compile(r"""([^\s="'{[(]+)\s*=\s*(?:"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|\{[^}]*\}|\[[^\]]*\]|\S*)""")
 
 
 def xyz_rows(path: Path, advance: Advance) -> Iterator[Row]:
@@ -53,7 +56,14 @@ def xyz_rows(path: Path, advance: Advance) -> Iterator[Row]:
 
 
 def _keys(line: str) -> dict[str, Any]:
-    """Return the keys of a structure; a stress or virial as it stands there, of any length."""
+    """Return the keys of a structure; a stress or virial as it stands there, of any length.
+
+    Raises:
+        UnusableError: a key is given twice.
+    """
+    twice = [name for name, n in Counter(_ENTRY.findall(line)).items() if n > 1]
+    if twice:  # ASE would take the last one
+        raise UnusableError(f"key {twice[0]!r} is given twice")
     return dict(key_val_str_to_dict(_TENSORS.sub(rf"\1{_ASIDE}\2", line)))
 
 

@@ -18,6 +18,7 @@ from ase.units import GPa
 from uprung.frames.schema import Frame, FramesError, Rejected
 from uprung.sources.common import UnusableError, atomic_numbers, flat, number, rows, same_functional, stress
 from uprung.sources.files import files_in, open_bytes, take_lines
+from uprung.sources.json_text import once
 
 Record = dict[str, Any]
 #: What makes labels comparable, from the settings that every record states.
@@ -65,7 +66,9 @@ def records(path: Path) -> Iterator[tuple[int, Record]]:
             if not line:
                 return
             try:
-                record = json.loads(line)
+                record = json.loads(line, object_pairs_hook=once)
+            except UnusableError as error:
+                raise FramesError(f"{path}: line {n}: {error}") from None
             except ValueError:
                 record = None
             if not isinstance(record, dict):

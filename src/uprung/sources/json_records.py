@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 from uprung.frames.limits import RECORD
 from uprung.frames.schema import FramesError, Rejected
 from uprung.sources.files import Advance, EndlessError, expect, open_bytes, unheard
+from uprung.sources.json_text import decoded
+from uprung.sources.unusable import UnusableError
 
 CHUNK = 1 << 22
 LARGEST_RECORD = RECORD
@@ -69,9 +71,11 @@ def _decoded(path: Path, pieces: _Pieces) -> Iterator[Record | Rejected]:
             return
         names = between.names()
         try:
-            content = orjson.loads(record)
+            content = decoded(record)
         except orjson.JSONDecodeError as error:
             yield Rejected(_label(names, number), f"not valid JSON at byte {start:,} of the file: {error}")
+        except UnusableError as error:
+            yield Rejected(_label(names, number), f"{error}, at byte {start:,} of the file")
         else:
             yield Record(names, number, content)
 

@@ -28,7 +28,8 @@ from uprung.sources.common import (
 from uprung.sources.files import Advance, unheard
 from uprung.sources.json_records import Record, read_records
 from uprung.sources.label_keys import COLUMNS, Labels, converted, keys_over, volume_of
-from uprung.sources.settings import Settings, require_stated
+from uprung.sources.settings import Settings
+from uprung.sources.stated import require_stated
 
 MP_LEGACY = "VASP PBE_52 PAW, {functional}, U by the Materials Project's rule, uncorrected"
 
@@ -150,7 +151,7 @@ def read(
             continue
         try:
             frame = _frame(record, layout, where, functional, scale)
-            require_stated(settings, record.content, record.content["structure"])
+            require_stated(settings, frame, record.content, record.content["structure"])
             yield frame
         except UnusableError as error:
             yield Rejected(_name(record, layout), str(error))

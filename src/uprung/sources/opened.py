@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from uprung.config.base import suggest
 from uprung.config.data import Source
 from uprung.config.formats import FORMATS
 from uprung.frames.schema import FramesError, Rejected
@@ -62,6 +63,8 @@ class OpenSource:
             if reader.settings:
                 told["settings"] = self.settings.of(self.source.settings)
             found = reader.read(self.path, self.functional, *scale, **told)
+            if reader.settings:
+                found = self._with_known_settings(found, told["settings"], reader.settings)
             if FORMATS[name].keys:  # of the others, units are known
                 keys = named_keys(self.source.keys)
                 stated = {"stress" if label == "virial" else label for label, key in keys.items() if key.unit}
@@ -70,6 +73,15 @@ class OpenSource:
                 found = self._in_layout(found)
             found = self._to_the_end(found)
             yield from tested(found, self.work) if reader.computed else checked(found, self.work, self.path)
+
+    def _with_known_settings(self, records: Records, settings: Settings, known: Callable[[str], bool]) -> Records:
+        """Yield records; then refuse names under `settings` that no run has and nobody knows."""
+        yield from records
+        if strangers := settings.strangers(known):
+            name, there = strangers[0], sorted(settings.met - set(strangers))
+            meant = next((own for own in there if own.lower() == name.lower()), name)
+            known_here = suggest(meant, there) if there else " (none is stated here)"
+            raise FramesError(f"{self.path}: settings: no run or record has a setting {name!r}{known_here}")
 
     def _in_layout(self, records: Records) -> Records:
         try:

@@ -8,7 +8,19 @@ from functools import partial
 from pathlib import Path
 
 from uprung.frames.schema import Frame, Rejected
-from uprung.sources import ase_files, diatomics, elements, gpaw, mlearn, mp_json, solids, table, vasprun
+from uprung.sources import (
+    ase_files,
+    diatomics,
+    elements,
+    gpaw,
+    mlearn,
+    mp_json,
+    solids,
+    stated,
+    table,
+    vasp_settings,
+    vasprun,
+)
 from uprung.sources.files import all_files
 
 Records = Iterator[Frame | Rejected]
@@ -25,7 +37,8 @@ class Reader:
         computed: labels that uprung computed, so units and signs are known. What the work test finds is then how far
             energies, in plane waves that follow the cell, are from stresses, in plane waves that do not: it is reported
             and refuses nothing.
-        settings: `read` takes the settings of the fidelity's labels so far, and holds its own against them.
+        settings: whether files of the format may state a setting of this name; `read` takes the settings of the
+            fidelity's labels so far, and holds its own against them. None: it knows none.
         progress: `read` calls `advance` with the number of bytes read since its last call.
     """
 
@@ -33,7 +46,7 @@ class Reader:
     files: Callable[[Path], list[Path]] = all_files
     embedded: bool = False
     computed: bool = False
-    settings: bool = False
+    settings: Callable[[str], bool] | None = None
     progress: bool = False
 
 
@@ -43,10 +56,13 @@ READERS = {
     "elements": Reader(elements.read, embedded=True),
     "mlearn": Reader(mlearn.read, embedded=True),
     "atoms": Reader(elements.read_atoms, embedded=True),
-    "frames": Reader(table.read, table.files, progress=True),
+    "frames": Reader(table.read, table.files, settings=stated.is_known, progress=True),
     "gpaw": Reader(gpaw.read, gpaw.files, computed=True),
-    **{name: Reader(partial(mp_json.read, data_set=name), settings=True, progress=True) for name in mp_json.DATA_SETS},
-    "omat": Reader(ase_files.read_omat, ase_files.files, settings=True, progress=True),
-    "ase": Reader(ase_files.read, ase_files.files, settings=True, progress=True),
-    "vasprun": Reader(vasprun.read, vasprun.files, settings=True, progress=True),
+    **{
+        name: Reader(partial(mp_json.read, data_set=name), settings=stated.is_known, progress=True)
+        for name in mp_json.DATA_SETS
+    },
+    "omat": Reader(ase_files.read_omat, ase_files.files, settings=stated.is_known, progress=True),
+    "ase": Reader(ase_files.read, ase_files.files, settings=stated.is_known, progress=True),
+    "vasprun": Reader(vasprun.read, vasprun.files, settings=vasp_settings.is_known, progress=True),
 }

@@ -4,46 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from uprung.sources.unusable import UnusableError
 
 UNSET = "not set"
 #: In the study: whatever value a run has.
 ANY = "any"
-#: Keys under which files state the charge of a cell, in elementary charges.
-CHARGES = ("charge", "total_charge", "tot_charge", "net_charge", "system_charge", "cell_charge", "initial_charges")
-#: Keys under which files other than those of VASP state settings; lists and tables are not settings.
-STATED = (
-    "encut", "cutoff", "ecut", "kspacing", "k_density", "ispin", "spin_polarized", "lasph", "prec", "ismear", "sigma",
-    "smearing", "ldau", "hubbard_u", "lsorbit", "spin_orbit", "soc", "ivdw", "dispersion", "vdw", "luse_vdw",
-    "lsol", "solvent", "solvation", "efield", "electric_field", "pstress", "external_pressure", "nupdown",
-    "i_constrained_m", "metagga", "gga", "lhfcalc", "potcar_functional", "pseudopotential", "pseudo_family", "code",
-)  # fmt: skip
-#: Those of them that make a label another one, whatever the other records say.
-FOREIGN = {
-    "ivdw": "a dispersion correction",
-    "dispersion": "a dispersion correction",
-    "vdw": "a dispersion correction",
-    "luse_vdw": "a van der Waals functional",
-    "lsol": "an implicit solvent",
-    "solvent": "an implicit solvent",
-    "solvation": "an implicit solvent",
-    "efield": "an electric field",
-    "electric_field": "an electric field",
-    "pstress": "an external pressure, which the energy contains",
-    "external_pressure": "an external pressure, which the energy contains",
-    "lsorbit": "spin-orbit coupling",
-    "spin_orbit": "spin-orbit coupling",
-    "soc": "spin-orbit coupling",
-    "i_constrained_m": "constrained moments, whose penalty the energy contains",
-    "lhfcalc": "a hybrid functional",
-}
-#: Tables in a record that hold settings.
-_NESTED = ("parameters", "incar", "INCAR", "input", "settings", "properties", "calculator_parameters")
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eEdD][-+]?\d+)?")
+_OF_ELEMENTS = re.compile(r"(U|J|l of U|LDAUTYPE|potential) of [A-Z][a-z]?( with [OF])?")
 _LOGICALS = {"T": "T", "TRUE": "T", "F": "F", "FALSE": "F"}
 _NOTHING = {"", "0", "F", "NONE", "NO", "OFF", "VACUUM", "NULL", "-", "--"}
 
@@ -60,6 +30,16 @@ def _word(word: str) -> str:
     return _LOGICALS.get(bare, bare)
 
 
+def is_of_elements(name: str) -> bool:
+    """Return whether a name is that of a setting that every element has for itself: `U of Fe with O`."""
+    return _OF_ELEMENTS.fullmatch(name) is not None
+
+
+def anion(elements: Collection[str]) -> str:
+    """Return the end of the name of a U, which depends on the anion in the Materials Project's rule."""
+    return next((f" with {a}" for a in ("F", "O") if a in elements), "")
+
+
 def nothing(value: str) -> bool:
     """Return whether a value says that something is off: zeros, a false logical, none."""
     return all(word in _NOTHING for word in canonical(value).split())
@@ -73,11 +53,13 @@ class Settings:
         stated: setting -> values that the study allows; `any` allows all.
         counts: setting -> value -> runs or records that have it, the first value first.
         first: all that the first run says, by which later ones are judged where it did not set a key.
+        met: names of which a run of this source had a value.
     """
 
     stated: Mapping[str, Sequence[str]] = field(default_factory=dict)
     counts: dict[str, Counter[str]] = field(default_factory=dict)
     first: dict[str, str] = field(default_factory=dict)
+    met: set[str] = field(default_factory=set)
 
     def of(self, stated: Mapping[str, Sequence[str]]) -> Settings:
         """Return the settings of a further source of the fidelity, on the same counts."""
@@ -89,6 +71,7 @@ class Settings:
         Raises:
             UnusableError: it states others.
         """
+        self.met.add(name)
         stated = self.stated.get(name)
         if stated is None:
             return False
@@ -121,49 +104,10 @@ class Settings:
             same = (known for known in counted if canonical(known) == canonical(value))
             counted[next(same, value)] += 1
 
+    def strangers(self, known: Callable[[str], bool]) -> list[str]:
+        """Return names that the study states, of which no run had a value and that a reader does not know."""
+        return [name for name in self.stated if name not in self.met and not known(name)]
+
     def facts(self) -> dict[str, dict[str, int]]:
         """Return the distinct values of every setting, and how many runs or records have each."""
         return {name: dict(values) for name, values in sorted(self.counts.items())}
-
-
-def require_stated(settings: Settings, *places: Mapping[str, Any]) -> None:
-    """Check what a record of a published set or an ASE file states about its calculation.
-
-    Args:
-        settings: of the fidelity; they count the record.
-        places: mappings in which the record states settings, in order of precedence.
-
-    Raises:
-        UnusableError: the cell is charged, the label is another one than the functional's, or another record has
-            another value.
-    """
-    nested = (place[key] for place in places for key in _NESTED if isinstance(place.get(key), Mapping))
-    said, charges = dict[str, Any](), list[float]()
-    for place in (*places, *nested):
-        for key, value in place.items():
-            if value is not None and isinstance(key, str):
-                said.setdefault(key.lower(), value)
-                charges += [_charge(value)] if key.lower() in CHARGES else []
-    found = {}
-    if charges:
-        found["charge"] = f"{next(filter(None, charges), 0.0):g}"
-        if found["charge"] != "0":
-            settings.refuse("charge", found["charge"], f"charge is {found['charge']}: the cell is charged")
-    for name in STATED:
-        value = said.get(name)
-        if isinstance(value, str | int | float):
-            found[name] = str(value)
-            if name in FOREIGN and not nothing(found[name]):
-                settings.refuse(name, found[name], f"{name} is {found[name]!r}: the label has {FOREIGN[name]}")
-    settings.require_one(found)
-
-
-def _charge(value: Any) -> float:
-    """Return the charge of the cell; charges of atoms are summed, and a sum within rounding of zero is neutral."""
-    try:
-        charge = sum(map(float, value)) if isinstance(value, list) else float(value)
-    except (TypeError, ValueError):
-        raise UnusableError(f"charge is no number, but {str(value)[:40]!r}") from None
-    if not abs(charge) < 1e6:
-        raise UnusableError(f"charge is {charge}")
-    return 0.0 if abs(charge) < (0.05 if isinstance(value, list) else 1e-3) else charge

@@ -12,11 +12,11 @@ from uprung.sources.unusable import UnusableError
 NUMBERS = {symbol: z for z, symbol in enumerate(chemical_symbols) if 1 <= z <= 94}
 _FOLDED = {symbol.upper(): z for symbol, z in NUMBERS.items()}
 #: Isotopes with symbols of their own: to electrons they are hydrogen.
-ISOTOPES = {"D": "H"}
+ISOTOPES = {"D": "H", "T": "H"}
 
 
 def known(symbol: object) -> int | None:
-    """Return the atomic number of a symbol, whatever its case and the blanks around it; deuterium is hydrogen."""
+    """Return the atomic number of a symbol, whatever its case and the blanks around it; D and T are hydrogen."""
     if not isinstance(symbol, str):
         return None
     word = symbol.strip().upper()

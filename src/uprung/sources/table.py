@@ -16,6 +16,8 @@ from uprung.frames.schema import NEEDED_TEXTS, OPTIONAL, SCHEMA, Frame, FramesEr
 from uprung.sources.common import UnusableError, atomic_numbers, flat
 from uprung.sources.files import Advance, expect, files_in, in_shares, unheard
 from uprung.sources.label_keys import COLUMNS, converted, named_keys, volume_of
+from uprung.sources.settings import Settings
+from uprung.sources.stated import is_stated, require_stated
 
 KIND = "a Parquet file"
 ROWS = 1_000
@@ -31,7 +33,12 @@ def files(path: Path) -> list[Path]:
 
 
 def read(
-    path: Path, functional: str, *, keys: Keys | None = None, advance: Advance = unheard
+    path: Path,
+    functional: str,
+    *,
+    keys: Keys | None = None,
+    settings: Settings | None = None,
+    advance: Advance = unheard,
 ) -> Iterator[Frame | Rejected]:
     """Yield the rows of a table, whatever their functional; `write_frames` refuses a mixture.
 
@@ -39,13 +46,14 @@ def read(
         path: a Parquet file, or a folder of them.
         functional: not looked at.
         keys: columns of labels that are not in those of the frames table.
+        settings: those of the fidelity's rows so far, as far as columns state any.
         advance: is told how many bytes of the files have been read.
 
     Raises:
         FramesError: no Parquet file, one that is cut off or damaged, a column that is missing, there twice or of
             another type.
     """
-    named = named_keys(keys)
+    named, settings = named_keys(keys), settings or Settings()
     for file in files(path):
         expect(file, KIND, "a Parquet file with the columns of the frames table")
         try:
@@ -54,7 +62,7 @@ def read(
             batches = stored.iter_batches(batch_size=batch, columns=columns)
             rows = (row for batch in batches for row in batch.to_pylist())
             for n, row in enumerate(in_shares(rows, stored.metadata.num_rows, file.stat().st_size, advance)):
-                yield _record(row, f"{file.stem}, row {n + 1}", named)
+                yield _record(row, f"{file.stem}, row {n + 1}", named, settings)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             what = shortened(str(error).splitlines()[0], TEXT)
             raise FramesError(
@@ -84,7 +92,8 @@ def _columns(file: Path, schema: pa.Schema, named: Mapping[str, LabelKey]) -> li
             allowed, fits = _kind(SCHEMA.field(name).type)
             if not fits(schema.field(k).type):
                 raise FramesError(f"{file}: column {name!r} is of type {schema.field(k).type}, not {allowed}")
-    return [name for name in dict.fromkeys([*own, *needed]) if name in schema.names]
+    stated = [name for name in schema.names if schema.names.count(name) == 1 and is_stated(name)]
+    return [name for name in dict.fromkeys([*own, *needed, *stated]) if name in schema.names]
 
 
 def _kind(kind: pa.DataType) -> tuple[str, Callable[[pa.DataType], bool]]:
@@ -122,10 +131,13 @@ def _batch(file: Path, metadata: pq.FileMetaData) -> int:
     return max(1, min(ROWS, int(VALUES / most)))
 
 
-def _record(row: dict[str, Any], name: str, named: Mapping[str, LabelKey]) -> Frame | Rejected:
+def _record(row: dict[str, Any], name: str, named: Mapping[str, LabelKey], settings: Settings) -> Frame | Rejected:
     name = row["frame_id"] or name
+    stated = {key: value for key, value in row.items() if key not in SCHEMA.names}
     try:
-        return _frame(row, named)
+        frame = _frame(row, named)
+        require_stated(settings, frame, stated)
+        return frame
     except UnusableError as error:
         return Rejected(shortened(name, NAME), str(error))
 

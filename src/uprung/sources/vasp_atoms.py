@@ -30,6 +30,16 @@ class Atoms:
         rows = (row for row in cells.get("atomtypes", []) if len(row) > 1)
         return cls(symbols, [(row[0], row[1], row[3] if len(row) > 4 else "", row[-1]) for row in rows])
 
+    def valence(self) -> float | None:
+        """Return the valence electrons of all atoms, by the atoms of every species; None where these are not all."""
+        try:
+            counts = [int(number) for number, *_ in self.species]
+            each = [float(valence) for _, _, valence, _ in self.species]
+        except ValueError:
+            return None
+        pairs = zip(counts, each, strict=True)
+        return sum(n * electrons for n, electrons in pairs) if sum(counts) == len(self.symbols) else None
+
     def elements(self) -> tuple[list[int], list[tuple[str, str, str]]]:
         """Return the atomic number of every atom; element, valence electrons and potential of every species.
 

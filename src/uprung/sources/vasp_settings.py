@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from uprung.sources.common import UnusableError, same_functional
-from uprung.sources.settings import UNSET, Settings, canonical, nothing
+from uprung.sources.settings import UNSET, Settings, anion, canonical, is_of_elements, nothing
 
 #: Value of METAGGA or GGA -> functional. Without either it is what the potentials were made for, by their titles.
 _FUNCTIONALS = {
@@ -119,12 +119,14 @@ class Input:
         parameters: the same of VASP's own list.
         elements: element of every atom.
         types: element, number of valence electrons as text, title of the potential.
+        valence: electrons of the neutral cell, where the numbers of atoms of all species are known.
     """
 
     incar: dict[str, str] = field(default_factory=dict)
     parameters: dict[str, str] = field(default_factory=dict)
     elements: list[str] = field(default_factory=list)
     types: list[tuple[str, str, str]] = field(default_factory=list)
+    valence: float | None = None
 
     def get(self, key: str, default: str = "") -> str:
         """Return the value of a key: that of INCAR, else the resolved one, else the default."""
@@ -220,6 +222,8 @@ def _charge(run: Input, settings: Settings) -> Iterator[tuple[str, str]]:
 
 def _valence(run: Input) -> float | None:
     """Return the valence electrons of the atoms, None where the run does not say them for each."""
+    if run.valence is not None:
+        return run.valence
     try:
         each = {element: {_number(valence)} for element, valence, _ in run.types}
         for element, valence, _ in run.types:
@@ -233,12 +237,11 @@ def _valence(run: Input) -> float | None:
 
 def _of_elements(run: Input) -> Iterator[tuple[str, str]]:
     """Yield potentials and U; U may depend on the anion, as in the Materials Project's rule."""
-    anion = next((f" with {a}" for a in ("F", "O") if a in run.elements), "")
     found: dict[str, set[str]] = {}
     for n, (element, _, title) in enumerate(run.types):
         found.setdefault(f"potential of {element}", set()).add(title)
         for what, value in _repulsion(run, n):
-            found.setdefault(f"{what} of {element}{anion}", set()).add(value)
+            found.setdefault(f"{what} of {element}{anion(run.elements)}", set()).add(value)
     for name, values in found.items():
         yield name, " and ".join(sorted(values))
 
@@ -277,6 +280,11 @@ def _value(run: Input, key: str) -> str:
     if key in ("PREC", "LREAL"):  # VASP reads, and writes, the first letters of words
         value = "SN" if value.startswith("SINGLEN") else value[:1] or "F"
     return value or UNSET
+
+
+def is_known(name: str) -> bool:
+    """Return whether runs may have a setting of this name; INCAR may hold any other key, too."""
+    return name == "charge" or not _is_other(name) or is_of_elements(name)
 
 
 def _is_other(key: str) -> bool:

@@ -134,6 +134,7 @@ class _Run:
     def _check(self) -> None:
         """Raise UnusableError if the run as a whole cannot be used."""
         self.Z, self.told.types = self.atoms.elements()
+        self.told.valence = self.atoms.valence()
         self.told.elements = [chemical_symbols[z] for z in self.Z]
         self.stated = _stated(self.file.with_name(STATE_FILE))
         check(self.told, self.functional, self.settings)
@@ -157,10 +158,9 @@ class _Run:
             raise UnusableError("no cell or no positions")
         energy, free, repaired = self._energies(step, electronic)
         stress, isif = _array(step, "varray[@name='stress']"), self._isif()
-        notes = ["E0 from the last electronic step"] * repaired
+        notes, missing = ["E0 from the last electronic step"] * repaired, dict[str, str]()
         if stress is not None and isif < 2:
-            stress = None
-            notes.append(f"no stress: VASP computes no tensor with ISIF = {isif}")
+            stress, missing = None, {"stress_gpa": f"no stress: VASP computes no tensor with ISIF = {isif}"}
         return Frame(
             frame_id=name,
             material_id=self.stated.get("material_id") or formula_of(Z),
@@ -175,7 +175,8 @@ class _Run:
             energy_free=free,
             forces=_array(step, "varray[@name='forces']"),
             stress_gpa=None if stress is None else KBAR_TO_GPA * stress,
-            provenance="; ".join([f"{self.name} ionic step {number}", *notes]),
+            provenance="; ".join([f"{self.name} ionic step {number}", *notes, *missing.values()]),
+            missing=missing,
             trajectory=self.stated.get("trajectory") or self.name,
         )
 

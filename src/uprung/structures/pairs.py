@@ -27,7 +27,12 @@ class PairsError(ValueError):
 
 
 def match_frames(
-    low: Frames, high: Frames, *, match: Literal["geometry", "material"] = "geometry", tolerance: float = 1e-3
+    low: Frames,
+    high: Frames,
+    *,
+    match: Literal["geometry", "material"] = "geometry",
+    tolerance: float = 1e-3,
+    labels: tuple[str, str] = ("energy", "energy"),
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """Pair the frames of two fidelities.
 
@@ -38,12 +43,13 @@ def match_frames(
             each frame at most once and with its nearest partner; among equally near ones a partner of the same
             frame_id or material_id comes first. `material` pairs the lowest-energy frame of each material.
         tolerance: largest root-mean-square displacement over atoms and cell vectors of a geometry match, Å.
+        labels: energy label of either side (see `Frames.label`), by which the lowest frame of a material is found.
 
     Returns:
         Table with one row per pair, sorted by `row_low` (`rmsd` in Å, NaN for `material`), and the counts: frames
         on each side, pairs, frames without a partner and their ids, and a warning where pairs are few.
     """
-    rows = _same_geometry(low, high, tolerance) if match == "geometry" else _same_material(low, high)
+    rows = _same_geometry(low, high, tolerance) if match == "geometry" else _same_material(low, high, labels)
     rows.sort()
     left, right = (np.array([row[side] for row in rows], dtype=np.int64) for side in (0, 1))
     ids_low, ids_high, materials = low.strings("frame_id"), high.strings("frame_id"), low.strings("material_id")
@@ -152,12 +158,12 @@ def _edges(twins: Twins, n_low: int) -> tuple[Ints, Ints, np.ndarray[Any, np.dty
     return left.astype(np.int64), right.astype(np.int64), rmsd.astype(np.float64)
 
 
-def _same_material(low: Frames, high: Frames) -> list[tuple[int, int, float]]:
-    best_low, best_high = _lowest(low), _lowest(high)
+def _same_material(low: Frames, high: Frames, labels: tuple[str, str]) -> list[tuple[int, int, float]]:
+    best_low, best_high = _lowest(low, labels[0]), _lowest(high, labels[1])
     return [(best_low[m], best_high[m], np.nan) for m in sorted(best_low.keys() & best_high.keys())]
 
 
-def _lowest(frames: Frames) -> dict[str, int]:
-    energy = frames.label("energy") / frames.nsites
+def _lowest(frames: Frames, label: str) -> dict[str, int]:
+    energy = frames.label(label) / frames.nsites
     table = pd.DataFrame({"material": frames.strings("material_id"), "energy": energy}).dropna()
     return {str(m): int(i) for m, i in table.groupby("material")["energy"].idxmin().items()}

@@ -39,6 +39,17 @@ MISREAD = {
     "no number": ("a: .NaN\n", 1, "a: .NaN", "finite"),
     "a key that is a truth value": ("arms:\n  on: {init: random}\n", 2, "arms.on: ", "'on' in quotes"),
     "below an anchor": ("x: &x {a: 1, a: 2}\ny: *x\n", 1, "x.a: given twice", "line 1"),
+    "a date": ("study: 2024-01-01\n", 1, "study: YAML reads 2024-01-01 as a date", "'2024-01-01' for a text"),
+    "a time": (
+        "a: 1\nlabel: 2024-01-01 10:00:00\n",
+        2,
+        "label: YAML reads 2024-01-01 10:00:00 as a date",
+        "for a text",
+    ),
+    "a name that is a date": ("arms:\n  2024-01-01: {}\n", 2, "arms.2024-01-01: ", "as a date; a key is a text"),
+    "a name that is a number": ("arms:\n  7: {}\n", 2, "arms.7: ", "as a number; a key is a text: write '7' in quotes"),
+    "a name that is nothing": ("arms:\n  ~: {}\n", 2, "arms.~: ", "as nothing; a key is a text"),
+    "two merged anchors": ("a: &a {k: 1}\nb: &b {k: 2}\nc:\n  <<: *a\n  <<: *b\n", 5, "c.<<: given twice", "[*a, *b]"),
     "in JSON": ('{"seeds": 1,\n "seeds": 2}', 2, "seeds: given twice", "line 1"),
 }
 
@@ -70,10 +81,14 @@ def test_what_means_what_it_says_passes(tmp_path: Path, text: str) -> None:
     places(tmp_path / "my.yaml", "my.yaml")
 
 
-def test_nested_anchors_are_walked_once(tmp_path: Path) -> None:
+def test_anchors_that_stand_for_more_than_a_study_are_refused(tmp_path: Path) -> None:
     layers = "".join(f"a{k}: &a{k} [{', '.join([f'*a{k - 1}'] * 9)}]\n" for k in range(1, 40))
-    (tmp_path / "my.yaml").write_text(f"a0: &a0 [x]\n{layers}", encoding="utf-8")
-    assert "a39" in places(tmp_path / "my.yaml", "my.yaml")
+    (line,) = told(tmp_path, f"a0: &a0 [x]\n{layers}")
+    assert line.startswith("config/my.yaml: its anchors stand for ")
+    (line,) = told(tmp_path, "sizes: &a [1, *a]\n")
+    assert line.startswith("config/my.yaml: an anchor stands within itself")
+    (tmp_path / "my.yaml").write_text("a: &a [1, 2]\nb: [*a, *a]\n", encoding="utf-8")
+    assert places(tmp_path / "my.yaml", "my.yaml")["a.1"] == "my.yaml, line 1"
 
 
 @pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)

@@ -203,3 +203,42 @@ def test_appended_structures_leave_full_chunks_alone(tmp_path: Path) -> None:
         old, new = chunk(few, 2, number), chunk(more, 2, number)
         assert [s.name for s in old] == [s.name for s in new]
     assert json.dumps([s.kpts for s in few[:4]]) == json.dumps([s.kpts for s in more[:4]])
+
+
+POSCAR = """title
+1.0
+4.2 0 0
+0 4.2 0
+0 0 4.2
+Mg D
+1 2
+Direct
+0 0 0
+.3 .3 .3
+.7 .7 .7
+"""
+XYZ = """3
+Lattice="4.2 0 0 0 4.2 0 0 0 4.2" Properties=species:S:1:pos:R:3 pbc="T T T"
+Mg 0 0 0
+T 1 1 1
+D 3 3 3
+"""
+
+
+@pytest.mark.parametrize(("name", "text"), [("POSCAR", POSCAR), ("a.xyz", XYZ)])
+def test_isotopes_a_mark_and_line_ends_of_windows(name: str, text: str, tmp_path: Path) -> None:
+    for k, content in enumerate((text, "\ufeff" + text, text.replace("\n", "\r\n"))):
+        (tmp_path / str(k)).mkdir()
+        path = tmp_path / str(k) / name
+        path.write_bytes(content.encode())
+        assert count_structures(path) == 1
+        (found,) = read_structures(path, 4.0)
+        assert found.atoms.numbers.tolist() == [12, 1, 1]
+
+
+def test_another_encoding_matters_only_where_names_stand(tmp_path: Path) -> None:
+    (tmp_path / "POSCAR").write_bytes(POSCAR.replace("title", "Ångström").encode("latin-1"))
+    assert len(read_structures(tmp_path / "POSCAR", 4.0)) == 1
+    (tmp_path / "a.xyz").write_bytes(XYZ.replace("pbc=", "frame_id=Ångström pbc=").encode("latin-1"))
+    with pytest.raises(StructuresError, match=r"a\.xyz: cannot be read: UnicodeDecodeError"):
+        read_structures(tmp_path / "a.xyz", 4.0)

@@ -14,23 +14,23 @@ from uprung.frames.schema import EV_PER_A3, Frame
 from uprung.labels.scale import UnlikeLabelsError, label_slopes, require_like_labels
 
 
-def pair(change: Any = lambda frame: frame, *, compositions: int = 1) -> dict[str, dict[str, Any]]:
+def pair(change: Any = lambda frame: frame, *, compositions: int = 1, atoms: int = 2) -> dict[str, dict[str, Any]]:
     rng, low, high = np.random.default_rng(1), [], []
     for k in range(24):
         stress = rng.normal(0, 5, (3, 3))
         one = make_frame(
             str(k),
-            Z=(14, 14 + k % compositions),
+            Z=(*[14] * (atoms - 1), 14 + k % compositions),
             bond=2.0 + 0.02 * k,
             energy=-10.0 + rng.normal(0, 0.5) - k % compositions,
-            forces=rng.normal(0, 1, (2, 3)),
+            forces=rng.normal(0, 1, (atoms, 3)),
             stress_gpa=stress + stress.T,
         )
         low.append(one)
         noisy = replace(
             one,
             energy=1.05 * one.energy - 7 + rng.normal(0, 0.02),
-            forces=1.02 * one.forces + rng.normal(0, 0.05, (2, 3)),
+            forces=1.02 * one.forces + rng.normal(0, 0.05, (atoms, 3)),
             stress_gpa=0.97 * one.stress_gpa,
         )
         high.append(change(noisy))
@@ -82,6 +82,11 @@ def test_units_and_signs_stop_with_the_guess(factors: dict[str, float], name: st
 def test_energies_per_atom_are_found_where_all_have_as_many_atoms() -> None:
     found = pair(scaled(energy=0.5))
     assert found["energy"]["verdict"] == "checked"  # of two atoms, half could be a functional
+    for atoms, factor, side in ((3, 1 / 3, "high"), (4, 1 / 4, "high"), (4, 4.0, "low"), (8, 1 / 8, "high")):
+        found = pair(scaled(energy=factor), atoms=atoms)["energy"]
+        assert found["verdict"] == "contradicted"
+        assert found["like"] == f"as if those of the {side} fidelity were per atom, taken for those of the cell"
+    assert pair(scaled(energy=0.4), atoms=4)["energy"]["verdict"] == "checked"
     found = pair(scaled(energy=1 / 27.2114), compositions=24)  # no composition twice: only a unit says something
     assert "Hartree" in found["energy"]["like"]
     assert pair(scaled(energy=3.0), compositions=24)["energy"]["verdict"] == "unchecked"

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -74,7 +75,7 @@ def read(text: str, tmp_path: Path) -> list[Any]:
 
 def test_a_broken_record_costs_itself_only(tmp_path: Path) -> None:
     good = '{"structure": 1}'
-    found = read(f'{{"m": {{"a": {good}, "b": {{"structure": NaN}}, "c": {good}}}}}', tmp_path)
+    found = read(f'{{"m": {{"a": {good}, "b": {{"structure": nan}}, "c": {good}}}}}', tmp_path)
     assert [type(f) for f in found] == [Record, Rejected, Record]
     assert found[1].frame_id == "b"
     assert found[1].reason.startswith("not valid JSON at byte 35 of the file")
@@ -120,3 +121,23 @@ def test_a_missing_brace_does_not_fill_the_memory(tmp_path: Path, monkeypatch: p
     text = '[{"structure": {"a": 1}' + ', {"structure": 1}' * 2000 + "]"
     with pytest.raises(FramesError, match="what begins at byte 0 does not end within"):
         read(text, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        '{"structure": 1, "energy": -1, "energy": -2}',
+        '{"structure": {"sites": [{"abc": 1, "abc" : 2}]}}',
+        '{"structure": NaN, "energy":-1,"energy"\n:-2}',
+    ],
+)
+def test_a_key_given_twice_costs_the_record(record: str, tmp_path: Path) -> None:
+    good = '{"structure": "a\\": 1", "energy": -1}'
+    found = read(f"[{good}, {record}]", tmp_path)
+    assert [type(f) for f in found] == [Record, Rejected]
+    assert "is given twice, at byte 40 of the file" in found[1].reason
+
+
+def test_numbers_that_are_none_are_read_as_python_writes_them(tmp_path: Path) -> None:
+    (found,) = read('{"structure": [NaN, Infinity, -Infinity], "energy": -1}', tmp_path)
+    np.testing.assert_array_equal(found.content["structure"], [np.nan, np.inf, -np.inf])

@@ -11,6 +11,7 @@ from ase.build import bulk
 from ase.units import Bohr
 from factories import DATA, make_frame
 
+from uprung.frames.neighbours import nearest
 from uprung.frames.schema import Frame, FramesError
 from uprung.sources import READERS
 from uprung.sources.magnitudes import Magnitudes, plausible
@@ -71,3 +72,11 @@ def test_a_stated_unit_is_believed() -> None:
 )
 def test_real_labels_pass(format: str, file: str) -> None:
     assert read(READERS[format].read(DATA / file, "PBE")) > 10
+
+
+def test_an_infinite_cell_has_no_neighbours() -> None:
+    lattice = np.diag([np.inf, 5.0, 5.0])
+    assert np.isnan(nearest(make_frame(lattice=lattice)))
+    sizes = Magnitudes()
+    sizes.add(make_frame(lattice=lattice))
+    assert sizes.problem() is None

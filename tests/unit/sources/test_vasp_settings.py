@@ -12,6 +12,7 @@ import pytest
 from layouts import SCALE, ase_row, crystal, json_record, json_text, vasprun_text, write_aselmdb, write_sqlite, xyz_text
 
 from uprung.config.data import Source
+from uprung.frames.intake import write_frames
 from uprung.frames.schema import Frame, Rejected
 from uprung.labels.settings import unlike_settings
 from uprung.sources import OpenSource
@@ -185,15 +186,41 @@ def test_a_charged_cell_is_refused(tmp_path: Path) -> None:
     assert list(opened("vasprun", tmp_path, "PBE", SCALE, charge=[0, 1])[0]) == ["0-0", "1-0"]
 
 
+def test_a_charge_where_one_element_has_two_potentials(tmp_path: Path) -> None:
+    run = text("NELECT=27", seed=0).replace("Li", "Fe")
+    species = "<rc><c> {} </c><c>Fe</c><c> 1.0</c><c> {} </c><c> PAW_PBE Fe{} 06Sep2000 </c></rc>"
+    head, tail = run.split('<array name="atomtypes"><set>')
+    oxygen = "<rc><c> 1 </c><c>O </c><c> 1.0</c><c> 6.0 </c><c> PAW_PBE O 08Apr2002 </c></rc>"
+    kinds = species.format(1, 8.0, "") + oxygen + species.format(1, 14.0, "_pv")
+    made = f'{head}<array name="atomtypes"><set>{kinds}</set>{tail.partition("</set>")[2]}'
+    frames, rejected, _ = read(tmp_path, {"a": made, "b": made.replace("27", "28")})
+    assert rejected == {"a": "NELECT = 27, neutral is 28: the cell is charged"}
+    assert list(frames) == ["b-0"]
+
+
 @pytest.mark.parametrize(
     ("incar", "there"), [("ISIF=1", False), ("ISIF=0", False), ("ISIF=2", True), ("IBRION=0", False)]
 )
 def test_a_trace_is_no_stress(incar: str, there: bool, tmp_path: Path) -> None:
     frame = read(tmp_path, {"a": text(incar)})[0]["a-0"]
     assert (frame.stress_gpa is not None) is there
+    assert ("stress_gpa" in frame.missing) is not there
     assert ("no stress: VASP computes no tensor with ISIF" in frame.provenance) is not there
     if frame.stress_gpa is not None:
         np.testing.assert_allclose(frame.stress_gpa, -0.1 * np.array(crystal()["kbar"]))
+
+
+def test_frames_without_a_tensor_are_counted_and_kept(tmp_path: Path) -> None:
+    for name, incar in (("a", "ISIF=1"), ("b", "ISIF=0"), ("c", "ISIF=3")):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "vasprun.xml").write_text(text(incar))
+    records = OpenSource(Source(format="vasprun", file=str(tmp_path), label_scale="s"), tmp_path, "PBE").records()
+    manifest = write_frames([(records, frozenset())], tmp_path / "out", functional="PBE", needed=["stress"])
+    assert (manifest["written"], manifest["labels"]["stress_gpa"]) == (3, 1)
+    assert [(entry["label"], entry["reason"][-8:], entry["frame_ids"]) for entry in manifest["emptied"]] == [
+        ("stress_gpa", "ISIF = 1", ["a-0"]),
+        ("stress_gpa", "ISIF = 0", ["b-0"]),
+    ]
 
 
 def test_potentials_that_differ_between_the_fidelities_are_a_finding() -> None:
@@ -212,7 +239,12 @@ def test_potentials_that_differ_between_the_fidelities_are_a_finding() -> None:
 
 @pytest.mark.parametrize(
     ("symbol", "title", "Z"),
-    [("r", "PAW_PBE Zr_sv 04Jan2005", 40), ("X", "PAW_PBE Xe 07Sep2000", 54), ("D", "PAW_PBE H 15Jun2001", 1)],
+    [
+        ("r", "PAW_PBE Zr_sv 04Jan2005", 40),
+        ("X", "PAW_PBE Xe 07Sep2000", 54),
+        ("D", "PAW_PBE H 15Jun2001", 1),
+        ("T", "PAW_PBE H 15Jun2001", 1),
+    ],
 )
 def test_symbols_that_vasp_cut_off_are_read_from_the_titles(symbol: str, title: str, Z: int, tmp_path: Path) -> None:
     cut = vasprun_text([crystal(0, (symbol, "O", "O"))], titles={symbol: title, "O": "PAW_PBE O 08Apr2002"})
@@ -263,9 +295,10 @@ def test_extended_xyz_in_another_encoding_is_refused_and_deuterium_is_read(tmp_p
     assert opened("ase", tmp_path / "x", "PBE", SCALE)[1] == {
         "x-0": "line 1: the text is not in UTF-8, and nothing in the file says in what else"
     }
-    (tmp_path / "d").write_text(written.replace("\nLi ", "\nD "))
-    (frame,) = opened("ase", tmp_path / "d", "PBE", SCALE)[0].values()
-    assert frame.Z.tolist() == [1, 8, 26]
+    for isotope in "DT":
+        (tmp_path / isotope).write_text(written.replace("\nLi ", f"\n{isotope} "))
+        (frame,) = opened("ase", tmp_path / isotope, "PBE", SCALE)[0].values()
+        assert frame.Z.tolist() == [1, 8, 26]
 
 
 # -------------------------------------------------------------------------------------------- other readers

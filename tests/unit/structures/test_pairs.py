@@ -190,3 +190,11 @@ def test_material_match_takes_the_lowest_energy_per_atom() -> None:
     assert (table["match"] == "material").all()
     assert counts["unpaired_low"] == ["p2", "p3", "q1", "r1"]
     assert counts["unpaired_high"] == ["P1", "R1", "S1"]
+
+
+def test_material_match_goes_by_the_energy_label_of_the_fidelity() -> None:
+    free = [make_frame(str(k), energy=None, energy_free=-1.0 - k) for k in range(3)]
+    table, _ = match_frames(
+        table_of([make_frame("a")]), table_of(free), match="material", labels=("energy", "energy_free")
+    )
+    assert table["frame_id_high"].tolist() == ["2"]
