@@ -20,7 +20,10 @@ if {*"{}"} & {*str(workflow.basedir)}:
         "        move it to a path without them"
     )
 
+# in a checkout beside the Snakefile; in an installed package around it
 SRC = str(Path(workflow.basedir, "src"))
+if not os.path.isdir(SRC):
+    SRC = str(Path(workflow.basedir).parents[1])
 sys.path[:] = [SRC, *elsewhere(sys.path)]
 GIVEN = os.getenv("PYTHONPATH", "").split(os.pathsep)
 # Scripts run in interpreters of their own, on this machine or on a cluster node: this is how they find uprung.
@@ -90,7 +93,10 @@ except StudyError as error:
 STUDY_FILES = [os.path.relpath(f) for f in workflow.overwrite_configfiles or [CONFIG_FILE]]
 COMMAND = f"snakemake --cores all --configfile {' '.join(STUDY_FILES)}"
 # the script finds them beside its own library; here, a change of them writes the page again
-PAGE_LOOK = [find_file(f"src/uprung/report/{name}", FOLDERS, key="report") for name in ("page.html.j2", "style.css")]
+PAGE_LOOK = [
+    find_file(f"{os.path.relpath(SRC, workflow.basedir)}/uprung/report/{name}", FOLDERS, key="report")
+    for name in ("page.html.j2", "style.css")
+]
 
 
 # with these, old results are not taken for current ones, or a person says that they are

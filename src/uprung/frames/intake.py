@@ -253,7 +253,12 @@ def write_frames(
 
 
 def frames_in_memory(
-    sources: Sequence[tuple[Records, frozenset[int]]], name: str, *, functional: str, energy: str | None = None
+    sources: Sequence[tuple[Records, frozenset[int]]],
+    name: str,
+    *,
+    functional: str,
+    energy: str | None = None,
+    needed: Sequence[str] = (),
 ) -> Frames:
     """Return frames as a table in memory; its manifest is that of `write_frames` without parts.
 
@@ -262,15 +267,16 @@ def frames_in_memory(
         name: of the table, for messages.
         functional: the one functional of the frames.
         energy: energy label that every frame needs; None asks for none.
+        needed: targets that are trained; see `write_frames`.
 
     Raises:
         FramesError: see `write_frames`.
     """
-    intake = _Intake(functional, len(sources), energy, ())
+    intake = _Intake(functional, len(sources), energy, needed)
     frames, tables = intake.frames(sources), list[pa.Table]()
     while rows := list(islice(frames, ROWS_PER_GROUP)):
         tables.append(rows_of(rows))
-    _refuse_without_labels(intake.tally, name, functional, (), energy)
+    _refuse_without_labels(intake.tally, name, functional, needed, energy)
     return Frames(pa.concat_tables(tables), intake.facts())
 
 

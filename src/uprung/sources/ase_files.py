@@ -121,7 +121,7 @@ def record_of(
         if isinstance(row, UnusableError):
             raise row
         frame = _frame(name, row, functional, label_scale, source, keys)
-        require_stated(settings, row["fields"], row["info"])
+        require_stated(settings, row["fields"], row["info"] or {})  # SQLite may have null
         return frame
     except AmbiguousError:
         raise
