@@ -15,7 +15,7 @@ from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
 #: Rules whose jobs are training runs.
-RUNS = ("train", "pretrain")
+RUNS = ("train_run", "pretrain")
 CLEAR = "\r\x1b[K"
 
 
@@ -28,8 +28,8 @@ class LogHandler(LogHandlerBase):
         self.begin = time.monotonic()
         self.total: dict[str, int] = {}
         self.done: dict[str, int] = {}
-        self.running: dict[int, tuple[str, str]] = {}  # job -> rule, what it does
-        self.waiting: dict[int, tuple[str, str]] = {}
+        self.jobs: dict[int, tuple[str, str]] = {}  # job -> its rule, and what it does
+        self.running: list[int] = []
         self.failed: list[str] = []
         self.told: set[str] = set()
 
@@ -39,12 +39,11 @@ class LogHandler(LogHandlerBase):
         if event == LogEvent.RUN_INFO:
             self.total = self.total or {k: n for k, n in dict(facts["stats"]).items() if k != "total"}
         elif event == LogEvent.JOB_INFO:
-            self.waiting[facts["jobid"]] = (facts["rule_name"], facts["rule_msg"] or _described(facts))
-        elif event == LogEvent.JOB_STARTED:
-            jobs = facts["jobs"] if isinstance(facts["jobs"], list) else [facts["jobs"]]
-            self.running |= {job: self.waiting[job] for job in jobs if job in self.waiting}
+            self.jobs[facts["jobid"]] = (facts["rule_name"], facts["rule_msg"] or _described(facts))
+            self.running.append(facts["jobid"])
         elif event == LogEvent.JOB_FINISHED:
-            rule, _ = self.running.pop(facts["job_id"], self.waiting.get(facts["job_id"], ("", "")))
+            self._end(facts["job_id"])
+            rule, _ = self.jobs.get(facts["job_id"], ("", ""))
             self.done[rule] = self.done.get(rule, 0) + 1
         elif event == LogEvent.JOB_ERROR:
             self._fail(facts)
@@ -52,9 +51,13 @@ class LogHandler(LogHandlerBase):
             self._tell(str(facts.get("message") or record.getMessage()))
         self._show()
 
+    def _end(self, job: int) -> None:
+        if job in self.running:
+            self.running.remove(job)
+
     def _fail(self, facts: dict[str, Any]) -> None:
-        self.running.pop(facts["jobid"], None)
-        _, what = self.waiting.get(facts["jobid"], ("", facts["rule_name"]))
+        self._end(facts["jobid"])
+        _, what = self.jobs.get(facts["jobid"], ("", facts["rule_name"]))
         logs = ", ".join(map(str, facts.get("log") or []))
         self.failed.append(what)
         self._tell(f"failed: {what}{f' ({logs})' if logs else ''}")
@@ -83,7 +86,7 @@ class LogHandler(LogHandlerBase):
             parts.append(f"{len(self.failed)} failed")
         minutes, seconds = divmod(int(time.monotonic() - self.begin), 60)
         parts.append(f"{minutes}:{seconds:02d}")
-        now = "; ".join(dict.fromkeys(what for _, what in self.running.values()))
+        now = "; ".join(dict.fromkeys(self.jobs[job][1] for job in self.running))
         return ", ".join(parts) + (f" | {now}" if now else "")
 
     def close(self) -> None:

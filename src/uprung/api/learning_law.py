@@ -78,10 +78,11 @@ class LearningLaw:
         if not row["fitted"]:
             return f"no law: {row['reason']}"
         value, low, high = self.exponent
-        return (
+        law = (
             f"{row['title']}: exponent {value:.3f} ({low:.3f} to {high:.3f}) from {row['n_points']} runs at "
             f"{row['n_sizes']} sizes, {row['n_min']:g} to {row['n_max']:g}; R² {row['r2']:.3f}"
         )
+        return f"{law}; the points show no law: the exponent's interval holds zero" if low <= 0 <= high else law
 
 
 def law(n: Values, mae: Values, *, law: str = "auto", robust: bool = False) -> LearningLaw:

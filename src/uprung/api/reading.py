@@ -109,7 +109,8 @@ class Reading:
             ", ".join(f"{name} {n:,}{f' (key {keys[name]})' if name in keys else ''}" for name, n in found.items()),
         )
         yield "elements", f"{len(self.elements)}: {' '.join(self.elements)}"
-        yield "size", f"{sites.min()} to {sites.max()} atoms, {materials:,} materials"
+        size = f"{sites.min()} to {sites.max()}" if sites.min() < sites.max() else f"{sites.min()}"
+        yield "size", f"{size} atoms, {materials:,} materials"
         yield "label scale", str(self.frames.manifest["label_scale"])
         for table, what in ((self.rejected, "structures"), (self.emptied, "labels")):
             if len(table):

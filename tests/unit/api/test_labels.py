@@ -114,7 +114,9 @@ def test_points_that_support_no_law_are_told() -> None:
         uprung.law([1, 2, 3], [1, 2])
     with pytest.raises(ValueError, match="no curve has 3 sizes"):
         uprung.law([100, 200], [1, 0.5])
-    zigzag = uprung.law([100, 200, 400, 800, 1600], [1, 0.1, 1, 0.1, 1])
+    zigzag = uprung.law([100, 100, 200, 200, 400, 400, 800, 800], [1, 1.01, 0.2, 0.21, 1, 1.01, 0.1, 0.11])
+    flat = uprung.law([100, 200, 400, 800], [1, 0.9, 1.1, 0.95])
+    assert repr(flat).endswith("the points show no law: the exponent's interval holds zero")
     assert repr(zigzag).startswith("no law: ")
     with pytest.raises(LawRefused):
         zigzag.predict(100)
