@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from uprung import __version__
+from uprung.job.files import write_json
 
 EPILOG = """three commands from two files to a report:
   uprung new pbe.xyz r2scan.xyz -o mine.yaml
@@ -84,6 +86,12 @@ def _parser() -> argparse.ArgumentParser:
         each.add_argument("--format", help="reader, where the content of the file does not tell")
         each.add_argument("--energy-key", help="key of the energy, where it is not the usual one")
         each.add_argument("--forces-key", help="key of the forces")
+    export = _command(commands, "export", _export, "make a run or a frames table a folder that can be given away")
+    export.add_argument("what", type=Path, help="folder of a run (.../seed0) or of a frames table (.../frames/high)")
+    export.add_argument("folder", type=Path, help="new folder; of a frames table, the file of its Croissant metadata")
+    export.add_argument("--dataset", help="name of the training data (default: that of the study)")
+    export.add_argument("--model-version", default="1", help="version of the network (default: %(default)s)")
+    export.add_argument("--licence", default="unknown", help="licence of weights or data, such as cc-by-4.0")
     softening.add_argument("-o", "--output", type=Path, help="table of slopes (CSV)")
     rereference.add_argument("-o", "--output", type=Path, required=True, help="file of the moved network")
     return parser
@@ -151,6 +159,33 @@ def _softening(given: argparse.Namespace, options: list[str]) -> int:
     if given.output is not None:
         found.table.to_csv(given.output, index=False)
         print(f"slopes of every material: {given.output}")
+    return 0
+
+
+def _export(given: argparse.Namespace, options: list[str]) -> int:
+    from uprung.evaluation.export import export_run
+    from uprung.frames.croissant import croissant
+
+    _no_options(options)
+    manifest = given.what / "manifest.json"
+    if not manifest.is_file():
+        name = export_run(
+            given.what,
+            given.folder,
+            dataset=given.dataset,
+            version=given.model_version,
+            licence=given.licence,
+        )
+        print(f"{name}: {given.folder}")
+        return 0
+    facts = json.loads(manifest.read_text(encoding="utf-8"))
+    if "parts" not in facts:
+        raise ValueError(f"{manifest}: no manifest of a frames table")
+    if given.folder.exists():
+        raise ValueError(f"{given.folder}: this file is there; give another name")
+    described = croissant(facts, name=given.dataset or given.what.resolve().name, licence=given.licence)
+    write_json(given.folder, described)
+    print(f"Croissant metadata of {facts['written']:,} structures: {given.folder}")
     return 0
 
 
