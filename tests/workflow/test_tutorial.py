@@ -18,7 +18,7 @@ import uprung
 pytestmark = pytest.mark.slow
 PAGE = (Path(__file__).parents[2] / "docs/tutorial.md").read_text(encoding="utf-8")
 SCREENS = dict(re.findall(r"^```console\n\$ uprung (.*?)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
-TIMEOUT = 900
+TIMEOUT = 1800
 
 
 def command(folder: Path, line: str) -> str:
