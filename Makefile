@@ -32,7 +32,7 @@ check: .venv/.architectures
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/snakefmt --check Snakefile rules
+	$(BIN)/snakefmt --check Snakefile rules workflow
 	$(BIN)/snakemake --lint
 
 # M3GNet, TensorNet (matgl) and SevenNet (sevenn) beside CHGNet

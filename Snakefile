@@ -81,7 +81,7 @@ rule all:
 
 for each in workflow.rules:
     if each.script:
-        file = Path(workflow.basedir, "scripts", Path(each.script).name)
+        file = Path(ROOT, "scripts", Path(each.script).name)
         needs_network = REGISTRY in closure(file)
         own = [] if POINTS else [ARCHITECTURE.name]
         names = dict(each.params.items()).get("architectures", own)

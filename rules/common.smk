@@ -14,13 +14,17 @@ def elsewhere(entries):
     return [entry for entry in entries if os.path.realpath(entry) != os.getcwd()]
 
 
-if {*"{}"} & {*str(workflow.basedir)}:
+# the folder of this workflow, which another one may use as a module
+ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).parent
+
+if {*"{}"} & {*str(ROOT)}:
     sys.exit(
-        f"uprung: Snakemake takes the braces in the path of this checkout for wildcards: {workflow.basedir}\n"
+        f"uprung: Snakemake takes the braces in the path of this checkout for wildcards: {ROOT}\n"
         "        move it to a path without them"
     )
 
-SRC = str(Path(workflow.basedir, "src"))
+# in a checkout beside the Snakefile; in an installed package around it
+SRC = str(ROOT / "src" if (ROOT / "src").is_dir() else ROOT.parents[1])
 sys.path[:] = [SRC, *elsewhere(sys.path)]
 GIVEN = os.getenv("PYTHONPATH", "").split(os.pathsep)
 # Scripts run in interpreters of their own, on this machine or on a cluster node: this is how they find uprung.
@@ -56,11 +60,11 @@ from uprung.training.tuning import with_rate
 os.environ[PARENT] = name_of_process()  # a job ends when this process has ended
 
 CONFIG_FILE = workflow.overwrite_configfiles[-1] if workflow.overwrite_configfiles else "config/demo.yaml"
-FOLDERS = (Path.cwd(), Path(workflow.basedir))
+FOLDERS = (Path.cwd(), ROOT)
 
 try:
     PLACES = {}  # file and line of every key
-    for each in workflow.overwrite_configfiles or [Path(workflow.basedir, "config/demo.yaml")]:
+    for each in workflow.overwrite_configfiles or [ROOT / "config/demo.yaml"]:
         PLACES |= places(each, os.path.relpath(each))
     STUDY = load_study(
         config,
@@ -97,7 +101,10 @@ except StudyError as error:
 STUDY_FILES = [os.path.relpath(f) for f in workflow.overwrite_configfiles or [CONFIG_FILE]]
 COMMAND = f"snakemake --cores all --configfile {' '.join(STUDY_FILES)}"
 # the script finds them beside its own library; here, a change of them writes the page again
-PAGE_LOOK = [find_file(f"src/uprung/report/{name}", FOLDERS, key="report") for name in ("page.html.j2", "style.css")]
+PAGE_LOOK = [
+    find_file(f"{os.path.relpath(SRC, ROOT)}/uprung/report/{name}", FOLDERS, key="report")
+    for name in ("page.html.j2", "style.css")
+]
 
 
 # with these, old results are not taken for current ones, or a person says that they are

@@ -11,7 +11,7 @@ from uprung.models.data import open_dataset
 from uprung.models.predict import predict, predict_by_element
 from uprung.models.registry import load
 from uprung.softening.models import model_of
-from uprung.softening.slopes import cloud, forces_of, parts_table, softening_table
+from uprung.softening.slopes import cloud, forces_of_frames, parts_table, softening_table
 
 with job(snakemake):
     params = snakemake.params
@@ -22,20 +22,13 @@ with job(snakemake):
     rows = np.arange(len(dataset.energy))
     predicted = predict(potential, dataset, rows, targets=["force"], device=device)["force"]
     table = read_frames(snakemake.input.frames)
-    about = pd.DataFrame({name: table.strings(name) for name in ("frame_id", "material_id", "run_type", "trajectory")})
-    about = about.set_index("frame_id").loc[dataset.keys]
-    forces, _ = forces_of(
-        dataset.labels(rows).forces,
-        predicted,
-        np.diff(dataset.offsets),
-        about["material_id"].to_numpy(dtype=object),
-        about["run_type"].to_numpy(dtype=object),
-        about["trajectory"].to_numpy(dtype=object),
-    )
+    frames = table.take(pd.Index(table.strings("frame_id")).get_indexer(dataset.keys))
+    forces, _ = forces_of_frames(frames, dataset.labels(rows).forces, predicted)
     found = softening_table(forces, resamples=params.bootstrap, seed=0)
     found.assign(**model_of(dict(snakemake.wildcards.items()))).to_csv(snakemake.output.table, index=False)
     names = np.array(dataset.keys, dtype=object)
     if params.parts:
         parts = predict_by_element(potential, dataset, rows, device=params.device)
         parts_table(parts, list(names)).to_parquet(snakemake.output.parts, index=False)
-    cloud(forces, names, about["trajectory"].to_numpy(dtype=object)).to_parquet(snakemake.output.forces, index=False)
+    trajectories = np.array(frames.strings("trajectory"), dtype=object)
+    cloud(forces, names, trajectories).to_parquet(snakemake.output.forces, index=False)

@@ -30,6 +30,8 @@ BELOW["evaluation"] = {*BELOW["training"], "training"}
 BELOW["softening"] = {*BELOW["training"], "training", "sources", "dft"}
 BELOW["figures"] = {"config", "frames", "laws", "scaling", "labels", "evaluation", "softening"}
 BELOW["report"] = {*BELOW["figures"], "figures", "models"}
+BELOW["api"] = {*BELOW} - {"figures", "report", "dft"}
+BELOW["cli"] = {*BELOW}
 #: Architecture's folder -> packages that nothing else may import.
 PACKAGES = {"chgnet": {"chgnet"}, "matgl": {"matgl"}, "sevennet": {"sevenn"}, "mace": {"mace"}}
 

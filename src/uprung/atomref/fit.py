@@ -123,6 +123,21 @@ class Labelled:
     groups: NDArray[np.str_]
     together: NDArray[np.str_] | None = None
 
+    @classmethod
+    def of(cls, frames: Frames, label: str, rows: NDArray[np.int64] | None = None) -> Labelled:
+        """Return the frames of a table that have an energy, each material together.
+
+        Args:
+            frames: the table.
+            label: energy label (see `Frames.label`).
+            rows: those that are meant; None for all.
+        """
+        energy = frames.label(label)
+        rows = np.arange(len(frames)) if rows is None else rows
+        rows = rows[np.isfinite(energy[rows])]
+        materials = np.array(frames.strings("material_id"), dtype=str)[rows]
+        return cls(frames.composition()[rows], (energy / frames.nsites)[rows], materials, materials)
+
     def fit(self, estimator: Estimator, source: Floats | None) -> CompositionModel:
         """Return the fitted estimator, with the standard errors that its options ask for."""
         model = estimator.build(source).fit(self.X, self.y, self.groups, self.together)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -24,11 +25,12 @@ from uprung.atomref.combinations import combinations, tied_sets
 from uprung.atomref.prior import prior_error, smooth_shift
 
 Policy = Literal["prior", "source", "error"]
+SHOWN = 8  # elements that the line about references names
 #: Where the value of an element may come from.
 ORIGINS = ("fit", "elements", "prior", "source")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class ReferenceEnergies:
     """Elemental reference energies as used in training.
 
@@ -64,6 +66,16 @@ class ReferenceEnergies:
     def predict(self, X: ArrayLike) -> Floats:
         """Return the reference energy per atom, (n,) eV/atom; raises UnseenElementError without a value."""
         return reference_energy(check_composition(X), self.values, "the reference")
+
+    def __repr__(self) -> str:
+        """Return where the values come from, and the values, eV/atom."""
+        origins = {name: int((self.origin == name).sum()) for name in ORIGINS}
+        told = ", ".join(f"{count} {name}" for name, count in origins.items() if count)
+        table = self.to_frame()
+        pairs = zip(table["element"], table["value"], strict=True)
+        values = ", ".join(f"{element} {value:.3f}" for element, value in islice(pairs, SHOWN))
+        more = f", {len(table) - SHOWN} more" if len(table) > SHOWN else ""
+        return f"references of {len(table)} elements by {self.estimator} ({told}), eV/atom: {values}{more}"
 
     def to_frame(self) -> pd.DataFrame:
         """Return one row per element with a value: Z, element, value, stderr, n_structures, origin, estimator,

@@ -134,15 +134,7 @@ def write_labels(frames: Frames, energy: NDArray[np.float64], folder: Path) -> d
     Returns:
         Counts of frames, atoms and labels, and the label scale, for the manifest.
     """
-    arrays: dict[str, NDArray[Any]] = {
-        "keys": np.array(frames.strings("frame_id"), dtype=np.str_),
-        "numbers": frames.numbers().astype(np.uint8),
-        "energy": energy / frames.nsites,
-        "forces": frames.flat("forces", 3).reshape(-1, 3).astype(np.float32),
-        "stress": frames.flat("stress_gpa").reshape(-1, 3, 3).astype(np.float32),
-        "magmom": np.abs(frames.flat("magmom", 1)).astype(np.float32),
-        "offsets": frames.offsets,
-    }
+    arrays: dict[str, NDArray[Any]] = _label_arrays(frames, energy)
     folder.mkdir(parents=True, exist_ok=True)
     return {
         "frames": len(frames),
@@ -151,6 +143,30 @@ def write_labels(frames: Frames, energy: NDArray[np.float64], folder: Path) -> d
         "labels": {name: int(np.isfinite(arrays[name]).sum()) for name in ("energy", "forces", "stress", "magmom")},
         "arrays": {name: write_array(folder / f"{name}.npy", values) for name, values in arrays.items()},
     }
+
+
+def _label_arrays(frames: Frames, energy: NDArray[np.float64]) -> dict[str, Any]:
+    return {
+        "keys": np.array(frames.strings("frame_id"), dtype=np.str_),
+        "numbers": frames.numbers().astype(np.uint8),
+        "energy": energy / frames.nsites,
+        "forces": frames.flat("forces", 3).reshape(-1, 3).astype(np.float32),
+        "stress": frames.flat("stress_gpa").reshape(-1, 3, 3).astype(np.float32),
+        "magmom": np.abs(frames.flat("magmom", 1)).astype(np.float32),
+        "offsets": frames.offsets,
+    }
+
+
+def in_memory(frames: Frames, energy: NDArray[np.float64], inputs: Inputs, manifest: dict[str, Any]) -> Dataset:
+    """Return frames as a data set without files.
+
+    Args:
+        frames: the frames.
+        energy: (n,) energy label, eV per cell.
+        inputs: of the same frames.
+        manifest: facts about them.
+    """
+    return Dataset(inputs=inputs, manifest=manifest, **_label_arrays(frames, energy))
 
 
 def read_labels(manifest: Path, folder: Path, inputs: Inputs) -> Dataset:

@@ -6,15 +6,17 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 from ase.data import chemical_symbols
 
 from uprung.frames.limits import NAME, TEXT
 from uprung.frames.not_computed import not_computed
-from uprung.frames.parts import write_parts
+from uprung.frames.parts import ROWS_PER_GROUP, rows_of, write_parts
 from uprung.frames.schema import (
     Frame,
     FramesError,
@@ -24,6 +26,7 @@ from uprung.frames.schema import (
     structure_problem,
     wrong_text,
 )
+from uprung.frames.table import Frames
 from uprung.job.files import write_json
 
 #: Target that a network learns -> column of its label.
@@ -119,6 +122,24 @@ class _Intake:
                 if frame is not None and self._new(frame, own):
                     self._count(frame)
                     yield frame
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the manifest says, once there is a frame."""
+        tally, (scale,) = self.tally, self.scales
+        return {
+            "functional": self.functional,
+            "label_scale": scale,
+            "read": tally.read,
+            "left_out": dict(sorted(tally.left_out.items())),
+            "rejected": tally.rejected,
+            "emptied": [
+                {"label": column, "reason": reason, "frame_ids": names}
+                for (column, reason), names in tally.emptied.items()
+            ],
+            "written": tally.written,
+            "labels": {key: tally.labels[key] for key in LABELS},
+            "elements": {str(z): tally.elements[z] for z in sorted(tally.elements)},
+        }
 
     def _usable(self, record: Frame | Rejected, unwanted: frozenset[int]) -> Frame | None:
         """Return a record as a frame of this table, or None; one of another functional or scale raises FramesError."""
@@ -224,25 +245,39 @@ def write_frames(
     for stale in [*folder.glob("part-*.parquet"), folder / "manifest.json"]:
         stale.unlink(missing_ok=True)
     intake = _Intake(functional, len(sources), energy, needed)
-    parts, tally = list(write_parts(intake.frames(sources), folder)), intake.tally
-    _refuse_without_labels(tally, folder.name, functional, needed, energy)
-    manifest = {
-        "functional": functional,
-        "label_scale": intake.scales.pop(),
-        "read": tally.read,
-        "left_out": dict(sorted(tally.left_out.items())),
-        "rejected": tally.rejected,
-        "emptied": [
-            {"label": column, "reason": reason, "frame_ids": names} for (column, reason), names in tally.emptied.items()
-        ],
-        "written": tally.written,
-        "labels": {key: tally.labels[key] for key in LABELS},
-        "elements": {str(z): tally.elements[z] for z in sorted(tally.elements)},
-        "parts": parts,
-        **((about() if callable(about) else about) or {}),
-    }
+    parts = list(write_parts(intake.frames(sources), folder))
+    _refuse_without_labels(intake.tally, folder.name, functional, needed, energy)
+    manifest = {**intake.facts(), "parts": parts, **((about() if callable(about) else about) or {})}
     write_json(folder / "manifest.json", manifest)
     return manifest
+
+
+def frames_in_memory(
+    sources: Sequence[tuple[Records, frozenset[int]]],
+    name: str,
+    *,
+    functional: str,
+    energy: str | None = None,
+    needed: Sequence[str] = (),
+) -> Frames:
+    """Return frames as a table in memory; its manifest is that of `write_frames` without parts.
+
+    Args:
+        sources: see `write_frames`.
+        name: of the table, for messages.
+        functional: the one functional of the frames.
+        energy: energy label that every frame needs; None asks for none.
+        needed: targets that are trained; see `write_frames`.
+
+    Raises:
+        FramesError: see `write_frames`.
+    """
+    intake = _Intake(functional, len(sources), energy, needed)
+    frames, tables = intake.frames(sources), list[pa.Table]()
+    while rows := list(islice(frames, ROWS_PER_GROUP)):
+        tables.append(rows_of(rows))
+    _refuse_without_labels(intake.tally, name, functional, needed, energy)
+    return Frames(pa.concat_tables(tables), intake.facts())
 
 
 def _refuse_without_labels(tally: Tally, name: str, functional: str, needed: Sequence[str], energy: str | None) -> None:

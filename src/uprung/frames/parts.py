@@ -65,8 +65,13 @@ def _open(target: Path) -> pq.ParquetWriter:
     )
 
 
+def rows_of(frames: list[Frame]) -> pa.Table:
+    """Return some frames as rows of the table."""
+    return pa.Table.from_arrays([_column(frames, column) for column in SCHEMA], schema=SCHEMA)
+
+
 def _flush(writer: pq.ParquetWriter, buffer: list[Frame]) -> int:
-    writer.write_table(pa.Table.from_arrays([_column(buffer, column) for column in SCHEMA], schema=SCHEMA))
+    writer.write_table(rows_of(buffer))
     rows = len(buffer)
     buffer.clear()
     return rows

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from uprung.datasets.store import Dataset, DatasetError, read_labels, write_labels
+from uprung.datasets.store import Dataset, DatasetError, in_memory, read_labels, write_labels
 from uprung.frames.table import Frames
 from uprung.job.files import write_json
 from uprung.models.interface import Geometry
@@ -61,6 +61,21 @@ def write_dataset(
     manifest = {"architecture": name, **write_labels(frames, energy, folder / "labels"), "inputs": inputs}
     write_json(folder / "manifest.json", manifest)
     return manifest
+
+
+def dataset_of(frames: Frames, energy: NDArray[np.float64], *, name: str) -> Dataset:
+    """Return frames as a data set in memory, for a few thousand structures.
+
+    Args:
+        frames: those that the architecture can compute (see `uprung.datasets.splits.exclusions`).
+        energy: (n,) energy label, eV per cell.
+        name: of the architecture.
+
+    Raises:
+        ValueError: a frame has no graph.
+    """
+    inputs = architecture(name).inputs_of(geometries_of(frames))
+    return in_memory(frames, energy, inputs, {"architecture": name, "label_scale": frames.manifest["label_scale"]})
 
 
 def open_dataset(manifest: str | Path) -> Dataset:

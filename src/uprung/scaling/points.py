@@ -48,7 +48,20 @@ def read_points(path: str | Path, *, smallest: float | None = None) -> Points:
         ValueError: a missing column, an unknown target, a size or an error that is no number or not positive, a row
             that is there twice, units that are unknown or mixed within a target, or no curve with three sizes.
     """
-    table = own_csv(path)
+    return points_of(own_csv(path), path, smallest=smallest)
+
+
+def points_of(table: pd.DataFrame, path: str | Path, *, smallest: float | None = None) -> Points:
+    """Return a table of learning-curve points, checked as `read_points` does.
+
+    Args:
+        table: texts, with the number of every row in `line`.
+        path: what the table is called in messages.
+        smallest: see `read_points`.
+
+    Raises:
+        ValueError: see `read_points`.
+    """
     table = table.rename(columns={k: v for k, v in SYNONYMS.items() if k in table and v not in table})
     missing = [name for name in NEEDED if name not in table]
     if missing:

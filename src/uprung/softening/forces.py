@@ -8,6 +8,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from uprung.frames.table import Frames
+
 Floats = NDArray[np.float64]
 
 
@@ -45,6 +47,18 @@ class Forces:
         own = None if self.trajectory is None else self.trajectory[atoms]
         frame, material, group = self.frame[atoms], self.material[atoms], self.group[atoms]
         return Forces(self.label[atoms], self.predicted[atoms], frame, material, group, own)
+
+
+def forces_of_frames(frames: Frames, label: NDArray[np.floating], predicted: Floats) -> tuple[Forces, int]:
+    """Return the forces of a frames table as `forces_of`: its materials, kinds of frames (run types), trajectories.
+
+    Args:
+        frames: the table.
+        label: (A, 3), NaN where a frame has no forces.
+        predicted: (A, 3).
+    """
+    names = (np.array(frames.strings(name), dtype=object) for name in ("material_id", "run_type", "trajectory"))
+    return forces_of(label, predicted, frames.nsites, *names)
 
 
 def forces_of(

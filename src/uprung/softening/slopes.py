@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from uprung.softening.forces import Forces as Forces
 from uprung.softening.forces import forces_of as forces_of
+from uprung.softening.forces import forces_of_frames as forces_of_frames
 
 Floats = NDArray[np.float64]
 

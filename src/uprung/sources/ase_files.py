@@ -69,16 +69,16 @@ def read(
     settings = settings or Settings()
     for file in files(path):
         kind = kind_of(file)
-        if kind in _READERS:
-            for name, row in _READERS[kind](file, advance):
+        if kind in READERS:
+            for name, row in READERS[kind](file, advance):
                 try:
-                    yield _checked(name, row, functional, label_scale, source, keys or Keys(), settings)
+                    yield record_of(name, row, functional, label_scale, source, keys or Keys(), settings)
                 except AmbiguousError as error:
                     raise FramesError(f"{file}: frame {name}: {error}") from None
         elif path.is_dir():
-            yield Rejected(file.name, f"neither {' nor '.join(_READERS)}, but {kind}")
+            yield Rejected(file.name, f"neither {' nor '.join(READERS)}, but {kind}")
         else:
-            raise FramesError(f"{path}: expected {' or '.join(_READERS)}, but the file is {kind}")
+            raise FramesError(f"{path}: expected {' or '.join(READERS)}, but the file is {kind}")
 
 
 def read_omat(
@@ -101,14 +101,29 @@ def read_omat(
     yield from read(path, functional, scale, source="omat", keys=keys, settings=settings, advance=advance)
 
 
-def _checked(
+def record_of(
     name: str, row: Any, functional: str, label_scale: str, source: str, keys: Keys, settings: Settings
 ) -> Frame | Rejected:
+    """Return a structure as a frame, or why it cannot be one.
+
+    Args:
+        name: of a structure that has none of its own.
+        row: geometry, `info` and `fields` as from `extended_xyz.row_of`, or why there is none.
+        functional: a structure whose info names another functional is rejected.
+        label_scale: what the labels have in common.
+        source: name of the data set.
+        keys: of labels that are not under ASE's names.
+        settings: those of the fidelity's structures so far.
+
+    Raises:
+        AmbiguousError: two keys may be a label.
+    """
     try:
         if isinstance(row, UnusableError):
             raise row
         frame = _frame(name, row, functional, label_scale, source, keys)
-        require_stated(settings, frame, row["fields"], row["info"], row.get("data", {}))
+        info = row["info"] or {}  # SQLite may have null
+        require_stated(settings, frame, row["fields"], info, row.get("data") or {})
         return frame
     except AmbiguousError:
         raise
@@ -173,7 +188,7 @@ def _alexandria(name: str | None) -> str | None:
     return match[0] if match else None
 
 
-_READERS: dict[str, Callable[[Path, Advance], Iterator[Row]]] = {
+READERS: dict[str, Callable[[Path, Advance], Iterator[Row]]] = {
     "extended XYZ": xyz_rows,
     "an SQLite database": sqlite_rows,
     "an LMDB database": lmdb_rows,

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import ase
 import ase.io
 import numpy as np
 from ase.io.extxyz import key_val_str_to_dict
@@ -42,17 +43,22 @@ def xyz_rows(path: Path, advance: Advance) -> Iterator[Row]:
             except Exception as error:  # ASE raises whatever its parser stumbles over
                 yield f"{stem}-{k}", UnusableError(f"line {line}: ASE cannot read it: {type(error).__name__}: {error}")
                 continue
-            geometry = {
-                "numbers": atoms.numbers.tolist(),
-                "positions": atoms.positions.tolist(),
-                "cell": atoms.cell.array.tolist(),
-                "pbc": atoms.pbc.tolist(),
-            }
-            info = {str(key).removeprefix(_ASIDE): _plain(value) for key, value in atoms.info.items()}
-            columns = {key: _plain(v) for key, v in atoms.arrays.items() if key not in ("numbers", "positions")}
-            results = atoms.calc.results if atoms.calc is not None else {}
-            fields = {**columns, **info, **{key: _plain(value) for key, value in results.items()}}
-            yield f"{stem}-{k}", {**geometry, "info": info, "fields": fields}
+            yield f"{stem}-{k}", row_of(atoms)
+
+
+def row_of(atoms: ase.Atoms) -> dict[str, Any]:
+    """Return a structure with all that it carries: info, arrays, and the results of its calculator."""
+    info = {str(key).removeprefix(_ASIDE): _plain(value) for key, value in atoms.info.items()}
+    columns = {key: _plain(v) for key, v in atoms.arrays.items() if key not in ("numbers", "positions")}
+    results = atoms.calc.results if atoms.calc is not None else {}
+    return {
+        "numbers": atoms.numbers.tolist(),
+        "positions": atoms.positions.tolist(),
+        "cell": atoms.cell.array.tolist(),
+        "pbc": atoms.pbc.tolist(),
+        "info": info,
+        "fields": {**columns, **info, **{key: _plain(value) for key, value in results.items()}},
+    }
 
 
 def _keys(line: str) -> dict[str, Any]:

@@ -71,6 +71,12 @@ def named_keys(keys: Keys | None) -> dict[str, LabelKey]:
     return {name: value for name, value in dict(keys or ()).items() if value is not None}
 
 
+def with_units(keys: Keys | None) -> frozenset[str]:
+    """Return the labels whose unit a study states; a virial is a stress."""
+    named = named_keys(keys).items()
+    return frozenset("stress" if label == "virial" else label for label, key in named if key.unit)
+
+
 def keys_over(keys: Keys | None, own: Keys) -> dict[str, LabelKey]:
     """Return label -> key of all labels: those of the study, with unit and sign of the format's own, else these."""
     stated, found = named_keys(keys), named_keys(own)
@@ -176,6 +182,11 @@ def _replaced(fields: Mapping[str, Any], keys: Mapping[str, LabelKey], stated: M
         if spec.key != label and fields.get(label) is not None and fields[label] != fields.get(spec.key):
             return f"{label!r}, for which `keys` names {spec.key!r}"
     return None
+
+
+def other_keys(label: str, spec: LabelKey, fields: Mapping[str, Any], volume: float, n: int) -> list[str]:
+    """Return the keys of a structure, beside its own one, that may be a label."""
+    return [name for name, _ in _others(label, spec, fields, volume, n)]
 
 
 def _others(label: str, spec: LabelKey, fields: Mapping[str, Any], volume: float, n: int) -> Iterator[tuple[str, Any]]:

@@ -16,7 +16,7 @@ from uprung.frames.schema import FramesError, Rejected
 from uprung.job.files import sha256
 from uprung.job.logs import LINES, progress
 from uprung.sources.files import EndlessError, refuse_packed
-from uprung.sources.label_keys import named_keys
+from uprung.sources.label_keys import with_units
 from uprung.sources.magnitudes import Magnitudes, plausible
 from uprung.sources.registry import READERS, Reader, Records
 from uprung.sources.settings import Settings
@@ -66,9 +66,7 @@ class OpenSource:
             if reader.settings:
                 found = self._with_known_settings(found, told["settings"], reader.settings)
             if FORMATS[name].keys:  # of the others, units are known
-                keys = named_keys(self.source.keys)
-                stated = {"stress" if label == "virial" else label for label, key in keys.items() if key.unit}
-                found = plausible(found, Magnitudes(frozenset(stated)), self.path)
+                found = plausible(found, Magnitudes(with_units(self.source.keys)), self.path)
             if reader.embedded:
                 found = self._in_layout(found)
             found = self._to_the_end(found)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from uprung.config.keys import Keys, LabelKey
@@ -71,7 +72,26 @@ def read(
             ) from None
 
 
-def _columns(file: Path, schema: pa.Schema, named: Mapping[str, LabelKey]) -> list[str]:
+def records_of(table: pa.Table, where: str, *, keys: Keys | None = None) -> Iterator[Frame | Rejected]:
+    """Yield the rows of a table in memory.
+
+    Args:
+        table: with the columns of the frames table; `nsites` may be left out.
+        where: what it is called in messages.
+        keys: see `read`.
+
+    Raises:
+        FramesError: see `read`.
+    """
+    named = named_keys(keys)
+    if "nsites" not in table.column_names and "Z" in table.column_names:
+        table = table.append_column("nsites", pc.list_value_length(table["Z"]))
+    columns = _columns(where, table.schema, named)
+    for n, row in enumerate(table.select(columns).to_pylist()):
+        yield _record(row, f"row {n + 1}", named)
+
+
+def _columns(file: Path | str, schema: pa.Schema, named: Mapping[str, LabelKey]) -> list[str]:
     """Return the columns that are read.
 
     Raises:

@@ -27,7 +27,7 @@ from uprung.sources.common import KBAR_TO_GPA, UnusableError, formula_of
 from uprung.sources.files import Advance, Ending, expect, files_in, open_bytes, unheard
 from uprung.sources.settings import Settings
 from uprung.sources.vasp_atoms import Atoms
-from uprung.sources.vasp_settings import Input, check
+from uprung.sources.vasp_settings import Input, check, functional_of
 
 E0_TOLERANCE = 1e-5  # eV
 NELM = "60"  # VASP's default
@@ -80,6 +80,18 @@ def read(
             yield Rejected(run.name, str(error).removeprefix(f"{file}: "))
 
 
+def functional_told(path: Path) -> str | None:
+    """Return the functional of the first run that says it, None where none can be read."""
+    for file in runs(path):
+        run = _Run(file, _name(file, path), "", "", Settings(), unheard)
+        try:
+            if found := run.functional_told():
+                return found
+        except (FramesError, UnusableError, ET.ParseError):
+            continue
+    return None
+
+
 def _name(file: Path, root: Path) -> str:
     """Return how frames of a file are named: its place below the folder, without what every run has."""
     inside = file.relative_to(root) if root.is_dir() else Path(file.name)
@@ -121,6 +133,16 @@ class _Run:
         else:
             if not done:
                 yield Rejected(self.name, "the run has no ionic step")
+
+    def functional_told(self) -> str | None:
+        """Return the functional that the head of the run says, None where it has no ionic step."""
+        with open_bytes(self.file) as stream:
+            for element in _elements(stream):
+                if element.tag == "calculation":
+                    self.Z, self.told.types = self.atoms.elements()
+                    return functional_of(self.told)
+                self._header(element)
+        return None
 
     def _header(self, element: ET.Element) -> None:
         if element.tag == "atominfo":

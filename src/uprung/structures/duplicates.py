@@ -63,6 +63,17 @@ def find_duplicates(frames: Frames, labelled: NDArray[np.bool_]) -> Duplicates:
     return Duplicates(copies, [rows for rows in known if rows and np.ptp(energy[rows]) > DISAGREEMENT])
 
 
+def without_copies(frames: Frames) -> Frames:
+    """Return a table in memory without copies; its manifest lists them as rejected (see `leave_out_duplicates`)."""
+    labelled = np.column_stack([np.asarray(frames.table[name].is_valid()) for name in LABELS])
+    found, names = find_duplicates(frames, labelled), frames.strings("frame_id")
+    if not found.copies:
+        return frames
+    left = np.array([row for row in range(len(frames)) if row not in found.copies], dtype=np.int64)
+    rejected = [*frames.manifest["rejected"], *_listed(found, names)]
+    return Frames(frames.take(left).table, {**frames.manifest, **_left(frames, left, labelled, rejected)})
+
+
 def _shared(classes: NDArray[np.int64]) -> Iterator[list[int]]:
     """Yield the rows of every class that has several, rising."""
     order = np.argsort(classes, kind="stable")
@@ -93,19 +104,32 @@ def leave_out_duplicates(manifest: Path) -> dict[str, Any]:
         logging.warning("%s frames are copies of earlier ones and are left out", len(found.copies))
         manifest.unlink()  # no table while its parts are rewritten
         facts["parts"] = list(without_rows(manifest.parent, facts["parts"], found.copies.keys()))
-        facts["rejected"] += [
-            {"frame_id": names[row], "reason": "same structure and energy as an earlier frame", "kept": names[first]}
-            for row, first in sorted(found.copies.items())
-        ]
-        left = np.ones(len(frames), dtype=np.bool_)
-        left[list(found.copies)] = False
-        facts["written"] = int(left.sum())
-        facts["labels"] = dict(zip(LABELS, labelled[left].sum(axis=0).tolist(), strict=True))
-        numbers = np.split(frames.numbers(), frames.offsets[1:-1])
-        elements = Counter(z for row in np.flatnonzero(left) for z in set(numbers[row].tolist()))
-        facts["elements"] = {str(z): elements[z] for z in sorted(elements)}
+        left = np.array([row for row in range(len(frames)) if row not in found.copies], dtype=np.int64)
+        facts |= _left(frames, left, labelled, [*facts["rejected"], *_listed(found, names)])
     write_json(manifest, facts)
     return dict(facts)
+
+
+def _listed(found: Duplicates, names: list[str]) -> list[dict[str, str]]:
+    """Return the copies as a manifest lists them."""
+    return [
+        {"frame_id": names[row], "reason": "same structure and energy as an earlier frame", "kept": names[first]}
+        for row, first in sorted(found.copies.items())
+    ]
+
+
+def _left(
+    frames: Frames, left: NDArray[np.int64], labelled: NDArray[np.bool_], rejected: list[dict[str, str]]
+) -> dict[str, Any]:
+    """Return what the manifest says of the rows that are left."""
+    numbers = np.split(frames.numbers(), frames.offsets[1:-1])
+    elements = Counter(z for row in left for z in set(numbers[row].tolist()))
+    return {
+        "rejected": rejected,
+        "written": len(left),
+        "labels": dict(zip(LABELS, labelled[left].sum(axis=0).tolist(), strict=True)),
+        "elements": {str(z): elements[z] for z in sorted(elements)},
+    }
 
 
 def _labelled(part: Path) -> NDArray[np.bool_]:

@@ -1,0 +1,5 @@
+"""`python -m uprung` is the command `uprung`."""
+
+from uprung.cli.main import main
+
+main()
