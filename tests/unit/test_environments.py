@@ -26,6 +26,7 @@ EXTRAS = {
     "dft": ("src/uprung/dft/gpaw.py", {"label_structures.py"}),
     "matgl": ("src/uprung/models/matgl", set()),
     "sevennet": ("src/uprung/models/sevennet", set()),
+    "physics": ("src/uprung/physics/phonons.py", {"compute_physics.py"}),
     "pull": ("src/uprung/sources/materials_project", {"download_materials_project.py", "select_frames.py"}),
 }
 #: What pip needs to build GPAW from source: no Python packages, so no part of the lock.

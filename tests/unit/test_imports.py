@@ -28,7 +28,8 @@ BELOW = {
 BELOW["scaling"] = {"config", "laws", "frames"}
 BELOW["evaluation"] = {*BELOW["training"], "training"}
 BELOW["softening"] = {*BELOW["training"], "training", "sources", "dft"}
-BELOW["figures"] = {"config", "frames", "laws", "scaling", "labels", "evaluation", "softening"}
+BELOW["physics"] = {*BELOW["softening"], "softening"}
+BELOW["figures"] = {"config", "frames", "laws", "scaling", "labels", "evaluation", "softening", "physics"}
 BELOW["report"] = {*BELOW["figures"], "figures", "models"}
 #: Architecture's folder -> packages that nothing else may import.
 PACKAGES = {"chgnet": {"chgnet"}, "matgl": {"matgl"}, "sevennet": {"sevenn"}, "mace": {"mace"}}

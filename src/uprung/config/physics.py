@@ -64,3 +64,7 @@ class Physics(Section):
     steps: int = Field(default=300, ge=1, description="Largest number of steps of a relaxation or elastic band.")
     bootstrap: int = Field(default=1000, ge=100, description="Bootstrap resamples of materials.")
     threads: int = Field(default=1, ge=1, description="Threads of a job.")
+
+    def tested(self, architecture: str) -> list[str]:
+        """Return the checkpoints to test; with trained networks, the one that they start from is among them."""
+        return list(dict.fromkeys([*self.models, *([] if self.runs == "none" else [architecture])]))

@@ -10,6 +10,7 @@ EXTRAS = {
     "matgl": ("M3GNet and TensorNet", "python -m pip install --editable '.[matgl]'"),
     "sevennet": ("SevenNet", "python -m pip install --editable '.[sevennet]'"),
     "pull": ("the Materials Project", "python -m pip install --editable '.[pull]', or snakemake --sdm conda"),
+    "physics": ("phonons", "python -m pip install --editable '.[physics]', or snakemake --sdm conda"),
     "dft": ("`own_dft`", "make gpaw, or snakemake --sdm conda (docs/how-to/own-dft.md)"),
 }
 

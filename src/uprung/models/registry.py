@@ -76,6 +76,8 @@ def contradictions(study: Study) -> Iterator[str]:
     softening = study.tests.softening
     used = [("architecture", study.architecture)]
     used += [("tests.softening.models", name) for name in softening.models]
+    physics = study.tests.physics
+    used += [("tests.physics.models", name) for name in (physics.models if physics else [])]
     used += [(f"tests.softening.snapshots.{name}.model", entry.model) for name, entry in softening.snapshots.items()]
     unknown = [(where, name) for where, name in used if name not in OWNERS]
     for where, name in unknown:

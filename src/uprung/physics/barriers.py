@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import ase
 import numpy as np
@@ -20,9 +21,10 @@ from uprung.physics.results import Accuracy, NotComputedError, energies
 class Barrier:
     """Energies along a path.
 
-    `energy` (n,) eV relative to the first image, at `path` (n,) Å, the summed distances between images. `height` in eV and
-    `curvature` in eV/Å² are those of a parabola through the highest image and its neighbours; `force` is the largest
-    force across the band in eV/Å (0 for images that stay as given) and `converged` whether it is below its limit.
+    `energy` (n,) eV relative to the first image, at `path` (n,) Å, the summed distances between images. `height` in eV
+    and `curvature` in eV/Å² are those of a parabola through the highest image and its neighbours (NaN and the height of
+    the higher end without a barrier between the ends); `force` is the largest force across the band in eV/Å (0 for
+    images that stay as given) and `converged` whether it is below its limit.
     """
 
     path: Floats
@@ -82,10 +84,7 @@ def nudged(
 
 
 def _barrier(images: Sequence[ase.Atoms], energy: Floats) -> Barrier:
-    steps = [
-        float(np.linalg.norm(find_mic(b.positions - a.positions, a.cell, a.pbc)[0]))
-        for a, b in zip(images[:-1], images[1:], strict=True)
-    ]
+    steps = [float(np.linalg.norm(find_mic(b.positions - a.positions, a.cell, a.pbc)[0])) for a, b in pairwise(images)]
     path, relative = np.concatenate([[0.0], np.cumsum(steps)]), energy - energy[0]
     top = int(relative.argmax())
     if top in (0, len(images) - 1):  # no barrier: the highest state is an end

@@ -112,9 +112,7 @@ def _vacancies(material: Material, entry: PhysicsSet, calculator: Calculator, ac
         _value("bulk modulus", given["bulk"], at_rest.bulk),
     ]
     found = vacancies.vacancy(crystal, calculator, accuracy, repeats=entry.supercell)
-    values.insert(
-        0, _value("vacancy formation energy", given["formation"], found.formation, converged=found.converged)
-    )
+    values.insert(0, _value("vacancy formation energy", given["formation"], found.formation, converged=found.converged))
     curves = []
     if entry.migration:
         try:

@@ -7,6 +7,7 @@ strain; averages of Voigt, Reuss and Hill.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import ase
@@ -34,13 +35,23 @@ class Elasticity:
     converged: bool
 
 
-def elasticity(structure: ase.Atoms, calculator: Calculator, accuracy: Accuracy | None = None) -> Elasticity:
+def elasticity(
+    structure: ase.Atoms,
+    calculator: Calculator,
+    accuracy: Accuracy | None = None,
+    *,
+    normal: Sequence[float] = NORMAL,
+    shear: Sequence[float] = SHEAR,
+) -> Elasticity:
     """Return the elastic constants of a relaxed crystal.
 
     Args:
         structure: relaxed with the calculator, or its own stress is part of the fit.
         calculator: of ASE, with stresses.
         accuracy: of the relaxation of the atoms in every strained cell; None: they follow the cell.
+        normal: strains along an axis.
+        shear: components of the tensor of a shear strain. Those of the published values reach 6 %, where crystals are
+            not harmonic any more (copper in EMT: C44 is 9 % above its limit).
 
     Raises:
         NotComputedError: a stress is not finite, or the tensor has no inverse.
@@ -49,7 +60,7 @@ def elasticity(structure: ase.Atoms, calculator: Calculator, accuracy: Accuracy 
     tensor, converged = np.zeros((6, 6)), True
     for number, (i, j) in enumerate(VOIGT):
         amounts, stresses = [0.0], [rest]
-        for amount in NORMAL if i == j else SHEAR:
+        for amount in normal if i == j else shear:
             strained = _strained(structure, i, j, amount)
             if accuracy is not None:
                 found = relax(strained, calculator, accuracy, cell=False)
@@ -58,8 +69,7 @@ def elasticity(structure: ase.Atoms, calculator: Calculator, accuracy: Accuracy 
             stresses.append(single_point(strained, calculator, stress=True)["stress"])
         components = np.array([[stress[place] for place in VOIGT] for stress in stresses])
         tensor[number] = np.polyfit(amounts, components, 1)[0] / GPa
-    bulk, shear = hill(tensor)
-    return Elasticity(tensor, bulk, shear, converged)
+    return Elasticity(tensor, *hill(tensor), converged)
 
 
 def _strained(structure: ase.Atoms, i: int, j: int, amount: float) -> ase.Atoms:

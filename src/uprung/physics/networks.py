@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,16 @@ LOG = logging.getLogger(__name__)
 #: Columns of the tables of values and of curves.
 VALUES = ["set", "material", "key", "quantity", "unit", "x", "reference", "predicted", "converged", "reason"]
 CURVES = ["set", "material", "curve", "branch", "x", "reference", "predicted"]
+
+
+def check_packages(sets: Iterable[PhysicsSet]) -> None:
+    """Import what the tests of some sets need, before anything is computed.
+
+    Raises:
+        ModuleNotFoundError: a package is missing; the message says how it is installed.
+    """
+    if any(entry.test in ("phonons", "heat-capacity") for entry in sets):
+        import uprung.physics.phonons  # noqa: F401
 
 
 class Kept:
@@ -67,8 +77,10 @@ class Kept:
 
     def write(self, file: Path, found: Outcome) -> None:
         """Keep an outcome, durably."""
-        plain = [{key: getattr(value, "tolist", lambda v=value: v)() for key, value in asdict(curve).items()}
-                 for curve in found.curves]
+        plain = [
+            {key: getattr(value, "tolist", lambda v=value: v)() for key, value in asdict(curve).items()}
+            for curve in found.curves
+        ]
         write_whole(file, seal({"values": [asdict(value) for value in found.values], "curves": plain}).encode())
 
 
@@ -110,9 +122,7 @@ def network_tables(
     return table, pd.concat(curves, ignore_index=True)[CURVES] if curves else pd.DataFrame(columns=CURVES)
 
 
-def cost_line(
-    jobs: Sequence[tuple[str, PhysicsSet, Material]], costs: Sequence[float], calculator: Calculator
-) -> str:
+def cost_line(jobs: Sequence[tuple[str, PhysicsSet, Material]], costs: Sequence[float], calculator: Calculator) -> str:
     """Return how long the materials will take, by the time of one evaluation of the first structure there is.
 
     Args:

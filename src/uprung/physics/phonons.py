@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import ase
@@ -119,7 +120,7 @@ def bands(phonon: Phonopy, corners: Floats) -> tuple[Floats, Floats]:
     Returns:
         Distances (p,) in 1/Å, and frequencies (p, branches) in THz.
     """
-    lines = [np.linspace(a, b, SEGMENT) for a, b in zip(corners[:-1], corners[1:], strict=True)]
+    lines = [np.linspace(a, b, SEGMENT) for a, b in pairwise(corners)]
     phonon.run_band_structure(lines)
     found = phonon.get_band_structure_dict()
     return np.concatenate(found["distances"]), np.concatenate(found["frequencies"])

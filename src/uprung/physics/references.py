@@ -51,9 +51,9 @@ def read_set(entry: PhysicsSet, files: Sequence[str | Path]) -> list[Material]:
     try:
         found = list(READERS[entry.test](entry, [Path(file) for file in files]))
     except (KeyError, TypeError, IndexError, AttributeError) as error:
-        names = ", ".join(Path(file).name for file in files)
+        listed = ", ".join(Path(file).name for file in files)
         raise ValueError(
-            f"{names}: not laid out as files of `test: {entry.test}` are (docs/physics.md): "
+            f"{listed}: not laid out as files of `test: {entry.test}` are (docs/physics.md): "
             f"{type(error).__name__}: {error}"
         ) from None
     names = [material.name for material in found]
@@ -84,8 +84,8 @@ def _energy(entry: dict[str, Any]) -> float:
 def surfaces(entry: PhysicsSet, files: Sequence[Path]) -> Iterator[Material]:
     """Yield elements with their slabs: the first structure is the bulk, `references` has all energies (eV), in order.
 
-    The bulk is the record of lowest energy per atom among those of elastic strains, of the same settings as the slabs. An
-    element without one is unusable: no energy of its crystal is in the files, so no surface has an energy.
+    The bulk is the record of lowest energy per atom among those of elastic strains, of the same settings as the slabs.
+    An element without one is unusable: without an energy of its crystal no surface has one.
     """
     slabs, crystals = dict[str, list[dict[str, Any]]](), dict[str, list[dict[str, Any]]]()
     for record in (record for file in files for record in load_json(file)):
@@ -117,7 +117,8 @@ def _surface(record: dict[str, Any]) -> str:
 def mixing(entry: PhysicsSet, files: Sequence[Path]) -> Iterator[Material]:
     """Yield systems with their relaxed arrangements: `references` has energies (eV per cell) and shares x.
 
-    Records tagged `unrelax` are left to the relaxed ones of the same arrangement. x is the share of the heavier element.
+    Records without relaxation are left to the relaxed ones of the same arrangement. x is the share of the heavier
+    element.
     """
     systems = dict[str, list[tuple[float, str, dict[str, Any]]]]()
     for record in (record for file in files for record in load_json(file)):
@@ -144,7 +145,7 @@ def mixing(entry: PhysicsSet, files: Sequence[Path]) -> Iterator[Material]:
 
 
 def vacancies(entry: PhysicsSet, files: Sequence[Path]) -> Iterator[Material]:
-    """Yield elements with volume (Å³ per atom), bulk modulus (GPa), formation and migration energy (eV), without cells."""
+    """Yield elements with volume (Å³ per atom), bulk modulus (GPa), formation and migration energy (eV)."""
     columns = {"volume": "volume_per_atom", "bulk": "K", "formation": "e_vacform", "migration": "e_vacmig"}
     for file in files:
         for row in own_csv(file).to_dict("records"):
@@ -180,7 +181,7 @@ NEEDED = {
 
 
 def phonons(entry: PhysicsSet, files: Sequence[Path]) -> Iterator[Material]:
-    """Yield crystals with `supercell` (3, 3) and `force_constants` (eV/Å²), of phonopy's YAML or of JSON with its keys."""
+    """Yield crystals with `supercell` and `force_constants` (eV/Å²), from phonopy's YAML or JSON with its keys."""
     for file in files:
         is_json = file.name.removesuffix(".gz").endswith(".json")
         content = load_json(file) if is_json else yaml.safe_load(file.read_text(encoding="utf-8"))

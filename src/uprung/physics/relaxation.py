@@ -60,7 +60,9 @@ def relax(structure: ase.Atoms, calculator: Calculator, accuracy: Accuracy, *, c
         if not np.isfinite([force, stress]).all():
             raise NotComputedError("relaxation: forces or stress are not finite")
         if cell and not VOLUMES[0] < atoms.get_volume() / first < VOLUMES[1]:
-            raise NotComputedError(f"relaxation: the volume became {atoms.get_volume() / first:.2g} times the first one")
+            raise NotComputedError(
+                f"relaxation: the volume became {atoms.get_volume() / first:.2g} times the first one"
+            )
         done = force <= accuracy.force and stress <= accuracy.stress
         if done:
             break

@@ -84,7 +84,7 @@ def energies(structures: Sequence[ase.Atoms], calculator: Calculator, *, atoms_a
     else:
         ends = np.cumsum([len(structure) for structure in structures]) // atoms_at_once
         chunks = [np.flatnonzero(ends == end) for end in np.unique(ends)]
-        found = [result["energy"] for rows in chunks for result in evaluate([structures[k] for k in rows])]
+        found = [result["energy"] for rows in chunks for result in evaluate([structures[int(k)] for k in rows])]
     values = np.array(found, dtype=np.float64)
     if not np.isfinite(values).all():
         raise NotComputedError("an energy is not finite")

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from uprung.frames.schema import Floats
 from uprung.physics.compute import NO_RATIO
 from uprung.softening.models import MODEL
 from uprung.softening.slopes import CONFIDENCE, reading, statistics
 
+RUN = "run"  # `model` of a trained network
 GROUP = [*MODEL, "set", "quantity", "unit"]
+#: Columns of names and sentences of the tables of values and of their summary.
+TEXT = ("model", "budget", "arm", "size", "set", "material", "key", "quantity", "unit", "reason", "reading")
 FEWEST = 3  # materials for an interval
 STATISTICS = ("ratio", "multiplier", "bias", "mae", "below")
 #: Reading of a quantity that has no ratio.
@@ -20,7 +26,7 @@ NO_READING = "no ratio: the quantity may be zero"
 def summary(values: pd.DataFrame, *, resamples: int, seed: int) -> pd.DataFrame:
     """Return one row per network, set and quantity.
 
-    Unconverged values count, since the search for a minimum has an end for every network; how many there are stands beside.
+    Unconverged values count; how many there are stands beside.
 
     Args:
         values: of `uprung.physics.networks.network_tables`, with the columns model, budget, arm, size, seed.
@@ -29,15 +35,15 @@ def summary(values: pd.DataFrame, *, resamples: int, seed: int) -> pd.DataFrame:
 
     Returns:
         Columns `GROUP`, materials and values (that have both numbers), failed, unconverged, and with 95 % intervals
-        `<s>_low`, `<s>_high` (NaN with fewer than three materials): ratio, Σxy/Σx² of predicted y on published x, below
-        1 for a network that is too soft; multiplier, Σxy/Σy²; bias, the mean of y − x; mae, the mean of |y − x|; below, the
-        share of values with |y| < |x|. reading: what the ratio says.
+        `<s>_low`, `<s>_high` (NaN with fewer than three materials): ratio, Σxy/Σx² of predicted y on published x,
+        below 1 for a network that is too soft; multiplier, Σxy/Σy²; bias, the mean of y − x; mae, the mean of
+        |y − x|; below, the share of values with |y| < |x|. reading: what the ratio says.
     """
     rows = []
     for names, own in values.groupby(GROUP, sort=False, dropna=False):
         here = own.dropna(subset=["reference", "predicted"])
         x, y = (here[side].to_numpy(dtype=np.float64) for side in ("reference", "predicted"))
-        material = pd.factorize(here["material"])[0]
+        material = pd.factorize(here["material"])[0].astype(np.int64)
         row: dict[str, object] = dict(zip(GROUP, names, strict=True))
         row |= {"materials": len(np.unique(material)), "values": len(here)}
         row |= {"failed": int(own["predicted"].isna().sum())}
@@ -72,7 +78,9 @@ def compared(x: Floats, y: Floats) -> dict[str, float]:
     }
 
 
-def intervals_of(x: Floats, y: Floats, material: Floats, *, resamples: int, seed: int) -> dict[str, tuple[float, float]]:
+def intervals_of(
+    x: Floats, y: Floats, material: NDArray[np.int64], *, resamples: int, seed: int
+) -> dict[str, tuple[float, float]]:
     """Return 95 % percentile intervals of the statistics, materials drawn with replacement.
 
     Args:
@@ -94,3 +102,22 @@ def intervals_of(x: Floats, y: Floats, material: Floats, *, resamples: int, seed
     tail = 50 * (1 - CONFIDENCE)
     ends = {name: np.nanpercentile(values, [tail, 100 - tail]) for name, values in found.items()}
     return {name: (float(low), float(high)) for name, (low, high) in ends.items()}
+
+
+def shown(table: pd.DataFrame, *, budget: str, labels: Mapping[str, str]) -> pd.DataFrame:
+    """Return what figures show, with the column `name`: all checkpoints, and arms at the largest size, first seed.
+
+    Args:
+        table: of values, curves or their summary; sizes are in the order of the study.
+        budget: of the runs.
+        labels: arm -> name as printed.
+    """
+    trained = table["model"] == RUN
+    runs = table[trained & (table["budget"] == budget)]
+    last = runs[(runs["size"] == (runs["size"].iloc[-1] if len(runs) else "")) & (runs["seed"] == runs["seed"].min())]
+    own: pd.DataFrame = pd.concat([table[~trained], last], ignore_index=True)
+    names = [
+        labels.get(arm, arm) if model == RUN else model for model, arm in zip(own["model"], own["arm"], strict=True)
+    ]
+    own["name"] = names
+    return own
