@@ -196,6 +196,8 @@ TESTS: dict[str, Callable[[Material, PhysicsSet, Calculator, Accuracy], Outcome]
 
 def cost(material: Material, entry: PhysicsSet, accuracy: Accuracy) -> float:
     """Return about how many atoms times evaluations a material takes, a relaxation being a fifth of its most steps."""
+    if material.unusable:
+        return 0.0
     atoms = [len(structure) for structure in material.structures]
     relaxed = accuracy.steps / 5
     cell = entry.supercell**3

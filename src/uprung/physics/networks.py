@@ -130,7 +130,8 @@ def cost_line(jobs: Sequence[tuple[str, PhysicsSet, Material]], costs: Sequence[
         costs: atoms times evaluations of each, of `uprung.physics.compute.cost`.
         calculator: of the network.
     """
-    evaluations = f"{len(jobs)} materials, about {sum(costs):,.0f} evaluations of an atom"
+    plural = f"{len(jobs)} material{'s' if len(jobs) != 1 else ''}"
+    evaluations = f"{plural}, about {sum(costs):,.0f} evaluations of an atom"
     first = next((m.structures[0] for _, _, m in jobs if m.structures and not m.unusable), None)
     if first is None:
         return evaluations

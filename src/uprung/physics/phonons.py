@@ -43,12 +43,15 @@ def phonons(structure: ase.Atoms, supercell: Any, *, force_constants: Floats | N
     """Return phonopy's object for a crystal as it is, whose cell is taken for the primitive one.
 
     Args:
-        structure: unit cell.
+        structure: unit cell; its masses count.
         supercell: three repeats, or a matrix (3, 3).
         force_constants: (n, n, 3, 3) eV/Å² of the supercell in phonopy's order, or (primitive atoms, n, 3, 3).
     """
     cell = PhonopyAtoms(
-        numbers=structure.numbers, cell=structure.cell.array, scaled_positions=structure.get_scaled_positions()
+        numbers=structure.numbers,
+        cell=structure.cell.array,
+        scaled_positions=structure.get_scaled_positions(),
+        masses=structure.get_masses(),
     )
     found = Phonopy(cell, supercell_matrix=np.array(supercell), primitive_matrix="P")
     if force_constants is not None:
@@ -86,7 +89,7 @@ def spectrum(phonon: Phonopy) -> Spectrum:
     Raises:
         NotComputedError: a frequency is not finite.
     """
-    phonon.run_mesh([MESH] * 3)
+    phonon.run_mesh([MESH] * 3, is_gamma_center=True)
     mesh = phonon.get_mesh_dict()
     frequencies = np.asarray(mesh["frequencies"], dtype=np.float64)
     weights = np.asarray(mesh["weights"], dtype=np.float64)
@@ -105,7 +108,7 @@ def spectrum(phonon: Phonopy) -> Spectrum:
 
 def heat_capacity(phonon: Phonopy, temperature: float = 300.0) -> float:
     """Return the heat capacity at constant volume in J/(K mol) of unit cells; imaginary modes do not count."""
-    phonon.run_mesh([MESH] * 3)
+    phonon.run_mesh([MESH] * 3, is_gamma_center=True)
     phonon.run_thermal_properties(temperatures=[temperature])
     return float(np.asarray(phonon.get_thermal_properties_dict()["heat_capacity"])[0])
 
@@ -128,7 +131,7 @@ def bands(phonon: Phonopy, corners: Floats) -> tuple[Floats, Floats]:
 
 def density_of_states(phonon: Phonopy, points: Floats) -> Floats:
     """Return the density of states (p,) in 1/THz per unit cell at frequencies (p,), smeared by 2 % of their range."""
-    phonon.run_mesh([MESH] * 3)
+    phonon.run_mesh([MESH] * 3, is_gamma_center=True)
     mesh = phonon.get_mesh_dict()
     width = 0.02 * float(points.max() - points.min())
     weights = np.asarray(mesh["weights"], dtype=np.float64)

@@ -191,6 +191,7 @@ def phonons(entry: PhysicsSet, files: Sequence[Path]) -> Iterator[Material]:
             [point["symbol"] for point in points],
             cell=cell["lattice"],
             scaled_positions=[point["coordinates"] for point in points],
+            masses=[point["mass"] for point in points],
             pbc=True,
         )
         shape = [*constants["shape"], 3, 3]

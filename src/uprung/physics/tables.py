@@ -100,7 +100,8 @@ def intervals_of(
         for name, value in compared(x[rows], y[rows]).items():
             found.setdefault(name, []).append(value)
     tail = 50 * (1 - CONFIDENCE)
-    ends = {name: np.nanpercentile(values, [tail, 100 - tail]) for name, values in found.items()}
+    known = {name: np.array(values)[np.isfinite(values)] for name, values in found.items()}
+    ends = {name: np.percentile(v, [tail, 100 - tail]) if len(v) else (np.nan, np.nan) for name, v in known.items()}
     return {name: (float(low), float(high)) for name, (low, high) in ends.items()}
 
 
