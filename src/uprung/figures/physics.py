@@ -114,7 +114,7 @@ def mixing(values: pd.DataFrame) -> Figure:
     figure, axes, _ = panels(len(systems), height=2.8, extra=0.3)
     for axis, ((_, system), part) in zip(axes, systems, strict=True):
         first = part[part["name"] == part["name"].iloc[0]]
-        _band(axis, first, "reference", PUBLISHED, "x")
+        _band(axis, first, "reference", PUBLISHED, "")
         for k, network in enumerate(networks):
             _band(axis, part[part["name"] == network], "predicted", style.colour(k), style.marker(k))
         axis.axhline(0, color=GREY, lw=0.6)
@@ -126,7 +126,7 @@ def mixing(values: pd.DataFrame) -> Figure:
 
 def _band(axis: Axes, part: pd.DataFrame, side: str, colour: str, marker: str) -> None:
     by = part.groupby("x")[side]
-    axis.plot(by.mean().index, by.mean(), color=colour, marker=marker, ms=3.5)
+    axis.plot(by.mean().index, by.mean(), color=colour, marker=marker, ms=3.5, ls="-" if marker else "--")
     axis.fill_between(by.min().index, by.min(), by.max(), color=colour, alpha=0.15, lw=0)
 
 

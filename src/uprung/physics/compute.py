@@ -154,8 +154,10 @@ def _heat_capacity(material: Material, entry: PhysicsSet, calculator: Calculator
     rest = relaxation.relax(material.structures[0], calculator, accuracy, cell=True)
     phonon = phonons.computed(rest.atoms, calculator, [entry.supercell] * 3)
     phonons.translated(phonon)
-    found = phonons.heat_capacity(phonon)
-    return Outcome([_value("heat capacity", given, found, key=material.keys[0], converged=rest.converged)])
+    found, share = phonons.heat_capacity(phonon), phonons.spectrum(phonon).imaginary
+    remark = f"{100 * share:.1f} % of the modes are imaginary and do not count" if share else ""
+    about: dict[str, str | bool] = {"key": material.keys[0], "converged": rest.converged, "reason": remark}
+    return Outcome([_value("heat capacity", given, found, **about)])
 
 
 def _phonons(material: Material, entry: PhysicsSet, calculator: Calculator, accuracy: Accuracy) -> Outcome:

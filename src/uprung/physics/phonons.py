@@ -106,8 +106,8 @@ def spectrum(phonon: Phonopy) -> Spectrum:
 def translated(phonon: Phonopy) -> float:
     """Make force constants sum to zero, as those of any crystal do, and return how far they were from it.
 
-    The forces of a network in single precision, divided by small displacements, leave acoustic modes at the centre of the
-    zone that are not zero.
+    The forces of a network in single precision, divided by small displacements, leave acoustic modes at the centre of
+    the zone that are not zero.
 
     Args:
         phonon: with force constants, which are changed.

@@ -14,8 +14,12 @@ from ase.data import chemical_symbols
 
 from uprung.config.physics import PhysicsSet
 from uprung.frames.csv import own_csv
-from uprung.sources.common import UnusableError, formula_of, pymatgen_structure
+from uprung.physics.surfaces import extrapolated, face
+from uprung.sources.common import UnusableError, pymatgen_structure
 from uprung.sources.files import load_json
+
+#: Slabs for a test of the scale of their energies, and how far off it may be whatever their scatter, eV/atom.
+FEWEST_SLABS, OFF = 6, 0.03
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,8 @@ def surfaces(entry: PhysicsSet, files: Sequence[Path]) -> Iterator[Material]:
     """Yield elements with their slabs: the first structure is the bulk, `references` has all energies (eV), in order.
 
     The bulk is the record of lowest energy per atom among those of elastic strains, of the same settings as the slabs.
-    An element without one is unusable: without an energy of its crystal no surface has one.
+    An element is unusable without one, since no surface has an energy then, and where slabs and bulk do not share a
+    scale.
     """
     slabs, crystals = dict[str, list[dict[str, Any]]](), dict[str, list[dict[str, Any]]]()
     for record in (record for file in files for record in load_json(file)):
@@ -101,8 +106,27 @@ def surfaces(entry: PhysicsSet, files: Sequence[Path]) -> Iterator[Material]:
             continue
         bulk = min(crystals[name], key=lambda record: _energy(record) / len(record["structure"]["sites"]))
         every = [bulk, *sorted(records, key=_surface)]
-        energies = {"energies": [_energy(record) for record in every]}
-        yield Material(name, [_atoms(record["structure"]) for record in every], energies, [*map(_surface, every)])
+        energies, cells = [_energy(record) for record in every], [_atoms(record["structure"]) for record in every]
+        yield Material(name, cells, {"energies": energies}, [*map(_surface, every)], _other_scale(energies, cells))
+
+
+def _other_scale(energies: Sequence[float], cells: Sequence[ase.Atoms]) -> str:
+    """Return why slabs and crystal, the first one, cannot share a scale of energies; an empty text if they can.
+
+    The energies of slabs extrapolate to that of the crystal. Where they miss it by much more than their own scatter,
+    they were computed with other settings, which the files do not say.
+    """
+    if len(cells) < FEWEST_SLABS + 1:
+        return ""
+    sizes = np.array([len(cell) for cell in cells[1:]])
+    found, error = extrapolated(np.array(energies[1:]), sizes, np.array([face(cell) for cell in cells[1:]]))
+    off = found - energies[0] / len(cells[0])
+    if abs(off) < max(OFF, 3 * error):
+        return ""
+    return (
+        f"the slabs extrapolate to a crystal {1e3 * off:+.0f} ± {1e3 * error:.0f} meV/atom off the one in the files, "
+        "so that they were computed with other settings"
+    )
 
 
 def _surface(record: dict[str, Any]) -> str:
@@ -197,7 +221,7 @@ def phonons(entry: PhysicsSet, files: Sequence[Path]) -> Iterator[Material]:
         shape = [*constants["shape"], 3, 3]
         values = np.array(constants["elements"], dtype=np.float64).reshape(shape)
         given = {"supercell": content["supercell_matrix"], "force_constants": values}
-        yield Material(formula_of(atoms.numbers), [atoms], given)
+        yield Material(atoms.symbols.formula.format("metal"), [atoms], given)
 
 
 READERS: dict[str, Callable[[PhysicsSet, Sequence[Path]], Iterator[Material]]] = {

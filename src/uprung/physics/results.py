@@ -30,9 +30,9 @@ class Accuracy:
 class Value:
     """A quantity as published and as computed.
 
-    `predicted` is NaN where there is none, with the `reason`. `converged` says whether all relaxations behind it have
-    ended below their limits. `key` tells values of one quantity and material apart (a surface, an arrangement),
-    `x` is the composition of a mixture or the like.
+    `predicted` is NaN where there is none, with the `reason`, which may be a remark on a value as well. `converged`
+    says whether all relaxations behind it have ended below their limits. `key` tells values of one quantity and
+    material apart (a surface, an arrangement), `x` is the composition of a mixture or the like.
     """
 
     quantity: str

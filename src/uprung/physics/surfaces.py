@@ -25,6 +25,23 @@ def surface_energy(slab: float, bulk: float, atoms: int, area: float) -> float:
     return (slab - atoms * bulk) / (2 * area) * JOULE
 
 
+def extrapolated(energies: Floats, atoms: Floats, areas: Floats) -> tuple[float, float]:
+    """Return the energy of the crystal per atom to which slabs extrapolate, and its standard error, eV.
+
+    A fit of E/A = e·N/A + 2γ with one γ for all surfaces, whose differences are the scatter.
+
+    Args:
+        energies: (n,) of slabs, eV.
+        atoms: (n,) in each.
+        areas: (n,) of a face, Å².
+    """
+    design = np.stack([atoms / areas, np.full(len(areas), 2.0)], axis=1)
+    found, *_ = np.linalg.lstsq(design, energies / areas, rcond=None)
+    left = energies / areas - design @ found
+    variance = left @ left / (len(areas) - 2) * np.linalg.inv(design.T @ design)[0, 0]
+    return float(found[0]), float(np.sqrt(variance))
+
+
 def face(slab: ase.Atoms) -> float:
     """Return the area of one face of a slab, Å²: of the two cell vectors along which it has no vacuum.
 

@@ -36,7 +36,7 @@ def summary(values: pd.DataFrame, *, resamples: int, seed: int) -> pd.DataFrame:
     Returns:
         Columns `GROUP`, materials and values (that have both numbers), failed, unconverged, and with 95 % intervals
         `<s>_low`, `<s>_high` (NaN with fewer than three materials): ratio, Σxy/Σx² of predicted y on published x,
-        below 1 for a network that is too soft; multiplier, Σxy/Σy²; bias, the mean of y − x; mae, the mean of
+        below 1 where values are too low; multiplier, Σxy/Σy²; bias, the mean of y − x; mae, the mean of
         |y − x|; below, the share of values with |y| < |x|. reading: what the ratio says.
     """
     rows = []
@@ -56,11 +56,25 @@ def summary(values: pd.DataFrame, *, resamples: int, seed: int) -> pd.DataFrame:
             row |= {name: found[name] if shown else np.nan}
             row |= {f"{name}_low": low if shown else np.nan, f"{name}_high": high if shown else np.nan}
         said = reading({"slope": found["ratio"]}, {"slope": intervals["ratio"], "multiplier": intervals["multiplier"]})
-        row["reading"] = said.replace("slope", "ratio").replace("frames, trajectories or materials", "materials")
-        if not ratio:
-            row["reading"] = NO_READING
+        row["reading"] = _of_properties(said) if ratio else NO_READING
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+#: Words about forces -> words about properties, which are large or small rather than soft or stiff.
+_WORDS = {
+    "slope": "ratio",
+    "too soft": "too low",
+    "too stiff": "too high",
+    "forces": "values",
+    "frames, trajectories or materials": "materials",
+}
+
+
+def _of_properties(said: str) -> str:
+    for word, other in _WORDS.items():
+        said = said.replace(word, other)
+    return said
 
 
 def compared(x: Floats, y: Floats) -> dict[str, float]:

@@ -181,8 +181,8 @@ FIGURES: dict[str, FigureFile] = {
     "physics-ratios": FigureFile(
         "ratios of properties",
         "Physics",
-        "Ratio of predicted to published values by set and quantity (Σxy/Σx²): below 1 (dashed) a network is too soft "
-        "there. Bars are 95 % bootstrap intervals over materials, none with fewer than three.",
+        "Ratio of predicted to published values by set and quantity (Σxy/Σx²): below 1 (dashed) they are too low. "
+        "Bars are 95 % bootstrap intervals over materials, none with fewer than three.",
     ),
     "physics-mixing": FigureFile(
         "mixing energies",

@@ -24,7 +24,7 @@ def values(x: np.ndarray, y: np.ndarray, material: np.ndarray, quantity: str = "
     return table.assign(set="own", quantity=quantity, unit="GPa", converged=True, reason="", **ABOUT)
 
 
-def test_a_soft_network_has_a_ratio_below_one() -> None:
+def test_a_network_with_low_values_has_a_ratio_below_one() -> None:
     rng = np.random.default_rng(0)
     x = rng.uniform(50, 200, 60)
     table = values(x, 0.8 * x + rng.normal(0, 2, 60), np.repeat([f"m{k}" for k in range(20)], 3))
@@ -34,7 +34,7 @@ def test_a_soft_network_has_a_ratio_below_one() -> None:
     assert row["ratio"] == pytest.approx(0.8, abs=0.01)
     assert 0.78 < row["ratio_low"] < row["ratio"] < row["ratio_high"] < 0.82
     assert row["multiplier"] > 1
-    assert row["reading"] == "too soft"
+    assert row["reading"] == "too low"
     assert row["below"] == 1
     assert row["bias"] < 0
     assert (row["materials"], row["values"], row["failed"], row["unconverged"]) == (20, 59, 1, 1)

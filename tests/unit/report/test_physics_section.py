@@ -46,9 +46,9 @@ def test_the_section_reads_from_findings_to_reasons(tmp_path: Path) -> None:
     blocks = list(section(study(tests=TESTS), results(tmp_path, 0.9)))
     (found,) = [block.sentences for block in blocks if isinstance(block, Sentences)]
     keep = next(line for line in found if line.startswith("keep, n = 800, seed 0"))
-    assert "too soft for volume per atom (volumes, 0.90)" in keep
+    assert "too low volume per atom (volumes, 0.90)" in keep
     untouched = next(line for line in found if line.startswith("chgnet-0.3.0"))
-    assert "neither too soft nor too stiff" in untouched
+    assert "none differs from 1" in untouched
     assert any(line.startswith("1 value is missing") for line in found)
     assert any(line.startswith("Behind 1 value a relaxation") for line in found)
     (about,) = [block.entries for block in blocks if isinstance(block, Definitions)]
@@ -67,10 +67,10 @@ def test_the_section_reads_from_findings_to_reasons(tmp_path: Path) -> None:
     assert details.tables[0].rows == [["volumes", "m0", "chgnet-0.3.0", "the volume became 9 times the first one"]]
 
 
-def test_a_stiff_network_is_said_to_be_stiff(tmp_path: Path) -> None:
+def test_a_network_with_high_values_is_said_to_have_them(tmp_path: Path) -> None:
     blocks = list(section(study(tests=TESTS), results(tmp_path, 1.1)))
     (found,) = [block.sentences for block in blocks if isinstance(block, Sentences)]
-    assert any("too stiff for volume per atom" in line and "too soft" not in line for line in found)
+    assert any("too high volume per atom" in line and "too low" not in line for line in found)
 
 
 def test_nothing_is_said_where_the_test_is_off() -> None:

@@ -37,8 +37,8 @@ def section(study: Study, results: StudyResults) -> Iterator[Block]:
     yield Text(
         "What forces that are too small do to properties: energies of surfaces, defects and mixtures, elastic "
         "constants, vibrations. Reference energies of the elements drop out of all of them, so that the untouched "
-        "network stands beside the networks that it became. A ratio is Σxy/Σx² of predicted y on published x: below 1 "
-        "is too soft."
+        "network stands beside the networks that it became. A ratio is Σxy/Σx² of predicted y on published x; for "
+        "energies, moduli and frequencies one below 1 means that the network is too soft."
     )
     yield Sentences([*findings(summary, labels, budget), *unsettled(summary, options)])
     yield Definitions(about_sets(options.sets))
@@ -65,20 +65,17 @@ def about_sets(sets: Mapping[str, PhysicsSet]) -> dict[str, list[str]]:
 
 
 def findings(summary: pd.DataFrame, labels: Mapping[str, str], budget: str) -> Iterator[str]:
-    """Yield a sentence per network: which properties are too soft or too stiff by their intervals."""
+    """Yield a sentence per network: which properties are too low or too high by their intervals."""
     for name, own in networks(summary, labels, budget).items():
         judged = own.dropna(subset=["ratio_low"])
         if judged.empty:
             continue
-        soft = judged[judged["ratio_high"] < 1]
-        stiff = judged[judged["ratio_low"] > 1]
+        low, high = judged[judged["ratio_high"] < 1], judged[judged["ratio_low"] > 1]
         words = [
-            f"{what} {listing(_quantities(part))}"
-            for what, part in (("too soft for", soft), ("too stiff for", stiff))
-            if len(part)
+            f"{what} {listing(_quantities(part))}" for what, part in (("too low", low), ("too high", high)) if len(part)
         ]
-        said = " and ".join(words) or "neither too soft nor too stiff by their intervals"
-        yield f"{name}: of {plural(len(judged), 'property', 'properties')} with an interval, {said}."
+        said = " and ".join(words) or "none differs from 1 by its interval"
+        yield f"{name}: of {plural(len(judged), 'ratio')} with an interval, {said}."
 
 
 def _quantities(part: pd.DataFrame) -> list[str]:
