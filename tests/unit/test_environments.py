@@ -110,7 +110,7 @@ def jobs() -> list[tuple[str, str]]:
     """Return (conda file, script) of every rule with a script; the Snakefile sets the file where a rule does not."""
     found = []
     for rules in sorted((ROOT / "rules").glob("*.smk")):
-        for text in re.split(r"^rule |^checkpoint ", rules.read_text(), flags=re.MULTILINE)[1:]:
+        for text in re.split(r"^ *rule |^ *checkpoint ", rules.read_text(), flags=re.MULTILINE)[1:]:
             script = re.search(r'script:\s*"\.\./scripts/([^"]+)"', text)
             conda = re.search(r'conda:\s*"\.\./([^"]+)"', text)
             if script:

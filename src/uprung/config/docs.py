@@ -68,6 +68,7 @@ names the new one. Editors that know JSON schema complete and check a study file
 | `arms.yaml` | sixteen kinds of arms on dimers at one size, about half an hour on two CPU cores |
 | `solids.yaml` | small crystals, split by material, half an hour on one CPU core |
 | `softening.yaml` | soft forces corrected by one number and by training on the same structures; `snakemake softening` |
+| `physics.yaml` | surfaces, vacancies, mixing, elasticity, phonons before and after transfer, three hours; `snakemake physics` |
 | `replica.yaml` | the published protocol in small, on dimers, ten minutes on two CPU cores |
 | `paper.yaml` | the published study at full size, downloaded from the Materials Project |
 | `points.yaml` | scaling laws for a table of points of your own; trains nothing |
@@ -94,10 +95,14 @@ def schema_text() -> str:
     transfer["required"].remove("pair")
     study["required"] = ["study", "arms", "sizes", "seeds"]
     study["properties"] |= _short_forms(models)
-    sets = softening["properties"]["sets"]
-    own = {key: sets.pop(key) for key in ("additionalProperties", "propertyNames", "type") if key in sets}
-    names = {"type": "string", "enum": list(presets()["sets"])}
-    sets["anyOf"] = [own, {"type": "array", "items": {"anyOf": [names, own]}}]
+    for test, known in ((softening, presets()["sets"]), (models["Physics"], presets()["physics"])):
+        sets = test["properties"]["sets"]
+        own = {key: sets.pop(key) for key in ("additionalProperties", "propertyNames", "type") if key in sets}
+        names = {"type": "string", "enum": list(known)}
+        sets["anyOf"] = [own, {"type": "array", "items": {"anyOf": [names, own]}}]
+        if sets.pop("minProperties", None):
+            sets["anyOf"][0] = own | {"minProperties": 1}
+            sets["anyOf"][1]["minItems"] = 1
     return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
 
 
