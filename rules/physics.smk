@@ -33,7 +33,7 @@ if PHYSICS:
     use rule physics_model as physics_file with:
         input:
             data=sum(PHYSICS_SOURCES.values(), []),
-            network=lambda w: PHYSICS_FILES[w.given],
+            network=lambda w: [PHYSICS_FILES[w.given]],
         output:
             values="<results>/physics/files/{given}.csv",
             curves="<results>/physics/files/{given}-curves.parquet",
@@ -54,7 +54,7 @@ if PHYSICS:
     use rule physics_model as physics_run with:
         input:
             data=sum(PHYSICS_SOURCES.values(), []),
-            network=f"<results>/runs/{RUN}/model.pth.tar",
+            network=[f"<results>/runs/{RUN}/model.pth.tar"],
         output:
             values=f"<results>/physics/runs/{RUN}.csv",
             curves=f"<results>/physics/runs/{RUN}-curves.parquet",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 from chgnet.model import CHGNet
 from workplace import STUDY_TIMEOUT, checkout
 
@@ -26,9 +27,6 @@ OWN = {"sets": SETS, "models": ["chgnet-0.3.0"], "files": {"mine": "mine.pth.tar
 
 def test_every_network_says_what_it_thinks_of_every_material(tmp_path: Path) -> None:
     place = checkout(tmp_path / "study")
-    CHGNet.load(model_name="r2scan", use_device="cpu", verbose=False)
-    import torch
-
     model = CHGNet.load(model_name="0.3.0", use_device="cpu", verbose=False)
     torch.save({"model": model.as_dict()}, place.folder / "mine.pth.tar")
 

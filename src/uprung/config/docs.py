@@ -68,7 +68,7 @@ names the new one. Editors that know JSON schema complete and check a study file
 | `arms.yaml` | sixteen kinds of arms on dimers at one size, about half an hour on two CPU cores |
 | `solids.yaml` | small crystals, split by material, half an hour on one CPU core |
 | `softening.yaml` | soft forces corrected by one number and by training on the same structures; `snakemake softening` |
-| `physics.yaml` | surfaces, vacancies, mixing, elasticity, phonons before and after transfer, three hours; `snakemake physics` |
+| `physics.yaml` | surfaces, vacancies, elasticity, phonons before and after transfer, 3 hours; `snakemake physics` |
 | `replica.yaml` | the published protocol in small, on dimers, ten minutes on two CPU cores |
 | `paper.yaml` | the published study at full size, downloaded from the Materials Project |
 | `points.yaml` | scaling laws for a table of points of your own; trains nothing |

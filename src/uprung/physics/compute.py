@@ -38,8 +38,6 @@ QUANTITIES = {
     "heat-capacity": ["heat capacity"],
     "volumes": ["volume per atom"],
 }
-#: Quantities that have no ratio: they are zero, or may be, where all is well.
-NO_RATIO = ("lowest frequency", "imaginary modes", "acoustic sum")
 MIGRATION = "vacancy migration energy"
 #: Points of a density of states.
 POINTS = 201

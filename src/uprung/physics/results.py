@@ -12,6 +12,9 @@ from ase.calculators.calculator import Calculator
 
 from uprung.frames.schema import Floats
 
+#: Quantities that have no ratio: they are zero, or may be, where all is well.
+NO_RATIO = ("lowest frequency", "imaginary modes", "acoustic sum")
+
 
 class NotComputedError(ValueError):
     """A property that a network does not give for a structure; the message is the reason."""

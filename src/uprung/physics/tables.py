@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from uprung.frames.schema import Floats
-from uprung.physics.compute import NO_RATIO
+from uprung.physics.results import NO_RATIO
 from uprung.softening.models import MODEL
 from uprung.softening.slopes import CONFIDENCE, reading, statistics
 
