@@ -2,7 +2,7 @@
 
 snakemake --cores all                                   the demo study
 snakemake --cores all --configfile config/solids.yaml   another study
-snakemake --cores 4 atomref                             one stage: data dft analysis atomref graphs train scaling forgetting softening report
+snakemake --cores 4 atomref                             one stage: data dft analysis atomref graphs train scaling forgetting softening physics report
 snakemake --cores 1 scaling --configfile config/points.yaml --config points=my.csv study=mine      laws of given points
 """
 
@@ -46,6 +46,7 @@ else:
     include: "rules/scaling.smk"
     include: "rules/softening.smk"
     include: "rules/holes.smk"
+    include: "rules/physics.smk"
     include: "rules/report.smk"
 
     localrules:
@@ -58,6 +59,7 @@ else:
         pretraining,
         forgetting,
         softening,
+        physics,
         snapshots,
 
 

@@ -54,6 +54,7 @@ from uprung.report.catalogue import FILES, LAWS as LAW_FILES, POINTS as POINTS_F
 from uprung.report.catalogue import expanded, fields_of
 from uprung.models.chosen import card_in
 from uprung.models.registry import CARDS, contradictions
+from uprung.softening.models import model_of
 from uprung.training.planning import run_memory, run_minutes
 from uprung.training.tuning import with_rate
 
@@ -74,6 +75,7 @@ try:
     )
     POINTS = getattr(STUDY, "points", None)  # a table of given points: nothing is trained
     SOFTENING = None if POINTS else STUDY.tests.softening
+    PHYSICS = None if POINTS else STUDY.tests.physics
     # the key of their files as the study file has it
     FIDELITIES = "data" if isinstance(config.get("data"), dict) else "fidelities"
     SOURCES = {
@@ -89,6 +91,14 @@ try:
     OWN_CHECKPOINTS = {
         name: find_file(own.file, FOLDERS, key=f"{CONFIG_FILE}: checkpoints.{name}")
         for name, own in ({} if POINTS else STUDY.checkpoints).items()
+    }
+    PHYSICS_SOURCES = {
+        name: [find_file(file, FOLDERS, key=f"{CONFIG_FILE}: tests.physics.sets.{name}") for file in entry.files]
+        for name, entry in (PHYSICS.sets if PHYSICS else {}).items()
+    }
+    PHYSICS_FILES = {
+        name: find_file(file, FOLDERS, key=f"{CONFIG_FILE}: tests.physics.files.{name}")
+        for name, file in (PHYSICS.files if PHYSICS else {}).items()
     }
     PRETRAINING_MATERIALS = [
         find_file(file, FOLDERS, key=f"{CONFIG_FILE}: transfer.pretraining_materials")
@@ -367,6 +377,28 @@ if not POINTS:
     RECIPE = plain(STUDY.training)
     ARM_LABELS = {name: arm.label or name for name, arm in STUDY.arms.items()}
 
+    # with trained networks, the one that they start from stands beside them
+    PHYSICS_MODELS = PHYSICS.tested(STUDY.architecture) if PHYSICS else []
+    PHYSICS_NETWORKS = [
+        *(f"<results>/physics/models/{model}" for model in PHYSICS_MODELS),
+        *(f"<results>/physics/files/{name}" for name in PHYSICS_FILES),
+        *(
+            folder_of("<results>/physics/runs", run)
+            for run in STUDY.runs
+            if PHYSICS and run.size in {"none": [], "largest": STUDY.sizes[-1:], "all": STUDY.sizes}[PHYSICS.runs]
+        ),
+    ]
+    PHYSICS_FIGURES = {
+        output: name
+        for output, name in {
+            "parity": "physics",
+            "ratios": "physics-ratios",
+            "mixing": "physics-mixing",
+            "phonons": "physics-phonons",
+        }.items()
+        if name in figures_of(STUDY)
+    }
+
     wildcard_constraints:
         fidelity=one_of(STUDY.fidelities),
         pair=one_of(STUDY.pairs),
@@ -377,6 +409,7 @@ if not POINTS:
         size=one_of(SIZES),
         seed=one_of(STUDY.seeds),
         evalset=one_of(SOFTENING.sets),
-        model=one_of(SOFTENING.models),
+        model=one_of(dict.fromkeys([*SOFTENING.models, *PHYSICS_MODELS])),
+        given=one_of(PHYSICS_FILES),
         network=one_of(STUDY.pretraining),
         pretrained=one_of([*STUDY.networks, *STUDY.pretraining]),

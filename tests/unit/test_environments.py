@@ -27,6 +27,7 @@ EXTRAS = {
     "matgl": ("src/uprung/models/matgl", set()),
     "sevennet": ("src/uprung/models/sevennet", set()),
     "mace": ("src/uprung/models/mace", set()),
+    "physics": ("src/uprung/physics/phonons.py", {"compute_physics.py"}),
     "pull": ("src/uprung/sources/materials_project", {"download_materials_project.py", "select_frames.py"}),
 }
 #: What pip needs to build GPAW from source: no Python packages, so no part of the lock.
@@ -110,7 +111,7 @@ def jobs() -> list[tuple[str, str]]:
     """Return (conda file, script) of every rule with a script; the Snakefile sets the file where a rule does not."""
     found = []
     for rules in sorted((ROOT / "rules").glob("*.smk")):
-        for text in re.split(r"^rule |^checkpoint ", rules.read_text(), flags=re.MULTILINE)[1:]:
+        for text in re.split(r"^ *rule |^ *checkpoint ", rules.read_text(), flags=re.MULTILINE)[1:]:
             script = re.search(r'script:\s*"\.\./scripts/([^"]+)"', text)
             conda = re.search(r'conda:\s*"\.\./([^"]+)"', text)
             if script:

@@ -25,7 +25,7 @@ FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(["snakemake.cli", "pydantic"])
 TARGETS = (
     *("data", "dft", "analysis", "atomref", "graphs", "train", "pretraining", "scaling", "forgetting"),
-    *("softening", "snapshots", "report", "all"),
+    *("softening", "physics", "snapshots", "report", "all"),
 )
 
 

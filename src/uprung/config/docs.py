@@ -69,6 +69,7 @@ names the new one. Editors that know JSON schema complete and check a study file
 | `arms.yaml` | sixteen kinds of arms on dimers at one size, about half an hour on two CPU cores |
 | `solids.yaml` | small crystals, split by material, half an hour on one CPU core |
 | `softening.yaml` | soft forces corrected by one number and by training on the same structures; `snakemake softening` |
+| `physics.yaml` | surfaces, vacancies, elasticity, phonons before and after transfer, 3 hours; `snakemake physics` |
 | `replica.yaml` | the published protocol in small, on dimers, ten minutes on two CPU cores |
 | `architectures.yaml` | softening of all published checkpoints; transfer of several architectures on the crystals |
 | `paper.yaml` | the published study at full size, downloaded from the Materials Project |
@@ -99,10 +100,14 @@ def schema_text() -> str:
     name = {key: one.pop(key) for key in ("pattern", "type")}
     one["anyOf"] = [name, {"type": "array", "items": name, "minItems": 1, "uniqueItems": True}]
     study["properties"] |= _short_forms(models)
-    sets = softening["properties"]["sets"]
-    own = {key: sets.pop(key) for key in ("additionalProperties", "propertyNames", "type") if key in sets}
-    names = {"type": "string", "enum": list(presets()["sets"])}
-    sets["anyOf"] = [own, {"type": "array", "items": {"anyOf": [names, own]}}]
+    for test, known in ((softening, presets()["sets"]), (models["Physics"], presets()["physics"])):
+        sets = test["properties"]["sets"]
+        own = {key: sets.pop(key) for key in ("additionalProperties", "propertyNames", "type") if key in sets}
+        names = {"type": "string", "enum": list(known)}
+        sets["anyOf"] = [own, {"type": "array", "items": {"anyOf": [names, own]}}]
+        if sets.pop("minProperties", None):
+            sets["anyOf"][0] = own | {"minProperties": 1}
+            sets["anyOf"][1]["minItems"] = 1
     return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
 
 

@@ -30,7 +30,7 @@ Written = dict[str, str]
 
 @cache
 def presets() -> dict[str, dict[str, Any]]:
-    """Return the presets of `data` and of `tests.softening.sets` (`sets`), by name."""
+    """Return the presets of `data`, `tests.softening.sets` (`sets`) and `tests.physics.sets` (`physics`), by name."""
     loaded: dict[str, dict[str, Any]] = yaml.safe_load(PRESETS.read_text(encoding="utf-8"))
     return loaded
 
@@ -141,21 +141,22 @@ def _lengths(study: dict[str, Any], written: Written) -> Iterator[str]:
 
 
 def _sets(study: dict[str, Any], written: Written) -> Iterator[str]:
-    """Expand a list of presets and own sets in `tests.softening.sets`."""
-    match study:
-        case {"tests": {"softening": {"sets": list(given)} as softening} as tests}:
-            pass
-        case _:
-            return
-    sets, known = dict[str, Any](), presets()["sets"]
-    for entry in given:
-        if isinstance(entry, dict):
-            sets |= entry
-        elif isinstance(entry, str) and entry in known:
-            sets |= known[entry]
-        else:
-            yield f"tests.softening.sets: {entry!r} is no preset{suggest(str(entry), list(known))}"
-    study["tests"] = {**tests, "softening": {**softening, "sets": sets}}
+    """Expand a list of presets and own sets in `tests.softening.sets` and `tests.physics.sets`."""
+    for test, known in (("softening", presets()["sets"]), ("physics", presets()["physics"])):
+        tests = study.get("tests")
+        section = tests.get(test) if isinstance(tests, dict) else None
+        given = section.get("sets") if isinstance(section, dict) else None
+        if not isinstance(given, list):
+            continue
+        sets = dict[str, Any]()
+        for entry in given:
+            if isinstance(entry, dict):
+                sets |= entry
+            elif isinstance(entry, str) and entry in known:
+                sets |= known[entry]
+            else:
+                yield f"tests.{test}.sets: {entry!r} is no preset{suggest(str(entry), list(known))}"
+        study["tests"] = {**study["tests"], test: {**study["tests"][test], "sets": sets}}
 
 
 def _merged(default: Any, given: Any) -> Any:

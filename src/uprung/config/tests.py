@@ -1,4 +1,4 @@
-"""Sections of the study file about tests beside the errors on the test set: forgetting, softening, holes."""
+"""Sections of the study file about tests beside the errors on the test set: forgetting, softening, holes, physics."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from uprung.config.base import Checkpoint, Name, Section, Seed, unique
 from uprung.config.data import ForceSet
+from uprung.config.physics import Physics
 from uprung.config.snapshots import Snapshots
 from uprung.config.training import FineTuning
 
@@ -108,4 +109,7 @@ class Tests(Section):
     )
     holes: Holes | None = Field(
         default=None, description="Search for holes in the energy surface; off by default, `holes: {}` for on."
+    )
+    physics: Physics | None = Field(
+        default=None, description="Test of properties against published values; off unless it has `sets`."
     )

@@ -11,6 +11,7 @@ EXTRAS = {
     "sevennet": ("SevenNet", "python -m pip install --editable '.[sevennet]'"),
     "mace": ("MACE", "make mace, or snakemake --sdm conda (docs/architectures.md)"),
     "pull": ("the Materials Project", "python -m pip install --editable '.[pull]', or snakemake --sdm conda"),
+    "physics": ("phonons", "python -m pip install --editable '.[physics]', or snakemake --sdm conda"),
     "dft": ("`own_dft`", "make gpaw, or snakemake --sdm conda (docs/how-to/own-dft.md)"),
 }
 

@@ -78,6 +78,8 @@ def contradictions(study: Study) -> Iterator[str]:
     used = [("architecture", study.architecture)]
     used += [(f"arms.{name}.architecture", arm.architecture) for name, arm in study.arms.items() if arm.architecture]
     used += [("tests.softening.models", name) for name in softening.models]
+    physics = study.tests.physics
+    used += [("tests.physics.models", name) for name in (physics.models if physics else [])]
     used += [(f"tests.softening.snapshots.{name}.model", entry.model) for name, entry in softening.snapshots.items()]
     used += [(f"checkpoints.{name}.architecture", name) for name in study.checkpoints]
     unknown = False

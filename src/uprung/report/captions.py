@@ -171,6 +171,31 @@ FIGURES: dict[str, FigureFile] = {
         "Slope of the forces on {evalset} (median over materials) against the training-set size. Small marks are runs, "
         "lines join means over seeds, grey lines are the checkpoints.",
     ),
+    "physics": FigureFile(
+        "predicted against published properties",
+        "Physics",
+        "Properties of crystals, predicted against published, a panel per set and quantity: checkpoints, and arms at "
+        "the largest size, first seed. Each mark is a value, hollow where a relaxation behind it has not converged; "
+        "the dashed line is equality.",
+    ),
+    "physics-ratios": FigureFile(
+        "ratios of properties",
+        "Physics",
+        "Ratio of predicted to published values by set and quantity (Σxy/Σx²): below 1 (dashed) they are too low. "
+        "Bars are 95 % bootstrap intervals over materials, none with fewer than three.",
+    ),
+    "physics-mixing": FigureFile(
+        "mixing energies",
+        "Physics",
+        "Energies of mixing against composition, relative to the most dilute compositions of the set. Lines join means "
+        "over arrangements, bands reach from the lowest to the highest; black as published.",
+    ),
+    "physics-phonons": FigureFile(
+        "phonons",
+        "Physics",
+        "Phonon bands and density of states of the crystals with published force constants (black), in the same cell, "
+        "with the same supercell and mesh. Imaginary frequencies are drawn as negative.",
+    ),
     "law-comparison": FigureFile(
         "laws compared",
         "Scaling",
@@ -193,7 +218,16 @@ LAW_FIGURES = ("learning-curves", "data-multiplier", "law-comparison")
 def figures_of(study: Study) -> list[str]:
     """Return the names of all figures that a study draws."""
     inits = {arm.init for arm in study.arms.values() if arm.init != "random"}
-    absent = {"budgets": len(study.budgets) == 1, "before-after": len(inits) < 2, "holes": not study.tests.holes}
+    physics = {entry.test for entry in study.tests.physics.sets.values()} if study.tests.physics else set()
+    absent = {
+        "budgets": len(study.budgets) == 1,
+        "before-after": len(inits) < 2,
+        "holes": not study.tests.holes,
+        "physics": not physics,
+        "physics-ratios": not physics,
+        "physics-mixing": "mixing" not in physics,
+        "physics-phonons": "phonons" not in physics,
+    }
     return [name for pattern in FIGURES if not absent.get(pattern) for name in expanded(pattern, study)]
 
 

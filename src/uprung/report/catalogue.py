@@ -164,6 +164,11 @@ FILES: dict[str, ResultFile] = {
         "forces on {evalset} corrected with few labels",
         (*_MODEL, "method", "reason"),
     ),
+    "physics": ResultFile(
+        "physics/{physics}.csv",
+        "properties of crystals against published values, {physics}",
+        ("model", "budget", "arm", "size", "set", "material", "key", "quantity", "unit", "reason", "reading"),
+    ),
     "models": ResultFile("models/index.csv", "every trained network, its file, hash, data and errors", read=False),
     "cards": ResultFile(
         "runs/{budget}/{arm}/n{size}/seed{seed}/card.yaml", "hashes, options, versions and time of a run", linked=False
@@ -193,6 +198,7 @@ def wildcards(pattern: str, study: Study) -> list[dict[str, str]]:
         "pair": list(study.pairs),
         "evalset": list(evalsets_of(study)),
         "holes": ["arms", "networks"] if study.tests.holes else [],
+        "physics": ["summary", "values"] if study.tests.physics else [],
         "budget": list(study.budgets),
         "arm": list(study.arms),
         "tuned": tuned_arms(study),

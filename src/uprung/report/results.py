@@ -69,6 +69,7 @@ class StudyResults(LawResults):
     evalsets_left_out: Mapping[str, dict[str, Any]]
     softening: Mapping[str, pd.DataFrame]
     corrections: Mapping[str, pd.DataFrame]
+    physics: Mapping[str, pd.DataFrame]
     cards: Sequence[dict[str, Any]]
 
 

@@ -18,6 +18,7 @@ from uprung.report.sections import (
     limits,
     making,
     meaning,
+    physics,
     references,
     shift,
     softening,
@@ -54,6 +55,7 @@ def study_page(study: Study, results: StudyResults, *, command: str) -> str:
         section("errors", "Errors by element, compound and force", errors.section(study, results)),
         section("training", "Forgetting and gradients", training.section(study, results)),
         section("softening", "Softening of the forces", softening.section(study, results)),
+        section("physics", "Physics", physics.section(study, results)),
         section("laws", "Scaling laws", laws.section(drawn)),
         section("crossovers", "Crossovers and data multipliers", crossovers.section(drawn)),
         section("meaning", "Findings", meaning.section(drawn, found)),
@@ -71,6 +73,8 @@ def study_page(study: Study, results: StudyResults, *, command: str) -> str:
     ]
     if not results.softening:
         sections = [each for each in sections if each.name != "softening"]
+    if study.tests.physics is None:
+        sections = [each for each in sections if each.name != "physics"]
     short = [
         *shift.doubts(results),
         *meaning.first_of_all(study, results),

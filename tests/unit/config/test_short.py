@@ -103,6 +103,33 @@ def test_sets_are_presets_and_own_ones(first: dict[str, Any]) -> None:
     assert "'mlern' is no preset; did you mean 'mlearn'?" in refused(first)
 
 
+def test_sets_of_physics_are_presets_and_own_ones(first: dict[str, Any]) -> None:
+    own = {"test": "vacancies", "functional": "PBE", "files": ["data/physics/vacancies-fcc.csv"], "materials": ["Al"]}
+    first["tests"] = {"physics": {"sets": ["surfaces", "phonons", {"own": own}]}, "softening": {"sets": ["mlearn"]}}
+    tests = loaded(first).tests
+    assert tests.physics is not None
+    assert list(tests.physics.sets) == ["surfaces", "phonons", "own"]
+    assert list(tests.softening.sets) == ["mlearn"]
+    assert tests.physics.tested("chgnet-r2scan") == ["chgnet-0.3.0", "chgnet-r2scan"]
+    for entry in tests.physics.sets.values():
+        assert all((ROOT / file).exists() for file in entry.files)
+    first["tests"] = {"physics": {"sets": ["surfces"]}}
+    assert "tests.physics.sets: 'surfces' is no preset; did you mean 'surfaces'?" in refused(first)
+    first["tests"] = {"physics": {"sets": []}}
+    assert "tests.physics.sets" in refused(first)
+    first["tests"] = {"physics": {"sets": {"own": own | {"test": "surface"}}}}
+    assert "tests.physics.sets.own.test" in refused(first)
+
+
+def test_without_runs_the_untouched_network_is_not_added(first: dict[str, Any]) -> None:
+    first["tests"] = {"physics": {"sets": ["volumes"], "models": ["chgnet-r2scan"], "runs": "none"}}
+    physics = loaded(first).tests.physics
+    assert physics is not None
+    assert physics.tested("chgnet-0.3.0") == ["chgnet-r2scan"]
+    largest = physics.model_copy(update={"runs": "largest"})
+    assert largest.tested("chgnet-0.3.0") == ["chgnet-r2scan", "chgnet-0.3.0"]
+
+
 def test_lengths_are_budgets(first: dict[str, Any]) -> None:
     study = loaded(first | {"steps": [10, 20], "epochs": 5, "budgets": {"own": {"steps": 7, "keep": "val-loss"}}})
     assert list(study.budgets) == ["steps10", "steps20", "epochs5", "own"]

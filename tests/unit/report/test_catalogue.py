@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from test_page import render, study, study_values, write_files
 
+from uprung.config.short import presets
 from uprung.report.captions import FIGURES, as_markdown, figures_of
 from uprung.report.catalogue import FILES, expanded
 from uprung.report.results import read_results
@@ -44,13 +45,21 @@ def test_every_declared_figure_and_linked_file_is_on_the_page(folder: Path) -> N
 
 
 def test_figures_that_compare_need_something_to_compare() -> None:
-    assert not {"budgets", "before-after", "holes"} & set(figures_of(study()))
+    physics = {"physics", "physics-ratios", "physics-mixing", "physics-phonons"}
+    assert not {"budgets", "before-after", "holes", *physics} & set(figures_of(study()))
     network = {"own": {"steps": 10}}
     arms = study_values()["arms"] | {"own": {"init": "own", "references": "target"}}
     more = study(pretraining=network, arms=arms, budgets={"quick": {"steps": 30}, "long": {"epochs": 5}})
     assert {"budgets", "before-after"} <= set(figures_of(more))
     assert "holes" in figures_of(study(tests={"holes": {}}))
-    assert set(FIGURES) - {"budgets", "before-after", "holes"} == {
+    sets = presets()["physics"]
+    assert physics & set(figures_of(study(tests={"physics": {"sets": sets["volumes"]}}))) == {
+        "physics",
+        "physics-ratios",
+    }
+    every = sets["volumes"] | sets["mixing"] | sets["phonons"]
+    assert physics <= set(figures_of(study(tests={"physics": {"sets": every}})))
+    assert set(FIGURES) - {"budgets", "before-after", "holes", *physics} == {
         name.replace("dimers", "{pair}").replace("far-hi", "{evalset}").replace("far", "{evalset}")
         for name in figures_of(study())
     }

@@ -1,0 +1,224 @@
+"""A material of a set held against a network: every test as a function of material and calculator."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from ase.calculators.calculator import Calculator
+
+from uprung.config.physics import PhysicsSet
+from uprung.physics import elasticity, mixing, relaxation, surfaces, vacancies
+from uprung.physics.references import Material
+from uprung.physics.results import Accuracy, Curve, NotComputedError, Outcome, Value, energies
+
+#: Quantity -> unit.
+UNITS = {
+    "surface energy": "J/m²",
+    "vacancy formation energy": "eV",
+    "vacancy migration energy": "eV",
+    "volume per atom": "Å³",
+    "bulk modulus": "GPa",
+    "shear modulus": "GPa",
+    "mixing energy": "meV/atom",
+    "highest frequency": "THz",
+    "mean frequency": "THz",
+    "lowest frequency": "THz",
+    "imaginary modes": "%",
+    "acoustic sum": "eV/Å²",
+    "heat capacity": "J/(K mol)",
+}
+#: Test -> its quantities: of a material without result each has a row with the reason.
+QUANTITIES = {
+    "surfaces": ["surface energy"],
+    "vacancies": ["vacancy formation energy", "volume per atom", "bulk modulus"],
+    "mixing": ["mixing energy"],
+    "elasticity": ["bulk modulus", "shear modulus"],
+    "phonons": ["highest frequency", "mean frequency", "lowest frequency", "imaginary modes", "acoustic sum"],
+    "heat-capacity": ["heat capacity"],
+    "volumes": ["volume per atom"],
+}
+MIGRATION = "vacancy migration energy"
+#: Points of a density of states.
+POINTS = 201
+
+
+def outcome(material: Material, entry: PhysicsSet, calculator: Calculator, accuracy: Accuracy) -> Outcome:
+    """Return what a network says of a material; where it says nothing, a row per quantity with the reason.
+
+    Args:
+        material: of the set.
+        entry: the set.
+        calculator: of ASE, with stresses.
+        accuracy: of relaxations and bands.
+
+    Raises:
+        Exception: what is no fault of the material: only `NotComputedError` and the `ValueError` of a calculator that
+            refuses a structure become rows.
+    """
+    reason = material.unusable
+    if not reason:
+        try:
+            return TESTS[entry.test](material, entry, calculator, accuracy)
+        except ValueError as error:  # NotComputedError among them
+            reason = str(error)
+    quantities = [*QUANTITIES[entry.test], *([MIGRATION] if entry.migration else [])]
+    missing = float("nan")
+    return Outcome([Value(name, UNITS[name], missing, missing, converged=False, reason=reason) for name in quantities])
+
+
+def _value(quantity: str, reference: float, predicted: float, **more: str | float | bool) -> Value:
+    return Value(quantity, UNITS[quantity], reference, predicted, **more)  # type: ignore[arg-type]
+
+
+def _surfaces(material: Material, entry: PhysicsSet, calculator: Calculator, accuracy: Accuracy) -> Outcome:
+    found, given = energies(material.structures, calculator), material.references["energies"]
+    bulk, n = material.structures[0], len(material.structures[0])
+    values = []
+    for k, slab in enumerate(material.structures[1:], start=1):
+        if not _alike(bulk.numbers, slab.numbers):
+            raise NotComputedError("slab and crystal are of different elements")
+        area = surfaces.face(slab)
+        sides = [surfaces.surface_energy(e[k], e[0] / n, len(slab), area) for e in (given, found)]
+        values.append(_value("surface energy", float(sides[0]), float(sides[1]), key=material.keys[k]))
+    return Outcome(values)
+
+
+def _alike(first: Sequence[int], second: Sequence[int]) -> bool:
+    return set(map(int, first)) == set(map(int, second))
+
+
+def _mixing(material: Material, entry: PhysicsSet, calculator: Calculator, accuracy: Accuracy) -> Outcome:
+    sizes = np.array([len(structure) for structure in material.structures])
+    x = np.array(material.references["x"])
+    sides = np.array(material.references["energies"]), energies(material.structures, calculator)
+    reference, predicted = (mixing.mixing_energies(x, side / sizes) for side in sides)
+    values = [
+        _value("mixing energy", 1e3 * float(a), 1e3 * float(b), key=key, x=float(share))
+        for key, share, a, b in zip(material.keys, x, reference.energy, predicted.energy, strict=True)
+        if reference.low < share < reference.high
+    ]
+    return Outcome(values)
+
+
+def _vacancies(material: Material, entry: PhysicsSet, calculator: Calculator, accuracy: Accuracy) -> Outcome:
+    given = material.references
+    at_rest = vacancies.lattice(material.name, entry.structure, given["volume"], calculator)
+    crystal = vacancies.element(material.name, entry.structure, at_rest.volume)
+    values = [
+        _value("volume per atom", given["volume"], at_rest.volume),
+        _value("bulk modulus", given["bulk"], at_rest.bulk),
+    ]
+    found = vacancies.vacancy(crystal, calculator, accuracy, repeats=entry.supercell)
+    values.insert(0, _value("vacancy formation energy", given["formation"], found.formation, converged=found.converged))
+    curves = []
+    if entry.migration:
+        try:
+            band = vacancies.migration(found, calculator, accuracy)
+        except NotComputedError as error:
+            missing = float("nan")
+            values.append(_value(MIGRATION, given["migration"], missing, converged=False, reason=str(error)))
+        else:
+            sure = band.converged and found.converged
+            values.append(_value(MIGRATION, given["migration"], band.height, converged=sure))
+            unknown = np.full(len(band.path), np.nan)
+            curves.append(Curve("migration", 0, band.path, unknown, band.energy))
+    return Outcome(values, curves)
+
+
+def _elasticity(material: Material, entry: PhysicsSet, calculator: Calculator, accuracy: Accuracy) -> Outcome:
+    given = material.references
+    rest = relaxation.relax(material.structures[0], calculator, accuracy, cell=True)
+    found = elasticity.elasticity(rest.atoms, calculator, accuracy)
+    sure, name = rest.converged and found.converged, material.keys[0]
+    values = [
+        _value("bulk modulus", given["bulk_modulus_vrh"], found.bulk, key=name, converged=sure),
+        _value("shear modulus", given["shear_modulus_vrh"], found.shear, key=name, converged=sure),
+    ]
+    return Outcome(values)
+
+
+def _volumes(material: Material, entry: PhysicsSet, calculator: Calculator, accuracy: Accuracy) -> Outcome:
+    (given,) = material.structures
+    found = relaxation.relax(given, calculator, accuracy, cell=True)
+    volumes = [atoms.get_volume() / len(atoms) for atoms in (given, found.atoms)]
+    return Outcome([_value("volume per atom", *volumes, key=material.keys[0], converged=found.converged)])
+
+
+def _heat_capacity(material: Material, entry: PhysicsSet, calculator: Calculator, accuracy: Accuracy) -> Outcome:
+    from uprung.physics import phonons  # needs an extra, which other tests do without
+
+    given = material.references["heat_capacity"]
+    rest = relaxation.relax(material.structures[0], calculator, accuracy, cell=True)
+    phonon = phonons.computed(rest.atoms, calculator, [entry.supercell] * 3)
+    phonons.translated(phonon)
+    found, share = phonons.heat_capacity(phonon), phonons.spectrum(phonon).imaginary
+    remark = f"{100 * share:.1f} % of the modes are imaginary and do not count" if share else ""
+    about: dict[str, str | bool] = {"key": material.keys[0], "converged": rest.converged, "reason": remark}
+    return Outcome([_value("heat capacity", given, found, **about)])
+
+
+def _phonons(material: Material, entry: PhysicsSet, calculator: Calculator, accuracy: Accuracy) -> Outcome:
+    from uprung.physics import phonons  # needs an extra, which other tests do without
+
+    (cell,), given = material.structures, material.references
+    published = phonons.phonons(cell, given["supercell"], force_constants=given["force_constants"])
+    found = phonons.computed(cell, calculator, given["supercell"])
+    drift = phonons.translated(found)
+    given_drift = float(np.abs(given["force_constants"].sum(axis=1)).max())
+    sides = [phonons.spectrum(phonon) for phonon in (published, found)]
+    values = [
+        _value("highest frequency", *(side.highest for side in sides)),
+        _value("mean frequency", *(side.mean for side in sides)),
+        _value("lowest frequency", *(side.lowest for side in sides)),
+        _value("imaginary modes", *(100 * side.imaginary for side in sides)),
+        _value("acoustic sum", given_drift, drift),
+    ]
+    path = cell.cell.bandpath(npoints=0)
+    line = path.path.split(",")[0]
+    corners = np.array([path.special_points[letter] for letter in line])
+    x, before = phonons.bands(published, corners)
+    _, after = phonons.bands(found, corners)
+    curves = [Curve(f"bands {line}", k, x, before[:, k], after[:, k]) for k in range(before.shape[1])]
+    ends = min(before.min(), after.min()), max(before.max(), after.max())
+    points = np.linspace(1.05 * ends[0], 1.05 * ends[1], POINTS)
+    states = [phonons.density_of_states(phonon, points) for phonon in (published, found)]
+    return Outcome(values, [*curves, Curve("density of states", 0, points, *states)])
+
+
+TESTS: dict[str, Callable[[Material, PhysicsSet, Calculator, Accuracy], Outcome]] = {
+    "surfaces": _surfaces,
+    "vacancies": _vacancies,
+    "mixing": _mixing,
+    "elasticity": _elasticity,
+    "phonons": _phonons,
+    "heat-capacity": _heat_capacity,
+    "volumes": _volumes,
+}
+
+
+def cost(material: Material, entry: PhysicsSet, accuracy: Accuracy) -> float:
+    """Return about how many atoms times evaluations a material takes, a relaxation being a fifth of its most steps."""
+    if material.unusable:
+        return 0.0
+    atoms = [len(structure) for structure in material.structures]
+    relaxed = accuracy.steps / 5
+    cell = entry.supercell**3
+    if entry.test in ("surfaces", "mixing"):
+        return float(sum(atoms))
+    if entry.test == "vacancies":
+        sites = (4 if entry.structure == "fcc" else 2) * cell
+        return sites * relaxed * (5 if entry.migration else 1)
+    if entry.test == "elasticity":
+        return atoms[0] * relaxed * 25 / 3
+    if entry.test == "volumes":
+        return atoms[0] * relaxed
+    size = round(abs(np.linalg.det(material.references["supercell"]))) if entry.test == "phonons" else cell
+    return atoms[0] * (size * 3 * atoms[0] + (relaxed if entry.test == "heat-capacity" else 0))
+
+
+def quantities(entry: PhysicsSet) -> Iterator[str]:
+    """Yield the quantities of a set."""
+    yield from QUANTITIES[entry.test]
+    if entry.migration:
+        yield MIGRATION

@@ -1,0 +1,49 @@
+"""Volume, energy and bulk modulus at equilibrium, from energies of scaled cells (Birch and Murnaghan)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import ase
+import numpy as np
+from ase.calculators.calculator import Calculator
+from ase.eos import EquationOfState
+from ase.units import GPa
+
+from uprung.physics.results import NotComputedError, energies
+
+
+@dataclass(frozen=True)
+class Equilibrium:
+    """Volume (Å³) and energy (eV) of the cell at its minimum, bulk modulus (GPa)."""
+
+    volume: float
+    energy: float
+    bulk: float
+
+
+def equation_of_state(
+    structure: ase.Atoms, calculator: Calculator, *, strain: float = 0.02, points: int = 7
+) -> Equilibrium:
+    """Return the minimum of energy over volume; the shape of the cell and fractional coordinates stay.
+
+    Args:
+        structure: near its equilibrium, without internal degrees of freedom that matter.
+        calculator: of ASE.
+        strain: largest change of a length, to both sides.
+        points: number of volumes.
+
+    Raises:
+        NotComputedError: the minimum is not between the volumes computed, or an energy is not finite.
+    """
+    cells = []
+    for scale in np.linspace(1 - strain, 1 + strain, points):
+        scaled = structure.copy()
+        scaled.set_cell(structure.cell.array * scale, scale_atoms=True)
+        cells.append(scaled)
+    volumes = np.array([cell.get_volume() for cell in cells])
+    found = energies(cells, calculator)
+    if found.argmin() in (0, points - 1):
+        raise NotComputedError("equation of state: the minimum is not between the volumes computed")
+    volume, energy, bulk = EquationOfState(volumes, found, eos="birchmurnaghan").fit()
+    return Equilibrium(float(volume), float(energy), float(bulk / GPa))

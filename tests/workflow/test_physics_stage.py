@@ -1,0 +1,83 @@
+"""Properties of crystals in a real run of the workflow: checkpoint, network from a file, trained run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+from chgnet.model import CHGNet
+from workplace import STUDY_TIMEOUT, checkout
+
+SETS: dict[str, dict[str, Any]] = {
+    "metals": {
+        **{"test": "vacancies", "functional": "PBE", "files": ["data/physics/vacancies-fcc.csv"]},
+        **{"materials": ["Al", "Cu"], "supercell": 2},
+    },
+    "alloy": {
+        **{"test": "mixing", "functional": "PBE", "files": ["data/physics/mixing-MoTa.json.gz"]},
+        **{"arrangements": 1, "caveat": "Nobody looked."},
+    },
+    "perovskite": {"test": "phonons", "functional": "PBE", "files": ["data/physics/BaZrO3.json.gz"]},
+}
+OWN = {"sets": SETS, "models": ["chgnet-0.3.0"], "files": {"mine": "mine.pth.tar"}, "steps": 5, "bootstrap": 100}
+
+
+def test_every_network_says_what_it_thinks_of_every_material(tmp_path: Path) -> None:
+    place = checkout(tmp_path / "study")
+    model = CHGNet.load(model_name="0.3.0", use_device="cpu", verbose=False)
+    torch.save({"model": model.as_dict()}, place.folder / "mine.pth.tar")
+
+    def change(content: dict[str, Any]) -> None:
+        content["arms"] = {"checkpoint-ref": {"references": "checkpoint"}}
+        content["sizes"], content["steps"] = [60], 2
+        content["tests"] = {"physics": OWN}
+
+    place.configure(change)
+    planned = place.planned("physics")
+    counts = {"physics_model": 1, "physics_file": 1, "physics_run": 1, "plot_physics": 1}
+    assert planned.items() >= counts.items()
+    run = place.snakemake("--cores", "2", "physics", timeout=STUDY_TIMEOUT)
+    assert run.returncode == 0, run.stdout
+    at = place.results / "physics"
+    summary = pd.read_csv(at / "summary.csv", keep_default_na=False)
+    assert summary["model"].drop_duplicates().tolist() == ["chgnet-0.3.0", "mine", "run"]
+    values = pd.read_csv(at / "values.csv", keep_default_na=False)
+    whole = values.groupby("model").size()
+    assert len(set(whole)) == 1
+    one, same = (values[values["model"] == name].reset_index(drop=True) for name in ("chgnet-0.3.0", "mine"))
+    pd.testing.assert_frame_equal(one.drop(columns="model"), same.drop(columns="model"))
+    assert set(values["set"]) == set(SETS)
+    assert "False" in set(values["converged"].astype(str))  # five steps are too few
+    log = (place.results / "logs/physics/models/chgnet-0.3.0.log").read_text()
+    assert "4 materials, about" in log
+    for name in ("physics", "physics-ratios", "physics-mixing", "physics-phonons"):
+        assert (place.results / f"figures/{name}.svg").exists()
+    assert place.planned("physics") == {}
+
+    # an added set costs only itself: the materials of the others are kept
+    kept = {file: file.stat().st_mtime_ns for file in (place.results / "state/physics/models").rglob("*.json")}
+    assert len(kept) == 4
+    metals = {**SETS["metals"], "materials": ["Al", "Cu", "Ni"]}
+    place.configure(lambda content: content["tests"]["physics"]["sets"].update(metals=metals))
+    assert place.planned("physics") == counts
+    again = place.snakemake("--cores", "2", "results/micro/physics/models/chgnet-0.3.0.csv", timeout=STUDY_TIMEOUT)
+    assert again.returncode == 0, again.stdout
+    assert {file: file.stat().st_mtime_ns for file in kept} == kept
+    assert len(list((place.results / "state/physics/models").rglob("*.json"))) > len(kept)
+    assert json.loads((place.results / "checksums/made/physics/models/chgnet-0.3.0.csv.json").read_text())
+
+
+def test_a_set_that_cannot_be_read_is_refused_in_one_line(tmp_path: Path) -> None:
+    place = checkout(tmp_path / "study")
+    entry = SETS["metals"] | {"materials": ["Unobtainium"]}
+    place.configure(lambda content: content.update(tests={"physics": {"sets": {"metals": entry}, "runs": "none"}}))
+    run = place.snakemake("--cores", "1", "physics", timeout=STUDY_TIMEOUT)
+    assert run.returncode != 0
+    assert "no Unobtainium in the files" in run.stdout
+    place.configure(lambda content: content["tests"]["physics"]["sets"]["metals"].update(files=["nowhere.csv"]))
+    status, output = place.dry("physics", "--configfile", "tests/workflow/micro.yaml")
+    assert status != 0
+    assert "tests.physics.sets.metals" in output
