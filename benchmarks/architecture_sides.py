@@ -10,6 +10,7 @@ import os
 import warnings
 from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -79,8 +80,13 @@ class Matgl(_Side):
             "stresses": [data.stresses[k].tolist() for k in chosen],
         }
         convert = Structure2Graph(network.model.element_types, cutoff=float(network.model.cutoff))
+        self.folder = TemporaryDirectory()
         dataset = MGLDataset(
-            structures=[data.structures[k] for k in chosen], labels=labels, converter=convert, save_cache=False
+            structures=[data.structures[k] for k in chosen],
+            labels=labels,
+            converter=convert,
+            save_cache=False,
+            root=self.folder.name,
         )
         self.items = {int(k): dataset[i] for i, k in enumerate(chosen)}
         self.collate = partial(collate_fn_pes, include_stress=True)

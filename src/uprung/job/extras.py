@@ -28,6 +28,6 @@ def extra(name: str) -> Iterator[None]:
     """
     try:
         yield
-    except ImportError as error:
+    except (ImportError, ValueError) as error:  # sevenn raises the latter beside an e3nn that is too old
         who, how = EXTRAS[name]
         raise ModuleNotFoundError(f"{who} needs the extra `{name}` ({error}): {how}") from None

@@ -11,6 +11,7 @@ import pytest
 
 from uprung.job import environments
 from uprung.job.environments import marked, missing
+from uprung.job.extras import extra
 
 #: A job whose environment holds a package that is nowhere; what it runs in is told by a variable.
 SCRIPT = """
@@ -90,3 +91,12 @@ def test_a_missing_environment_is_one_line(tmp_path: Path, monkeypatch: pytest.M
 def test_the_fingerprint_of_other_jobs_is_as_it_was() -> None:
     assert marked("0123abcd", "") == "0123abcd"
     assert marked("0123abcd", "mace") == "mace/0123abcd"
+
+
+@pytest.mark.parametrize("error", [ImportError("no module"), ValueError("another package is too old")])
+def test_a_package_that_cannot_be_imported_is_one_line(error: Exception) -> None:
+    with (
+        pytest.raises(ModuleNotFoundError, match=rf"SevenNet needs the extra `sevennet` \({error}\)"),
+        extra("sevennet"),
+    ):
+        raise error
