@@ -1,7 +1,7 @@
 """uprung: how far a GGA-pretrained potential carries over to r²SCAN, and how many labels that saves.
 
 snakemake --cores all                                   the demo study
-snakemake --cores all --configfile config/solids.yaml   another study
+snakemake --cores all --configfile config/dimers.yaml   another study
 snakemake --cores 4 atomref                             one stage: data dft analysis atomref graphs train scaling forgetting softening physics report
 snakemake --cores 1 scaling --configfile config/points.yaml --config points=my.csv study=mine      laws of given points
 """

@@ -99,7 +99,7 @@ def mlearn() -> BenchmarkSet:
 
 
 def dimers() -> BenchmarkSet:
-    """256 homonuclear dimers, up to 5 Å long, in the box of their calculation: what the demo trains on."""
+    """256 homonuclear dimers, up to 5 Å long, in the box of their calculation: what config/dimers.yaml trains on."""
     frames = [f for f in diatomics.read(DATA / "diatomics" / "diatomics-dft.json.gz", "r2SCAN") if _length(f) < 5]
     rng = np.random.default_rng(SEED)
     chosen = [frames[k] for k in rng.choice(len(frames), N_STRUCTURES, replace=False)]

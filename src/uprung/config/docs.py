@@ -65,9 +65,9 @@ names the new one. Editors that know JSON schema complete and check a study file
 
 | study file | content |
 |---|---|
-| `demo.yaml` | dimers, five arms, three quarters of an hour on two CPU cores |
+| `demo.yaml` | small crystals, split by material, three arms, minutes on two CPU cores |
+| `dimers.yaml` | interpolation along the curves of dimers, five arms, some 40 minutes on two CPU cores |
 | `arms.yaml` | sixteen kinds of arms on dimers at one size, about half an hour on two CPU cores |
-| `solids.yaml` | small crystals, split by material, half an hour on one CPU core |
 | `softening.yaml` | soft forces corrected by one number and by training on the same structures; `snakemake softening` |
 | `physics.yaml` | surfaces, vacancies, elasticity, phonons before and after transfer, 3 hours; `snakemake physics` |
 | `replica.yaml` | the published protocol in small, on dimers, ten minutes on two CPU cores |

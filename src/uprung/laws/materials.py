@@ -56,7 +56,7 @@ class TestNoise:
     def widening(self, directions: FloatArray) -> float:
         """Return the largest symmetric quantile of some combinations, over that of a normal distribution."""
         found = np.quantile(np.abs(self._studentised(directions)), CONFIDENCE, axis=0)
-        return float(np.max(found)) / float(stats.norm.ppf(0.5 + CONFIDENCE / 2))
+        return float(np.max(found)) / float(special.ndtri(0.5 + CONFIDENCE / 2))
 
     def _studentised(self, directions: FloatArray) -> FloatArray:
         """Return the errors of the resamples over their own standard errors, (resamples, n)."""

@@ -13,7 +13,9 @@ from uprung.training.adam import Adam
 def network() -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return nn.Sequential(nn.Linear(3, 5), nn.SiLU(), nn.Linear(5, 1), nn.Linear(4, 4))  # the last one has no gradient
+        return nn.Sequential(
+            nn.Linear(3, 5), nn.SiLU(), nn.Linear(5, 1), nn.Linear(4, 4)
+        )  # the last one has no gradient
 
 
 def loss(module: nn.Module, step: int) -> torch.Tensor:

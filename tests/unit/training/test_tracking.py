@@ -6,6 +6,7 @@ import importlib.util
 import math
 import struct
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -305,6 +306,5 @@ def test_tensorboards_own_reader_takes_every_record(tmp_path: Path) -> None:
     data[30] ^= 1
     file.write_bytes(data)
     reader = PyRecordReader_New(str(file))
-    with pytest.raises(Exception, match="crc|CRC|checksum|corrupt"):
-        for _ in range(10):
-            reader.GetNext()
+    with pytest.raises(Exception, match=r"(?i)crc|checksum|corrupt"):
+        list(iter(reader.GetNext, None))

@@ -25,6 +25,7 @@ from uprung.models.torch_files import read_tensors, require_finite, write_tensor
 if TYPE_CHECKING:
     from chgnet.model import CHGNet
 
+
 def shipped_chgnet(name: str) -> Network | CHGNet:
     """Return a checkpoint that the chgnet package ships, on the CPU; prints nothing.
 
@@ -54,7 +55,9 @@ def new_chgnet(seed: int) -> Network:
     return network
 
 
-def save_chgnet(model: Network | CHGNet, path: Path | str, *, key: str = "model", beside: dict[str, Any] | None = None) -> None:
+def save_chgnet(
+    model: Network | CHGNet, path: Path | str, *, key: str = "model", beside: dict[str, Any] | None = None
+) -> None:
     """Write a network for `CHGNet.from_file`; the file appears complete or not at all.
 
     Args:
