@@ -1,4 +1,4 @@
-"""Data in: sources, a download or labels of one's own (dft.smk) -> frames -> pairs -> split -> nested subsets."""
+"""Data in: sources, a download or own labels (dft.smk) -> frames -> pairs -> split -> nested subsets."""
 
 # A network is trained on the target, and on the source where the study pretrains.
 TRAINED = [STUDY.high, *([STUDY.low] if STUDY.pretraining else [])]

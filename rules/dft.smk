@@ -1,4 +1,4 @@
-"""Snapshots of crystals far from equilibrium; labels of one's own, by GPAW: chunks of structures or snapshots -> frames."""
+"""Snapshots of crystals far from equilibrium; own labels, by GPAW: chunks of structures or snapshots -> frames."""
 
 SNAPSHOTS, SNAPSHOT_COUNTS, SNAPSHOT_CHUNKS = {}, {}, {}
 
@@ -196,7 +196,7 @@ use rule computed_frames as labelled_snapshots with:
 
 
 rule dft:
-    """Labels of one's own, if the study computes any."""
+    """Own labels, if the study computes any."""
     input:
         expand(
             "<results>/own_dft/{fidelity}/chunk{chunk}.jsonl",

@@ -1,1 +1,1 @@
-"""Labels of one's own: structures in, PBE or r²SCAN energies, forces and stresses out."""
+"""Own DFT labels: structures in, PBE or r²SCAN energies, forces and stresses out."""

@@ -87,7 +87,7 @@ def free_energy_in_basis(scheme: Scheme, kpts: Grid, reference: ase.Atoms, atoms
 
 
 def _parameters(scheme: Scheme, kpts: Grid) -> dict[str, Any]:
-    """Return all but the basis; whatever changes a label here belongs into its settings."""
+    """Return all parameters except the basis; any that changes a label must also be part of its settings."""
     from gpaw import FermiDirac
 
     return {

@@ -44,7 +44,7 @@ class Engine:
     """A code that labels.
 
     Attributes:
-        versions: what its numbers hang on, by name: code, set-ups, libraries.
+        versions: of everything its numbers depend on, by name: code, set-ups, libraries.
         calculator: makes an ASE calculator for a scheme and a k grid.
         unusable: says why an exception means "no label for this structure"; None for all that stop the job.
     """
@@ -74,7 +74,7 @@ def key_of(structure: Structure, scheme: Scheme, engine: Engine) -> str:
 
 
 def compute(structure: Structure, scheme: Scheme, engine: Engine) -> Record:
-    """Return the record of one label, or of why there is none (`unusable`).
+    """Return the record of one label, or the reason why it could not be computed (`unusable`).
 
     Raises:
         Exception: whatever the code raises for another reason than the structure.

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from uprung.frames.flat import check_offsets
 
 Floats = NDArray[np.float64]
-#: The name under which `bond_force` belongs into `FidelityLabels.scalars`.
+#: The name under which `bond_force` is kept in `FidelityLabels.scalars`.
 BOND_FORCE = "force along the bond"
 
 

@@ -1,4 +1,4 @@
-"""What every fitted law can say: its error at a size with intervals, and the error of one run more."""
+"""What every fitted law predicts: the error at a size with its intervals, and the error of one more run."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""What the choice of the test materials does to fitted quantities: a bootstrap-t over the materials.
+"""How the choice of test materials affects fitted quantities: a bootstrap-t over the materials.
 
 A mean over few materials with long-tailed errors is too low and seems too certain at the same time, so that normal
 intervals, and percentile ones, end too early above. Quantiles of the studentised error (Efron & Tibshirani, An
-Introduction to the Bootstrap, ch. 12) know that.
+Introduction to the Bootstrap, ch. 12) correct both.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _covariance(solve: FloatArray, materials: Materials, weights: FloatArray) ->
 
 
 def _stretch(confidence: float) -> float:
-    """Return how much longer a normal interval is than one of 95 %: the tails of a bootstrap are too thin to count."""
+    """Return the length of a normal interval over that of its 95 % one; a bootstrap's far tails are too noisy."""
     return float(stats.norm.ppf(0.5 + confidence / 2) / stats.norm.ppf(0.5 + CONFIDENCE / 2))
 
 

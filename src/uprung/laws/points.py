@@ -1,4 +1,4 @@
-"""The points that a law is fitted to, on logarithmic axes, and what their scatter says about the error of a fit."""
+"""The points that a law is fitted to, on logarithmic axes, and the error of a fit estimated from their scatter."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def line(form: Form, best: Profile, x: FloatArray) -> FloatArray:
 
 
 def best_fit(form: Form, points: LogPoints) -> Profile:
-    """Return the best parameters as a profile of one row: a grid is drawn closer round its best point repeatedly."""
+    """Return the best parameters as a profile of one row, by repeatedly refining a grid around its best point."""
     points = merged(points)
     bounds = form.bounds()
     box, count = list(bounds), COARSE[len(bounds)]
@@ -112,7 +112,7 @@ def _lowest(form: Form, points: LogPoints, first: FloatArray, bounds: tuple[floa
 
 
 def _slices(form: Form, points: LogPoints, lowest: Profile, limit: float, bounds: tuple[float, float]) -> FloatArray:
-    """Return parameters that cover the part below the limit of every slice, whose lowest points are given."""
+    """Return parameters that cover the part of every slice below the limit, given the lowest point of each slice."""
     step = 1e-3 * (bounds[1] - bounds[0])
     inward = np.where(lowest.psi[:, 1] + step > bounds[1], -step, step)
     beside = profile(form, points, lowest.psi + np.stack([np.zeros_like(inward), inward], axis=1))

@@ -76,7 +76,7 @@ def _noise(points: LogPoints) -> tuple[FloatArray, int]:
 
 
 def _beyond(values: FloatArray, ways: FloatArray, covariance: FloatArray, df: int) -> FloatArray:
-    """Return which values are above zero beyond their noise."""
+    """Return which values exceed zero by more than their noise."""
     if not len(values):
         return np.zeros(0, dtype=bool)
     se = np.sqrt(np.maximum(np.einsum("ki,ij,kj->k", ways, covariance, ways), 0.0))

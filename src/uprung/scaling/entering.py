@@ -20,7 +20,7 @@ KEYS = ["budget", "arm", "target"]
 BLOWN_UP = 2.0
 #: A size whose median run is above this many baselines is out whatever the line says.
 CLEARLY_WORSE = 1.25
-NO_BETTER = "validation errors of this size are not told from the baseline"
+NO_BETTER = "validation errors of this size do not differ from the baseline"
 FALLING = "validation error still falling at the end of the budget in most runs of this size"
 BLOWN = f"validation error unknown or at least {BLOWN_UP:g} times the baseline"
 FAILED_COLUMNS = ("runs", "failed", "share", "low", "high", "which")

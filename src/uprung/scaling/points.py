@@ -1,4 +1,4 @@
-"""Learning curves from a table of one's own: sizes and errors, with nothing to train.
+"""Learning curves from a given table of sizes and errors, with nothing to train.
 
 The table is CSV with one row per run: `n` (training structures; also `n_train`, `n_frames`), `arm`, `target` (also
 `quantity`) and `mae`; and, where known, `seed`, `unit`, `budget`. Errors without a unit are in eV/atom, eV/Å, GPa, μB.

@@ -50,7 +50,7 @@ def _plain(name: str) -> str:
 
 
 def number(value: Any, name: str) -> float:
-    """Return a number; a string, a boolean or null is none."""
+    """Return a number; strings, booleans and null are refused."""
     if type(value) not in (float, int):
         raise UnusableError(f"{name} is no number, but {str(value)[:40]!r}")
     return float(value)
@@ -65,7 +65,7 @@ def flat(values: Any, name: str) -> Floats:
 
 
 def atomic_numbers(values: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return atomic numbers, (N,), as a frame has them; a fraction or a number beyond Pu is none."""
+    """Return atomic numbers, (N,), as a frame has them; fractions and numbers beyond Pu are refused."""
     wrong = values[~((values >= 1) & (values <= 94) & (np.round(values) == values))]
     if len(wrong):
         raise UnusableError(f"atomic number {wrong[0]:g} is not one of 1, 2, ... 94")

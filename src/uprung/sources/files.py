@@ -1,4 +1,4 @@
-"""Kind and decompressed bytes of a file, told from its content: names and suffixes are not trusted."""
+"""Kind and decompressed bytes of a file, recognised from its content: names and suffixes are not trusted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from uprung.frames.limits import RECORD, WHOLE
 from uprung.frames.schema import FramesError
 
 T = TypeVar("T")
-#: Is told how many bytes of the files, as they lie on disk, have been read since it was last told.
+#: Called with the number of bytes on disk that were read since the last call.
 Advance = Callable[[int], object]
 BUFFER = 1 << 20
 LMDB_MAGIC = 0xBEEFC0DE

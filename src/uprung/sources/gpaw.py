@@ -74,7 +74,7 @@ def records(path: Path) -> Iterator[tuple[int, Record]]:
 
 
 def labelled(record: Record, functional: str, net_force: float) -> Frame:
-    """Return a record of one's own as a frame.
+    """Return an own label as a frame.
 
     Raises:
         UnusableError: it holds no label, or one that breaks the sum rule of the forces.

@@ -2,7 +2,7 @@
 
 Three layouts occur: records nested by names (`{material: {frame: record}}`), one list of records, and one record per
 line. The file's text is cut at the braces where records begin and end, with numpy, and each piece is decoded for
-itself: a record that is broken costs itself only, and no number is touched before the JSON decoder of the record.
+itself: a broken record loses only itself, and no number is touched before the JSON decoder of the record.
 """
 
 from __future__ import annotations

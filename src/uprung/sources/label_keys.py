@@ -2,7 +2,7 @@
 
 No key is guessed. A label is read under the name that the study gives, else under the format's own; where another key
 of the file looks like the same label and has other numbers (a model's prediction beside `REF_energy`), nothing is read
-and the keys are told. A label that is no such thing (a null moment, five numbers of a stress) costs itself only.
+and the message names both keys. A malformed label (a null moment, five numbers of a stress) loses only itself.
 """
 
 from __future__ import annotations

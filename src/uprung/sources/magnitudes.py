@@ -1,8 +1,8 @@
-"""Sizes of labels and distances of a source that only another unit explains, also where no frame follows another.
+"""Label and distance magnitudes that only another unit explains; works without consecutive frames.
 
-Medians say it: no crystal whose atoms are a bond apart is under hundreds of GPa, or has forces of 50 eV/Å on its
-atoms; no set of structures has its nearest neighbours all at twice the sum of their radii. A unit that is too small
-cannot be told from a structure at rest; the slopes of pairs and the work test find that.
+Medians decide: no crystal whose atoms are a bond apart is under hundreds of GPa, or has forces of 50 eV/Å on its
+atoms; no set of structures has its nearest neighbours all at twice the sum of their radii. Values that are too
+small look like a structure at rest; the slopes of pairs and the work test find those.
 """
 
 from __future__ import annotations

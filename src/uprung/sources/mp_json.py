@@ -197,7 +197,7 @@ def _get(content: dict[str, Any], key: str) -> Any:
 
 
 def _labels(content: dict[str, Any], keys: Mapping[str, LabelKey], lattice: Floats, n: int) -> Labels:
-    """Return the labels of a record; null is none, and only an energy that is none costs the record."""
+    """Return the labels of a record; null means no label, and only a missing energy rejects the record."""
     found, volume = Labels(), volume_of(lattice)
     for label, spec in keys.items():
         value = _get(content, spec.key)

@@ -15,7 +15,7 @@ UNSET = "not set"
 ANY = "any"
 #: Keys under which files state the charge of a cell, in elementary charges.
 CHARGES = ("charge", "total_charge", "tot_charge", "net_charge", "system_charge", "cell_charge", "initial_charges")
-#: Keys under which files other than those of VASP state settings; what is no one value (a list, a table) is none.
+#: Keys under which files other than those of VASP state settings; lists and tables are not settings.
 STATED = (
     "encut", "cutoff", "ecut", "kspacing", "k_density", "ispin", "spin_polarized", "lasph", "prec", "ismear", "sigma",
     "smearing", "ldau", "hubbard_u", "lsorbit", "spin_orbit", "soc", "ivdw", "dispersion", "vdw", "luse_vdw",
@@ -131,7 +131,7 @@ def require_stated(settings: Settings, *places: Mapping[str, Any]) -> None:
 
     Args:
         settings: of the fidelity; they count the record.
-        places: where the record states things, the first first.
+        places: mappings in which the record states settings, in order of precedence.
 
     Raises:
         UnusableError: the cell is charged, the label is another one than the functional's, or another record has
@@ -159,7 +159,7 @@ def require_stated(settings: Settings, *places: Mapping[str, Any]) -> None:
 
 
 def _charge(value: Any) -> float:
-    """Return a charge; those of atoms add up to one, in which what is left of rounding is none."""
+    """Return the charge of the cell; charges of atoms are summed, and a sum within rounding of zero is neutral."""
     try:
         charge = sum(map(float, value)) if isinstance(value, list) else float(value)
     except (TypeError, ValueError):

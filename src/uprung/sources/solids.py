@@ -1,6 +1,6 @@
 """Small distorted crystals labelled with GPAW at PBE and r²SCAN (see data/solids/README.md).
 
-The format is that of labels of one's own (`uprung.sources.gpaw`); labels that were not used are listed beside the set.
+The format is that of own labels (`uprung.sources.gpaw`); labels that were not used are listed beside the set.
 """
 
 from __future__ import annotations

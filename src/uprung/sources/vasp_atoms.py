@@ -1,4 +1,4 @@
-"""Atoms and species of a vasprun.xml. Symbols that VASP cut off are told from the titles of the potentials."""
+"""Atoms and species of a vasprun.xml. Symbols that VASP truncated are recovered from the titles of the potentials."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ SAME_CHARGE = 1e-3
 
 @dataclass
 class Input:
-    """What a run was told: keys of INCAR, all parameters as VASP resolved them, and species with their potentials.
+    """The input of a run: keys of INCAR, all parameters as VASP resolved them, and species with their potentials.
 
     Attributes:
         incar: key in capitals -> its words.
@@ -154,7 +154,7 @@ def check(run: Input, functional: str, settings: Settings) -> None:
     """Check that a run's labels are those of a functional, and comparable with those of the earlier runs.
 
     Args:
-        run: what it was told.
+        run: its input.
         functional: of the fidelity.
         settings: of the fidelity's runs so far; they count this one.
 

@@ -111,7 +111,7 @@ def checked(records: Iterable[Frame | Rejected], test: WorkTest, path: Path) -> 
 
 
 def tested(records: Iterable[Frame | Rejected], test: WorkTest) -> Iterator[Frame | Rejected]:
-    """Pass records on while testing them, whatever comes out."""
+    """Pass records on while testing them; the result never stops them."""
     for record in records:
         if isinstance(record, Frame):
             test.add(record)

@@ -1,4 +1,4 @@
-"""Structures that a fidelity has twice: copies are left out, one geometry with two energies is told."""
+"""Structures that occur twice in a fidelity: copies are left out, one geometry with two energies is reported."""
 
 from __future__ import annotations
 

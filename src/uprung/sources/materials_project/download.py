@@ -82,7 +82,7 @@ def download(state: Path, manifest: Path, *, db_version: str | None = None, pati
         DownloadError: the download cannot go on; a later call continues it.
     """
     patience = patience or Patience()
-    api_key()  # a missing one is told now, not when it is first needed after hours
+    api_key()  # a missing key is reported now, not hours later when it is first needed
     service = Service(patience)
     with only_one(state):
         journal = Journal(state)

@@ -38,7 +38,7 @@ with extra("pull"):
 
 NAME = f"pymatgen-io-validation {importlib.metadata.version('pymatgen-io-validation')}"
 Json = dict[str, Any]
-#: Checks of the package, and the names by which they are told.
+#: Checks of the package, and the names under which they are reported.
 WORDS = {
     "CheckKpointsKspacing": "k-points",
     "CheckPotcar": "potentials",
