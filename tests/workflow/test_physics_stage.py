@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +66,6 @@ def test_every_network_says_what_it_thinks_of_every_material(tmp_path: Path) -> 
     assert again.returncode == 0, again.stdout
     assert {file: file.stat().st_mtime_ns for file in kept} == kept
     assert len(list((place.results / "state/physics/models").rglob("*.json"))) > len(kept)
-    assert json.loads((place.results / "checksums/made/physics/models/chgnet-0.3.0.csv.json").read_text())
 
 
 def test_a_set_that_cannot_be_read_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -46,7 +46,9 @@ class Physics(Section):
     """Test of properties that follow from energies, forces and stresses, against published values."""
 
     sets: dict[Name, PhysicsSet] = Field(
-        min_length=1, description="Reference values, by name; or a list of presets: `[surfaces, vacancies]`."
+        min_length=1,
+        description="Reference values, by name; or a list of presets, with other options where needed: "
+        "`[surfaces, {vacancies: {materials: [Al]}}]`.",
     )
     models: Annotated[list[Checkpoint], AfterValidator(unique)] = Field(
         default=["chgnet-0.3.0", "chgnet-r2scan"], description="Checkpoints to test."

@@ -151,12 +151,22 @@ def _sets(study: dict[str, Any], written: Written) -> Iterator[str]:
         sets = dict[str, Any]()
         for entry in given:
             if isinstance(entry, dict):
-                sets |= entry
+                sets |= _varied(entry, known) if test == "physics" else entry
             elif isinstance(entry, str) and entry in known:
                 sets |= known[entry]
             else:
                 yield f"tests.{test}.sets: {entry!r} is no preset{suggest(str(entry), list(known))}"
         study["tests"] = {**study["tests"], test: {**study["tests"][test], "sets": sets}}
+
+
+def _varied(entry: dict[str, Any], known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return own sets of `tests.physics`; one with the name of a preset and no files is the preset, varied."""
+    return {
+        name: known[name][name] | options
+        if name in known and isinstance(options, dict) and "files" not in options
+        else options
+        for name, options in entry.items()
+    }
 
 
 def _merged(default: Any, given: Any) -> Any:

@@ -23,6 +23,8 @@ from uprung.physics.compute import cost, outcome
 from uprung.physics.references import Material
 from uprung.physics.results import Accuracy, Curve, Outcome, Value, energies
 
+#: Atoms of the largest structure that a rate is measured with.
+USUAL = 60
 LOG = logging.getLogger(__name__)
 #: Columns of the tables of values and of curves.
 VALUES = ["set", "material", "key", "quantity", "unit", "x", "reference", "predicted", "converged", "reason"]
@@ -123,7 +125,7 @@ def network_tables(
 
 
 def cost_line(jobs: Sequence[tuple[str, PhysicsSet, Material]], costs: Sequence[float], calculator: Calculator) -> str:
-    """Return how long the materials will take, by the time of one evaluation of the first structure there is.
+    """Return how long the materials will take, by the time of one evaluation of a structure of usual size.
 
     Args:
         jobs: set, its name and material.
@@ -132,14 +134,15 @@ def cost_line(jobs: Sequence[tuple[str, PhysicsSet, Material]], costs: Sequence[
     """
     plural = f"{len(jobs)} material{'s' if len(jobs) != 1 else ''}"
     evaluations = f"{plural}, about {sum(costs):,.0f} evaluations of an atom"
-    first = next((m.structures[0] for _, _, m in jobs if m.structures and not m.unusable), None)
-    if first is None:
+    usual = [atoms for _, _, m in jobs if not m.unusable for atoms in m.structures if len(atoms) <= USUAL]
+    if not usual:
         return evaluations
+    largest = max(usual, key=len)  # of a small one the time hardly depends on the atoms
     try:
-        energies([first], calculator)  # the first one is slow: memory, kernels
+        energies([largest], calculator)  # the first one is slow: memory, kernels
         start = time.monotonic()
-        energies([first], calculator)
+        energies([largest], calculator)
     except ValueError:
         return evaluations
-    rate = (time.monotonic() - start) / len(first)
+    rate = (time.monotonic() - start) / len(largest)
     return f"{evaluations}: some {sum(costs) * rate / 60:.1f} minutes at {1e3 * rate:.2g} ms each, measured"

@@ -105,11 +105,16 @@ def test_sets_are_presets_and_own_ones(first: dict[str, Any]) -> None:
 
 def test_sets_of_physics_are_presets_and_own_ones(first: dict[str, Any]) -> None:
     own = {"test": "vacancies", "functional": "PBE", "files": ["data/physics/vacancies-fcc.csv"], "materials": ["Al"]}
-    first["tests"] = {"physics": {"sets": ["surfaces", "phonons", {"own": own}]}, "softening": {"sets": ["mlearn"]}}
+    first["tests"] = {
+        "physics": {"sets": ["surfaces", {"phonons": {"most": 1}}, {"own": own}]},
+        "softening": {"sets": ["mlearn"]},
+    }
     tests = loaded(first).tests
     assert tests.physics is not None
     assert list(tests.physics.sets) == ["surfaces", "phonons", "own"]
     assert list(tests.softening.sets) == ["mlearn"]
+    varied = tests.physics.sets["phonons"]
+    assert (varied.most, varied.test, bool(varied.caveat)) == (1, "phonons", True)
     assert tests.physics.tested("chgnet-r2scan") == ["chgnet-0.3.0", "chgnet-r2scan"]
     for entry in tests.physics.sets.values():
         assert all((ROOT / file).exists() for file in entry.files)
