@@ -121,7 +121,8 @@ def record_of(
         if isinstance(row, UnusableError):
             raise row
         frame = _frame(name, row, functional, label_scale, source, keys)
-        require_stated(settings, row["fields"], row["info"] or {})  # SQLite may have null
+        info = row["info"] if isinstance(row["info"], dict) else {}  # a database may hold anything
+        require_stated(settings, row["fields"], info)
         return frame
     except AmbiguousError:
         raise
