@@ -122,8 +122,8 @@ def record_of(
         if isinstance(row, UnusableError):
             raise row
         frame = _frame(name, row, functional, label_scale, source, keys)
-        info = row["info"] or {}  # SQLite may have null
-        require_stated(settings, frame, row["fields"], info, row.get("data") or {})
+        places = [row[part] for part in ("info", "data") if isinstance(row.get(part), dict)]  # SQLite may hold anything
+        require_stated(settings, frame, row["fields"], *places)
         return frame
     except AmbiguousError:
         raise

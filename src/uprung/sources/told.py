@@ -96,7 +96,7 @@ def told_by_rows(rows: Iterable[Row], where: str) -> Told:
         FramesError: a label may be one of two keys.
     """
     readable = [row for _, row in islice(rows, FIRST) if isinstance(row, dict)]
-    names = ((row["info"] or {}).get("functional") for row in readable)
+    names = ((row["info"] if isinstance(row["info"], dict) else {}).get("functional") for row in readable)
     functional = next((name for name in names if isinstance(name, str) and name), None)
     there = dict.fromkeys(key for row in readable for key, value in row["fields"].items() if value is not None)
     return Told("ase", functional, _other_names(readable, where), tuple(there))
