@@ -83,12 +83,12 @@ def records_of(table: pa.Table, where: str, *, keys: Keys | None = None) -> Iter
     Raises:
         FramesError: see `read`.
     """
-    named = named_keys(keys)
+    named, settings = named_keys(keys), Settings()
     if "nsites" not in table.column_names and "Z" in table.column_names:
         table = table.append_column("nsites", pc.list_value_length(table["Z"]))
     columns = _columns(where, table.schema, named)
     for n, row in enumerate(table.select(columns).to_pylist()):
-        yield _record(row, f"row {n + 1}", named)
+        yield _record(row, f"row {n + 1}", named, settings)
 
 
 def _columns(file: Path | str, schema: pa.Schema, named: Mapping[str, LabelKey]) -> list[str]:
