@@ -41,7 +41,7 @@ class Adam:
         torch._foreach_add_(counts, 1)
         torch._fused_adam_(
             [p for _, p in moved],
-            [p.grad for _, p in moved],
+            [p.grad for _, p in moved if p.grad is not None],
             means,
             squares,
             [],

@@ -98,7 +98,8 @@ class Network(nn.Module):
     @property
     def version(self) -> str | None:
         """Version of the shipped checkpoint that the weights are from."""
-        return self.model_args["version"]
+        version: str | None = self.model_args["version"]
+        return version
 
 
 class References(nn.Module):
