@@ -49,7 +49,7 @@ def launch(recipe: Training) -> Processes:
     from lightning.fabric import Fabric  # seconds that a run in one process does not need
     from lightning.fabric.plugins.environments import LightningEnvironment
 
-    fabric = Fabric(
+    fabric: Processes = Fabric(
         accelerator=recipe.device,
         devices=recipe.devices,
         strategy="ddp",

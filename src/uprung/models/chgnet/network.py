@@ -165,15 +165,15 @@ class _Gated(nn.Module):
         self.bn1, self.bn2 = nn.LayerNorm(64), nn.LayerNorm(64)
 
 
-def _holding(**modules: nn.Module) -> nn.Module:
-    """Return a module that holds others, which are reached by their names."""
+def _holding(**modules: nn.Module) -> Any:
+    """Return a module that holds others, which are reached by their names; types do not know these."""
     holder = nn.Module()
     for name, module in modules.items():
         holder.add_module(name, module)
     return holder
 
 
-def _convolution(name: str, features: int) -> nn.Module:
+def _convolution(name: str, features: int) -> Any:
     """Return a gated MLP and the linear layer after it."""
     gated = _Gated(features, hidden=True)
     return _holding(**{name: gated}, mlp_out=_Layers([64, 64], bias=False))
