@@ -49,7 +49,7 @@ def launch(recipe: Training) -> Processes:
     from lightning.fabric import Fabric  # seconds that a run in one process does not need
     from lightning.fabric.plugins.environments import LightningEnvironment
 
-    fabric: Processes = Fabric(
+    fabric = Fabric(
         accelerator=recipe.device,
         devices=recipe.devices,
         strategy="ddp",
@@ -57,7 +57,8 @@ def launch(recipe: Training) -> Processes:
         plugins=LightningEnvironment(),
     )
     fabric.launch()
-    return fabric
+    processes: Processes = fabric
+    return processes
 
 
 def share(costs: NDArray[np.int64], ranks: int) -> list[NDArray[np.int64]]:
