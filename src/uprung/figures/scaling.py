@@ -187,6 +187,8 @@ def _axes(axis: Axes, points: pd.DataFrame, target: str, others: Sequence[pd.Ser
     factor = style.TARGETS[target][2]
     x = points["n_frames"] if sizes is None else pd.concat([points["n_frames"], sizes])
     y = pd.concat([each.dropna().astype(float) for each in (points["mae"], points["baseline"], *others)]) * factor
+    y = y[np.isfinite(y) & (y > 0)]  # zero (of one compound, a shift may be exact) is nowhere on a logarithmic axis
+    y = y if len(y) else pd.Series([1.0])
     x_pad, y_pad = (x.max() / x.min()) ** 0.05, (y.max() / y.min()) ** 0.07
     axis.set_xlim(x.min() / x_pad, x.max() * x_pad)
     axis.set_ylim(y.min() / y_pad, y.max() * y_pad)

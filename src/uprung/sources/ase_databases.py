@@ -54,10 +54,10 @@ def _sqlite_row(row: dict[str, Any]) -> dict[str, Any] | UnusableError:
             labels[key] = None if row[key] is None else _numbers(row[key], 3 if key == "forces" else 1)
         pbc = int(row["pbc"])
         result["pbc"] = [bool(pbc & 1), bool(pbc & 2), bool(pbc & 4)]
-        result["info"] = orjson.loads(row["key_value_pairs"] or "{}")
+        result["info"] = _mapping(orjson.loads(row["key_value_pairs"] or "{}"))
         result["data"] = _stored(row["data"])
         beside = {f"data {key}": value for key, value in result["data"].items() if labels.get(key) is not None}
-        result["fields"] = {**beside, **result["data"], **_mapping(result["info"]), **labels}
+        result["fields"] = {**beside, **result["data"], **result["info"], **labels}
     except (TypeError, ValueError, OverflowError) as error:
         return UnusableError(f"row is not as ASE stores it: {error}")
     return result

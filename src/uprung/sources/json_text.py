@@ -10,7 +10,8 @@ import orjson
 
 from uprung.sources.unusable import UnusableError
 
-_KEY = re.compile(rb'"\s*:')
+#: After a key, and what may stand there instead, so that keys cannot be counted.
+_KEY, _APART = b'":', (b'" :', b'"\t:', b'"\n:', b'"\r:')
 #: Not in the standard, but what Python writes: the number that is none costs its label, not the record.
 _NO_NUMBER = re.compile(rb"\bNaN\b|\bInfinity\b")
 
@@ -18,7 +19,7 @@ _NO_NUMBER = re.compile(rb"\bNaN\b|\bInfinity\b")
 def decoded(text: bytes) -> Any:
     """Return what a JSON text says.
 
-    Keys are counted in the text and in what was decoded; only where the text has more of them is it read key by key.
+    Keys are counted in the text and in what was decoded; only where these differ is the text read key by key.
 
     Raises:
         orjson.JSONDecodeError: it is no JSON.
@@ -34,7 +35,7 @@ def decoded(text: bytes) -> Any:
         except (json.JSONDecodeError, UnicodeDecodeError, RecursionError):
             pass
         raise
-    if len(_KEY.findall(text)) > len(_KEY.findall(orjson.dumps(content))):
+    if any(apart in text for apart in _APART) or text.count(_KEY) != orjson.dumps(content).count(_KEY):
         json.loads(text, object_pairs_hook=once)
     return content
 

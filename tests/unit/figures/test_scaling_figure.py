@@ -234,3 +234,16 @@ def test_convergence_refuses_what_it_cannot_draw():
     two = pd.concat([history(), history(budget="c")])
     with pytest.raises(ValueError, match="one budget"):
         convergence(two, arm_labels=LABELS)
+
+
+def test_a_yardstick_without_error_is_drawn_where_it_can_be():
+    yardsticks = pd.DataFrame(
+        [
+            {"yardstick": name, "size": str(n), "n_frames": n, "seed": 0, "target": "energy", "mae": mae}
+            for name, mae in (("composition", 0.3), ("shift", 0.0))
+            for n in SIZES
+        ]
+    ).assign(population="covered")
+    figure, _ = draw(curves(targets=("energy",)), yardsticks=yardsticks)
+    low, high = figure.axes[0].get_ylim()
+    assert 0 < low < high < np.inf

@@ -219,7 +219,7 @@ def test_databases_that_are_cut_off_are_refused(tmp_path: Path) -> None:
 
 def test_a_row_of_a_database_that_cannot_be_decoded_is_listed(tmp_path: Path) -> None:
     good = ase_row(crystal(), "good")
-    write_aselmdb(tmp_path / "x", [good, b"no zlib", zlib.compress(b"[1]"), zlib.compress(b'{"energy": NaN}')])
+    write_aselmdb(tmp_path / "x", [good, b"no zlib", zlib.compress(b"[1]"), zlib.compress(b'{"energy": -1')])
     rows, rejected = imported("ase", tmp_path / "x", "PBE", SCALE)
     assert list(rows) == ["good"]
     assert {name: reason.split(":")[0] for name, reason in rejected.items()} == {
