@@ -7,6 +7,7 @@ so that their numbers cannot be compared. Graphs are converted before, and nothi
 from __future__ import annotations
 
 import os
+import tempfile
 import warnings
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ import torch
 from throughput_sides import RATE, Stock, Uprung, _Side
 
 from uprung.models.interface import Potential
-from uprung.models.registry import card_of, load
+from uprung.models.registry import CARDS, architecture, card_of, load
 
 #: Checkpoint -> its side of stock code in this module.
 STOCK = {
@@ -26,6 +27,7 @@ STOCK = {
     "M3GNet-MatPES-PBE-v2025.1-PES": "Matgl",
     "TensorNet-MatPES-PBE-v2025.1-PES": "Matgl",
     "7net-0": "Sevennet",
+    "mace": "Mace",
 }
 
 
@@ -41,7 +43,8 @@ class Ours(Uprung):
 
     def network(self) -> Potential:
         """Return the network that is trained."""
-        return load(self.checkpoint).to(self.device)
+        random = self.checkpoint in CARDS
+        return (architecture(self.checkpoint).new(0) if random else load(self.checkpoint)).to(self.device)
 
 
 class Chgnet(Stock):
@@ -131,3 +134,52 @@ class Sevennet(_Side):
         self.trainer.run_one_epoch(
             (Batch.from_data_list([self.graphs[int(k)] for k in rows]) for rows in batches), True
         )
+
+
+class Mace(_Side):
+    """`take_step` of mace, on its own network from the same random weights."""
+
+    def __init__(self, checkpoint: str, set_name: str, first: int | None, batch: int, device: str) -> None:
+        """Convert the structures; one step ahead of the clock."""
+        from ase.stress import full_3x3_to_voigt_6_stress
+        from ase.units import GPa
+        from mace.data import AtomicData, KeySpecification, config_from_atoms
+        from mace.modules.loss import WeightedEnergyForcesStressLoss
+        from mace.tools.torch_geometric.dataloader import Collater
+        from mace.tools.train import take_step
+        from mace.tools.utils import AtomicNumberTable
+
+        super().__init__(set_name, first, batch, device)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "mace.model"
+            architecture(checkpoint).new(0).save(path, target="high", source="low", corrects=None)
+            network = torch.load(path, weights_only=False).to(device)
+        known = AtomicNumberTable(network.atomic_numbers.tolist())
+        keys = KeySpecification(info_keys={"energy": "energy", "stress": "stress"}, arrays_keys={"forces": "forces"})
+        self.graphs = {}
+        for k in np.concatenate(self.batches):
+            atoms = self.data.structures[k].to_ase_atoms()
+            atoms.info["energy"] = float(self.data.energies[k] * len(atoms))
+            atoms.info["stress"] = full_3x3_to_voigt_6_stress(self.data.stresses[k] * GPa)
+            atoms.arrays["forces"] = self.data.forces[k]
+            config = config_from_atoms(atoms, key_specification=keys)
+            self.graphs[int(k)] = AtomicData.from_config(config, z_table=known, cutoff=float(network.r_max))
+        self.collate = Collater([None], [None])
+        self.step = partial(
+            take_step,
+            network,
+            WeightedEnergyForcesStressLoss(),
+            optimizer=torch.optim.Adam(network.parameters(), lr=RATE, fused=True),
+            ema=None,
+            output_args={"forces": True, "virials": False, "stress": True},
+            max_grad_norm=10.0,
+            device=torch.device(device),
+        )
+        network.train()
+        for _ in range(4):  # TorchScript looks at what a layer is given before it compiles it
+            self.warm_up()
+
+    def steps(self, batches: list[Any]) -> None:
+        """Do one optimiser step on every batch, which is collated as in mace's loader."""
+        for rows in batches:
+            self.step(batch=self.collate([self.graphs[int(k)] for k in rows]))
