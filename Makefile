@@ -74,7 +74,7 @@ dft-check:
 	OMP_NUM_THREADS=1 PYTHONPATH=src $(BIN)/python benchmarks/dft_check.py
 
 # emmet-api and moto need a hundred packages that no study needs; without them tests/service is skipped
-# and matcalc, beside which slopes of forces are held
+# and matcalc, beside which slopes of forces and properties of crystals are held
 service: .venv-service/.stamp .venv-service/matcalc/.stamp
 
 .venv-service/.stamp: tests/service/requirements.txt

@@ -196,6 +196,9 @@ def test_barrier_and_curvature_of_a_double_well() -> None:
     found = nudged(well(-1.2), well(1.2), DoubleWell(), Accuracy(0.005, steps=300), images=3)
     assert found.converged
     assert found.height == pytest.approx(0.4, abs=2e-3)
+    even = nudged(well(-1.2), well(1.2), DoubleWell(), Accuracy(0.005, steps=500), images=4)
+    assert even.converged
+    assert even.energy.max() == pytest.approx(0.4, abs=1e-3)  # no image starts on the top: one climbs there
     short = nudged(well(-1.2, 0.1), well(1.2, 0.3), DoubleWell(), Accuracy(1e-4, steps=1), images=4)
     assert not short.converged
     assert short.force > 1e-4
