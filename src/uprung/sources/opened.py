@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from uprung.config.base import suggest
 from uprung.config.data import Source
 from uprung.config.formats import FORMATS
 from uprung.frames.schema import FramesError, Rejected
@@ -77,8 +77,10 @@ class OpenSource:
         yield from records
         if strangers := settings.strangers(known):
             name, there = strangers[0], sorted(settings.met - set(strangers))
-            meant = next((own for own in there if own.lower() == name.lower()), name)
-            known_here = suggest(meant, there) if there else " (none is stated here)"
+            spelt = {own.lower(): own for own in there}
+            close = get_close_matches(name.lower(), spelt, n=1)
+            hint = f"; did you mean {spelt[close[0]]!r}?" if close else ""
+            known_here = f"{hint} (here: {', '.join(there) or 'none'})"
             raise FramesError(f"{self.path}: settings: no run or record has a setting {name!r}{known_here}")
 
     def _in_layout(self, records: Records) -> Records:

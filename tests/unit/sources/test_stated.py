@@ -162,7 +162,7 @@ def test_a_name_under_settings_that_nobody_has_is_refused(tmp_path: Path) -> Non
     assert len(opened("vasprun", tmp_path, "PBE", SCALE, ENCUT=[520, 680], NUPDOWN="any", charge="any")[0]) == 2
     with pytest.raises(FramesError, match=r"has a setting 'ecnut'; did you mean 'encut'"):
         of_xyz(tmp_path, "encut=520", ecnut=520)
-    with pytest.raises(FramesError, match=r"has a setting 'ecnut' \(none is stated here\)"):
+    with pytest.raises(FramesError, match=r"has a setting 'ecnut' \(here: none\)"):
         of_xyz(tmp_path, "note=1", ecnut=520)
 
 
