@@ -2,7 +2,7 @@
 
 Same machine, same run, same structures, batches and threads, in turns; see README.md in this folder.
 `python benchmarks/architectures.py --first 32 --repeats 1` is a short run. MACE, whose package cannot be installed
-beside SevenNet's, is measured in its own environment: `.venv-mace/bin/python benchmarks/architectures.py --checkpoints mace`.
+beside SevenNet's, is measured in its own environment (`--checkpoints mace`, with `.venv-mace/bin/python`).
 """
 
 from __future__ import annotations
