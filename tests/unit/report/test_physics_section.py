@@ -46,7 +46,7 @@ def test_the_section_reads_from_findings_to_reasons(tmp_path: Path) -> None:
     blocks = list(section(study(tests=TESTS), results(tmp_path, 0.9)))
     (found,) = [block.sentences for block in blocks if isinstance(block, Sentences)]
     keep = next(line for line in found if line.startswith("keep, n = 800, seed 0"))
-    assert "too low volume per atom (volumes, 0.90)" in keep
+    assert "volume per atom (volumes, 0.90) lies below 1" in keep
     untouched = next(line for line in found if line.startswith("chgnet-0.3.0"))
     assert "none differs from 1" in untouched
     assert any(line.startswith("1 value is missing") for line in found)
@@ -70,7 +70,7 @@ def test_the_section_reads_from_findings_to_reasons(tmp_path: Path) -> None:
 def test_a_network_with_high_values_is_said_to_have_them(tmp_path: Path) -> None:
     blocks = list(section(study(tests=TESTS), results(tmp_path, 1.1)))
     (found,) = [block.sentences for block in blocks if isinstance(block, Sentences)]
-    assert any("too high volume per atom" in line and "too low" not in line for line in found)
+    assert any("lies above 1" in line and "below" not in line for line in found)
 
 
 def test_nothing_is_said_where_the_test_is_off() -> None:

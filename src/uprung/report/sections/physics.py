@@ -10,7 +10,7 @@ from uprung.config.physics import Physics, PhysicsSet
 from uprung.config.study import Study
 from uprung.report.arms import arm_labels
 from uprung.report.blocks import Block, Cell, Definitions, Details, Row, Sentences, Table, Text, picture
-from uprung.report.format import amount, fixed, functional, listing, plural, sentence
+from uprung.report.format import amount, fixed, functional, listing, plural
 from uprung.report.results import StudyResults, where
 
 #: Test -> how it is done.
@@ -57,24 +57,26 @@ def about_sets(sets: Mapping[str, PhysicsSet]) -> dict[str, list[str]]:
     """Return how each set is tested, and what is not verified about it."""
     return {
         name: [
-            sentence(f"{functional(entry.functional)}; {METHODS[entry.test]}"),
-            *([entry.caveat] if entry.caveat else []),
+            f"{functional(entry.functional)}; {METHODS[entry.test]}".rstrip("."),
+            *([entry.caveat.rstrip(".")] if entry.caveat else []),
         ]
         for name, entry in sets.items()
     }
 
 
 def findings(summary: pd.DataFrame, labels: Mapping[str, str], budget: str) -> Iterator[str]:
-    """Yield a sentence per network: which properties are too low or too high by their intervals."""
+    """Yield a sentence per network: which properties lie below or above the published ones by their intervals."""
     for name, own in networks(summary, labels, budget).items():
         judged = own.dropna(subset=["ratio_low"])
         if judged.empty:
             continue
         low, high = judged[judged["ratio_high"] < 1], judged[judged["ratio_low"] > 1]
         words = [
-            f"{what} {listing(_quantities(part))}" for what, part in (("too low", low), ("too high", high)) if len(part)
+            f"{listing(_quantities(part))} {'lies' if len(part) == 1 else 'lie'} {place} 1"
+            for place, part in (("below", low), ("above", high))
+            if len(part)
         ]
-        said = " and ".join(words) or "none differs from 1 by its interval"
+        said = "; ".join(words) or "none differs from 1 by its interval"
         yield f"{name}: of {plural(len(judged), 'ratio')} with an interval, {said}."
 
 
