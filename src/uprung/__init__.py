@@ -10,10 +10,11 @@ import sys
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from uprung.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from uprung.api import committee, law, read, references, rereference, shift, softening
 
-__version__ = "0.1.0"
 __all__ = ["committee", "law", "read", "references", "rereference", "shift", "softening"]
 
 

@@ -64,7 +64,7 @@ def test_imports_point_one_way(name: str) -> None:
     allowed = {name, "job", *BELOW[name]}
     for path in (file for file in FILES if room(file) == name):
         used = {module.split(".")[1] for module in imported(path) if module.startswith("uprung.")}
-        assert used - {"__version__"} <= allowed, path
+        assert used - {"version"} <= allowed, path
 
 
 def test_packages_of_architectures_stay_in_their_folders() -> None:

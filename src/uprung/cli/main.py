@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from uprung import __version__
 from uprung.job.files import write_json
+from uprung.version import __version__
 
 EPILOG = """three commands from two files to a report:
   uprung new pbe.xyz r2scan.xyz -o mine.yaml

@@ -8,7 +8,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
-from uprung import __version__
+from uprung.version import __version__
 
 PACKAGES = ("torch", "lightning", "numpy", "pandas", "pyarrow", "scikit-learn", "scipy")
 

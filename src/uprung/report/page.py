@@ -8,10 +8,10 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from uprung import __version__
 from uprung.config.report import Report
 from uprung.report.blocks import Block, PageSection
 from uprung.report.interactive import SCRIPT
+from uprung.version import __version__
 
 TEMPLATE, STYLE = (Path(__file__).with_name(name) for name in ("page.html.j2", "style.css"))
 
