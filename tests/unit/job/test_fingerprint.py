@@ -223,7 +223,9 @@ def imported_from_config(file: Path) -> Iterator[tuple[str, object]]:
 ALLOWED = {
     "Arm": {"fit"},  # `references`, which is in the params
     # names of fidelities, and runs: in the params, or deciding which files are inputs, of the rules that use them
-    "Study": {"low", "high", "runs"},
+    "Study": {"low", "high", "runs"}
+    # checkpoints of arms and networks: evaluated in rules, so that they are in the params; the page names them only
+    | {"checkpoint_of", "networks", "start_of"},
     "ForceSet": {"labelled_here"},  # evaluated in a rule: it decides which files are its inputs
     "Snapshots": {"protocol"},  # evaluated in a rule, so that what it returns is in the params
     "Tracking": {"services", "missing"},  # decides no number
