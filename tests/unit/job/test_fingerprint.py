@@ -227,6 +227,7 @@ ALLOWED = {
     "Study": {"low", "high", "runs"}
     # checkpoints of arms and networks: evaluated in rules, so that they are in the params; the page names them only
     | {"checkpoint_of", "networks", "start_of"},
+    "Physics": {"tested"},  # evaluated in a rule: it decides which networks have a job
     "ForceSet": {"labelled_here"},  # evaluated in a rule: it decides which files are its inputs
     "Snapshots": {"protocol"},  # evaluated in a rule, so that what it returns is in the params
     "Tracking": {"services", "missing"},  # decides no number
