@@ -229,6 +229,13 @@ class CompositionModel(ABC):
             setattr(self, name, value)
         return self
 
+    def score(self, X: ArrayLike, y: ArrayLike) -> float:
+        """Return R² of the predictions, as scikit-learn's regressors do."""
+        X = check_composition(X)
+        y = check_values(y, len(X))
+        off = y - reference_energy(X, self.coef_, "the reference fit")
+        return float(1 - off @ off / ((y - y.mean()) @ (y - y.mean())))
+
     def fresh(self) -> Self:
         """Return an estimator with the same arguments that is not fitted."""
         return type(self)(**copy.deepcopy(self.get_params()))
