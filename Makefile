@@ -1,5 +1,5 @@
 # make demo    set up .venv, run the demo study, say where the report is
-# make test    set up .venv, run all fast checks
+# make test    set up .venv, run all fast checks; make test-long, make test-slow: the others
 # make mace    set up .venv-mace, in which jobs of MACE run
 # make gpaw    build GPAW into .venv, for studies that compute labels of their own (docs/how-to/own-dft.md)
 # make service set up .venv-service, in which the tests of tests/service start a Materials Project of their own
@@ -8,7 +8,7 @@ BIN := .venv/bin
 CORES ?= all
 MACE_TESTS := tests/unit/models/mace tests/unit/models/test_contract.py -k mace
 
-.PHONY: demo test test-slow slurm architectures mace gpaw dft-check service check schema clean
+.PHONY: demo test test-long test-slow slurm architectures mace gpaw dft-check service check schema clean
 
 demo: .venv/.stamp
 	$(BIN)/snakemake --cores $(CORES)
@@ -18,8 +18,11 @@ demo: .venv/.stamp
 	@echo "numbers:  $(CURDIR)/results/demo/scaling/laws.csv and the files beside it"
 
 test: check service .venv/.architectures .venv-mace/.stamp
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 -m "not slow and not long"
 	.venv-mace/bin/python -m pytest -n 2 $(MACE_TESTS)
+
+test-long: service .venv/.architectures .venv-mace/.stamp
+	$(BIN)/python -m pytest -n 2 -m "long and not slow"
 
 test-slow: .venv/.architectures .venv-mace/.stamp
 	$(BIN)/python -m pytest -m slow

@@ -21,6 +21,8 @@ from uprung.models.data import open_dataset
 from uprung.models.predict import predict
 from uprung.models.registry import CARDS, load
 
+pytestmark = pytest.mark.long
+
 STUDY = "tests/workflow/arms.yaml"
 LOADS_IN = CARDS["chgnet"].own_package
 ARMS = ("readout", "pulled", "replay", "joint", "delta", "own")

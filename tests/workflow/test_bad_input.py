@@ -144,6 +144,7 @@ def test_a_size_larger_than_the_data(fresh: Workplace) -> None:
     refused(fresh, ["sizes: 99999", "the training split has", "'all'"])
 
 
+@pytest.mark.long
 def test_a_size_larger_than_the_data_added_later(finished: Workplace) -> None:
     finished.configure(lambda content: content["sizes"].append(99999))
     done = finished.snakemake("train", "--cores", "2", timeout=RUN_TIMEOUT)

@@ -36,6 +36,7 @@ def flip(path: Path) -> None:
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
 
+@pytest.mark.long
 def test_changed_labels_train_every_network_anew_whatever_ran_before(finished: Workplace) -> None:
     """One stage after the other, as a person looks at them: nothing below may take old networks for current ones."""
     relabel(finished)

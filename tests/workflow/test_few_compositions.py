@@ -18,6 +18,8 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from workplace import STUDY_TIMEOUT, Workplace, checkout
 
+pytestmark = pytest.mark.long
+
 STUDY = "few.yaml"
 #: eV/atom of the elements at the low fidelity; the high one is lower by as much as `SHIFT`.
 ENERGY = {"Cu": -3.7, "Au": -3.2, "Zn": -1.3, "Ga": -2.9, "In": -2.7, "As": -4.6, "Si": -5.4}

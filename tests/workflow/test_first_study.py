@@ -17,6 +17,8 @@ from workplace import STUDY_TIMEOUT, Workplace, checkout
 from uprung.config.docs import FIRST_STUDY
 from uprung.sources import solids
 
+pytestmark = pytest.mark.long
+
 STUDY = "mine.yaml"
 
 

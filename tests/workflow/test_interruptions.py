@@ -147,13 +147,14 @@ def test_three_kinds_of_kill_leave_the_numbers_as_they_are(finished: Workplace) 
 
 
 def test_a_job_ends_with_the_snakemake_that_started_it(finished: Workplace) -> None:
-    remove(finished)
-    session = Session(finished, WHOLE)
-    wait_for(lambda: "step 0" in log_of(finished), PATIENCE, "no training")
+    run = RUN.replace("steps30", "steps90000")  # longer than anyone waits
+    session = Session(finished, f"results/micro/{run}/metrics.json", "--config", "steps=90000")
+    log = finished.results / "logs" / run / "train.log"
+    wait_for(lambda: log.exists() and "step 0" in log.read_text(), PATIENCE, "no training")
     (job,) = jobs_in(finished, "train")
     session.kill(with_jobs=False)
     wait_for(lambda: job not in jobs_in(finished), 10, "the job outlives Snakemake")
-    assert "was killed; this job ends, too" in log_of(finished)
+    assert "was killed; this job ends, too" in log.read_text()
 
 
 @pytest.mark.slow
@@ -193,6 +194,7 @@ def test_a_truncated_checkpoint_falls_back_to_the_one_before(finished: Workplace
     assert differing(of_runs(finished), wanted) == []
 
 
+@pytest.mark.long
 def test_a_killed_correction_keeps_the_draws_that_it_has_trained(fresh: Workplace) -> None:
     training = {"draws": 3, "epochs": 2}
     lithium = {"functional": "PBE", "sources": [{"format": "mlearn", "file": "data/mlearn/Li_test.json.gz"}]}

@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pytest
 import torch
 from chgnet.model import CHGNet
 from workplace import STUDY_TIMEOUT, checkout
+
+pytestmark = pytest.mark.long
 
 SETS: dict[str, dict[str, Any]] = {
     "metals": {

@@ -91,12 +91,12 @@ def test_the_r2scan_checkpoint_is_softer_and_the_promise_of_cmae_fails_on_german
     assert found.loc["Ge", "mae"] == pytest.approx(0.346, abs=0.002)
 
 
-#: In every run of the tests; the others take a minute each.
+#: In every run of the checks; the others take a minute each.
 QUICK = {"M3GNet-MP-2021.2.8-PES", "M3GNet-MatPES-PBE-v2025.1-PES", "TensorNet-MatPES-PBE-v2025.1-PES", "7net-0"}
 
 
 @pytest.mark.parametrize(
-    "checkpoint", [pytest.param(name, marks=[] if name in QUICK else pytest.mark.slow) for name in OTHERS]
+    "checkpoint", [pytest.param(name, marks=pytest.mark.long if name in QUICK else pytest.mark.slow) for name in OTHERS]
 )
 def test_checkpoints_of_other_architectures(folder: Path, checkpoint: str, available: Callable[[str], None]) -> None:
     available(checkpoint)
