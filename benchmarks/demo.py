@@ -38,6 +38,7 @@ STAGES = {
     "reference energies": ("references", "atomref"),
     "graphs": ("graphs",),
     "softening": ("softening",),
+    "properties of crystals": ("physics",),
 }
 OTHERS = "curves, laws, figures, report"
 
