@@ -76,6 +76,7 @@ def test_frames_of_a_pulled_study(service: Service, world: World, place: Workpla
     assert scale["mp-3000020-0-0"] == pytest.approx(-0.687 - 2.256)  # FeO with U
 
 
+@pytest.mark.long
 def test_snakemake_killed_in_the_middle_goes_on(service: Service, world: World, place: Workplace) -> None:
     service.s3.order({"match": "core/trajectories/run_type=r2SCAN", "times": 10_000, "delay": 60})
     process = place.start("results/pulled/download/manifest.json", "--cores", "1", study=STUDY)

@@ -9,6 +9,8 @@ import pytest
 import yaml
 from workplace import STUDY_TIMEOUT, Workplace
 
+pytestmark = pytest.mark.long
+
 RUN = "runs/steps30/scratch/n60/seed0"
 
 

@@ -19,6 +19,8 @@ from workplace import MICRO, Workplace, job_counts
 
 from uprung.job.made import FOLDER, others
 
+pytestmark = pytest.mark.long
+
 DATA = "data/diatomics/diatomics-dft.json.gz"
 RUN = "results/micro/runs/steps30/scratch/n60/seed0/model.pth.tar"
 RUNS = "results/micro/runs/steps30/*/*/seed0/model.pth.tar"

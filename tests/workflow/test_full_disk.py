@@ -13,6 +13,8 @@ import pytest
 from faults import contents, differing
 from workplace import STUDY_TIMEOUT, Workplace
 
+pytestmark = pytest.mark.long
+
 RUN = "runs/steps30/scratch/n60/seed0"
 FILLER = "results/filler"
 MIB = 2**20

@@ -177,6 +177,7 @@ def test_a_job_that_hangs_keeps_its_run_until_it_ends(finished: Workplace) -> No
     assert differing(of_runs(finished), wanted) == []
 
 
+@pytest.mark.long
 def test_a_truncated_checkpoint_falls_back_to_the_one_before(finished: Workplace) -> None:
     wanted = remove(finished)
     session = Session(finished, WHOLE)

@@ -8,10 +8,13 @@ from typing import Any
 
 import ase.io
 import numpy as np
+import pytest
 from ase.build import bulk
 from workplace import STUDY_TIMEOUT, checkout
 
 from uprung.dft.structures import read_structures
+
+pytestmark = pytest.mark.long
 
 STATES = {"structures": "crystals.extxyz", "length": 0.02, "frames": 4, "strained": 2, "chunk_size": 1, "vasp": ["PBE"]}
 

@@ -289,6 +289,7 @@ def run_on(devices: int, folder: Path, out: Path, short: str) -> None:
     torch.save({"history": run.history, "model": model.state_dict()}, f"{out}.rank{rank}")
 
 
+@pytest.mark.long
 def test_processes_cut_their_own_shares_and_end_together(folder: Path, tmp_path: Path) -> None:
     """Memory is short on the second process alone, then on both: neither waits for the other for ever."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
