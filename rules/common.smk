@@ -96,10 +96,6 @@ try:
         name: [find_file(file, FOLDERS, key=f"{CONFIG_FILE}: tests.physics.sets.{name}") for file in entry.files]
         for name, entry in (PHYSICS.sets if PHYSICS else {}).items()
     }
-    PHYSICS_FILES = {
-        name: find_file(file, FOLDERS, key=f"{CONFIG_FILE}: tests.physics.files.{name}")
-        for name, file in (PHYSICS.files if PHYSICS else {}).items()
-    }
     PRETRAINING_MATERIALS = [
         find_file(file, FOLDERS, key=f"{CONFIG_FILE}: transfer.pretraining_materials")
         for file in ([] if POINTS else [STUDY.transfer.pretraining_materials])
@@ -149,7 +145,9 @@ def check_results():
 def check_environments():
     """Stop before the first job when an architecture of the study has no environment to run in."""
     by_conda = any("conda" in str(method).lower() for method in workflow.deployment_settings.deployment_method)
-    named = [] if POINTS else [*SOFTENING.models, *(entry.model for entry in SOFTENING.snapshots.values())]
+    named = (
+        [] if POINTS else [*SOFTENING.models, *PHYSICS_MODELS, *(entry.model for entry in SOFTENING.snapshots.values())]
+    )
     cards = [] if POINTS else [*ARCHITECTURES.values(), *(card_in(STUDY, name) for name in named)]
     why = "" if by_conda else missing(dict.fromkeys(card.environment for card in cards))
     if why:
@@ -381,7 +379,6 @@ if not POINTS:
     PHYSICS_MODELS = PHYSICS.tested(STUDY.architecture) if PHYSICS else []
     PHYSICS_NETWORKS = [
         *(f"<results>/physics/models/{model}" for model in PHYSICS_MODELS),
-        *(f"<results>/physics/files/{name}" for name in PHYSICS_FILES),
         *(
             folder_of("<results>/physics/runs", run)
             for run in STUDY.runs
@@ -410,6 +407,5 @@ if not POINTS:
         seed=one_of(STUDY.seeds),
         evalset=one_of(SOFTENING.sets),
         model=one_of(dict.fromkeys([*SOFTENING.models, *PHYSICS_MODELS])),
-        given=one_of(PHYSICS_FILES),
         network=one_of(STUDY.pretraining),
         pretrained=one_of([*STUDY.networks, *STUDY.pretraining]),

@@ -1,11 +1,11 @@
-"""Properties of crystals of the checkpoints, of given files and of trained networks (only with `tests.physics`)."""
+"""Properties of crystals of checkpoints and of trained networks (only with `tests.physics`)."""
 
 if PHYSICS:
 
     rule physics_model:
         input:
             data=sum(PHYSICS_SOURCES.values(), []),
-            network=[],
+            network=lambda w: own_file(w.model),
         output:
             values="<results>/physics/models/{model}.csv",
             curves="<results>/physics/models/{model}-curves.parquet",
@@ -16,7 +16,8 @@ if PHYSICS:
             mem_mb=STUDY.resources.memory_mb,
             gpu=GPU,
         params:
-            physics=without(PHYSICS, "models", "files", "runs", "bootstrap", "threads"),
+            **({"own": lambda w: own_contents(w.model)} if OWN_CHECKPOINTS else {}),
+            physics=without(PHYSICS, "models", "runs", "bootstrap", "threads"),
             data=contents(sum(PHYSICS_SOURCES.values(), [])),
             files=PHYSICS_SOURCES,
             model="{model}",
@@ -30,27 +31,6 @@ if PHYSICS:
         script:
             "../scripts/compute_physics.py"
 
-    use rule physics_model as physics_file with:
-        input:
-            data=sum(PHYSICS_SOURCES.values(), []),
-            network=lambda w: [PHYSICS_FILES[w.given]],
-        output:
-            values="<results>/physics/files/{given}.csv",
-            curves="<results>/physics/files/{given}-curves.parquet",
-        params:
-            physics=without(PHYSICS, "models", "files", "runs", "bootstrap", "threads"),
-            data=contents(sum(PHYSICS_SOURCES.values(), [])),
-            files=PHYSICS_SOURCES,
-            network=lambda w: contents([PHYSICS_FILES[w.given]]),
-            model=None,
-            fidelity=None,
-            about=lambda w: model_of({"model": w.given}),
-            state=lambda w: f"results/{STUDY.study}/state/physics/files/{w.given}",
-            device=DEVICE,
-            threads=PHYSICS.threads,
-        message:
-            "Properties of crystals by {wildcards.given}"
-
     use rule physics_model as physics_run with:
         input:
             data=sum(PHYSICS_SOURCES.values(), []),
@@ -59,7 +39,7 @@ if PHYSICS:
             values=f"<results>/physics/runs/{RUN}.csv",
             curves=f"<results>/physics/runs/{RUN}-curves.parquet",
         params:
-            physics=without(PHYSICS, "models", "files", "runs", "bootstrap", "threads"),
+            physics=without(PHYSICS, "models", "runs", "bootstrap", "threads"),
             data=contents(sum(PHYSICS_SOURCES.values(), [])),
             files=PHYSICS_SOURCES,
             model=None,

@@ -24,7 +24,7 @@ SETS: dict[str, dict[str, Any]] = {
     },
     "perovskite": {"test": "phonons", "functional": "PBE", "files": ["data/physics/BaZrO3.json.gz"]},
 }
-OWN = {"sets": SETS, "models": ["chgnet-0.3.0"], "files": {"mine": "mine.pth.tar"}, "steps": 5, "bootstrap": 100}
+OWN = {"sets": SETS, "models": ["chgnet-0.3.0", "mine"], "steps": 5, "bootstrap": 100}
 
 
 def test_every_network_says_what_it_thinks_of_every_material(tmp_path: Path) -> None:
@@ -36,10 +36,12 @@ def test_every_network_says_what_it_thinks_of_every_material(tmp_path: Path) -> 
         content["arms"] = {"checkpoint-ref": {"references": "checkpoint"}}
         content["sizes"], content["steps"] = [60], 2
         content["tests"] = {"physics": OWN}
+        stated = {"architecture": "chgnet", "functional": "PBE", "label_scale": "MP2020"}
+        content["checkpoints"] = {"mine": {"file": "mine.pth.tar", **stated}}
 
     place.configure(change)
     planned = place.planned("physics")
-    counts = {"physics_model": 1, "physics_file": 1, "physics_run": 1, "plot_physics": 1}
+    counts = {"physics_model": 2, "physics_run": 1, "plot_physics": 1}
     assert planned.items() >= counts.items()
     run = place.snakemake("--cores", "2", "physics", timeout=STUDY_TIMEOUT)
     assert run.returncode == 0, run.stdout
@@ -61,7 +63,7 @@ def test_every_network_says_what_it_thinks_of_every_material(tmp_path: Path) -> 
 
     # an added set costs only itself: the materials of the others are kept
     kept = {file: file.stat().st_mtime_ns for file in (place.results / "state/physics/models").rglob("*.json")}
-    assert len(kept) == 4
+    assert len(kept) == 8  # of two networks
     metals = {**SETS["metals"], "materials": ["Al", "Cu", "Ni"]}
     place.configure(lambda content: content["tests"]["physics"]["sets"].update(metals=metals))
     assert place.planned("physics") == counts

@@ -19,7 +19,7 @@ from uprung.scaling.tables import CURVE_KEYS
 Values = Sequence[float] | NDArray[np.floating] | pd.Series
 
 
-class Prediction(NamedTuple):
+class PredictedError(NamedTuple):
     """An error with its 95 % interval, and why it should not be trusted, '' where it may be."""
 
     value: float
@@ -50,14 +50,14 @@ class LearningLaw:
         row = self.table.iloc[0]
         return float(row["exponent"]), float(row["exponent_low"]), float(row["exponent_high"])
 
-    def predict(self, n: float) -> Prediction:
+    def predict(self, n: float) -> PredictedError:
         """Return the error at a training size.
 
         Raises:
             LawRefused: the points support no law.
         """
         value, low, high = (float(one) for one in self._law().predict(n))
-        return Prediction(value, low, high, self.fit.out_of_reach(self.fit.chosen, n))
+        return PredictedError(value, low, high, self.fit.out_of_reach(self.fit.chosen, n))
 
     def size_for(self, error: float) -> Size:
         """Return the training size at which the error is reached; NaN where it never is.

@@ -153,7 +153,7 @@ def rereference(
 
 
 @dataclass(frozen=True, repr=False)
-class Softening:
+class ForceSlopes:
     """How the forces of a potential compare with labelled ones.
 
     Attributes:
@@ -201,7 +201,7 @@ def softening(
     resamples: int = 1000,
     seed: int = 0,
     device: str = "cpu",
-) -> Softening:
+) -> ForceSlopes:
     """Measure how soft the forces of a potential are: slopes of predicted on labelled forces.
 
     Args:
@@ -230,7 +230,7 @@ def softening(
     label = structures.flat("forces", 3).reshape(-1, 3).astype(np.float32)
     forces, _ = forces_of_frames(structures, label, predicted)
     slopes = softening_table(forces, resamples=resamples, seed=seed)
-    return Softening(slopes, fraction_softened(slopes, resamples=resamples, seed=seed), forces, reasons)
+    return ForceSlopes(slopes, fraction_softened(slopes, resamples=resamples, seed=seed), forces, reasons)
 
 
 def committee(

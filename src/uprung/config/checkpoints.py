@@ -8,7 +8,7 @@ from uprung.config.base import FileName, Name, Section
 
 
 class OwnCheckpoint(Section):
-    """A pretrained network in a file of yours, which `architecture` and `tests.softening.models` may name."""
+    """A pretrained network in a file of yours, which the study may name wherever it names a published checkpoint."""
 
     file: FileName = Field(description="File or folder that the architecture's own package, or uprung, wrote.")
     architecture: Name = Field(

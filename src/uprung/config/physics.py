@@ -51,10 +51,8 @@ class Physics(Section):
         "`[surfaces, {vacancies: {materials: [Al]}}]`.",
     )
     models: Annotated[list[Checkpoint], AfterValidator(unique)] = Field(
-        default=["chgnet-0.3.0", "chgnet-r2scan"], description="Checkpoints to test."
-    )
-    files: dict[Name, FileName] = Field(
-        default={}, description="Further networks to test, by name: files that `uprung.models.registry.load` reads."
+        default=["chgnet-0.3.0", "chgnet-r2scan"],
+        description="Checkpoints to test: published ones, or those of `checkpoints`.",
     )
     runs: Literal["none", "largest", "all"] = Field(
         default="largest",

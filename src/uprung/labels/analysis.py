@@ -13,7 +13,7 @@ from uprung.labels.energy_shift import element_shift, formation_importance
 
 
 @dataclass(frozen=True)
-class Analysis:
+class PairAnalysis:
     """What two fidelities say of the same structures.
 
     Attributes:
@@ -31,7 +31,7 @@ class Analysis:
     counts: dict[str, Any]
 
 
-def analyse(paired: PairedFrames, *, force_limit: float, bootstrap: int) -> Analysis:
+def analyse(paired: PairedFrames, *, force_limit: float, bootstrap: int) -> PairAnalysis:
     """Return the analysis of a pair.
 
     Args:
@@ -60,4 +60,4 @@ def analyse(paired: PairedFrames, *, force_limit: float, bootstrap: int) -> Anal
         "importance": importance.attrs.get("reason", ""),
     }
     by_element = correlation_by_element(near.X, near.offsets, near.low, near.high)
-    return Analysis(agreement, shift, importance, by_element, counts)
+    return PairAnalysis(agreement, shift, importance, by_element, counts)

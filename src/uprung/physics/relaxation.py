@@ -23,7 +23,7 @@ VOLUMES = (0.4, 2.5)
 
 
 @dataclass(frozen=True)
-class Relaxed:
+class RelaxedCrystal:
     """A relaxed structure without calculator, energy (eV), largest force (eV/Å) and stress (GPa; 0 for a fixed cell).
 
     `converged` says whether both are below their limits; if not, `steps` were too few.
@@ -37,7 +37,7 @@ class Relaxed:
     converged: bool
 
 
-def relax(structure: ase.Atoms, calculator: Calculator, accuracy: Accuracy, *, cell: bool) -> Relaxed:
+def relax(structure: ase.Atoms, calculator: Calculator, accuracy: Accuracy, *, cell: bool) -> RelaxedCrystal:
     """Return a structure at the nearest minimum of the energy (FIRE).
 
     Args:
@@ -68,7 +68,7 @@ def relax(structure: ase.Atoms, calculator: Calculator, accuracy: Accuracy, *, c
             break
     energy = float(atoms.get_potential_energy())
     atoms.calc = None
-    return Relaxed(atoms, energy, force, stress, int(optimiser.nsteps), done)
+    return RelaxedCrystal(atoms, energy, force, stress, int(optimiser.nsteps), done)
 
 
 def _residuals(atoms: ase.Atoms, cell: bool) -> tuple[float, float]:
