@@ -16,6 +16,7 @@ if not workflow.overwrite_configfiles:  # else Snakemake would merge the two stu
 
 
 include: "rules/common.smk"
+include: "rules/networks.smk"
 
 
 pathvars:

@@ -38,11 +38,9 @@ os.environ |= {
 }
 
 from uprung.job.contents import contents
-from uprung.job.environments import marked, missing
 from uprung.job.files import size_token, why_not_writable
 from uprung.job.made import others, refusal
 from uprung.job.parent import PARENT, name_of_process
-from uprung.config.architectures import comparisons, is_scratch
 from uprung.config.arms import CHECKPOINT
 from uprung.config.base import plain
 from uprung.config.load import StudyError, find_file, load_study
@@ -52,7 +50,6 @@ from uprung.job.fingerprint import REGISTRY, closure, code_digest
 from uprung.report.captions import FIGURES, LAW_FIGURES, figures_of
 from uprung.report.catalogue import FILES, LAWS as LAW_FILES, POINTS as POINTS_FILES
 from uprung.report.catalogue import expanded, fields_of
-from uprung.models.chosen import card_in
 from uprung.models.registry import CARDS, contradictions
 from uprung.softening.models import model_of
 from uprung.training.planning import run_memory, run_minutes
@@ -142,18 +139,6 @@ def check_results():
         sys.exit(f"uprung: {why}")
 
 
-def check_environments():
-    """Stop before the first job when an architecture of the study has no environment to run in."""
-    by_conda = any("conda" in str(method).lower() for method in workflow.deployment_settings.deployment_method)
-    named = (
-        [] if POINTS else [*SOFTENING.models, *PHYSICS_MODELS, *(entry.model for entry in SOFTENING.snapshots.values())]
-    )
-    cards = [] if POINTS else [*ARCHITECTURES.values(), *(card_in(STUDY, name) for name in named)]
-    why = "" if by_conda else missing(dict.fromkeys(card.environment for card in cards))
-    if why:
-        sys.exit(f"uprung: {why}")
-
-
 def log_of(rule):
     """Return the log for a rule without one, named after its first output, or after the folder of a manifest."""
     results, study, product = strip_wildcard_constraints(rule.output[0]).split("/", 2)
@@ -165,70 +150,6 @@ def benchmark_of(rule):
     """Return the table of time and memory of a rule, named after its log."""
     results, study, _, name = strip_wildcard_constraints(rule.log[0]).split("/", 3)
     return f"{results}/{study}/benchmarks/{name.removesuffix('.log')}.tsv"
-
-
-def cards_of(architectures, wildcards):
-    """Return the architectures that a job loads by name."""
-    if "model" in wildcards.keys():
-        return [card_in(STUDY, wildcards.model)]
-    if "snapshots" in wildcards.keys():
-        return [card_in(STUDY, SOFTENING.snapshots[wildcards.snapshots].model)]
-    if "arm" in wildcards.keys():
-        return [card_of_arm(wildcards.arm)]
-    if "pretrained" in wildcards.keys():
-        return [card_of_network(wildcards.pretrained)]
-    if "architecture" in wildcards.keys():
-        return [CARDS[wildcards.architecture]]
-    return [CARDS[name] for name in architectures]
-
-
-def environment_of(architectures, wildcards):
-    """Return the environment of its own that a job runs in, '' for the usual one, as where it loads several."""
-    cards = cards_of(architectures, wildcards)
-    return cards[0].environment if len(cards) == 1 else ""
-
-
-def code_of(file, architectures, wildcards):
-    """Return the fingerprint of the code behind a job: its script, the architecture that it loads, its environment."""
-    modules = dict.fromkeys(card.module for card in cards_of(architectures, wildcards))
-    return marked(code_digest(file, *modules), environment_of(architectures, wildcards))
-
-
-def conda_of(architectures, wildcards):
-    """Return the conda file of a job with networks, as a path from this folder."""
-    return f"../envs/{environment_of(architectures, wildcards) or 'training'}.yaml"
-
-
-def card_of_arm(arm):
-    """Return the architecture of an arm."""
-    return card_in(STUDY, STUDY.checkpoint_of(arm))
-
-
-def checkpoint_of_network(network):
-    """Return the checkpoint behind a pretrained network; those that the study pretrains are of its own architecture."""
-    return STUDY.networks.get(network, STUDY.architecture)
-
-
-def card_of_network(network):
-    """Return the architecture of a pretrained network."""
-    return card_in(STUDY, checkpoint_of_network(network))
-
-
-def reach_of(*cards):
-    """Return what the networks of some architectures can compute: a cutoff, and the elements that one does not know."""
-    known = frozenset.intersection(*(card.elements for card in cards))
-    return [min(card.cutoff for card in cards), sorted({*range(1, 95)} - known)]
-
-
-def evalset_graphs_of(wildcards):
-    """Return the inputs of a model's architecture."""
-    return EVALSET_GRAPHS.format(evalset=wildcards.evalset, architecture=card_in(STUDY, wildcards.model).name)
-
-
-def graphs_of(fidelity, card):
-    """Return the store of a fidelity's inputs and labels; other architectures than the study's own have folders."""
-    below = "" if card.name == ARCHITECTURE.name else f"{card.name}/"
-    return f"<results>/graphs/{below}{fidelity}/manifest.json"
 
 
 def searched(arm):
@@ -283,36 +204,6 @@ def element_fidelities(*references):
     return list(dict.fromkeys(name for name in named if name))
 
 
-def source_graphs(needed, card):
-    """Return the graph store of the source fidelity where it is needed."""
-    return [graphs_of(STUDY.low, card)] if needed else []
-
-
-def pretrained_here(network):
-    """Return the file of a network that this study pretrains or the user gives; none for a published checkpoint."""
-    if network in STUDY.pretraining:
-        return [f"<results>/pretraining/{network}/model.pth.tar"]
-    return own_file(checkpoint_of_network(network))
-
-
-def initial_of(wildcards):
-    """Return the file that an arm begins at; none for a published checkpoint and for random weights alone."""
-    arm = STUDY.arms[wildcards.arm]
-    if arm.init in STUDY.pretraining:
-        return pretrained_here(arm.init)
-    return [] if is_scratch(arm) else own_file(STUDY.checkpoint_of(wildcards.arm))
-
-
-def own_file(checkpoint):
-    """Return the file of a checkpoint of the user."""
-    return [OWN_CHECKPOINTS[checkpoint]] if checkpoint in OWN_CHECKPOINTS else []
-
-
-def own_contents(checkpoint):
-    """Return what the file of a checkpoint of the user holds, for params; nothing for a published one."""
-    return contents(own_file(checkpoint))
-
-
 def is_joint(arm):
     """Return whether an arm trains one network for both fidelities."""
     return STUDY.arms[arm].fidelities == "joint"
@@ -357,11 +248,6 @@ def minutes_of_run(wildcards, input, attempt):
 if not POINTS:
     # as scripts read them; the study file may give their number
     config["seeds"] = STUDY.seeds
-    ARCHITECTURE = card_in(STUDY, STUDY.architecture)
-    ARCHITECTURES = {card.name: card for card in map(card_of_arm, STUDY.arms)}
-    OTHERS = {name: card for name, card in ARCHITECTURES.items() if name != ARCHITECTURE.name}
-    # arms held against others, where there are several architectures
-    COMPARED = comparisons(STUDY)
     SIZES = {size_token(size): size for size in STUDY.sizes}  # path token -> size as the user wrote it
     DEVICE = STUDY.training.device
     GPU = 1 if DEVICE == "cuda" else 0
