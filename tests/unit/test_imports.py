@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,3 +95,13 @@ def test_analysis_needs_no_torch(name: str) -> None:
 def test_no_file_is_long() -> None:
     lengths = {path.relative_to(LIBRARY).as_posix(): len(path.read_text().splitlines()) for path in FILES}
     assert {name: n for name, n in lengths.items() if n > 350} == {}
+
+
+def test_a_class_name_means_one_thing() -> None:
+    names = Counter(
+        node.name
+        for file in FILES
+        for node in ast.parse(file.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef)
+    )
+    assert [name for name, times in names.items() if times > 1] == []

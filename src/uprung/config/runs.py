@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from uprung.config.study import Study
 
 
-class Run(NamedTuple):
+class PlannedRun(NamedTuple):
     """Names of a run, the size as the study file has it."""
 
     budget: str
@@ -21,10 +21,10 @@ class Run(NamedTuple):
     seed: int
 
 
-def runs_of(study: Study) -> list[Run]:
+def runs_of(study: Study) -> list[PlannedRun]:
     """Return the runs of the learning curves: all budgets, arms and sizes, with the seeds of the arm."""
     return [
-        Run(budget, name, size, seed)
+        PlannedRun(budget, name, size, seed)
         for budget in study.budgets
         for name, arm in study.arms.items()
         for size in study.sizes
@@ -45,7 +45,7 @@ def longer_budgets(study: Study) -> dict[str, Budget]:
     }
 
 
-def longer_runs(study: Study) -> list[Run]:
+def longer_runs(study: Study) -> list[PlannedRun]:
     """Return the runs of the second budgets, each the longer twin of a run of the curves."""
     longer = study.longer
     if longer is None:

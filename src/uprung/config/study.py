@@ -17,7 +17,7 @@ from uprung.config.dft import OwnDFT
 from uprung.config.laws import Laws
 from uprung.config.report import Report
 from uprung.config.resources import Resources
-from uprung.config.runs import Run, runs_of, unknown_runs
+from uprung.config.runs import PlannedRun, runs_of, unknown_runs
 from uprung.config.tests import Tests
 from uprung.config.tracking import Tracking
 from uprung.config.training import Budget, Longer, Pretraining, Training, Tune
@@ -291,7 +291,7 @@ class Study(Section):
                 )
 
     @property
-    def runs(self) -> list[Run]:
+    def runs(self) -> list[PlannedRun]:
         """Runs of the learning curves."""
         return runs_of(self)
 

@@ -59,7 +59,7 @@ class AmbiguousError(UnusableError):
 
 
 @dataclass
-class Labels:
+class RecordLabels:
     """Labels of a structure in the units of the frames table, by column; `bad`: column -> why it is empty."""
 
     values: dict[str, Any] = field(default_factory=dict)
@@ -91,7 +91,7 @@ def keys_over(keys: Keys | None, own: Keys) -> dict[str, LabelKey]:
 
 def read_labels(
     fields: Mapping[str, Any], keys: Mapping[str, LabelKey], stated: Mapping[str, LabelKey], lattice: Floats, n: int
-) -> Labels:
+) -> RecordLabels:
     """Return the labels of a structure.
 
     Args:
@@ -105,7 +105,7 @@ def read_labels(
         AmbiguousError: a label that the study does not name is under two keys, with other numbers.
         UnusableError: there is no energy.
     """
-    found, volume = Labels(), volume_of(lattice)
+    found, volume = RecordLabels(), volume_of(lattice)
     for label, spec in keys.items():
         column, value = COLUMNS[label], fields.get(spec.key)
         if value is None:

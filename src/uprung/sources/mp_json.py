@@ -27,7 +27,7 @@ from uprung.sources.common import (
 )
 from uprung.sources.files import Advance, unheard
 from uprung.sources.json_records import Record, read_records
-from uprung.sources.label_keys import COLUMNS, Labels, converted, keys_over, volume_of
+from uprung.sources.label_keys import COLUMNS, RecordLabels, converted, keys_over, volume_of
 from uprung.sources.settings import Settings
 from uprung.sources.stated import require_stated
 
@@ -197,9 +197,9 @@ def _get(content: dict[str, Any], key: str) -> Any:
     return content[key]
 
 
-def _labels(content: dict[str, Any], keys: Mapping[str, LabelKey], lattice: Floats, n: int) -> Labels:
+def _labels(content: dict[str, Any], keys: Mapping[str, LabelKey], lattice: Floats, n: int) -> RecordLabels:
     """Return the labels of a record; null means no label, and only a missing energy rejects the record."""
-    found, volume = Labels(), volume_of(lattice)
+    found, volume = RecordLabels(), volume_of(lattice)
     for label, spec in keys.items():
         value = _get(content, spec.key)
         if value is None and label != "energy":

@@ -28,7 +28,7 @@ from uprung.training.arms import ReplayedFrames
 from uprung.training.gradient import accumulate_gradient, cost_limit, fold_parts, predictions, sum_over_processes
 from uprung.training.losses import error_sums, label_counts, loss_sums, pairs_of
 from uprung.training.processes import Processes
-from uprung.training.resume import Run, identity_of, resume_state, save_state
+from uprung.training.resume import TrainingRun, identity_of, resume_state, save_state
 
 LOG = logging.getLogger(__name__)
 
@@ -169,7 +169,7 @@ def train(
     code: str = "",
     what: str = "training",
     watch: Callable[[Sequence[Mapping[str, float]]], None] = lambda history: None,
-) -> Run:
+) -> TrainingRun:
     """Train a network in place; it ends with the weights of the last step, `Run.best` holds the best ones.
 
     Args:
@@ -213,7 +213,7 @@ def train(
         code=code,
     )
     pull = L2SP(potential, l2_sp)
-    run = resume_state(state, identity, potential, optimiser, window, fabric.device) or Run()
+    run = resume_state(state, identity, potential, optimiser, window, fabric.device) or TrainingRun()
     validate_at = batches.plan.validation_steps(recipe.validations)
     begin = saved = time.monotonic()
     before = run.seconds
@@ -265,7 +265,12 @@ def train(
 
 
 def _record(
-    run: Run, potential: Potential, course: dict[str, float], window: list[float], values: dict[str, float], score: str
+    run: TrainingRun,
+    potential: Potential,
+    course: dict[str, float],
+    window: list[float],
+    values: dict[str, float],
+    score: str,
 ) -> None:
     """Add a line to the history, empty the window of losses, keep the weights if they are the best so far."""
     train_loss = float(np.mean(window)) if window else math.nan

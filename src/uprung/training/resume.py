@@ -40,7 +40,7 @@ class Stateful(Protocol):
 
 
 @dataclass
-class Run:
+class TrainingRun:
     """State of a run: everything that a resumed run needs, in plain types."""
 
     step: int = 0
@@ -94,7 +94,7 @@ def _json(content: object) -> bytes:
 
 
 def save_state(
-    state: Path, identity: Identity, run: Run, module: nn.Module, optimiser: Stateful, window: list[float]
+    state: Path, identity: Identity, run: TrainingRun, module: nn.Module, optimiser: Stateful, window: list[float]
 ) -> None:
     """Write the resumable state aside and rename; the one before stays as `.previous`.
 
@@ -118,7 +118,7 @@ def resume_state(
     optimiser: Stateful,
     window: list[float],
     device: torch.device,
-) -> Run | None:
+) -> TrainingRun | None:
     """Load the newest readable state of this very run into network and optimiser; None when there is none."""
     for path in (state, state.with_suffix(".previous")):
         if not path.exists():
@@ -137,7 +137,7 @@ def resume_state(
         module.load_state_dict(stored["module"])
         optimiser.load_state_dict(stored["optimiser"])
         window[:] = stored["window"]
-        run = Run(**stored["run"])
+        run = TrainingRun(**stored["run"])
         run.resumed += 1
         LOG.info("resumed at step %d", run.step)
         return run

@@ -21,7 +21,7 @@ from uprung.models.interface import Potential
 from uprung.training.arms import Beginning
 from uprung.training.gradient import launch
 from uprung.training.loop import train
-from uprung.training.resume import Run, forget, hold
+from uprung.training.resume import TrainingRun, forget, hold
 from uprung.training.tracking import Events, send
 
 
@@ -112,7 +112,7 @@ def run_job(
     send(job.tracking, run.history, results=job.results, run=job.name, options=dict(job.options))
 
 
-def save_run(run: Run, potential: Potential, job: Job, *, model_file: str, other_file: str) -> None:
+def save_run(run: TrainingRun, potential: Potential, job: Job, *, model_file: str, other_file: str) -> None:
     """Write the scored checkpoint and the other one: last and best by validation, whichever the budget keeps.
 
     The network is left with the weights of the best checkpoint.
@@ -124,7 +124,7 @@ def save_run(run: Run, potential: Potential, job: Job, *, model_file: str, other
     save(best_file)
 
 
-def run_card(run: Run, own: Beginning, subset: pd.DataFrame, job: Job, inputs: Sequence[str]) -> dict[str, Any]:
+def run_card(run: TrainingRun, own: Beginning, subset: pd.DataFrame, job: Job, inputs: Sequence[str]) -> dict[str, Any]:
     """Return what a reader needs to trust or repeat a run: data, options, versions, hardware, time."""
     dataset, card = own.frames.dataset, own.potential.card
     seen = dataset.composition(own.frames.rows).any(axis=0)

@@ -42,7 +42,7 @@ from uprung.training.loop import (
     schedule,
     train,
 )
-from uprung.training.resume import Run, forget
+from uprung.training.resume import TrainingRun, forget
 from uprung.training.run import Job, run_card, save_run
 
 TARGETS = ("energy", "force")
@@ -80,7 +80,9 @@ def dataset(frames, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 TRAIN, VAL = np.arange(0, 8), np.arange(8, 11)
 
 
-def go(dataset: Dataset, state: Path, *, weights: int = 0, seed: int = 0, **changes: Any) -> tuple[Run, Potential]:
+def go(
+    dataset: Dataset, state: Path, *, weights: int = 0, seed: int = 0, **changes: Any
+) -> tuple[TrainingRun, Potential]:
     options = {
         "train_rows": TRAIN,
         "val_rows": VAL,
@@ -197,19 +199,19 @@ def test_validation_loss_and_errors_are_those_of_the_predictions(dataset: Datase
 
 
 @pytest.fixture(scope="module")
-def whole(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Potential]:
+def whole(dataset: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[TrainingRun, Potential]:
     """One uninterrupted run of nine steps with validations after 3, 6 and 9."""
     return go(dataset, tmp_path_factory.mktemp("whole") / "last.ckpt")
 
 
-def assert_same_run(found: tuple[Run, Potential], wanted: tuple[Run, Potential]) -> None:
+def assert_same_run(found: tuple[TrainingRun, Potential], wanted: tuple[TrainingRun, Potential]) -> None:
     pd.testing.assert_frame_equal(pd.DataFrame(found[0].history), pd.DataFrame(wanted[0].history), check_exact=True)
     assert (found[0].best_step, found[0].best_score) == (wanted[0].best_step, wanted[0].best_score)
     assert all(torch.equal(found[0].best[name], value) for name, value in wanted[0].best.items())
     assert same(found[1], wanted[1])
 
 
-def test_history_of_a_run(whole: tuple[Run, Potential]) -> None:
+def test_history_of_a_run(whole: tuple[TrainingRun, Potential]) -> None:
     run, _ = whole
     table = pd.DataFrame(run.history)
     assert table["step"].tolist() == [0, 3, 6, 9]
@@ -243,7 +245,7 @@ def test_training_loss_is_the_mean_since_the_last_validation(
     assert [entry["train_loss"] for entry in run.history[1:]] == pytest.approx(values.mean(axis=1).tolist())
 
 
-def test_seeds_decide_the_weights(dataset: Dataset, whole: tuple[Run, Potential], tmp_path: Path) -> None:
+def test_seeds_decide_the_weights(dataset: Dataset, whole: tuple[TrainingRun, Potential], tmp_path: Path) -> None:
     assert_same_run(go(dataset, tmp_path / "same"), whole)
     assert not same(go(dataset, tmp_path / "order", seed=1)[1], whole[1])
     assert not same(go(dataset, tmp_path / "weights", weights=1)[1], whole[1])
@@ -257,7 +259,7 @@ def interrupt(dataset: Dataset, state: Path, monkeypatch: pytest.MonkeyPatch, *,
     """Run until the checkpoint of a step is written, then stop without warning."""
     save = training.save_state
 
-    def save_and_stop(path: Path, identity: str, run: Run, *rest: Any) -> None:
+    def save_and_stop(path: Path, identity: str, run: TrainingRun, *rest: Any) -> None:
         save(path, identity, run, *rest)
         if run.step == after:
             raise CancelledError
@@ -270,7 +272,7 @@ def interrupt(dataset: Dataset, state: Path, monkeypatch: pytest.MonkeyPatch, *,
 
 @pytest.mark.parametrize("after", [5, 6])  # between validations, in the middle of a pass; at one
 def test_a_resumed_run_gives_the_numbers_of_an_uninterrupted_one(
-    dataset: Dataset, whole: tuple[Run, Potential], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
+    dataset: Dataset, whole: tuple[TrainingRun, Potential], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: int
 ) -> None:
     state = tmp_path / "state" / "last.ckpt"
     interrupt(dataset, state, monkeypatch, after=after)
@@ -445,7 +447,7 @@ def test_a_trained_model_is_the_same_in_stock_chgnet(dataset: Dataset, frames, t
 @pytest.mark.parametrize("keep", ["last", "val-loss", "val-energy"])
 def test_the_kept_checkpoint_is_the_model_and_the_other_one_lies_beside_it(keep: str, tmp_path: Path) -> None:
     model, best = architecture("chgnet").new(0), architecture("chgnet").new(1)
-    run = Run(best={name: value.clone() for name, value in best.state_dict().items()})
+    run = TrainingRun(best={name: value.clone() for name, value in best.state_dict().items()})
     files = {name: str(tmp_path / name) for name in ("model", "other")}
     save_run(run, model, job(Budget(steps=5, keep=keep)), **names_of(files))
     expected = {"model": 0, "other": 1} if keep == "last" else {"model": 1, "other": 0}
@@ -483,7 +485,7 @@ def test_the_card_counts_labels_and_hashes_inputs(dataset: Dataset, tmp_path: Pa
     parts = [Rows(dataset, np.arange(count)) for count in (3, 4)]
     own = Beginning(load("chgnet-0.3.0"), *parts, ReplayedFrames(Rows(dataset, np.arange(5), "source"), 0.5))
     for budget, kept, other in ((NINE, "last", "val-loss"), (Budget(epochs=1), "val-energy", "last")):
-        card = run_card(Run(step=9, best_step=6), own, subset, job(budget, options=options), [str(file)])
+        card = run_card(TrainingRun(step=9, best_step=6), own, subset, job(budget, options=options), [str(file)])
         assert (card["kept"], card["other"]) == (kept, other)
         assert (card["n_train"], card["n_materials"], card["n_val"], card["n_replay"]) == (3, 2, 4, 5)
         assert (card["steps"], card["best_step"], card["options"]) == (9, 6, options)
@@ -495,7 +497,7 @@ def test_the_card_counts_labels_and_hashes_inputs(dataset: Dataset, tmp_path: Pa
         assert card["label_scale"] == dataset.manifest["label_scale"]
         json.dumps(card)
     delta = job(NINE, corrects="chgnet-0.3.0")
-    card = run_card(Run(), replace(own, replay=None), subset, delta, [])
+    card = run_card(TrainingRun(), replace(own, replay=None), subset, delta, [])
     assert (card["n_replay"], card["loads_in"]) == (0, "")  # a correction alone loads nowhere
 
 

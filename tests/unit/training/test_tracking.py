@@ -20,7 +20,7 @@ from test_loop import dataset, frames, go  # noqa: F401 - fixtures
 from uprung.config.load import StudyError, load_study
 from uprung.config.tracking import MLflow, Tracking, WandB
 from uprung.datasets.store import Dataset
-from uprung.training.resume import Run
+from uprung.training.resume import TrainingRun
 from uprung.training.tracking import Events, scalars, send, tag
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
@@ -284,7 +284,7 @@ def test_run_is_untouched_by_who_watches(dataset: Dataset, tmp_path: Path) -> No
     with_, model = go(dataset, tmp_path / "a.ckpt", watch=lambda history: seen.append(len(history)))
     without, other = go(dataset, tmp_path / "b.ckpt")
     assert seen == [1, 2, 3, 4]
-    assert isinstance(without, Run)
+    assert isinstance(without, TrainingRun)
     np.testing.assert_equal(with_.history, without.history)
     pairs = zip(model.state_dict().values(), other.state_dict().values(), strict=True)
     assert all(torch.equal(a, b) for a, b in pairs)

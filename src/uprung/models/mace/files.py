@@ -58,7 +58,7 @@ _NEW: dict[str, Any] = {
 }
 
 
-class Network(NamedTuple):
+class MaceNetwork(NamedTuple):
     """One head of a MACE, without its references.
 
     `model` has a scale, and neither reference energies nor a shift, which is part of the references; `references` (94,)
@@ -77,14 +77,14 @@ class Head(NamedTuple):
     readouts: Mapping[str, Tensor]
 
 
-def new_network(seed: int) -> Network:
+def new_network(seed: int) -> MaceNetwork:
     """Return a network with random weights, fixed by the seed, with references of zero."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        return Network(_build(_NEW), np.zeros(N_ELEMENTS), _NEW)
+        return MaceNetwork(_build(_NEW), np.zeros(N_ELEMENTS), _NEW)
 
 
-def from_file(path: Path, head: str | None) -> Network:
+def from_file(path: Path, head: str | None) -> MaceNetwork:
     """Return a head of a network that MACE or uprung has saved.
 
     Args:
@@ -120,7 +120,7 @@ def from_file(path: Path, head: str | None) -> Network:
         raise ValueError(f"{path} does not fit the installed mace-torch: {error}") from error
     references = np.zeros(N_ELEMENTS)
     references[np.array(arguments["atomic_numbers"]) - 1] = (energies + shift).double().numpy()
-    return Network(model, references, arguments)
+    return MaceNetwork(model, references, arguments)
 
 
 def _scalars(arguments: Mapping[str, Any]) -> int:
@@ -158,7 +158,7 @@ def _of_heads(name: str, values: Sequence[Tensor], scalars: int) -> Tensor:
     return joined.flatten()
 
 
-def save(network: Network, path: str | Path, heads: Mapping[str, Head]) -> None:
+def save(network: MaceNetwork, path: str | Path, heads: Mapping[str, Head]) -> None:
     """Write a file of MACE's own.
 
     Args:

@@ -15,7 +15,7 @@ from torch.func import functional_call
 from uprung.datasets.store import Inputs, Side
 from uprung.models.interface import EMBEDDINGS, N_ELEMENTS, READOUT
 from uprung.models.mace.card import CARD
-from uprung.models.mace.files import Head, Network, save
+from uprung.models.mace.files import Head, MaceNetwork, save
 from uprung.models.pair_potential import PairBatch, PairPotential
 
 _BLOCKS = ("interactions", "products")
@@ -29,7 +29,7 @@ class MacePotential(PairPotential):
 
     row_of: Tensor  # atomic number -> row of the network's elements
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: MaceNetwork) -> None:
         """Hold a network."""
         super().__init__(CARD, network.model, network.references)
         self.held = network

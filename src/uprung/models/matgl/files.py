@@ -42,7 +42,7 @@ FOLDER = "UPRUNG_CHECKPOINTS"
 ROWS = np.array(sorted(ELEMENTS))
 
 
-class Network(NamedTuple):
+class MatglNetwork(NamedTuple):
     """A network of matgl without what the `Potential` of uprung adds to it."""
 
     model: nn.Module
@@ -51,14 +51,14 @@ class Network(NamedTuple):
     arguments: Mapping[str, Any]  # of the class of `model`
 
 
-def new_network(card: ArchitectureCard, seed: int) -> Network:
+def new_network(card: ArchitectureCard, seed: int) -> MatglNetwork:
     """Return a network with random weights, fixed by the seed, the size of the MatPES ones, and references of zero."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        return Network(_model(card, _NEW[card.name]), 1.0, np.zeros(N_ELEMENTS), _NEW[card.name])
+        return MatglNetwork(_model(card, _NEW[card.name]), 1.0, np.zeros(N_ELEMENTS), _NEW[card.name])
 
 
-def published(card: ArchitectureCard, name: str) -> Network:
+def published(card: ArchitectureCard, name: str) -> MatglNetwork:
     """Return a published checkpoint.
 
     Raises:
@@ -109,7 +109,7 @@ def _folder_of(name: str) -> Path:
     )
 
 
-def from_folder(card: ArchitectureCard, folder: Path) -> Network:
+def from_folder(card: ArchitectureCard, folder: Path) -> MatglNetwork:
     """Return the network of a folder that matgl wrote: `model.json` and `state.pt`; no pickle is read.
 
     Raises:
@@ -135,7 +135,9 @@ def described(folder: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) and isinstance(found.get("init_args"), dict) else None
 
 
-def _from_state(card: ArchitectureCard, state: dict[str, Any], arguments: Mapping[str, Any], path: Path) -> Network:
+def _from_state(
+    card: ArchitectureCard, state: dict[str, Any], arguments: Mapping[str, Any], path: Path
+) -> MatglNetwork:
     """Build the network whose state dictionary matgl's `Potential` has saved."""
     own = {name.removeprefix("model."): value for name, value in state.items() if name.startswith("model.")}
     require_finite(state, path)
@@ -149,7 +151,7 @@ def _from_state(card: ArchitectureCard, state: dict[str, Any], arguments: Mappin
         references[ROWS - 1] = offsets.double().reshape(-1).numpy()
     model = _model(card, arguments)
     load_state(model, own, path)
-    return Network(model, float(state.get("data_std", 1.0)), references, dict(arguments))
+    return MatglNetwork(model, float(state.get("data_std", 1.0)), references, dict(arguments))
 
 
 def load_state(model: nn.Module, state: Mapping[str, torch.Tensor], path: Path) -> None:
@@ -178,7 +180,7 @@ def _model(card: ArchitectureCard, arguments: Mapping[str, Any]) -> nn.Module:
     return built
 
 
-def from_saved(card: ArchitectureCard, saved: Mapping[str, Any], path: Path) -> Network:
+def from_saved(card: ArchitectureCard, saved: Mapping[str, Any], path: Path) -> MatglNetwork:
     """Return the network of a file that `saved_network` filled; raises ValueError if it does not fit."""
     try:
         arguments, scale = dict(saved["arguments"]), float(saved["scale"])
@@ -188,10 +190,10 @@ def from_saved(card: ArchitectureCard, saved: Mapping[str, Any], path: Path) -> 
         raise ValueError(f"{path} is no complete file of a {card.title}: {error!r}") from error
     require_finite(saved["state"] | {"references": saved["references"]}, path)
     load_state(model, saved["state"], path)
-    return Network(model, scale, references, arguments)
+    return MatglNetwork(model, scale, references, arguments)
 
 
-def saved_network(network: Network) -> dict[str, Any]:
+def saved_network(network: MatglNetwork) -> dict[str, Any]:
     """Return a network as tensors and plain values."""
     state = {name: value.detach().to("cpu").clone() for name, value in network.model.state_dict().items()}
     return {
@@ -202,7 +204,7 @@ def saved_network(network: Network) -> dict[str, Any]:
     }
 
 
-def export(network: Network, folder: Path) -> None:
+def export(network: MatglNetwork, folder: Path) -> None:
     """Write a folder that `matgl.load_model` reads."""
     with _quiet():
         stock = Stock(

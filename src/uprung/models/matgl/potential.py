@@ -13,7 +13,7 @@ from uprung.datasets.store import Side
 from uprung.models.cards import ArchitectureCard
 from uprung.models.interface import EMBEDDINGS, N_ELEMENTS, READOUT
 from uprung.models.matgl.card import TRIPLET_CUTOFF
-from uprung.models.matgl.files import ROWS, Network, export, saved_network
+from uprung.models.matgl.files import ROWS, MatglNetwork, export, saved_network
 from uprung.models.pair_potential import PairBatch, PairPotential
 
 _BLOCKS = ("three_body_interactions", "graph_layers", "layers")
@@ -21,7 +21,7 @@ _READOUT = ("out_norm", "linear", "final_layer")
 
 
 @dataclass(frozen=True)
-class Graph:
+class MatglGraph:
     """A batch as the networks of matgl read it."""
 
     node_type: Tensor  # (A,) rows of matgl's elements
@@ -37,7 +37,7 @@ class MatglPotential(PairPotential):
 
     row_of: Tensor  # atomic number -> row of matgl's elements
 
-    def __init__(self, card: ArchitectureCard, network: Network) -> None:
+    def __init__(self, card: ArchitectureCard, network: MatglNetwork) -> None:
         """Hold a network."""
         super().__init__(card, network.model, network.references)
         self.arguments, self.scale = network.arguments, network.scale
@@ -68,7 +68,7 @@ class MatglPotential(PairPotential):
 
     def network_energies(self, batch: PairBatch, side: Side) -> Tensor:
         """See `PairPotential.network_energies`."""
-        graph = Graph(
+        graph = MatglGraph(
             self.row_of[batch.numbers], batch.edge, batch.owner, len(batch.n_atoms), batch.positions, batch.shifts
         )
         triplets = _triplets(batch) if self.card.name == "m3gnet" else None
@@ -88,8 +88,8 @@ class MatglPotential(PairPotential):
         for parameter in readout.final_layer.gated.layers[-1].parameters():
             nn.init.zeros_(parameter)
 
-    def _as_network(self) -> Network:
-        return Network(self.network, self.scale, self.references, self.arguments)
+    def _as_network(self) -> MatglNetwork:
+        return MatglNetwork(self.network, self.scale, self.references, self.arguments)
 
     def saved(self) -> dict[str, Any]:
         """See `PairPotential.saved`."""

@@ -38,7 +38,7 @@ _KEPT = frozenset(
 _SHIFT = "rescale_atomic_energy.shift"
 
 
-class Network(NamedTuple):
+class SevenNetNetwork(NamedTuple):
     """A network of SevenNet whose reference energies are outside."""
 
     model: AtomGraphSequential
@@ -47,7 +47,7 @@ class Network(NamedTuple):
     references: Mapping[str, NDArray[np.float64]]  # fidelity, '' where there is one, -> (94,) eV/atom
 
 
-def shipped(name: str) -> Network:
+def shipped(name: str) -> SevenNetNetwork:
     """Return a checkpoint that the package ships.
 
     Raises:
@@ -62,7 +62,7 @@ def shipped(name: str) -> Network:
     return from_content(read_tensors(path, arrays=True), path, modal)
 
 
-def new_network(seed: int) -> Network:
+def new_network(seed: int) -> SevenNetNetwork:
     """Return a network with random weights, fixed by the seed, built as 7net-0, with references of zero."""
     known = shipped("7net-0")
     with torch.random.fork_rng(devices=[]):
@@ -72,7 +72,7 @@ def new_network(seed: int) -> Network:
     # denominators and scale are statistics of data and no weights; random ones of both would not train
     kept = {name: state[name] for name in random if name.endswith((".denominator", ".scale", ".shift"))}
     model.load_state_dict(random | kept)
-    return Network(model, known.config, None, {"": np.zeros(N_ELEMENTS)})
+    return SevenNetNetwork(model, known.config, None, {"": np.zeros(N_ELEMENTS)})
 
 
 def modes_of(content: Mapping[str, Any]) -> tuple[str, ...]:
@@ -86,7 +86,7 @@ def is_checkpoint(content: Mapping[str, Any]) -> bool:
     return isinstance(content.get("config"), dict) and isinstance(content.get("model_state_dict"), dict)
 
 
-def from_content(content: Mapping[str, Any], path: Path, modal: str | None) -> Network:
+def from_content(content: Mapping[str, Any], path: Path, modal: str | None) -> SevenNetNetwork:
     """Build the network that a file of the package holds.
 
     Args:
@@ -123,7 +123,7 @@ def from_content(content: Mapping[str, Any], path: Path, modal: str | None) -> N
         references[name][np.array(sorted(CARD.elements)) - 1] = values[rows]
     model.load_state_dict(model.state_dict() | {_SHIFT: torch.zeros_like(model.state_dict()[_SHIFT])})
     kept = {name: _plain(value) for name, value in config.items() if name in _KEPT}
-    return Network(model, kept | {"version": sevenn.__version__}, modal, references)
+    return SevenNetNetwork(model, kept | {"version": sevenn.__version__}, modal, references)
 
 
 def _build(config: Mapping[str, Any], state: Mapping[str, torch.Tensor] | None, path: Path) -> AtomGraphSequential:
@@ -146,7 +146,7 @@ def _build(config: Mapping[str, Any], state: Mapping[str, torch.Tensor] | None, 
     return model
 
 
-def saved_network(network: Network) -> dict[str, Any]:
+def saved_network(network: SevenNetNetwork) -> dict[str, Any]:
     """Return a network as the package's checkpoints are: tensors and plain values."""
     state = {name: value.detach().to("cpu").clone() for name, value in network.model.state_dict().items()}
     type_map: dict[int, int] = network.config["_type_map"]

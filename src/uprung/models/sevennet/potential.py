@@ -14,7 +14,7 @@ from uprung.datasets.store import Side
 from uprung.models.interface import EMBEDDINGS, READOUT
 from uprung.models.pair_potential import PairBatch, PairPotential
 from uprung.models.sevennet.card import CARD
-from uprung.models.sevennet.files import Network, saved_network
+from uprung.models.sevennet.files import SevenNetNetwork, saved_network
 
 _LEFT_OUT = ("reduce_total_enegy", "force_output")  # sums and derivatives are uprung's
 
@@ -22,7 +22,7 @@ _LEFT_OUT = ("reduce_total_enegy", "force_output")  # sums and derivatives are u
 class SevenNetPotential(PairPotential):
     """A SevenNet, at one of its fidelities where it has several."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: SevenNetNetwork) -> None:
         """Hold a network."""
         super().__init__(CARD, network.model, network.references[network.modal or ""])
         self.held = network
