@@ -16,7 +16,7 @@ if PHYSICS:
             mem_mb=STUDY.resources.memory_mb,
             gpu=GPU,
         params:
-            **({"own": lambda w: own_contents(w.model)} if OWN_CHECKPOINTS else {}),
+            **({"own": lambda w: own_contents(w.get("model"))} if OWN_CHECKPOINTS else {}),
             physics=without(PHYSICS, "models", "runs", "bootstrap", "threads"),
             data=contents(sum(PHYSICS_SOURCES.values(), [])),
             files=PHYSICS_SOURCES,

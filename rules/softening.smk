@@ -62,7 +62,7 @@ rule soften_model:
         mem_mb=STUDY.resources.memory_mb,
         gpu=GPU,
     params:
-        **({"own": lambda w: own_contents(w.model)} if OWN_CHECKPOINTS else {}),
+        **({"own": lambda w: own_contents(w.get("model"))} if OWN_CHECKPOINTS else {}),
         model="{model}",
         fidelity=None,
         bootstrap=SOFTENING.bootstrap,
