@@ -6,12 +6,15 @@ from uprung.figures import physics
 from uprung.figures.style import save
 from uprung.frames.csv import read_table
 from uprung.job.run import job
+from uprung.physics.stability import with_decomposition
 from uprung.physics.tables import TEXT, shown, summary
+from uprung.softening.models import MODEL
 
 with job(snakemake):
     params, output = snakemake.params, snakemake.output
     values = pd.concat([read_table(file, TEXT) for file in snakemake.input.values], ignore_index=True)
     curves = pd.concat([pd.read_parquet(file) for file in snakemake.input.curves], ignore_index=True)
+    values = with_decomposition(values, MODEL)
     values.to_csv(output.values, index=False)
     table = summary(values, resamples=params.bootstrap, seed=0)
     table.to_csv(output.summary, index=False)

@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 from ase.build import bulk
 from ase.calculators.emt import EMT
-from matcalc import ElasticityCalc, EOSCalc, PhononCalc, RelaxCalc
+from matcalc import ElasticityCalc, EnergeticsCalc, EOSCalc, PhononCalc, RelaxCalc
+from pymatgen.io.ase import AseAtomsAdaptor
 
+#: Lattice constants of the elements, before relaxation.
+ELEMENTS = {"Cu": 3.6, "Au": 4.1}
 crystals = {"Cu": bulk("Cu", "fcc", a=3.6), "CuAu": bulk("Au", "fcc", a=3.9, cubic=True)}
 crystals["CuAu"].numbers[[0, 1]] = 29
 found = {}
@@ -45,4 +48,7 @@ for name, crystal in crystals.items():
         "centre": phonon.get_frequencies([0, 0, 0]).tolist(),
         "edge": phonon.get_frequencies([0.5, 0.5, 0]).tolist(),
     }
+elements = {name: {"structure": AseAtomsAdaptor.get_structure(bulk(name, "fcc", a=a))} for name, a in ELEMENTS.items()}
+energetics = EnergeticsCalc(EMT(), elemental_refs=elements, fmax=0.002).calc(crystals["CuAu"])
+found["CuAu"]["formation"] = energetics["formation_energy_per_atom"]
 json.dump(found, sys.stdout)

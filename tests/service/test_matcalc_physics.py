@@ -16,14 +16,18 @@ import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
+from uprung.config.physics import PhysicsSet
+from uprung.physics.compute import outcome
 from uprung.physics.elasticity import elasticity
 from uprung.physics.equation_of_state import equation_of_state
 from uprung.physics.phonons import computed
+from uprung.physics.references import Material
 from uprung.physics.relaxation import relax
 from uprung.physics.results import Accuracy
 
 ROOT = Path(__file__).parents[2]
 MATCALC = ROOT / ".venv-service/matcalc"
+FORMATION = PhysicsSet.model_validate({"test": "formation-energy", "functional": "EMT", "files": ["none"]})
 
 pytestmark = pytest.mark.skipif(
     not MATCALC.is_dir() and importlib.util.find_spec("matcalc") is None,
@@ -66,6 +70,12 @@ def test_energetics_elasticity_and_phonons_are_those_of_matcalc(theirs: dict[str
     inner = elasticity(own, EMT(), Accuracy(force=0.002, steps=500))
     assert (inner.bulk, inner.shear) == pytest.approx((found["bulk_relaxed"], found["shear_relaxed"]), rel=5e-3)
     assert equation_of_state(own, EMT()).bulk == pytest.approx(found["bulk_eos"], rel=5e-3)
+
+    if name == "CuAu":
+        pure = [bulk(element, "fcc", a=a) for element, a in (("Cu", 3.6), ("Au", 4.1))]
+        material = Material("1", [start, *pure], {"formation_energy_per_atom": 0.0}, ["CuAu"])
+        (value,) = outcome(material, FORMATION, EMT(), Accuracy(force=0.002, stress=0.02, steps=1000)).values
+        assert value.predicted == pytest.approx(found["formation"], abs=1e-4)
 
     phonon = computed(own, EMT(), [3, 3, 3] if name == "Cu" else [2, 2, 2])
     for point, frequencies in (([0, 0, 0], found["centre"]), ([0.5, 0.5, 0], found["edge"])):

@@ -8,7 +8,7 @@ import numpy as np
 from ase.calculators.calculator import Calculator
 
 from uprung.config.physics import PhysicsSet
-from uprung.physics import elasticity, mixing, relaxation, surfaces, vacancies
+from uprung.physics import elasticity, mixing, relaxation, stability, surfaces, vacancies
 from uprung.physics.references import Material
 from uprung.physics.results import Accuracy, Curve, NotComputedError, Outcome, Value, energies
 
@@ -27,6 +27,7 @@ UNITS = {
     "imaginary modes": "%",
     "acoustic sum": "eV/Å²",
     "heat capacity": "J/(K mol)",
+    stability.FORMATION: "eV/atom",
 }
 #: Test -> its quantities: of a material without result each has a row with the reason.
 QUANTITIES = {
@@ -37,6 +38,7 @@ QUANTITIES = {
     "phonons": ["highest frequency", "mean frequency", "lowest frequency", "imaginary modes", "acoustic sum"],
     "heat-capacity": ["heat capacity"],
     "volumes": ["volume per atom"],
+    "formation-energy": [stability.FORMATION],
 }
 MIGRATION = "vacancy migration energy"
 #: Points of a density of states.
@@ -145,6 +147,19 @@ def _volumes(material: Material, entry: PhysicsSet, calculator: Calculator, accu
     return Outcome([_value("volume per atom", *volumes, key=material.keys[0], converged=found.converged)])
 
 
+def _formation_energy(material: Material, entry: PhysicsSet, calculator: Calculator, accuracy: Accuracy) -> Outcome:
+    crystal, *pure = material.structures
+    found = relaxation.relax(crystal, calculator, accuracy, cell=True)
+    rest = {int(atoms.numbers[0]): stability.relaxed_element(atoms, calculator, accuracy) for atoms in pure}
+    per_atom = {z: element.energy / len(element.atoms) for z, element in rest.items()}
+    predicted = stability.formation_energy(found.energy, crystal.numbers, per_atom)
+    given, sure = (
+        material.references["formation_energy_per_atom"],
+        all(each.converged for each in [found, *rest.values()]),
+    )
+    return Outcome([_value(stability.FORMATION, given, predicted, key=material.keys[0], converged=sure)])
+
+
 def _heat_capacity(material: Material, entry: PhysicsSet, calculator: Calculator, accuracy: Accuracy) -> Outcome:
     from uprung.physics import phonons  # needs an extra, which other tests do without
 
@@ -194,6 +209,7 @@ TESTS: dict[str, Callable[[Material, PhysicsSet, Calculator, Accuracy], Outcome]
     "phonons": _phonons,
     "heat-capacity": _heat_capacity,
     "volumes": _volumes,
+    "formation-energy": _formation_energy,
 }
 
 
@@ -211,8 +227,8 @@ def cost(material: Material, entry: PhysicsSet, accuracy: Accuracy) -> float:
         return sites * relaxed * (5 if entry.migration else 1)
     if entry.test == "elasticity":
         return atoms[0] * relaxed * 25 / 3
-    if entry.test == "volumes":
-        return atoms[0] * relaxed
+    if entry.test in ("volumes", "formation-energy"):
+        return sum(atoms) * relaxed
     size = round(abs(np.linalg.det(material.references["supercell"]))) if entry.test == "phonons" else cell
     return atoms[0] * (size * 3 * atoms[0] + (relaxed if entry.test == "heat-capacity" else 0))
 

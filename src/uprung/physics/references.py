@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +38,8 @@ class Material:
 
     @property
     def atoms(self) -> int:
-        """Return the number of atoms of the smallest structure, 1 without structures."""
-        return min(map(len, self.structures), default=1)
+        """Return the number of atoms of the first structure, 1 without structures."""
+        return len(self.structures[0]) if self.structures else 1
 
 
 def read_set(entry: PhysicsSet, files: Sequence[str | Path]) -> list[Material]:
@@ -196,11 +196,33 @@ def benchmark(entry: PhysicsSet, files: Sequence[Path]) -> Iterator[Material]:
             yield Material(name, references=values, keys=[str(record["formula"])], unusable=str(error))
 
 
+def formation_energy(entry: PhysicsSet, files: Sequence[Path]) -> Iterator[Material]:
+    """Yield the crystals of benchmark files of matcalc, each followed by the crystals of its elements.
+
+    A file that maps symbols to records (`MatPES-PBE-Element-Refs.json.gz`) has the elements. A crystal is unusable
+    where one of its elements is missing.
+    """
+    contents = [load_json(file) for file in files]
+    given = {name: record["structure"] for each in contents if isinstance(each, dict) for name, record in each.items()}
+    if not given:
+        raise KeyError("none of the files maps elements to their crystals")
+    crystals = [file for file, each in zip(files, contents, strict=True) if not isinstance(each, dict)]
+    pure = {name: _atoms(structure) for name, structure in given.items()}
+    for material in benchmark(entry, crystals):
+        elements = sorted({chemical_symbols[z] for atoms in material.structures for z in atoms.numbers})
+        missing = [name for name in elements if name not in pure]
+        if missing:
+            yield replace(material, structures=(), unusable=f"the files have no crystal of {', '.join(missing)}")
+        else:
+            yield replace(material, structures=[*material.structures, *(pure[name] for name in elements)])
+
+
 #: Keys that a benchmark file has to have.
 NEEDED = {
     "elasticity": ("bulk_modulus_vrh", "shear_modulus_vrh"),
     "heat-capacity": ("heat_capacity",),
     "volumes": ("formation_energy_per_atom",),
+    "formation-energy": ("formation_energy_per_atom",),
 }
 
 
@@ -232,4 +254,5 @@ READERS: dict[str, Callable[[PhysicsSet, Sequence[Path]], Iterator[Material]]] =
     "elasticity": benchmark,
     "heat-capacity": benchmark,
     "volumes": benchmark,
+    "formation-energy": formation_energy,
 }

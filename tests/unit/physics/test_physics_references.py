@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[3]
 PRESETS = {name: PhysicsSet.model_validate(entry[name]) for name, entry in presets()["physics"].items()}
 COUNTS = {
     **{"surfaces": 4, "vacancies": 57, "vacancies-hcp": 57, "mixing": 1},
-    **{"elasticity": 27, "heat-capacity": 21, "volumes": 40, "phonons": 1},
+    **{"elasticity": 27, "heat-capacity": 21, "volumes": 40, "formation-energy": 40, "phonons": 1},
 }
 
 

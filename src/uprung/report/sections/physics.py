@@ -23,6 +23,7 @@ METHODS = {
     "phonons": "forces of displaced atoms in the published cell and supercell (phonopy).",
     "heat-capacity": "cell and atoms relaxed, harmonic phonons, 300 K, constant volume.",
     "volumes": "cell and atoms relaxed from the published cell.",
+    "formation-energy": "cells and atoms of crystal and elements relaxed; decomposition against the other compounds.",
 }
 LONGEST = 40  # rows of a list of what has no value
 
