@@ -1,5 +1,7 @@
 """Which network and which architecture a job loads, and where their files and inputs are."""
 
+from functools import cache
+
 from uprung.config.architectures import comparisons, is_scratch
 from uprung.job.environments import marked, missing
 from uprung.models.chosen import card_in
@@ -38,10 +40,14 @@ def environment_of(architectures, wildcards):
     return cards[0].environment if len(cards) == 1 else ""
 
 
+# many jobs have the same
+digest_once = cache(code_digest)
+
+
 def code_of(file, architectures, wildcards):
     """Return the fingerprint of the code behind a job: its script, the architecture that it loads, its environment."""
     modules = dict.fromkeys(card.module for card in cards_of(architectures, wildcards))
-    return marked(code_digest(file, *modules), environment_of(architectures, wildcards))
+    return marked(digest_once(file, *modules), environment_of(architectures, wildcards))
 
 
 def conda_of(architectures, wildcards):
