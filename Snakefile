@@ -27,6 +27,7 @@ report: "docs/snakemake-report.rst"
 
 
 onstart:
+    gc.enable()  # see rules/common.smk
     check_results()
     check_environments()
 

@@ -25,6 +25,7 @@ from throughput import ALLOCATOR, MAJOR_FAULTS
 from uprung.job.logs import progress
 
 SIDES = {"stock": "Stock", "uprung": "Uprung"}
+DEFAULT = 16  # structures in a batch of chgnet's `predict_graph`
 #: Largest differences of energies (eV/atom), largest forces (eV/Å), and relaxed cells (Å) between the sides: float32.
 ENERGY, FORCE, CELL = 2e-5, 2e-3, 5e-3
 
@@ -59,7 +60,7 @@ def run(first: int, crystals: int, repeats: int, relaxations: int) -> Record:
     load, cases = os.getloadavg()[0], list[Case]()
     os.environ.update(ALLOCATOR)  # for both sides
     settings: dict[str, Any] = {"clock": "CPU seconds of one thread", "repeats": repeats, "relaxations": relaxations}
-    with ExitStack() as stack, progress(2 * (3 * repeats + relaxations), "inference", "pass") as shown:
+    with ExitStack() as stack, progress(2 * (2 * repeats + relaxations), "inference", "pass") as shown:
         children = {
             side: stack.enter_context(Child(f"inference_sides:{target}", threads=1, first=first, crystals=crystals))
             for side, target in SIDES.items()
@@ -69,11 +70,13 @@ def run(first: int, crystals: int, repeats: int, relaxations: int) -> Record:
         work = {name: {"structures": len(n), "atoms": int(n.sum())} for name, n in sizes.items()}
         batch = settings["stock_batches"]["quickest"]
         for name, method, what in (
-            ("graphs", "graphs_at_hand", f"graphs at hand, stock in batches of {batch}, its quickest"),
-            ("default", "by_default", "graphs at hand, stock in its default batches of 16"),
-            ("structures", "from_structures", f"structures to results, stock in batches of {batch}"),
-            ("relaxed", "relax", "relaxed with their cells; ASE one by one / together"),
+            ("graphs", "graphs_at_hand", f"predict, graphs at hand; stock in batches of {batch}"),
+            ("default", "by_default", f"predict, graphs at hand; stock in batches of {DEFAULT}"),
+            ("structures", "from_structures", f"calculator, structures given; stock in batches of {batch}"),
+            ("relaxed", "relax", "relaxed with cells: by ASE one by one, together"),
         ):
+            if name == "default" and batch == DEFAULT:
+                continue
             answers: dict[str, list[dict[str, Any]]] = {side: [] for side in SIDES}
             for side in in_turn(relaxations if name == "relaxed" else repeats, list(children)):
                 answers[side].append(children[side].ask(method))
