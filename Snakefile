@@ -27,6 +27,7 @@ report: "docs/snakemake-report.rst"
 
 
 onstart:
+    gc.enable()  # see rules/common.smk
     check_results()
     check_environments()
 
@@ -88,9 +89,9 @@ for each in workflow.rules:
         needs_network = REGISTRY in closure(file)
         own = [] if POINTS else [ARCHITECTURE.name]
         names = dict(each.params.items()).get("architectures", own)
-        code = partial(code_of, file, names) if needs_network else code_digest(file)
+        code = for_each_job(code_of, file, names) if needs_network else code_digest(file)
         each.set_params(code=code)  # a job runs again when it changes
-        usual = partial(conda_of, names) if needs_network else "../envs/analysis.yaml"
+        usual = for_each_job(conda_of, names) if needs_network else "../envs/analysis.yaml"
         each.conda_env = each.conda_env or usual
         each.log_modifier = each.benchmark_modifier = each.output_modifier
         if not each.log:

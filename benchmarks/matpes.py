@@ -2,6 +2,7 @@
 
 python benchmarks/matpes.py                          434,712 PBE and 400,000 r2SCAN records; 4.5 GB, half an hour
 python benchmarks/matpes.py --pbe 4000 --r2scan 3500 a short look
+python benchmarks/matpes.py --like mptrj --pbe 100000 --r2scan 90000    larger crystals in longer trajectories
 
 Writes both files in the layout of MatPES 2025.2, runs the stage `data` of config/matpes.yaml on them, and prints what
 Snakemake measured of every job, as a table in Markdown. Structures are made up: elements, sizes (8.9 atoms on average),
@@ -30,7 +31,8 @@ ROOT = Path(__file__).parents[1]
 STUDY = "config/matpes.yaml"
 FILES = {"PBE": "MatPES-PBE-2025.2.json", "r2SCAN": "MatPES-R2SCAN-2025.2.json"}
 ELEMENTS = np.array([z for z in range(1, 95) if z not in range(84, 89)])
-FRAMES = 3  # of a material
+#: Frames of a material; mean and spread of the logarithm of the atoms, their most.
+SHAPES = {"matpes": (3, 1.87, 0.8, 100), "mptrj": (10, 3.13, 0.78, 200)}
 SPRING = {"PBE": 5.0, "r2SCAN": 5.2}  # eV/Å²
 SEED = 20250306
 
@@ -46,17 +48,18 @@ class Crystal(NamedTuple):
     moved: np.ndarray
 
 
-def crystals(frames: int, rng: np.random.Generator) -> Iterator[Crystal]:
+def crystals(frames: int, rng: np.random.Generator, like: str) -> Iterator[Crystal]:
     """Yield frames of materials, each a few steps of a simulation in a cell that stays."""
+    steps, mean, spread, most = SHAPES[like]
     for k in range(frames):
-        if k % FRAMES == 0:
-            n = int(np.clip(rng.lognormal(1.87, 0.8), 1, 100))
+        if k % steps == 0:
+            n = int(np.clip(rng.lognormal(mean, spread), 1, most))
             Z = np.sort(rng.choice(rng.choice(ELEMENTS, rng.integers(1, 5)), n))
             lattice = np.cbrt(16 * n) * (np.eye(3) + rng.normal(0, 0.1, (3, 3)))
             home = rng.random((n, 3))
         moved = rng.normal(0, 0.1, (n, 3))
         frac = home + moved @ np.linalg.inv(lattice)
-        yield Crystal(f"matpes-20240214_{k // FRAMES}_{k % FRAMES}", f"mp-{k // FRAMES}", Z, lattice, frac, moved)
+        yield Crystal(f"matpes-20240214_{k // steps}_{k % steps}", f"mp-{k // steps}", Z, lattice, frac, moved)
 
 
 def record(crystal: Crystal, functional: str, per_element: np.ndarray) -> dict[str, Any]:
@@ -127,7 +130,7 @@ def record(crystal: Crystal, functional: str, per_element: np.ndarray) -> dict[s
     }
 
 
-def generate(folder: Path, counts: dict[str, int]) -> int:
+def generate(folder: Path, counts: dict[str, int], like: str = "matpes") -> int:
     """Write both files: the first one has every structure, the second one a part of them. Return the atoms."""
     rng = np.random.default_rng(SEED)
     pbe, r2scan = counts.values()
@@ -135,7 +138,7 @@ def generate(folder: Path, counts: dict[str, int]) -> int:
     also[rng.permutation(pbe)[:r2scan]] = True
     per_element = {name: rng.normal(-6, 2, 120) for name in FILES}
     atoms, streams = 0, {name: (folder / file).open("wb") for name, file in FILES.items()}
-    for k, crystal in enumerate(crystals(pbe, rng)):
+    for k, crystal in enumerate(crystals(pbe, rng, like)):
         atoms += len(crystal.Z)
         for name, stream in streams.items():
             if name == "PBE" or also[k]:
@@ -166,13 +169,14 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--pbe", type=int, default=434_712)
     options.add_argument("--r2scan", type=int, default=400_000)
+    options.add_argument("--like", choices=list(SHAPES), default="matpes", help="atoms and frames of a material")
     options.add_argument("--folder", type=Path, default=None)
     chosen = options.parse_args()
     work = Path(mkdtemp(prefix="uprung-matpes-", dir=chosen.folder))
     try:
         (work / "downloads").mkdir()
         counts = {"PBE": chosen.pbe, "r2SCAN": chosen.r2scan}
-        atoms = generate(work / "downloads", counts)
+        atoms = generate(work / "downloads", counts, chosen.like)
         sizes = {name: (work / "downloads" / file).stat().st_size / 1e9 for name, file in FILES.items()}
         words = ", ".join(f"{counts[name]:,} {name} records ({sizes[name]:.2f} GB)" for name in FILES)
         print(f"{words}, {atoms / chosen.pbe:.1f} atoms each", flush=True)

@@ -12,7 +12,9 @@ import torch
 from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
 from ase.units import GPa
+from numpy.typing import NDArray
 
+from uprung.datasets.store import Inputs
 from uprung.frames.crowding import crowding
 from uprung.models.interface import Geometry, Potential
 from uprung.models.registry import architecture, load
@@ -46,18 +48,29 @@ class PotentialCalculator(Calculator):  # type: ignore[misc]
         self.results = self.evaluate([self.atoms])[0]
 
     def evaluate(self, crystals: Sequence[ase.Atoms]) -> list[dict[str, Any]]:
-        """Return what `calculate` finds, of many crystals in one batch.
+        """Return what `calculate` finds, of many crystals, as many in one batch as `predict` takes at once.
 
         Raises:
             ValueError: see `calculate`.
         """
+        if not len(crystals):
+            return []
         inputs = architecture(self.potential.card.name).inputs_of([_geometry(crystal) for crystal in crystals])
-        found = self.potential(self.potential.batch(inputs, np.arange(len(crystals))), self.targets)
+        limit = self.potential.predicted_at_once[next(self.potential.parameters()).device.type]
+        ends = np.cumsum(inputs.costs()) // limit
+        results: list[dict[str, Any]] = []
+        for end in np.unique(ends):
+            rows = np.flatnonzero(ends == end)
+            results += self._batch(inputs, rows, [len(crystals[int(row)]) for row in rows])
+        return results
+
+    def _batch(self, inputs: Inputs, rows: NDArray[np.int64], n_atoms: Sequence[int]) -> list[dict[str, Any]]:
+        found = self.potential(self.potential.batch(inputs, rows), self.targets)
         values = {name: value.detach().to("cpu", torch.float64).numpy() for name, value in found.items()}
-        ends = np.cumsum([len(crystal) for crystal in crystals])[:-1]
-        results = []
-        for k, (crystal, forces) in enumerate(zip(crystals, np.split(values["force"], ends), strict=True)):
-            energy = float(values["energy"][k] * len(crystal))
+        ends = np.cumsum(n_atoms)[:-1]
+        results: list[dict[str, Any]] = []
+        for k, (count, forces) in enumerate(zip(n_atoms, np.split(values["force"], ends), strict=True)):
+            energy = float(values["energy"][k] * count)
             results.append({"energy": energy, "free_energy": energy, "forces": forces})
             if "stress" in values:
                 results[-1]["stress"] = full_3x3_to_voigt_6_stress(values["stress"][k] * GPa)

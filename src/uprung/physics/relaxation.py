@@ -16,6 +16,7 @@ from ase.filters import FrechetCellFilter
 from ase.optimize import FIRE
 from ase.units import GPa
 
+from uprung.frames.schema import Floats
 from uprung.physics.results import Accuracy, NotComputedError
 
 #: A cell whose volume leaves these multiples of its first one has left the crystal.
@@ -57,12 +58,7 @@ def relax(structure: ase.Atoms, calculator: Calculator, accuracy: Accuracy, *, c
     done = False
     for _ in optimiser.irun(fmax=1e-12, steps=accuracy.steps):
         force, stress = _residuals(atoms, cell)
-        if not np.isfinite([force, stress]).all():
-            raise NotComputedError("relaxation: forces or stress are not finite")
-        if cell and not VOLUMES[0] < atoms.get_volume() / first < VOLUMES[1]:
-            raise NotComputedError(
-                f"relaxation: the volume became {atoms.get_volume() / first:.2g} times the first one"
-            )
+        check(force, stress, atoms.get_volume() / first)
         done = force <= accuracy.force and stress <= accuracy.stress
         if done:
             break
@@ -72,5 +68,18 @@ def relax(structure: ase.Atoms, calculator: Calculator, accuracy: Accuracy, *, c
 
 
 def _residuals(atoms: ase.Atoms, cell: bool) -> tuple[float, float]:
-    force = float(np.linalg.norm(atoms.get_forces(), axis=1).max())
-    return force, float(np.abs(atoms.get_stress()).max() / GPa) if cell else 0.0
+    return largest(atoms.get_forces(), atoms.get_stress() if cell else None)
+
+
+def largest(forces: Floats, stress: Floats | None) -> tuple[float, float]:
+    """Largest force (eV/Å) and stress (GPa; 0 for a cell that stays), of forces (N, 3) and stress (6,) in eV/Å³."""
+    force = float(np.linalg.norm(forces, axis=1).max())
+    return force, 0.0 if stress is None else float(np.abs(stress).max() / GPa)
+
+
+def check(force: float, stress: float, volume: float) -> None:
+    """Raise NotComputedError for numbers, or a volume in multiples of the first one, with which nothing can go on."""
+    if not np.isfinite([force, stress]).all():
+        raise NotComputedError("relaxation: forces or stress are not finite")
+    if not VOLUMES[0] < volume < VOLUMES[1]:
+        raise NotComputedError(f"relaxation: the volume became {volume:.2g} times the first one")
