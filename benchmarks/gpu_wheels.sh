@@ -22,12 +22,13 @@ limit=55 # MiB
 # Left out: what nothing here imports (plotly, grpcio, tensorboard, SQLAlchemy, SLURM's plugins) and PuLP, whose solvers
 # the greedy scheduler of profiles/default does not ask.
 packages="annotated-types argparse-dataclass ase chgnet conda-inject ConfigArgParse
-contourpy cycler docutils dpath fastjsonschema fonttools gitdb GitPython humanfriendly immutables jsonschema
-jsonschema-specifications jupyter_core kiwisolver latexcodec lmdb matplotlib monty nbformat orjson palettable
+contourpy cycler docutils dpath fastjsonschema gitdb GitPython humanfriendly immutables jsonschema
+jsonschema-specifications jupyter_core kiwisolver latexcodec lmdb lxml matplotlib monty nbformat orjson palettable
 pillow platformdirs pybtex pydantic pydantic_core pymatgen pymatgen-core referencing rpds-py ruamel.yaml smart_open
 smmap snakemake snakemake-interface-common snakemake-interface-executor-plugins snakemake-interface-logger-plugins
 snakemake-interface-report-plugins snakemake-interface-scheduler-plugins snakemake-interface-storage-plugins spglib
 tabulate tenacity throttler traitlets typing-inspection uncertainties vesin wrapt yte"
+pure="fonttools" # the build for any machine is a fifth of the compiled one
 sources="bibtexparser connection_pool nvidia-ml-py3" # no wheels are published; pure Python
 
 versions() {
@@ -41,13 +42,16 @@ rm -f "$folder"/*.whl
 platforms=
 for n in 35 34 31 28 27 24 17 12 5; do platforms="$platforms --platform manylinux_2_${n}_x86_64"; done
 wanted=$(versions $packages)
+smaller=$(versions $pure)
 unpublished=$(versions $sources)
 python3 -m pip download --quiet --no-deps --only-binary=:all: --python-version "$python" --implementation cp $platforms \
   --platform manylinux2014_x86_64 --platform manylinux1_x86_64 --dest "$folder" $wanted
+python3 -m pip download --quiet --no-deps --only-binary=:all: --python-version "$python" --implementation py --platform any \
+  --dest "$folder" $smaller
 python3 -m pip wheel --quiet --no-deps --wheel-dir "$folder" $unpublished
 
 count=$(ls "$folder"/*.whl | wc -l)
-expected=$(printf '%s\n' $wanted $unpublished | wc -l)
+expected=$(printf '%s\n' $wanted $smaller $unpublished | wc -l)
 if [ "$count" -ne "$expected" ]; then
   echo "$folder has $count wheels instead of $expected" >&2
   exit 1
