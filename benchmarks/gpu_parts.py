@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -132,19 +133,23 @@ def times(options: Options, sink: Sink) -> None:
             )
         sink(f"step of {batch}", **against(seconds, "stock", "packed"))
     sides = {"stock": lambda rows: stock.steps([rows]), "packed": lambda rows: work.gradient(potential, rows, WHOLE)}
-    for name, side in sides.items():
-        largest(options, sink, work, name, side)
+    largest(options, sink, work, "packed", sides["packed"], options.left / 2)
+    largest(options, sink, work, "stock", sides["stock"], options.left)
 
 
 def _note(failed: Mapping[str, str], name: str) -> dict[str, str]:
     return {"note": failed[name]} if name in failed else {}
 
 
-def largest(options: Options, sink: Sink, work: Work, name: str, side: Callable[[np.ndarray], object]) -> None:
+def largest(
+    options: Options, sink: Sink, work: Work, name: str, side: Callable[[np.ndarray], object], allowed: float
+) -> None:
     """Double a batch that is computed at once until memory or time runs out, and report the largest that fitted."""
-    batch, found, why = 2 * max(options.batches), dict[str, Any](), "no time was left"
-    seconds = 0.0
-    while options.left > 10 + 6 * seconds:
+    batch, found, why = 2 * max(options.batches), dict[str, Any](), "no larger one was tried"
+    # a machine whose memory others use, too, is not filled
+    most = 2**20 if options.device == "cuda" else 4 * max(options.batches)
+    seconds, until = 0.0, time.monotonic() + allowed
+    while time.monotonic() + 5 + 6 * seconds < until and batch <= most:
         rows = work.rows(batch)
         try:
             seconds = timed(options.device, lambda rows=rows: side(rows))  # type: ignore[misc]

@@ -19,17 +19,17 @@ here=$(cd "$(dirname "$0")" && pwd)
 folder=${folder:-$here/wheels}
 limit=55 # MiB
 
-# Left out: what nothing here imports (plotly, grpcio, tensorboard, SQLAlchemy, SLURM's plugins) and PuLP, whose solvers
-# the greedy scheduler of profiles/default does not ask.
-packages="annotated-types argparse-dataclass ase chgnet conda-inject ConfigArgParse
-contourpy cycler docutils dpath fastjsonschema gitdb GitPython humanfriendly immutables jsonschema
-jsonschema-specifications jupyter_core kiwisolver latexcodec lmdb lxml matplotlib monty nbformat orjson palettable
-pillow platformdirs pybtex pydantic pydantic_core pymatgen pymatgen-core referencing rpds-py ruamel.yaml smart_open
-smmap snakemake snakemake-interface-common snakemake-interface-executor-plugins snakemake-interface-logger-plugins
-snakemake-interface-report-plugins snakemake-interface-scheduler-plugins snakemake-interface-storage-plugins spglib
-tabulate tenacity throttler traitlets typing-inspection uncertainties vesin wrapt yte"
-pure="fonttools" # the build for any machine is a fifth of the compiled one
-sources="bibtexparser connection_pool nvidia-ml-py3" # no wheels are published; pure Python
+# Left out: what nothing here imports (plotly, grpcio, tensorboard, docutils, GitPython, SLURM's plugins) and PuLP,
+# whose solvers the greedy scheduler of profiles/default does not ask.
+packages="annotated-types argparse-dataclass ase chgnet conda-inject ConfigArgParse contourpy cycler dpath
+fastjsonschema humanfriendly immutables jsonschema jsonschema-specifications jupyter_core kiwisolver lmdb lxml matplotlib
+monty nbformat orjson palettable pillow platformdirs pydantic pydantic_core pymatgen pymatgen-core referencing rpds-py
+ruamel.yaml smart_open snakemake snakemake-interface-common snakemake-interface-executor-plugins
+snakemake-interface-logger-plugins snakemake-interface-report-plugins snakemake-interface-scheduler-plugins
+snakemake-interface-storage-plugins spglib sqlmodel tabulate tenacity throttler traitlets typing-inspection
+uncertainties vesin wrapt yte"
+pure="fonttools SQLAlchemy" # the builds for any machine are a fifth and a half of the compiled ones
+sources="connection_pool nvidia-ml-py3" # no wheels are published; pure Python
 
 versions() {
   for name in "$@"; do
