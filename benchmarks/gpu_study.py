@@ -75,8 +75,8 @@ def study(options: Options, sink: Sink) -> None:
 
 def start(place: Path, name: str, *arguments: str) -> subprocess.Popen[bytes]:
     """Start Snakemake in a folder as the leader of a process group of its own; its output goes to a file."""
-    command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--cores", "all"]
-    command += ["--workflow-profile", str(ROOT / "profiles" / "default"), "--configfile", "gpu.yaml", *arguments]
+    command = [sys.executable, "-m", "snakemake", *arguments, "--snakefile", str(ROOT / "Snakefile"), "--cores", "all"]
+    command += ["--workflow-profile", str(ROOT / "profiles" / "default"), "--configfile", "gpu.yaml"]
     with (place / f"{name}.log").open("wb") as stream:
         return subprocess.Popen(
             command,
