@@ -1,4 +1,4 @@
-"""Locks on GPUs, so that jobs side by side on a workstation do not share one by accident.
+"""Locks on GPUs, so that jobs side by side on a workstation do not share one by accident, and the way to a device.
 
 Snakemake counts GPUs but does not name them. Every job locks a file per GPU that it takes, for as long as it lives; the
 system drops the lock of a job that is killed. A scheduler that names GPUs itself (`CUDA_VISIBLE_DEVICES`) is obeyed:
@@ -16,6 +16,7 @@ from pathlib import Path
 
 import torch
 from filelock import FileLock, Timeout
+from torch import Tensor
 
 LOG = logging.getLogger(__name__)
 _HELD: list[FileLock] = []  # until the process ends
@@ -51,6 +52,17 @@ def claim(device: str, count: int = 1) -> str:
         os.environ["CUDA_VISIBLE_DEVICES"] = ",".join(chosen)
         LOG.info("GPU %s of %s", ", ".join(chosen), ", ".join(visible))
     return device
+
+
+def send(tensor: Tensor, device: torch.device | str, dtype: torch.dtype | None = None) -> Tensor:
+    """Return a tensor of the CPU on a device, in another precision if asked for.
+
+    On a GPU it goes through pinned memory, and the host goes on at once; an ordinary copy waits until the device has
+    done all that it was told before. PyTorch keeps the pinned memory until the copy is done.
+    """
+    if torch.device(device).type != "cuda":
+        return tensor.to(device, dtype or tensor.dtype)
+    return tensor.to(dtype or tensor.dtype).pin_memory().to(device, non_blocking=True)
 
 
 def lock_free(devices: Sequence[str], count: int, folder: Path) -> list[str]:

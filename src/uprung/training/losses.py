@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from uprung.datasets.store import Labels
+from uprung.job.devices import send
 
 Pairs = Mapping[str, tuple[Tensor, Tensor]]
 
@@ -40,8 +41,10 @@ def pairs_of(
         flat, label = predicted[target].reshape(-1), _by_target(labels)[target].ravel()
         known = np.isfinite(label)
         if not known.all():
-            flat, label = flat[torch.from_numpy(known).to(flat.device)], label[known]
-        result[target] = (flat, torch.from_numpy(np.ascontiguousarray(label)).to(flat.device, flat.dtype))
+            # by number: a mask would make the host wait until the device has counted what is left
+            where = send(torch.from_numpy(np.flatnonzero(known)), flat.device)
+            flat, label = torch.index_select(flat, 0, where), label[known]
+        result[target] = (flat, send(torch.from_numpy(np.ascontiguousarray(label)), flat.device, flat.dtype))
     return result
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from uprung.job.devices import send
 from uprung.models.chgnet.graphs import PackedArrays
 
 
@@ -55,10 +56,10 @@ class PackedBatch:
         vector = position[i] - position[j] - shift
 
         def integer(array: np.ndarray) -> Tensor:
-            return torch.from_numpy(np.ascontiguousarray(array)).to(device)
+            return send(torch.from_numpy(np.ascontiguousarray(array)), device)
 
         def real(array: np.ndarray) -> Tensor:
-            return torch.from_numpy(np.ascontiguousarray(array)).to(device, dtype)
+            return send(torch.from_numpy(np.ascontiguousarray(array)), device, dtype)
 
         return cls(
             numbers=integer(arrays.numbers),
