@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from markupsafe import Markup
 
+from uprung.figures.style import NOTHING_DRAWN
 from uprung.report.captions import FIGURES
+from uprung.report.format import NONE
 from uprung.report.svg import inline_figure
 
 K = TypeVar("K")
@@ -106,6 +108,51 @@ class Drawing:
 
 
 Block = Table | Picture | Heading | Text | Sentences | Definitions | Details | Links | Command | Drawing
+
+
+def drawn(blocks: Iterable[Block]) -> list[Block]:
+    """Return what there is to see: no figure that says why it is empty, no table of dashes, no heading over nothing."""
+    seen: list[Block] = []
+    for block in map(_filled, blocks):
+        if block is None:
+            continue
+        if isinstance(block, Heading) and seen and isinstance(seen[-1], Heading):
+            seen.pop()
+        seen.append(block)
+    return seen[:-1] if seen and isinstance(seen[-1], Heading) else seen
+
+
+def _filled(block: Block) -> Block | None:
+    """Return a block without its empty parts; None where nothing is left."""
+    match block:
+        case Table():
+            return without_dashes(block)
+        case Details(tables=tables):
+            left = there(map(without_dashes, tables))
+            return replace(block, tables=left) if left else None
+        case Picture(markup=markup):
+            return None if NOTHING_DRAWN in markup else block
+        case Sentences(sentences=sentences):
+            return block if sentences else None
+        case _:
+            return block
+
+
+def without_dashes(table: Table) -> Table | None:
+    """Return a table without the columns that hold dashes alone; None where no cell but names is left."""
+    keep = [
+        k == 0 or any(_shown(row[k]) for row in table.rows) for k in range(len(table.columns))
+    ]
+    if not any(keep[1:]):
+        return None
+    text = sum(keep[: table.text])
+    last = table.last_text and keep[-1]
+    columns, *rows = ([cell for cell, kept in zip(row, keep, strict=True) if kept] for row in (table.columns, *table.rows))
+    return Table(table.caption, columns, rows, text, last)
+
+
+def _shown(cell: str | Cell) -> bool:
+    return (cell.text not in ("", NONE) or bool(cell.note)) if isinstance(cell, Cell) else cell not in ("", NONE)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import pandas as pd
 from uprung.report.blocks import Table, there
 from uprung.report.format import listing, plural
 from uprung.report.results import LawResults, where
-from uprung.scaling import LAW_POPULATION
+from uprung.scaling import LAW_POPULATION, falling
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,11 @@ class CurveStudy:
     scratch: str | None
     x_label: str
     given: bool = False
+
+    @property
+    def drawn_bands(self) -> pd.DataFrame:
+        """Lines and bands of the laws that a figure shows, see `uprung.scaling.falling`."""
+        return falling(self.results.bands, self.results.laws)
 
     def targets_of(self, budget: str) -> list[str]:
         """Return the targets that a budget has curves of."""

@@ -39,12 +39,12 @@ def section(curves: CurveStudy, lead: Sequence[Block]) -> Iterator[Block]:
 
 def _budget(curves: CurveStudy, budget: str) -> Iterator[Block]:
     """Yield the figures to explore and the tables of errors of one budget."""
-    table, bands = where(curves.results.curves, budget=budget), where(curves.results.bands, budget=budget)
+    table = where(curves.results.curves, budget=budget)
     inside = where(table, population=LAW_POPULATION)
     targets = curves.targets_of(budget)
     for t in targets:
-        drawn = {"target": t, "x_label": curves.x_label, "name": f"explore-{budget}-{t}"}
-        yield Drawing(interactive_curves(table, bands, curves.labels, **drawn))
+        if (budget, t) != _first(curves):
+            yield _drawing(curves, budget, t)
     errors = {
         name: [
             errors_table(
@@ -65,6 +65,23 @@ def _budget(curves: CurveStudy, budget: str) -> Iterator[Block]:
     yield unconverged_table(inside, curves.labels) or Text("All runs enter the laws, for every target.")
     if len(set(table.groupby("population")["n_test"].mean())) > 1:
         yield Details("Errors on all test frames, including those with unseen elements", errors["all"])
+
+
+def first_drawing(curves: CurveStudy) -> Drawing:
+    """Return the picture at the top of the page: the curves of the first target under the first budget."""
+    return _drawing(curves, *_first(curves))
+
+
+def _first(curves: CurveStudy) -> tuple[str, str]:
+    budget = next(iter(curves.budgets))
+    return budget, curves.targets_of(budget)[0]
+
+
+def _drawing(curves: CurveStudy, budget: str, target: str) -> Drawing:
+    """Return the figure to explore of one budget and target."""
+    table, bands = where(curves.results.curves, budget=budget), where(curves.drawn_bands, budget=budget)
+    name = f"explore-{budget}-{target}"
+    return Drawing(interactive_curves(table, bands, curves.labels, target=target, x_label=curves.x_label, name=name))
 
 
 def lead_of(study: Study, results: StudyResults) -> Iterator[Block]:
