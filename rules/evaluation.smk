@@ -165,6 +165,53 @@ rule collect_errors:
         "../scripts/collect_errors.py"
 
 
+# figures of single structures are of the first budget and an arm's first seed, at the largest size
+SHOWN = [
+    folder_of("<results>/runs", run)
+    for run in STUDY.runs
+    if run.budget == next(iter(STUDY.budgets)) and run.seed == (STUDY.arms[run.arm].seeds or STUDY.seeds)[0]
+]
+PARITY = [target for target in ("force", "stress") if target in STUDY.transfer.targets]
+
+if PARITY:
+
+    rule plot_parity:
+        input:
+            metrics=expand("{run}/metrics.json", run=SHOWN),
+            components=expand("{run}/components.parquet", run=SHOWN),
+        output:
+            svg=[figure(f"parity-{target}") for target in PARITY],
+            png=expand("<results>/figures/parity-{target}.png", target=PARITY),
+        log:
+            "<results>/logs/parity.log",
+        params:
+            arm_labels=ARM_LABELS,
+            targets=PARITY,
+        message:
+            "Drawing predicted against labelled forces and stresses"
+        script:
+            "../scripts/plot_parity.py"
+
+
+rule worst_structures:
+    input:
+        metrics=expand("{run}/metrics.json", run=SHOWN),
+        predictions=expand("{run}/predictions.parquet", run=SHOWN),
+        frames=f"<results>/frames/{STUDY.high}/manifest.json",
+    output:
+        table="<results>/errors/worst.csv",
+        svg=figure("worst-structures"),
+        png="<results>/figures/worst-structures.png",
+    log:
+        "<results>/logs/worst.log",
+    params:
+        target=STUDY.transfer.targets[0],
+    message:
+        "Drawing the structures with the largest errors"
+    script:
+        "../scripts/worst_structures.py"
+
+
 rule evaluate_pretrained:
     input:
         split="<results>/split/split.parquet",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
 from typing import TypeVar
 
@@ -140,15 +141,16 @@ def _filled(block: Block) -> Block | None:
 
 def without_dashes(table: Table) -> Table | None:
     """Return a table without the columns that hold dashes alone; None where no cell but names is left."""
-    keep = [
-        k == 0 or any(_shown(row[k]) for row in table.rows) for k in range(len(table.columns))
-    ]
+    keep = [k == 0 or any(_shown(row[k]) for row in table.rows) for k in range(len(table.columns))]
     if not any(keep[1:]):
         return None
-    text = sum(keep[: table.text])
-    last = table.last_text and keep[-1]
-    columns, *rows = ([cell for cell, kept in zip(row, keep, strict=True) if kept] for row in (table.columns, *table.rows))
-    return Table(table.caption, columns, rows, text, last)
+    return Table(
+        table.caption,
+        list(compress(table.columns, keep)),
+        [list(compress(row, keep)) for row in table.rows],
+        sum(keep[: table.text]),
+        table.last_text and keep[-1],
+    )
 
 
 def _shown(cell: str | Cell) -> bool:

@@ -114,6 +114,27 @@ FIGURES: dict[str, FigureFile] = {
         "Predicted against labelled energies of the test frames at the largest training-set size, first seed, a panel "
         "per arm. The dashed line is equality; frames with elements that the run has not seen are included.",
     ),
+    "parity-force": FigureFile(
+        "predicted against labelled forces of the test",
+        "Errors",
+        "Predicted against labelled force components of the test frames at the largest training-set size, first seed, "
+        "a panel per arm; darker cells hold more values, the dashed line is equality. Errors are those on all test "
+        "frames.",
+    ),
+    "parity-stress": FigureFile(
+        "predicted against labelled stresses of the test",
+        "Errors",
+        "Predicted against labelled stress components of the test frames at the largest training-set size, first "
+        "seed, a panel per arm; darker cells hold more values, the dashed line is equality. Errors are those on all "
+        "test frames.",
+    ),
+    "worst-structures": FigureFile(
+        "structures with the largest errors",
+        "Errors",
+        "The test structures with the largest errors at the largest training-set size, first seed, of the arm with the "
+        "lowest error. Cells of up to eight atoms are doubled along each axis; an atom or molecule in a box is drawn "
+        "without it.",
+    ),
     "forgetting": FigureFile(
         "error at the source and at the target",
         "Training",
@@ -223,6 +244,8 @@ def figures_of(study: Study) -> list[str]:
         "budgets": len(study.budgets) == 1,
         "before-after": len(inits) < 2,
         "holes": not study.tests.holes,
+        "parity-force": "force" not in study.transfer.targets,
+        "parity-stress": "stress" not in study.transfer.targets,
         "physics": not physics,
         "physics-ratios": not physics,
         "physics-mixing": "mixing" not in physics,

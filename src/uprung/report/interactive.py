@@ -32,6 +32,7 @@ _MARKS = (
 )
 MARKS = (*_MARKS, *_MARKS[3:], *_MARKS[:3])  # as the markers of the figures
 
+
 @dataclass(frozen=True)
 class LogAxes:
     """Two logarithmic axes of a figure."""
