@@ -75,15 +75,15 @@ FIGURES: dict[str, FigureFile] = {
         "References",
         "Errors of reference energies alone on held-out structures, against the size of the subset they are fitted "
         "to: means over seeds. Left, mean absolute error; bars are the range over seeds. Right, its change "
-        "against the baseline on structures whose elements every seed saw at the smallest size; bars are the 95 % "
-        "interval of a bootstrap over test groups that all fits share. Marks of one size are offset.",
+        "against the baseline on the covered structures, whose elements every seed saw at the smallest size; bars are "
+        "the 95 % interval of a bootstrap over test groups that all fits share. Marks of one size are offset.",
     ),
     "learning-curves": FigureFile(
         "learning curves",
         "Scaling",
-        "Learning curves: test error against the number of labelled training structures, both logarithmic, on the test "
-        "frames whose elements every seed saw at the smallest size. Each mark is a run, filled where settled, pale "
-        "where not, hollow where it enters no law; dotted lines join the means over seeds, full lines "
+        "Learning curves: test error against the number of labelled training structures, both logarithmic, on the "
+        "covered test frames, whose elements every seed saw at the smallest size. Each mark is a run, filled where "
+        "settled, pale where not, hollow where it enters no law; dotted lines join the means over seeds, full lines "
         "with a band are fitted laws with their 95 % band, the dashed grey line is the geometry-free baseline.",
     ),
     "budgets": FigureFile(

@@ -92,7 +92,9 @@ def lead_of(study: Study, results: StudyResults) -> Iterator[Block]:
         f"{100 * study.scaling.falling:g} % over the last fifth of the budget. A learning rate that falls to a "
         "hundredth makes the end of every budget flat, so this says nothing about longer training: a point is settled "
         "when a budget of twice the steps or more changes its error by no more than "
-        f"{100 * study.scaling.settled:g} %; a size between two settled ones counts as settled."
+        f"{100 * study.scaling.settled:g} %; a size between two settled ones counts as settled. Covered test "
+        "frames are those whose elements every seed saw at the smallest size that enters a law; errors "
+        "on all test frames are named as such."
     )
     learning = picture(results.figures, "learning-curves")
     yield replace(learning, caption=learning.caption + (PUBLISHED if study.scaling.show_published else ""))
@@ -118,7 +120,7 @@ def populations(curves: pd.DataFrame) -> dict[str, str]:
     n = curves.groupby("population")["n_test"].mean()
     words = {
         "all": "all test frames",
-        LAW_POPULATION: "test frames whose elements every seed saw at the smallest size",
+        LAW_POPULATION: "covered test frames",
     }
     called = {str(name): words.get(str(name), str(name)) for name in n.index}
     return {

@@ -69,7 +69,8 @@ def breakdown_table(
             cells.append(Cell(error(mae, target, units=False), style="best" if mae == best else ""))
         rows.append(cells)
     return Table(
-        f"Error (MAE) of the {TARGETS[target][0]} by {NAMES[by]} in {unit(target)}, n = {size}, all seeds together. "
+        f"Error (MAE) of the {TARGETS[target][0]} by {NAMES[by]} in {unit(target)}, n = {size}, all seeds together, "
+        "on all test frames. "
         "Bold: lowest in its row."
         + (" An energy counts for every element in the structure." if (by, target) == ("element", "energy") else ""),
         [NAMES[by], *(labels[arm] for arm in arms)],
