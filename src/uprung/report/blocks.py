@@ -81,10 +81,10 @@ class Definitions:
 
 @dataclass(frozen=True)
 class Details:
-    """Tables that a reader opens."""
+    """What a reader opens."""
 
     summary: str
-    tables: Sequence[Table]
+    blocks: Sequence[Block]
 
 
 @dataclass(frozen=True)
@@ -128,9 +128,9 @@ def _filled(block: Block) -> Block | None:
     match block:
         case Table():
             return without_dashes(block)
-        case Details(tables=tables):
-            left = there(map(without_dashes, tables))
-            return replace(block, tables=left) if left else None
+        case Details(blocks=blocks):
+            left = drawn(blocks)
+            return replace(block, blocks=left) if left else None
         case Picture(markup=markup):
             return None if NOTHING_DRAWN in markup else block
         case Sentences(sentences=sentences):

@@ -100,7 +100,7 @@ def interactive_curves(
 
 
 def _arm(axes: LogAxes, runs: pd.DataFrame, law: pd.DataFrame, label: str, index: int, target: str, clip: str) -> str:
-    """Return band, line and marks of one arm."""
+    """Return band and line of the law, a dotted line through the means over seeds, and the runs of one arm."""
     factor, colour = TARGETS[target][2], COLOURS[index]
     parts = []
     if len(law):
@@ -108,6 +108,9 @@ def _arm(axes: LogAxes, runs: pd.DataFrame, law: pd.DataFrame, label: str, index
         parts.append(f'<path d="{axes.path(*around)}z" fill="{colour}" opacity="0.13" clip-path="url(#{clip})"/>')
         line = axes.path(list(law["n"]), list(law["mae"] * factor))
         parts.append(f'<path d="{line}" fill="none" stroke="{colour}" stroke-width="1.6" clip-path="url(#{clip})"/>')
+    means = runs.groupby("size")[["n_frames", "mae"]].mean().sort_values("n_frames")
+    joined = axes.path(list(means["n_frames"]), list(means["mae"] * factor))
+    parts.append(f'<path d="{joined}" fill="none" stroke="{colour}" stroke-dasharray="1 3" clip-path="url(#{clip})"/>')
     for _, run in runs.iterrows():
         x, y = axes.place(float(run["n_frames"]), float(run["mae"]) * factor)
         words = f"{label}: n = {run['n_frames']:,.0f}, seed {run['seed']}, {error(run['mae'], target)}"

@@ -79,7 +79,7 @@ def _first(curves: CurveStudy) -> tuple[str, str]:
 
 def _drawing(curves: CurveStudy, budget: str, target: str) -> Drawing:
     """Return the figure to explore of one budget and target."""
-    table, bands = where(curves.results.curves, budget=budget), where(curves.drawn_bands, budget=budget)
+    table, bands = where(curves.results.curves, budget=budget), where(curves.following.bands, budget=budget)
     name = f"explore-{budget}-{target}"
     return Drawing(interactive_curves(table, bands, curves.labels, target=target, x_label=curves.x_label, name=name))
 
