@@ -81,10 +81,10 @@ class Definitions:
 
 @dataclass(frozen=True)
 class Details:
-    """What a reader opens."""
+    """Tables, with the text and figures that belong to them, that a reader opens."""
 
     summary: str
-    blocks: Sequence[Block]
+    tables: Sequence[Block]
 
 
 @dataclass(frozen=True)
@@ -128,9 +128,9 @@ def _filled(block: Block) -> Block | None:
     match block:
         case Table():
             return without_dashes(block)
-        case Details(blocks=blocks):
-            left = drawn(blocks)
-            return replace(block, blocks=left) if left else None
+        case Details(tables=tables):
+            left = drawn(tables)
+            return replace(block, tables=left) if left else None
         case Picture(markup=markup):
             return None if NOTHING_DRAWN in markup else block
         case Sentences(sentences=sentences):
