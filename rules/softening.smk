@@ -133,6 +133,21 @@ rule plot_softening:
         "../scripts/plot_softening.py"
 
 
+rule draw_softened:
+    input:
+        table="<results>/softening/{evalset}/softening.csv",
+        frames="<results>/softening/{evalset}/frames/manifest.json",
+    output:
+        svg=figure("softening-{evalset}-structures"),
+        png="<results>/figures/softening-{evalset}-structures.png",
+    log:
+        "<results>/logs/softening/{evalset}/structures.log",
+    message:
+        "Drawing the softest materials of {wildcards.evalset}"
+    script:
+        "../scripts/draw_softened.py"
+
+
 rule fine_tune_softening:
     input:
         forces="<results>/softening/{evalset}/models/{model}.parquet",

@@ -178,6 +178,12 @@ FIGURES: dict[str, FigureFile] = {
         "Predicted against labelled force components on {evalset}; darker cells hold more values, the dashed line is "
         "equality, the full line the slope through the origin. Arms: the largest size, first seed.",
     ),
+    "softening-{evalset}-structures": FigureFile(
+        "softest materials",
+        "Softening",
+        "First structures of the materials of {evalset} that are named above, and of the softest beside them, with the "
+        "smallest slope of a checkpoint. Cells of up to eight atoms are doubled along each axis.",
+    ),
     "softening-{evalset}-correction": FigureFile(
         "correction with few labels",
         "Softening",

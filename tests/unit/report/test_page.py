@@ -377,7 +377,7 @@ def test_page_is_well_formed_and_self_contained(html: str) -> None:
 def test_figures_have_captions_and_text_for_those_who_do_not_see_them(html: str) -> None:
     reader = Reader(html)
     assert reader.tags["figure"] == reader.tags["figcaption"]
-    assert html.count('class="picture"') == len(FIGURES) + 18
+    assert html.count('class="picture"') == len(FIGURES) + 20
     named = re.findall(r'<svg[^>]*role="img" aria-label="[^"]{20,}"', html)
     decoration = re.findall(r'<svg[^>]*aria-hidden="true"', html)
     assert len(named) + len(decoration) == reader.tags["svg"]
