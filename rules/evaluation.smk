@@ -143,73 +143,37 @@ rule plot_before_after:
         "../scripts/plot_before_after.py"
 
 
+PARITY = [target for target in ("force", "stress") if target in STUDY.transfer.targets]
+ERROR_FIGURES = ["errors-force", "parity", *(f"parity-{target}" for target in PARITY), "worst-structures"]
+
+
 rule collect_errors:
     input:
         errors=expand("{run}/errors.csv", run=RUNS),
         metrics=expand("{run}/metrics.json", run=RUNS),
         predictions=expand("{run}/predictions.parquet", run=RUNS),
+        components=expand("{run}/components.parquet", run=RUNS),
+        frames=f"<results>/frames/{STUDY.high}/manifest.json",
     output:
         table="<results>/errors/errors.csv",
+        worst="<results>/errors/worst.csv",
         force=figure("errors-force"),
         parity=figure("parity"),
-        png=expand("<results>/figures/{figure}.png", figure=["errors-force", "parity"]),
+        components=[figure(f"parity-{target}") for target in PARITY],
+        structures=figure("worst-structures"),
+        png=expand("<results>/figures/{figure}.png", figure=ERROR_FIGURES),
     log:
         "<results>/logs/errors.log",
     params:
         arm_labels=ARM_LABELS,
         budget=next(iter(STUDY.budgets)),
-        seed=STUDY.seeds[0],
+        seeds={name: (arm.seeds or STUDY.seeds)[0] for name, arm in STUDY.arms.items()},
+        components=PARITY,
+        target=STUDY.transfer.targets[0],
     message:
         "Collecting where the networks err"
     script:
         "../scripts/collect_errors.py"
-
-
-# figures of single structures are of the first budget and an arm's first seed, at the largest size
-SHOWN = [
-    folder_of("<results>/runs", run)
-    for run in STUDY.runs
-    if run.budget == next(iter(STUDY.budgets)) and run.seed == (STUDY.arms[run.arm].seeds or STUDY.seeds)[0]
-]
-PARITY = [target for target in ("force", "stress") if target in STUDY.transfer.targets]
-
-if PARITY:
-
-    rule plot_parity:
-        input:
-            metrics=expand("{run}/metrics.json", run=SHOWN),
-            components=expand("{run}/components.parquet", run=SHOWN),
-        output:
-            svg=[figure(f"parity-{target}") for target in PARITY],
-            png=expand("<results>/figures/parity-{target}.png", target=PARITY),
-        log:
-            "<results>/logs/parity.log",
-        params:
-            arm_labels=ARM_LABELS,
-            targets=PARITY,
-        message:
-            "Drawing predicted against labelled forces and stresses"
-        script:
-            "../scripts/plot_parity.py"
-
-
-rule worst_structures:
-    input:
-        metrics=expand("{run}/metrics.json", run=SHOWN),
-        predictions=expand("{run}/predictions.parquet", run=SHOWN),
-        frames=f"<results>/frames/{STUDY.high}/manifest.json",
-    output:
-        table="<results>/errors/worst.csv",
-        svg=figure("worst-structures"),
-        png="<results>/figures/worst-structures.png",
-    log:
-        "<results>/logs/worst.log",
-    params:
-        target=STUDY.transfer.targets[0],
-    message:
-        "Drawing the structures with the largest errors"
-    script:
-        "../scripts/worst_structures.py"
 
 
 rule evaluate_pretrained:

@@ -112,14 +112,16 @@ rule plot_softening:
             *[f"{run}.parquet" for run in SOFTENED],
         ],
         sizes="<results>/split/sizes.csv",
+        frames="<results>/softening/{evalset}/frames/manifest.json",
     output:
         table="<results>/softening/{evalset}/softening.csv",
         materials=figure("softening-{evalset}"),
         sizes=figure("softening-{evalset}-sizes"),
         parity=figure("softening-{evalset}-parity"),
+        structures=figure("softening-{evalset}-structures"),
         png=expand(
             "<results>/figures/softening-{evalset}{figure}.png",
-            figure=["", "-sizes", "-parity"],
+            figure=["", "-sizes", "-parity", "-structures"],
             allow_missing=True,
         ),
     log:
@@ -131,21 +133,6 @@ rule plot_softening:
         "Drawing the softening on {wildcards.evalset}"
     script:
         "../scripts/plot_softening.py"
-
-
-rule draw_softened:
-    input:
-        table="<results>/softening/{evalset}/softening.csv",
-        frames="<results>/softening/{evalset}/frames/manifest.json",
-    output:
-        svg=figure("softening-{evalset}-structures"),
-        png="<results>/figures/softening-{evalset}-structures.png",
-    log:
-        "<results>/logs/softening/{evalset}/structures.log",
-    message:
-        "Drawing the softest materials of {wildcards.evalset}"
-    script:
-        "../scripts/draw_softened.py"
 
 
 rule fine_tune_softening:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import ase
 import pandas as pd
 
+from uprung.frames.table import Frames
+
 WORST = 10
-COLUMNS = ("rank", "frame_id", "nsites", "target", "arm", "error")
+COLUMNS = ("rank", "frame_id", "nsites", "target", "worst_of", "arm", "error")
 
 
 def worst_structures(frames: Mapping[str, pd.DataFrame], target: str, *, best: str, count: int = WORST) -> pd.DataFrame:
@@ -29,8 +32,22 @@ def worst_structures(frames: Mapping[str, pd.DataFrame], target: str, *, best: s
     own = errors[best].dropna().sort_values(ascending=False, kind="stable").head(count)
     sizes = frames[best].set_index("frame_id")["nsites"]
     rows = [
-        {"rank": rank, "frame_id": name, "nsites": int(sizes[name]), "target": target, "arm": arm, "error": each[name]}
+        {"rank": rank, "frame_id": name, "nsites": int(sizes[name]), "target": target, "worst_of": best}
+        | {"arm": arm, "error": each[name]}
         for rank, name in enumerate(own.index, start=1)
         for arm, each in errors.items()
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def with_formulas(table: pd.DataFrame, frames: Frames) -> tuple[pd.DataFrame, list[ase.Atoms]]:
+    """Return the table with the column formula, and its structures, the worst first.
+
+    Args:
+        table: of `worst_structures`.
+        frames: that were tested.
+    """
+    names = list(dict.fromkeys(table["frame_id"]))
+    structures = frames.atoms(names)
+    formulas = dict(zip(names, (each.get_chemical_formula() for each in structures), strict=True))
+    return table.assign(formula=table["frame_id"].map(formulas)), structures

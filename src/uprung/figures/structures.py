@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import matplotlib as mpl
 import numpy as np
+import pandas as pd
 from ase import Atoms
 from ase.data import chemical_symbols, covalent_radii
 from ase.data.colors import jmol_colors
@@ -49,6 +50,21 @@ def structures(found: Sequence[Atoms], titles: Sequence[str]) -> Figure:
             handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0.02), ncols=4, fontsize=6.5, handlelength=0.8
         )
     return figure
+
+
+def worst(table: pd.DataFrame, found: Sequence[Atoms]) -> Figure:
+    """Draw the structures with the largest errors, with rank, formula and error of the arm that they are the worst of.
+
+    Args:
+        table: of `uprung.evaluation.worst.with_formulas`.
+        found: its structures.
+    """
+    own = table[table["arm"] == table["worst_of"]]
+    titles = []
+    for _, row in own.iterrows():
+        _, unit, factor = style.TARGETS[str(row["target"])]
+        titles.append(f"{row['rank']}: {row['formula']}\n{row['error'] * factor:,.3g} {unit}")
+    return structures(found, titles)
 
 
 def _shown(atoms: Atoms) -> tuple[Atoms, int]:
