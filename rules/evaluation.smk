@@ -143,22 +143,33 @@ rule plot_before_after:
         "../scripts/plot_before_after.py"
 
 
+PARITY = [target for target in ("force", "stress") if target in STUDY.transfer.targets]
+ERROR_FIGURES = ["errors-force", "parity", *(f"parity-{target}" for target in PARITY), "worst-structures"]
+
+
 rule collect_errors:
     input:
         errors=expand("{run}/errors.csv", run=RUNS),
         metrics=expand("{run}/metrics.json", run=RUNS),
         predictions=expand("{run}/predictions.parquet", run=RUNS),
+        components=expand("{run}/components.parquet", run=RUNS),
+        frames=f"<results>/frames/{STUDY.high}/manifest.json",
     output:
         table="<results>/errors/errors.csv",
+        worst="<results>/errors/worst.csv",
         force=figure("errors-force"),
         parity=figure("parity"),
-        png=expand("<results>/figures/{figure}.png", figure=["errors-force", "parity"]),
+        components=[figure(f"parity-{target}") for target in PARITY],
+        structures=figure("worst-structures"),
+        png=expand("<results>/figures/{figure}.png", figure=ERROR_FIGURES),
     log:
         "<results>/logs/errors.log",
     params:
         arm_labels=ARM_LABELS,
         budget=next(iter(STUDY.budgets)),
-        seed=STUDY.seeds[0],
+        seeds={name: (arm.seeds or STUDY.seeds)[0] for name, arm in STUDY.arms.items()},
+        components=PARITY,
+        target=STUDY.transfer.targets[0],
     message:
         "Collecting where the networks err"
     script:

@@ -112,14 +112,16 @@ rule plot_softening:
             *[f"{run}.parquet" for run in SOFTENED],
         ],
         sizes="<results>/split/sizes.csv",
+        frames="<results>/softening/{evalset}/frames/manifest.json",
     output:
         table="<results>/softening/{evalset}/softening.csv",
         materials=figure("softening-{evalset}"),
         sizes=figure("softening-{evalset}-sizes"),
         parity=figure("softening-{evalset}-parity"),
+        structures=figure("softening-{evalset}-structures"),
         png=expand(
             "<results>/figures/softening-{evalset}{figure}.png",
-            figure=["", "-sizes", "-parity"],
+            figure=["", "-sizes", "-parity", "-structures"],
             allow_missing=True,
         ),
     log:

@@ -221,6 +221,7 @@ rule evaluate_run:
         metrics=f"<results>/runs/{RUN}/metrics.json",
         predictions=f"<results>/runs/{RUN}/predictions.parquet",
         errors=f"<results>/runs/{RUN}/errors.csv",
+        components=f"<results>/runs/{RUN}/components.parquet",
     log:
         f"<results>/logs/runs/{RUN}/evaluate.log",
     threads: STUDY.training.threads

@@ -28,11 +28,12 @@ with job(snakemake):
     files = {card["kept"]: inputs.model, card["other"]: inputs.other}
     sides = {"test": rows_of(dataset, test["frame_id"]), "train": rows_of(dataset, chosen["frame_id"])}
     checkpoints = {name: load(file, params.fidelity) for name, file in files.items()}
-    metrics, predictions, errors = evaluate_run(
+    metrics, predictions, errors, single = evaluate_run(
         checkpoints, dataset, **sides, groups=test["group"].to_numpy(), baseline=baseline, **asked
     )
     predictions.to_parquet(snakemake.output.predictions)
     errors.to_csv(snakemake.output.errors, index=False)
+    single.to_parquet(snakemake.output.components)
     facts = {key: card[key] for key in ("kept", "n_train", "n_materials", "n_val", "steps", "best_step")}
     held_rows = rows_of(dataset, held["frame_id"])
     facts["validation_baseline"] = label_baselines(dataset, held_rows, targets=params.targets, baseline=baseline)

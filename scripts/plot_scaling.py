@@ -9,11 +9,12 @@ from uprung.figures.laws import data_multipliers, law_comparison
 from uprung.figures.scaling import learning_curves
 from uprung.figures.style import save
 from uprung.job.run import job
-from uprung.scaling import published_points, read_curves
+from uprung.scaling import falling, published_points, read_curves
 
 with job(snakemake):
     params, files = snakemake.params, snakemake.input
     curves, tables = read_curves(files.curves), {n: pd.read_csv(f) for n, f in files.items() if n != "curves"}
+    tables["bands"] = falling(tables["bands"], tables["laws"])
     labels = {arm: params.arm_labels.get(arm, arm) for arm in [*params.arm_labels, *dict.fromkeys(curves["arm"])]}
     labels = {arm: label for arm, label in labels.items() if arm in set(curves["arm"])}
     targets = list(dict.fromkeys(curves["target"]))

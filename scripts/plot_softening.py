@@ -3,10 +3,13 @@
 import pandas as pd
 
 from uprung.figures.softening import force_clouds, slopes_by_material, slopes_by_size
+from uprung.figures.structures import structures
 from uprung.figures.style import save
 from uprung.frames.csv import read_table
+from uprung.frames.table import read_frames
 from uprung.job.run import job
 from uprung.softening.models import TEXT
+from uprung.softening.softest import shown_materials
 
 with job(snakemake):
     params, files, output = snakemake.params, snakemake.input, snakemake.output
@@ -27,3 +30,7 @@ with job(snakemake):
         if about["model"] != "run" or (about["budget"], about["size"], about["seed"]) == (params.budget, largest, seed)
     }
     save(force_clouds(shown), output.parity)
+    softest, frames = shown_materials(table), read_frames(files.frames)
+    first = dict(zip(frames.strings("material_id")[::-1], frames.strings("frame_id")[::-1], strict=True))
+    titles = [f"{row.material}\nslope {row.slope:.2f} ({row.model})" for row in softest.itertuples()]
+    save(structures(frames.atoms([first[name] for name in softest["material"]]), titles), output.structures)

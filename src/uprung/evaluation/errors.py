@@ -13,6 +13,7 @@ from uprung.atomref.least_squares import LeastSquares
 from uprung.atomref.references import ReferenceEnergies
 from uprung.datasets.splits import sample
 from uprung.datasets.store import Dataset, rows_of
+from uprung.evaluation.components import components
 from uprung.evaluation.error_tables import error_table
 from uprung.models.interface import Potential
 from uprung.models.predict import predict
@@ -83,7 +84,7 @@ def evaluate_run(
     baseline: ReferenceEnergies,
     targets: Sequence[str],
     device: str = "cpu",
-) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
+) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Test the checkpoints of a run.
 
     Args:
@@ -99,11 +100,12 @@ def evaluate_run(
     Returns:
         Per checkpoint the mean errors over all test frames and over those whose elements were seen; the frame-wise
         table of all checkpoints with columns checkpoint, group, elements_seen; and for the first checkpoint sums of
-        errors by element, kind of compound and size of the force (`uprung.evaluation.error_tables.error_table`).
+        errors by element, kind of compound and size of the force (`uprung.evaluation.error_tables.error_table`), and
+        single components (`uprung.evaluation.components.components`).
     """
     X = dataset.composition(test)
     seen = elements_seen(X, dataset.composition(train))
-    tables, metrics, sums = [], dict[str, Any](), pd.DataFrame()
+    tables, metrics, sums, single = [], dict[str, Any](), pd.DataFrame(), pd.DataFrame()
     for name, potential in checkpoints.items():
         found = predict(potential, dataset, test, targets=targets, device=device)
         table = frame_errors(found, dataset, test, targets=targets, baseline_energy=baseline.predict(X))
@@ -113,8 +115,9 @@ def evaluate_run(
         }
         if not len(sums):
             sums = error_table(found, dataset, test, targets)
+            single = components(found, dataset, test, targets)
         tables.append(table.assign(checkpoint=name, group=groups, elements_seen=seen))
-    return metrics, pd.concat(tables, ignore_index=True), sums
+    return metrics, pd.concat(tables, ignore_index=True), sums, single
 
 
 def source_errors(

@@ -31,8 +31,8 @@ def model_index(models: Sequence[TrainedModel], *, root: Path, targets: Sequence
 
     Returns:
         Columns budget, arm, size, seed, file, sha256, kept, steps, n_train, n_materials, label_scale,
-        loads_in (package and function that read it), n_test and `<target>_mae` on all test frames (eV/atom,
-        eV/Å, GPa, μB; empty where there is no label).
+        loads_in (package and function that read it), n_test and `<target>_mae_all` (eV/atom, eV/Å, GPa, μB; empty
+        where there is no label): errors on all test frames, while the tables of the report are of the covered ones.
     """
     rows = []
     for model in models:
@@ -45,7 +45,7 @@ def model_index(models: Sequence[TrainedModel], *, root: Path, targets: Sequence
                 **{key: model.card[key] for key in ("kept", "steps", "n_train", "n_materials", "label_scale")},
                 "loads_in": model.card["loads_in"],
                 "n_test": model.metrics["n_test"],
-                **{f"{t}_mae": errors.get(t, {}).get("mae") for t in targets},
+                **{f"{t}_mae_all": errors.get(t, {}).get("mae") for t in targets},
             }
         )
     return pd.DataFrame(rows)

@@ -92,3 +92,40 @@ def parity(predictions: Mapping[str, pd.DataFrame], *, arm_labels: Mapping[str, 
         if k >= len(arms) - columns:
             axis.set_xlabel("labelled (eV/atom)")
     return figure
+
+
+@mpl.rc_context(style.RC)
+def component_parity(
+    values: Mapping[str, pd.DataFrame], errors: Mapping[str, float], *, target: str, arm_labels: Mapping[str, str]
+) -> Figure:
+    """Draw predicted against labelled components of forces or stresses, a panel per arm.
+
+    Args:
+        values: arm -> table of `uprung.evaluation.components.components`.
+        errors: arm -> mean absolute error on the whole test, eV/Å or GPa.
+        target: `force` or `stress`.
+        arm_labels: names of the arms and their order.
+    """
+    own = {arm: table[table["target"] == target] for arm, table in values.items()}
+    arms = [arm for arm in arm_labels if arm in own and len(own[arm])]
+    if not arms:
+        return style.text_figure(f"no {target} labels were tested")
+    _, unit, factor = style.TARGETS[target]
+    figure, axes, columns = panels(len(arms), most=4, width=style.PAGE, height=2.1)
+    # one atom with a huge force must not shrink the cloud to a dot: the rest is counted in the panel
+    end = 1.05 * max(float(np.percentile(np.abs(own[arm]["label"]), 99.5)) for arm in arms) or 1.0
+    scale = {"force": "eV/Å", "stress": "GPa"}[target]
+    for k, (axis, arm) in enumerate(zip(axes, arms, strict=True)):
+        x, y = (own[arm][side].to_numpy(float) for side in ("label", "predicted"))
+        outside = int(((np.abs(x) > end) | (np.abs(y) > end)).sum())
+        axis.hexbin(x, y, gridsize=40, extent=(-end, end, -end, end), bins="log", cmap="viridis_r", lw=0.1, mincnt=1)
+        axis.plot((-end, end), (-end, end), color=GREY, ls="--", lw=0.8)
+        axis.set(xlim=(-end, end), ylim=(-end, end), aspect="equal")
+        axis.set_title(arm_labels[arm], fontsize=8)
+        words = f"MAE {errors[arm] * factor:,.3g} {unit}" + (f"\n{outside:,} outside" if outside else "")
+        axis.text(0.04, 0.96, words, transform=axis.transAxes, va="top", fontsize=6.5)
+        if k % columns == 0:
+            axis.set_ylabel(f"predicted ({scale})")
+        if k >= len(arms) - columns:
+            axis.set_xlabel(f"labelled ({scale})")
+    return figure

@@ -15,12 +15,14 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 
 from uprung.figures.elements import element_axis
-from uprung.figures.style import BY_NUMBER, COLOURS, COLUMN, PAGE, RC, functional, new_figure
+from uprung.figures.style import BY_NUMBER, COLOURS, COLUMN, PAGE, RC, functional, new_figure, text_figure
 
 Floats = NDArray[np.float64]
 
 #: Its lightness rises steadily.
 BY_DENSITY = ListedColormap(mpl.colormaps["cividis_r"](np.linspace(0.25, 1, 192)))  # 0 is too pale on white
+#: Range of values, in their unit, below which a panel would show rounding.
+SPREAD = 1e-6
 #: Above this many points a scatter plot is drawn as pixels in an SVG.
 RASTERISE = 500
 
@@ -77,18 +79,20 @@ def energy_parity(
 ) -> Figure:
     """Return the energies of two fidelities against each other, as labelled and minus elemental references.
 
-    raw, relative: (low, high), each (n,) eV/atom; Z (n,) atomic number, or its mean over the structure, for
-    the colour. Raises ValueError without structures.
+    raw, relative: (low, high), each (n,) eV/atom, the second without a panel where nothing but rounding is left; Z (n,)
+    atomic number, or its mean over the structure, for the colour. Raises ValueError without structures.
     """
     Z = np.asarray(Z, dtype=np.float64)
     if len(Z) == 0:
         raise ValueError("energy parity: no structures to draw")
     low_name, high_name = map(functional, names)
-    figure, axes = new_figure(1, 2, height=3.3)
     order = np.argsort(Z, kind="stable")
-    titles = ("total energy as labelled", "minus own elemental references")
-    for ax, pair, title, words in zip(axes, (raw, relative), titles, ("total", "referenced"), strict=True):
-        low, high = (np.asarray(side, dtype=np.float64)[order] for side in pair)
+    panels = [("total energy as labelled", "total", *(np.asarray(side, dtype=np.float64)[order] for side in raw))]
+    own = [np.asarray(side, dtype=np.float64)[order] for side in relative]
+    if max(map(np.ptp, own)) > SPREAD:
+        panels.append(("minus own elemental references", "referenced", *own))
+    figure, axes = new_figure(1, len(panels), width=PAGE * (0.25 + 0.375 * len(panels)), height=3.3)
+    for ax, (title, words, low, high) in zip(axes, panels, strict=True):
         points = ax.scatter(
             low, high, c=Z[order], s=7, cmap=BY_NUMBER, linewidths=0, alpha=0.85, rasterized=len(Z) > RASTERISE
         )
@@ -100,7 +104,7 @@ def energy_parity(
         else:
             _diagonal(ax, low, high)
         _note(ax, _correlation_text(_statistics(low, high)["r"]))
-    axes[1].text(0.97, 0.03, "dashed: equal energies", transform=axes[1].transAxes, fontsize=7, ha="right")
+    axes[-1].text(0.97, 0.03, "dashed: equal energies", transform=axes[-1].transAxes, fontsize=7, ha="right")
     figure.colorbar(points, ax=axes, label="atomic number", pad=0.02, aspect=30)
     return figure
 
@@ -142,8 +146,8 @@ def label_parity(
     """Return force, stress and moment labels of two fidelities against each other, as counts per cell.
 
     values: 'force' (eV/Å), 'stress' (GPa) or 'magmom' (μB, taken as magnitudes) -> (low, high) of equal
-    shape; pairs with a missing label are left out and the number drawn is printed. Raises ValueError on
-    another key, or if nothing is left to draw.
+    shape; pairs with a missing label are left out and the number drawn is printed. Labels that are all the same number
+    have no panel. Raises ValueError on another key, or without any pair of labels.
     """
     unknown = sorted(set(values) - set(LABELS))
     if unknown:
@@ -156,6 +160,9 @@ def label_parity(
             pairs[key] = (np.abs(a[ok]), np.abs(b[ok])) if key == "magmom" else (a[ok], b[ok])
     if not pairs:
         raise ValueError("label parity: no pair of labels to draw")
+    pairs = {key: both for key, both in pairs.items() if max(map(np.ptp, both)) > SPREAD}
+    if not pairs:
+        return text_figure("no label differs from structure to structure")
     low_name, high_name = map(functional, names)
     width = PAGE if len(pairs) > 1 else COLUMN + 0.4
     figure, axes = new_figure(1, len(pairs), width=width, height=(width - 0.7) / len(pairs) + 0.15)

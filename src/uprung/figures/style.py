@@ -79,11 +79,15 @@ def new_figure(
     return figure, list(axes.flat)
 
 
+#: The id of the text in an SVG without anything else.
+NOTHING_DRAWN = "nothing-is-drawn"
+
+
 def text_figure(text: str, *, width: float = COLUMN, height: float = 1.0) -> Figure:
     """Return a figure that says why there is nothing to draw."""
     figure, (axis,) = new_figure(width=width, height=height)
     axis.axis("off")
-    axis.text(0.5, 0.5, text, ha="center", va="center", fontsize=RC["font.size"])
+    axis.text(0.5, 0.5, text, ha="center", va="center", fontsize=RC["font.size"], gid=NOTHING_DRAWN)
     return figure
 
 

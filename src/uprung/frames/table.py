@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import ase
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -82,6 +84,16 @@ class Frames:
         if kind == "energy+correction":
             return column + np.asarray(self.table["correction"].to_numpy(), dtype=np.float64)
         return column
+
+    def atoms(self, frame_ids: Sequence[str]) -> list[ase.Atoms]:
+        """Return some structures by their names, without labels."""
+        place = {name: row for row, name in enumerate(self.strings("frame_id"))}
+        own = self.take(np.array([place[name] for name in frame_ids], dtype=np.int64)).table
+        columns = (own[name].to_pylist() for name in ("Z", "lattice", "frac"))
+        return [
+            ase.Atoms(Z, cell=np.reshape(lattice, (3, 3)), scaled_positions=np.reshape(frac, (-1, 3)), pbc=True)
+            for Z, lattice, frac in zip(*columns, strict=True)
+        ]
 
     def take(self, rows: NDArray[np.int64]) -> Frames:
         """Return some of the frames, in the order given."""

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import compress
 from pathlib import Path
 from typing import TypeVar
 
 from markupsafe import Markup
 
+from uprung.figures.style import NOTHING_DRAWN
 from uprung.report.captions import FIGURES
+from uprung.report.format import NONE
 from uprung.report.svg import inline_figure
 
 K = TypeVar("K")
@@ -78,10 +81,10 @@ class Definitions:
 
 @dataclass(frozen=True)
 class Details:
-    """Tables that a reader opens."""
+    """Tables, with the text and figures that belong to them, that a reader opens."""
 
     summary: str
-    tables: Sequence[Table]
+    tables: Sequence[Block]
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,52 @@ class Drawing:
 
 
 Block = Table | Picture | Heading | Text | Sentences | Definitions | Details | Links | Command | Drawing
+
+
+def drawn(blocks: Iterable[Block]) -> list[Block]:
+    """Return what there is to see: no figure that says why it is empty, no table of dashes, no heading over nothing."""
+    seen: list[Block] = []
+    for block in map(_filled, blocks):
+        if block is None:
+            continue
+        if isinstance(block, Heading) and seen and isinstance(seen[-1], Heading):
+            seen.pop()
+        seen.append(block)
+    return seen[:-1] if seen and isinstance(seen[-1], Heading) else seen
+
+
+def _filled(block: Block) -> Block | None:
+    """Return a block without its empty parts; None where nothing is left."""
+    match block:
+        case Table():
+            return without_dashes(block)
+        case Details(tables=tables):
+            left = drawn(tables)
+            return replace(block, tables=left) if left else None
+        case Picture(markup=markup):
+            return None if NOTHING_DRAWN in markup else block
+        case Sentences(sentences=sentences):
+            return block if sentences else None
+        case _:
+            return block
+
+
+def without_dashes(table: Table) -> Table | None:
+    """Return a table without the columns that hold dashes alone; None where no cell but names is left."""
+    keep = [k == 0 or any(_shown(row[k]) for row in table.rows) for k in range(len(table.columns))]
+    if not any(keep[1:]):
+        return None
+    return Table(
+        table.caption,
+        list(compress(table.columns, keep)),
+        [list(compress(row, keep)) for row in table.rows],
+        sum(keep[: table.text]),
+        table.last_text and keep[-1],
+    )
+
+
+def _shown(cell: str | Cell) -> bool:
+    return (cell.text not in ("", NONE) or bool(cell.note)) if isinstance(cell, Cell) else cell not in ("", NONE)
 
 
 @dataclass(frozen=True)

@@ -75,15 +75,15 @@ FIGURES: dict[str, FigureFile] = {
         "References",
         "Errors of reference energies alone on held-out structures, against the size of the subset they are fitted "
         "to: means over seeds. Left, mean absolute error; bars are the range over seeds. Right, its change "
-        "against the baseline on structures whose elements every seed saw at the smallest size; bars are the 95 % "
-        "interval of a bootstrap over test groups that all fits share. Marks of one size are offset.",
+        "against the baseline on the covered structures, whose elements every seed saw at the smallest size; bars are "
+        "the 95 % interval of a bootstrap over test groups that all fits share. Marks of one size are offset.",
     ),
     "learning-curves": FigureFile(
         "learning curves",
         "Scaling",
-        "Learning curves: test error against the number of labelled training structures, both logarithmic, on the test "
-        "frames whose elements every seed saw at the smallest size. Each mark is a run, filled where settled, pale "
-        "where not, hollow where it enters no law; dotted lines join the means over seeds, full lines "
+        "Learning curves: test error against the number of labelled training structures, both logarithmic, on the "
+        "covered test frames, whose elements every seed saw at the smallest size. Each mark is a run, filled where "
+        "settled, pale where not, hollow where it enters no law; dotted lines join the means over seeds, full lines "
         "with a band are fitted laws with their 95 % band, the dashed grey line is the geometry-free baseline.",
     ),
     "budgets": FigureFile(
@@ -113,6 +113,27 @@ FIGURES: dict[str, FigureFile] = {
         "Errors",
         "Predicted against labelled energies of the test frames at the largest training-set size, first seed, a panel "
         "per arm. The dashed line is equality; frames with elements that the run has not seen are included.",
+    ),
+    "parity-force": FigureFile(
+        "predicted against labelled forces of the test",
+        "Errors",
+        "Predicted against labelled force components of the test frames at the largest training-set size, first seed, "
+        "a panel per arm; darker cells hold more values, the dashed line is equality. Errors are those on all test "
+        "frames.",
+    ),
+    "parity-stress": FigureFile(
+        "predicted against labelled stresses of the test",
+        "Errors",
+        "Predicted against labelled stress components of the test frames at the largest training-set size, first "
+        "seed, a panel per arm; darker cells hold more values, the dashed line is equality. Errors are those on all "
+        "test frames.",
+    ),
+    "worst-structures": FigureFile(
+        "structures with the largest errors",
+        "Errors",
+        "The test structures with the largest errors at the largest training-set size, first seed, of the arm with the "
+        "lowest error. Cells of up to eight atoms are doubled along each axis; an atom or molecule in a box is drawn "
+        "without it.",
     ),
     "forgetting": FigureFile(
         "error at the source and at the target",
@@ -156,6 +177,12 @@ FIGURES: dict[str, FigureFile] = {
         "Softening",
         "Predicted against labelled force components on {evalset}; darker cells hold more values, the dashed line is "
         "equality, the full line the slope through the origin. Arms: the largest size, first seed.",
+    ),
+    "softening-{evalset}-structures": FigureFile(
+        "softest materials",
+        "Softening",
+        "First structures of the materials of {evalset} that are named above, and of the softest beside them, with the "
+        "smallest slope of a checkpoint. Cells of up to eight atoms are doubled along each axis.",
     ),
     "softening-{evalset}-correction": FigureFile(
         "correction with few labels",
@@ -223,6 +250,8 @@ def figures_of(study: Study) -> list[str]:
         "budgets": len(study.budgets) == 1,
         "before-after": len(inits) < 2,
         "holes": not study.tests.holes,
+        "parity-force": "force" not in study.transfer.targets,
+        "parity-stress": "stress" not in study.transfer.targets,
         "physics": not physics,
         "physics-ratios": not physics,
         "physics-mixing": "mixing" not in physics,

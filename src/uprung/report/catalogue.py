@@ -148,6 +148,11 @@ FILES: dict[str, ResultFile] = {
         "errors by element, kind of compound and size of the force",
         ("budget", "arm", "size", "by", "key", "target"),
     ),
+    "worst": ResultFile(
+        "errors/worst.csv",
+        "the test structures with the largest errors",
+        ("frame_id", "formula", "target", "arm", "worst_of"),
+    ),
     "forgetting": ResultFile(
         "forgetting/forgetting.csv", "errors of every run at the source fidelity", ("budget", "arm", "size", "target")
     ),
@@ -169,7 +174,9 @@ FILES: dict[str, ResultFile] = {
         "properties of crystals against published values, {physics}",
         ("model", "budget", "arm", "size", "set", "material", "key", "quantity", "unit", "reason", "reading"),
     ),
-    "models": ResultFile("models/index.csv", "every trained network, its file, hash, data and errors", read=False),
+    "models": ResultFile(
+        "models/index.csv", "every trained network, its file, hash, data and errors on all test frames", read=False
+    ),
     "cards": ResultFile(
         "runs/{budget}/{arm}/n{size}/seed{seed}/card.yaml", "hashes, options, versions and time of a run", linked=False
     ),

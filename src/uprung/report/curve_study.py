@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import pandas as pd
 
 from uprung.report.blocks import Table, there
 from uprung.report.format import listing, plural
 from uprung.report.results import LawResults, where
-from uprung.scaling import LAW_POPULATION
+from uprung.scaling import LAW_POPULATION, falling
+
+#: Tables of what follows from laws, a curve and a law per row.
+FROM_LAWS = ("parameters", "comparison", "sensitivity", "back_test", "bands", "labels", "extrapolation")
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,16 @@ class CurveStudy:
     scratch: str | None
     x_label: str
     given: bool = False
+
+    @cached_property
+    def following(self) -> LawResults:
+        """The results with what follows from laws that fall alone, see `uprung.scaling.falling`.
+
+        From a law whose exponent may be zero by its interval nothing follows that a reader could use.
+        """
+        laws = self.results.laws
+        tables = {name: falling(getattr(self.results, name), laws) for name in FROM_LAWS}
+        return replace(self.results, **tables)
 
     def targets_of(self, budget: str) -> list[str]:
         """Return the targets that a budget has curves of."""

@@ -1,7 +1,6 @@
 """Interactive learning curves inside the page: runs named on hovering, arms hidden on demand.
 
-The marks are SVG with titles, which any browser shows on hovering; a few lines of script show them at once and hide
-arms.
+The marks are SVG with titles, which any browser shows on hovering; `page.js` shows them at once and hides arms.
 """
 
 from __future__ import annotations
@@ -18,8 +17,8 @@ from uprung.figures.style import COLOURS, TARGETS
 from uprung.report.format import error
 from uprung.scaling import LAW_POPULATION
 
-WIDTH, HEIGHT = 680, 400
-LEFT, RIGHT, TOP, BOTTOM = 66, 12, 12, 44
+WIDTH, HEIGHT = 560, 390
+LEFT, RIGHT, TOP, BOTTOM = 86, 12, 12, 62
 #: Half-size paths of the marks, in the order of the arms: they differ in grey as well.
 _MARKS = (
     "M-4,0a4,4 0 1,0 8,0a4,4 0 1,0 -8,0z",
@@ -32,24 +31,6 @@ _MARKS = (
     "M0,-6l1.6,4.2h4.2l-3.4,2.7l1.3,4.3l-3.7,-2.6l-3.7,2.6l1.3,-4.3l-3.4,-2.7h4.2z",
 )
 MARKS = (*_MARKS, *_MARKS[3:], *_MARKS[:3])  # as the markers of the figures
-
-SCRIPT = Markup(
-    """<script>
-for (const box of document.querySelectorAll("[data-curves]")) {
-  const tip = box.querySelector("output");
-  for (const input of box.querySelectorAll("input")) input.addEventListener("change", () => {
-    for (const g of box.querySelectorAll("g[data-arm]"))
-      if (g.dataset.arm === input.value) g.style.display = input.checked ? "" : "none";
-  });
-  const show = event => {
-    const mark = event.target.closest("[data-run]");
-    tip.textContent = mark ? mark.querySelector("title").textContent : tip.dataset.idle;
-  };
-  box.addEventListener("mouseover", show);
-  box.addEventListener("focusin", show);
-}
-</script>"""
-)
 
 
 @dataclass(frozen=True)
@@ -94,7 +75,7 @@ def interactive_curves(
     axes = LogAxes((x.min() / pads[0], x.max() * pads[0]), (y.min() / pads[1], y.max() * pads[1]))
     clip = re.sub(r"[^\w-]", "-", name) + "-frame"  # a budget of given points is any text
     frame = f'x="{LEFT}" y="{TOP}" width="{WIDTH - LEFT - RIGHT}" height="{HEIGHT - TOP - BOTTOM}"'
-    parts = [f'<clipPath id="{clip}"><rect {frame}/></clipPath>', f'<rect {frame} fill="none" stroke="#888"/>']
+    parts = [f'<clipPath id="{clip}"><rect {frame}/></clipPath>', f'<rect {frame} class="grid"/>']
     parts += _ticks(axes, x_label, f"test MAE, {TARGETS[target][0]} ({TARGETS[target][1]})")
     arms = [arm for arm in labels if arm in set(runs["arm"])]
     for arm in arms:
@@ -119,7 +100,7 @@ def interactive_curves(
 
 
 def _arm(axes: LogAxes, runs: pd.DataFrame, law: pd.DataFrame, label: str, index: int, target: str, clip: str) -> str:
-    """Return band, line and marks of one arm."""
+    """Return band and line of the law, a dotted line through the means over seeds, and the runs of one arm."""
     factor, colour = TARGETS[target][2], COLOURS[index]
     parts = []
     if len(law):
@@ -127,15 +108,18 @@ def _arm(axes: LogAxes, runs: pd.DataFrame, law: pd.DataFrame, label: str, index
         parts.append(f'<path d="{axes.path(*around)}z" fill="{colour}" opacity="0.13" clip-path="url(#{clip})"/>')
         line = axes.path(list(law["n"]), list(law["mae"] * factor))
         parts.append(f'<path d="{line}" fill="none" stroke="{colour}" stroke-width="1.6" clip-path="url(#{clip})"/>')
+    means = runs.groupby("size")[["n_frames", "mae"]].mean().sort_values("n_frames")
+    joined = axes.path(list(means["n_frames"]), list(means["mae"] * factor))
+    parts.append(f'<path d="{joined}" fill="none" stroke="{colour}" stroke-dasharray="1 3" clip-path="url(#{clip})"/>')
     for _, run in runs.iterrows():
         x, y = axes.place(float(run["n_frames"]), float(run["mae"]) * factor)
         words = f"{label}: n = {run['n_frames']:,.0f}, seed {run['seed']}, {error(run['mae'], target)}"
         if not run["converged"]:
             words += f"; not in laws: {run['reason']}"
-        fill = colour if run["converged"] else "#fff"
+        hollow = "" if run["converged"] else ' class="hollow"'
         parts.append(
-            f'<path data-run tabindex="0" d="{MARKS[index]}" transform="translate({x:.1f},{y:.1f})" fill="{fill}" '
-            f'stroke="{colour}"><title>{escape(words)}</title></path>'
+            f'<path data-run tabindex="0" d="{MARKS[index]}" transform="translate({x:.1f},{y:.1f})"{hollow} '
+            f'fill="{colour}" stroke="{colour}"><title>{escape(words)}</title></path>'
         )
     return "".join(parts)
 
@@ -145,15 +129,15 @@ def _ticks(axes: LogAxes, x_label: str, y_label: str) -> list[str]:
     parts = []
     for value in _steps(axes.x):
         x, _ = axes.place(value, axes.y[0])
-        parts.append(f'<path d="M{x:.1f},{TOP}V{HEIGHT - BOTTOM}" stroke="#e6e6e6"/>')
-        parts.append(f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 15}" text-anchor="middle">{value:,.6g}</text>')
+        parts.append(f'<path d="M{x:.1f},{TOP}V{HEIGHT - BOTTOM}" class="grid"/>')
+        parts.append(f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 20}" text-anchor="middle">{value:,.6g}</text>')
     for value in _steps(axes.y):
         _, y = axes.place(axes.x[0], value)
-        parts.append(f'<path d="M{LEFT},{y:.1f}H{WIDTH - RIGHT}" stroke="#e6e6e6"/>')
-        parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{value:,.6g}</text>')
+        parts.append(f'<path d="M{LEFT},{y:.1f}H{WIDTH - RIGHT}" class="grid"/>')
+        parts.append(f'<text x="{LEFT - 6}" y="{y + 5:.1f}" text-anchor="end">{value:,.6g}</text>')
     middle = (LEFT + WIDTH - RIGHT) / 2
-    parts.append(f'<text x="{middle:.0f}" y="{HEIGHT - 8}" text-anchor="middle">{escape(x_label)}</text>')
-    upright = f'transform="translate(14,{(TOP + HEIGHT - BOTTOM) / 2:.0f}) rotate(-90)"'
+    parts.append(f'<text x="{middle:.0f}" y="{HEIGHT - 14}" text-anchor="middle">{escape(x_label)}</text>')
+    upright = f'transform="translate(18,{(TOP + HEIGHT - BOTTOM) / 2:.0f}) rotate(-90)"'
     return [*parts, f'<text {upright} text-anchor="middle">{escape(y_label)}</text>']
 
 

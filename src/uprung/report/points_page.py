@@ -48,6 +48,7 @@ def points_page(study: PointsStudy, results: PointsResults, *, digest: str, comm
 
     hashes = Table("The table of points.", ["file", "SHA-256"], [(study.points, digest)], text=2)
     files = [*((entry.file, entry.about) for entry in POINTS.values()), ("figures/", FOLDERS["figures/"])]
+    short = found(next(iter(drawn.budgets)), drawn.targets[0])
     sections = [
         section("data", "Data", _data(study, results)),
         section(
@@ -57,13 +58,14 @@ def points_page(study: PointsStudy, results: PointsResults, *, digest: str, comm
         ),
         section("laws", "Scaling laws", laws.section(drawn)),
         section("crossovers", "Crossovers and data multipliers", crossovers.section(drawn)),
-        section("meaning", "Findings", meaning.section(drawn, found)),
+        section("meaning", "Findings", meaning.section(drawn, found, short)),
         section("limits", "Limitations", law_limits.section(law_limits.points_limits(results), study.report.limits)),
         section("checklist", "Reporting checklist", checklist.section(checklist.points_items(drawn))),
         section("making", "Reproduction and files", making.section(command, [hashes], files)),
     ]
-    short = [sentence(text) for text in found(next(iter(drawn.budgets)), drawn.targets[0])]
-    return render(sections, name=study.study, report=study.report, runs=drawn.runs_words(), short=short)
+    lead = curves.first_drawing(drawn)
+    words = [sentence(text) for text in short]
+    return render(sections, name=study.study, report=study.report, runs=drawn.runs_words(), short=words, lead=lead)
 
 
 def _data(study: PointsStudy, results: PointsResults) -> Iterator[Block]:

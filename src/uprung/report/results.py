@@ -64,6 +64,7 @@ class StudyResults(LawResults):
     rates: Mapping[str, pd.DataFrame]
     forgetting: pd.DataFrame
     errors: pd.DataFrame
+    worst: pd.DataFrame
     holes: Mapping[str, pd.DataFrame]
     evalsets: Mapping[str, dict[str, Any]]
     evalsets_left_out: Mapping[str, dict[str, Any]]

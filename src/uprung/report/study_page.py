@@ -47,6 +47,11 @@ def study_page(study: Study, results: StudyResults, *, command: str) -> str:
     def found(budget: str, target: str) -> list[str]:
         return meaning.study_findings(study, results, budget, target)
 
+    short = [
+        *shift.doubts(results),
+        *meaning.in_short(study, results),
+        *shift.pair_findings(study, results, study.transfer.pair)[1:2],
+    ]
     sections = [
         section("data", "Data", data.section(study, results)),
         section("shift", "Energy shift between the functionals", shift.section(study, results)),
@@ -58,7 +63,7 @@ def study_page(study: Study, results: StudyResults, *, command: str) -> str:
         section("physics", "Physics", physics.section(study, results)),
         section("laws", "Scaling laws", laws.section(drawn)),
         section("crossovers", "Crossovers and data multipliers", crossovers.section(drawn)),
-        section("meaning", "Findings", meaning.section(drawn, found)),
+        section("meaning", "Findings", meaning.section(drawn, found, short)),
         section(
             "limits",
             "Limitations",
@@ -75,10 +80,5 @@ def study_page(study: Study, results: StudyResults, *, command: str) -> str:
         sections = [each for each in sections if each.name != "softening"]
     if study.tests.physics is None:
         sections = [each for each in sections if each.name != "physics"]
-    short = [
-        *shift.doubts(results),
-        *meaning.first_of_all(study, results),
-        *shift.pair_findings(study, results, study.transfer.pair)[:2],
-        *meaning.in_short(study, results),
-    ]
-    return render(sections, name=study.study, report=study.report, runs=drawn.runs_words(), short=short)
+    lead = curves.first_drawing(drawn)
+    return render(sections, name=study.study, report=study.report, runs=drawn.runs_words(), short=short, lead=lead)

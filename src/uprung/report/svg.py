@@ -31,7 +31,8 @@ def inline_svg(svg: str, *, prefix: str, alt: str, scale: float = 1.15) -> Marku
     head, body = svg.split(">", 1)
     width = re.search(r'\swidth="([\d.]+)pt"', head)
     head = re.sub(r'\s(?:width|height)="[^"]*"', "", head)
-    limit = f' style="max-width: {float(width[1]) * POINT * scale:.0f}px"' if width else ""
+    own = float(width[1]) * POINT if width else 0.0
+    limit = f' style="max-width: {own * scale:.0f}px; --own: {own:.0f}px"' if width else ""
     return Markup(f'{head} role="img" aria-label="{escape(alt)}"{limit}>{body}')
 
 

@@ -3,7 +3,7 @@
 from uprung.laws import Crossover, LawRefused, PowerLaw, crossover, power_law
 from uprung.scaling.checks import back_tests, hit_rate, sensitivity
 from uprung.scaling.crossings import crossovers
-from uprung.scaling.derived import bands, extrapolations, labels_for_errors, multiplier_curves, wanted_errors
+from uprung.scaling.derived import bands, extrapolations, falling, labels_for_errors, multiplier_curves, wanted_errors
 from uprung.scaling.entering import failed_runs
 from uprung.scaling.fits import (
     LOW_COVERAGE,
@@ -51,6 +51,7 @@ __all__ = [
     "data_multiplier",
     "extrapolations",
     "failed_runs",
+    "falling",
     "fit_curves",
     "fit_laws",
     "hit_rate",

@@ -38,6 +38,20 @@ def bands(fits: Sequence[FittedCurve]) -> pd.DataFrame:
     return _joined(parts, [*CURVE_KEYS, *BAND_COLUMNS])
 
 
+def falling(table: pd.DataFrame, laws: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows of curves whose exponent is above zero by its interval: a law that need not fall is not drawn.
+
+    Args:
+        table: with the columns of `CURVE_KEYS`, as from `bands`.
+        laws: of `uprung.scaling.laws_table`.
+    """
+    if table.empty:
+        return table  # without columns where no curve has a law
+    keys = list(CURVE_KEYS)
+    known = set(laws.loc[laws["exponent_low"] > 0, keys].itertuples(index=False, name=None))
+    return table[[key in known for key in table[keys].itertuples(index=False, name=None)]]
+
+
 def extrapolations(fits: Sequence[FittedCurve], sizes: Sequence[float]) -> pd.DataFrame:
     """Return the error of every fitted law at given sizes with its 95 % interval.
 

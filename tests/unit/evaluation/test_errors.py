@@ -132,7 +132,7 @@ def test_evaluation_of_a_run(model: Potential, dataset: Dataset) -> None:
     values = np.arange(1.0, 95.0)
     baseline = ReferenceEnergies(values, np.full(94, np.nan), np.ones(94, dtype=np.int64), np.full(94, "fit"), "x")
     other = architecture("chgnet").new(0)
-    metrics, frames, sums = evaluate_run(
+    metrics, frames, sums, single = evaluate_run(
         {"last": model, "val-loss": other},
         dataset,
         test=test,
@@ -161,6 +161,8 @@ def test_evaluation_of_a_run(model: Potential, dataset: Dataset) -> None:
     scored = frames[frames["checkpoint"] == "last"]
     assert of_kinds["absolute"].sum() == pytest.approx(scored["energy_abs"].sum())
     assert of_kinds["n"].sum() == scored["energy_n"].sum()
+    mean = np.abs(single["predicted"] - single["label"]).mean()
+    assert mean == pytest.approx(metrics["last"]["all"]["force"]["mae"], rel=1e-4)
 
 
 def test_forgetting_takes_away_what_is_linear_in_composition_only(model: Potential, dataset: Dataset) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from uprung.figures.errors import errors_by_force, parity
+from uprung.figures.errors import component_parity, errors_by_force, parity
 
 ARMS = {"a": "first arm", "b": "second arm"}
 
@@ -34,3 +34,27 @@ def test_parity_tells_the_error_and_what_lies_outside() -> None:
     assert "outside" not in first.texts[0].get_text()
     assert "1 outside" in second.texts[0].get_text()
     assert first.get_xlim() == first.get_ylim() == second.get_ylim()
+
+
+def test_parity_of_components_is_of_one_target_and_tells_the_error_of_the_whole_test() -> None:
+    label = np.linspace(-2, 2, 400)
+    table = pd.DataFrame({"target": "force", "label": label, "predicted": 0.8 * label})
+    stress = table.assign(target="stress", predicted=90.0)
+    wild = pd.DataFrame({"target": "force", "label": label, "predicted": np.where(label > 1.9, 50, label)})
+    values = {"b": wild, "a": pd.concat([table, stress])}
+    figure = component_parity(values, {"a": 0.0123, "b": 0.5}, target="force", arm_labels=ARMS)
+    first, second = figure.axes
+    assert (first.get_title(), second.get_title()) == ("first arm", "second arm")
+    assert first.texts[0].get_text() == "MAE 12.3 meV/Å"
+    assert "outside" in second.texts[0].get_text()
+    assert first.get_xlim() == second.get_ylim()
+    assert 2 < first.get_xlim()[1] < 3, "a huge prediction does not shrink the cloud"
+    assert int(first.collections[0].get_array().sum()) > 0
+    nothing = component_parity({"a": table}, {"a": 0.1}, target="stress", arm_labels=ARMS)
+    assert "no stress labels" in nothing.axes[0].texts[0].get_text()
+
+
+def test_parity_of_forces_that_are_all_zero_has_axes() -> None:
+    still = pd.DataFrame({"target": "force", "label": np.zeros(9), "predicted": np.full(9, 1e-9)})
+    (axis,) = component_parity({"a": still}, {"a": 1e-9}, target="force", arm_labels=ARMS).axes
+    assert axis.get_xlim() == (-1, 1)

@@ -65,6 +65,11 @@ class TestEnergyParity:
         ax = energy_parity((low, high), (low, low), Z).axes[1]
         assert ax.get_xlim() == ax.get_ylim()
 
+    def test_energies_without_a_residual_have_one_panel(self):
+        low, high, Z = energies()
+        figure = energy_parity((low, high), (1e-9 * low, 1e-9 * high), Z)
+        assert [ax.get_title() for ax in figure.axes if ax.get_title()] == ["total energy as labelled"]
+
     def test_nothing_to_draw(self):
         with pytest.raises(ValueError, match="no structures"):
             energy_parity(([], []), ([], []), [])
@@ -102,6 +107,13 @@ class TestLabelParity:
         words = texts(figure)
         assert "|moment|, n = 3" in words
         assert "MAE 0 μB" in words
+
+    def test_labels_that_are_rounding_alone_have_no_panel(self):
+        zero = 1e-9 * np.linspace(-1, 1, 101)
+        figure = label_parity({"force": (zero, zero), "stress": (1e9 * zero, 1e9 * zero)})
+        assert [ax.get_title() for ax in figure.axes if ax.get_title()] == ["stress, n = 101"]
+        nothing = label_parity({"force": (zero, zero)})
+        assert "no label differs" in texts(nothing)
 
     def test_refusals(self):
         with pytest.raises(ValueError, match="unknown label charge; allowed are force, stress, magmom"):

@@ -47,6 +47,8 @@ def test_every_declared_figure_and_linked_file_is_on_the_page(folder: Path) -> N
 def test_figures_that_compare_need_something_to_compare() -> None:
     physics = {"physics", "physics-ratios", "physics-mixing", "physics-phonons"}
     assert not {"budgets", "before-after", "holes", *physics} & set(figures_of(study()))
+    assert "parity-stress" in figures_of(study(transfer={"pair": "dimers", "targets": ["energy", "stress"]}))
+    assert "parity-force" not in figures_of(study(transfer={"pair": "dimers", "targets": ["energy", "stress"]}))
     network = {"own": {"steps": 10}}
     arms = study_values()["arms"] | {"own": {"init": "own", "references": "target"}}
     more = study(pretraining=network, arms=arms, budgets={"quick": {"steps": 30}, "long": {"epochs": 5}})
@@ -59,7 +61,7 @@ def test_figures_that_compare_need_something_to_compare() -> None:
     }
     every = sets["volumes"] | sets["mixing"] | sets["phonons"]
     assert physics <= set(figures_of(study(tests={"physics": {"sets": every}})))
-    assert set(FIGURES) - {"budgets", "before-after", "holes", *physics} == {
+    assert set(FIGURES) - {"parity-stress", "budgets", "before-after", "holes", *physics} == {
         name.replace("dimers", "{pair}").replace("far-hi", "{evalset}").replace("far", "{evalset}")
         for name in figures_of(study())
     }

@@ -16,9 +16,9 @@ def test_n_0_is_named_first_and_arms_that_do_not_beat_it() -> None:
     table["untouched"] = [0.1 if arm == "swap" else None for arm in table["arm"]]
     start, small, large = settled.before_training(table, LABELS, target="energy")
     assert start.endswith("is 100 meV/atom.")
-    assert "smallest size training does not get below that" in small
+    assert "smallest size training does not get below the pretrained network before training (100 meV/atom)" in small
     assert "scratch (4.0 times) and target references (2.0 times)" in small
-    assert large == "At the largest size every arm is below that."
+    assert large == "At the largest size every arm is below the pretrained network before training (100 meV/atom)."
     assert settled.before_training(curves(TWO), LABELS, target="energy") == []
 
 

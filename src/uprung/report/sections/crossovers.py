@@ -19,7 +19,7 @@ NO_MULTIPLIER = Markup('No data multiplier can be given at any size; see <a href
 
 def section(curves: CurveStudy) -> Iterator[Block]:
     """Yield the section."""
-    results = curves.results
+    results = curves.following
     if not curves.scratch:
         yield Text("No arm starts from random weights, so pretraining has nothing to be compared with.")
     for budget in curves.budgets:

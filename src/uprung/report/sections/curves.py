@@ -39,12 +39,12 @@ def section(curves: CurveStudy, lead: Sequence[Block]) -> Iterator[Block]:
 
 def _budget(curves: CurveStudy, budget: str) -> Iterator[Block]:
     """Yield the figures to explore and the tables of errors of one budget."""
-    table, bands = where(curves.results.curves, budget=budget), where(curves.results.bands, budget=budget)
+    table = where(curves.results.curves, budget=budget)
     inside = where(table, population=LAW_POPULATION)
     targets = curves.targets_of(budget)
     for t in targets:
-        drawn = {"target": t, "x_label": curves.x_label, "name": f"explore-{budget}-{t}"}
-        yield Drawing(interactive_curves(table, bands, curves.labels, **drawn))
+        if (budget, t) != _first(curves):
+            yield _drawing(curves, budget, t)
     errors = {
         name: [
             errors_table(
@@ -67,6 +67,23 @@ def _budget(curves: CurveStudy, budget: str) -> Iterator[Block]:
         yield Details("Errors on all test frames, including those with unseen elements", errors["all"])
 
 
+def first_drawing(curves: CurveStudy) -> Drawing:
+    """Return the picture at the top of the page: the curves of the first target under the first budget."""
+    return _drawing(curves, *_first(curves))
+
+
+def _first(curves: CurveStudy) -> tuple[str, str]:
+    budget = next(iter(curves.budgets))
+    return budget, curves.targets_of(budget)[0]
+
+
+def _drawing(curves: CurveStudy, budget: str, target: str) -> Drawing:
+    """Return the figure to explore of one budget and target."""
+    table, bands = where(curves.results.curves, budget=budget), where(curves.following.bands, budget=budget)
+    name = f"explore-{budget}-{target}"
+    return Drawing(interactive_curves(table, bands, curves.labels, target=target, x_label=curves.x_label, name=name))
+
+
 def lead_of(study: Study, results: StudyResults) -> Iterator[Block]:
     """Yield what settled and above the baseline mean, and the figures of a study that trains."""
     yield Text(
@@ -75,7 +92,9 @@ def lead_of(study: Study, results: StudyResults) -> Iterator[Block]:
         f"{100 * study.scaling.falling:g} % over the last fifth of the budget. A learning rate that falls to a "
         "hundredth makes the end of every budget flat, so this says nothing about longer training: a point is settled "
         "when a budget of twice the steps or more changes its error by no more than "
-        f"{100 * study.scaling.settled:g} %; a size between two settled ones counts as settled."
+        f"{100 * study.scaling.settled:g} %; a size between two settled ones counts as settled. Covered test "
+        "frames are those whose elements every seed saw at the smallest size that enters a law; errors "
+        "on all test frames are named as such."
     )
     learning = picture(results.figures, "learning-curves")
     yield replace(learning, caption=learning.caption + (PUBLISHED if study.scaling.show_published else ""))
@@ -101,7 +120,7 @@ def populations(curves: pd.DataFrame) -> dict[str, str]:
     n = curves.groupby("population")["n_test"].mean()
     words = {
         "all": "all test frames",
-        LAW_POPULATION: "test frames whose elements every seed saw at the smallest size",
+        LAW_POPULATION: "covered test frames",
     }
     called = {str(name): words.get(str(name), str(name)) for name in n.index}
     return {

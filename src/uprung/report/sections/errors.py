@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 from ase.data import chemical_symbols
 
 from uprung.config.study import Study
 from uprung.report.arms import arm_labels
-from uprung.report.blocks import Block, Cell, Details, Row, Table, picture, there
+from uprung.report.blocks import Block, Cell, Details, Heading, Row, Table, picture, there
 from uprung.report.format import NONE, TARGETS, error, plural, unit
 from uprung.report.results import StudyResults, where
 
@@ -20,6 +20,7 @@ def section(study: Study, results: StudyResults) -> Iterator[Block]:
     """Yield the section: the first budget at the largest size."""
     yield picture(results.figures, "errors-force")
     yield picture(results.figures, "parity")
+    yield from (picture(results.figures, name) for name in ("parity-force", "parity-stress") if name in results.figures)
     here = where(results.errors, budget=next(iter(study.budgets)))
     size = str(results.curves.sort_values("n_frames")["size"].iloc[-1])
 
@@ -29,6 +30,10 @@ def section(study: Study, results: StudyResults) -> Iterator[Block]:
 
     yield from tables("kind")
     yield Details("Errors by element", tables("element"))
+    if len(results.worst):
+        yield Heading("Structures with the largest errors")
+        yield picture(results.figures, "worst-structures")
+        yield worst_table(results.worst, arm_labels(study))
 
 
 def breakdown_table(
@@ -64,9 +69,37 @@ def breakdown_table(
             cells.append(Cell(error(mae, target, units=False), style="best" if mae == best else ""))
         rows.append(cells)
     return Table(
-        f"Error (MAE) of the {TARGETS[target][0]} by {NAMES[by]} in {unit(target)}, n = {size}, all seeds together. "
+        f"Error (MAE) of the {TARGETS[target][0]} by {NAMES[by]} in {unit(target)}, n = {size}, all seeds together, "
+        "on all test frames. "
         "Bold: lowest in its row."
         + (" An energy counts for every element in the structure." if (by, target) == ("element", "energy") else ""),
         [NAMES[by], *(labels[arm] for arm in arms)],
         rows,
     )
+
+
+def worst_table(worst: pd.DataFrame, labels: Mapping[str, str]) -> Table:
+    """Return the structures with the largest errors, an arm per column.
+
+    Args:
+        worst: of `uprung.evaluation.worst.worst_structures` with the columns formula and worst_of.
+        labels: arm -> name as printed.
+    """
+    target, best = str(worst["target"].iloc[0]), str(worst["worst_of"].iloc[0])
+    arms = [arm for arm in labels if arm in set(worst["arm"])]
+    rows: list[Row] = []
+    for _, part in worst.groupby("rank", sort=False):
+        first, found = part.iloc[0], part.set_index("arm")["error"]
+        formula = Cell(str(first["formula"]), plural(int(first["nsites"]), "atom"))
+        rows.append([str(first["rank"]), str(first["frame_id"]), formula, *_errors_of(found, arms, target)])
+    return Table(
+        f"The test structures with the largest {TARGETS[target][0]} errors of {labels[best]}, the arm with the lowest "
+        f"mean error (largest size, first seed, all test frames), and the errors of all arms there, in {unit(target)}.",
+        ["rank", "structure", "formula", *(labels[arm] for arm in arms)],
+        rows,
+        text=3,
+    )
+
+
+def _errors_of(found: pd.Series, arms: Sequence[str], target: str) -> list[str]:
+    return [error(float(found.get(arm, float("nan"))), target, units=False) for arm in arms]

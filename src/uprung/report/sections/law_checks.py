@@ -20,12 +20,13 @@ REGIONS = ("all", "without the smallest", "without the largest")
 
 def section(curves: CurveStudy, budget: str) -> Iterator[Block]:
     """Yield the checks of the laws of one budget."""
-    results, labels = curves.results, curves.labels
+    results, labels = curves.following, curves.labels
     yield Heading("Checks of the laws")
     yield from there([failed_table(where(results.failed, budget=budget), labels)])
     yield from there([sensitivity_table(where(results.sensitivity, budget=budget), labels)])
     yield from there([back_test_table(where(results.back_test, budget=budget), labels)])
-    yield Text(hit_rate_words(where(results.back_test, budget=budget)))
+    if len(tested := where(results.back_test, budget=budget)):
+        yield Text(hit_rate_words(tested))
     yield from there([new_run_table(where(results.bands, budget=budget), labels)])
     yield from there([joint_table(where(results.joint, budget=budget), labels)])
     parameters, comparison = (where(table, budget=budget) for table in (results.parameters, results.comparison))

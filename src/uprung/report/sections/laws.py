@@ -20,6 +20,7 @@ FORMULAE = "; ".join(f"{name} {TITLES[name]}" for name in LAWS)
 
 
 ONE_DEGREE = "one degree of freedom: nothing is left to check the law by"
+FLAT = "may not fall at all: not drawn, and nothing is derived from it"
 PARAMETERS = {
     "exponent": "a",
     "prefactor": "C",
@@ -32,7 +33,7 @@ PARAMETERS = {
 
 def section(curves: CurveStudy) -> Iterator[Block]:
     """Yield the section."""
-    results, labels = curves.results, curves.labels
+    results, labels = curves.following, curves.labels
     for budget in curves.budgets:
         if len(curves.budgets) > 1:
             yield Heading(f"Budget {budget}")
@@ -91,7 +92,8 @@ def _law_cells(row: pd.Series) -> tuple[str | Cell, ...]:
     )
     cells = (str(row["law"]), fixed(row["exponent"], 3), Cell(interval, f"together {all_of_them}"), fixed(row["r2"], 3))
     remark = "; ".join(str(row[name]) for name in ("shape", "interval") if row[name])
-    return (*cells, *counts, f"{remark}; {ONE_DEGREE}" if row["df"] == 1 else remark)
+    remark += f"; {ONE_DEGREE}" if row["df"] == 1 else ""
+    return (*cells, *counts, remark if row["exponent_low"] > 0 else f"{FLAT}; {remark}")
 
 
 def interval_words(low: float, high: float, digits: int) -> str:

@@ -118,8 +118,9 @@ def coverage_limits(curves: pd.DataFrame, references: pd.DataFrame) -> list[str]
     means = curves.groupby("population")["n_test"].mean()
     if LAW_POPULATION in means and means[LAW_POPULATION] < means["all"]:
         limits.append(
-            f"Curves and laws are drawn for the {means[LAW_POPULATION]:,.0f} of {means['all']:,.0f} test frames whose "
-            "elements every seed saw at the smallest size; for the others some references come from the prior."
+            f"Curves and laws are drawn for the {means[LAW_POPULATION]:,.0f} of {means['all']:,.0f} test frames that "
+            "are covered: every seed saw their elements at the smallest size. For the others some references come from "
+            "the prior."
         )
     return [*limits, *_guessed(references), *_tied(references)]
 

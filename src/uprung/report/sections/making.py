@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from uprung.config.study import Study
-from uprung.report.blocks import Block, Command, Heading, Links, Row, Table, Text
+from uprung.report.blocks import Block, Command, Details, Links, Row, Table, Text
 from uprung.report.catalogue import FILES, FOLDERS, wildcards
 from uprung.report.format import count, duration, listing, plural
 from uprung.report.results import StudyResults
@@ -18,16 +18,16 @@ def section(command: str, about: Sequence[Block], files: Sequence[tuple[str, str
     """Yield the section of any study."""
     yield from (Text("To reproduce this page, in the folder of the repository:"), Command(command))
     yield from about
-    yield from (Heading("Data files"), Text("Paths are relative to this page."), Links(files))
+    yield Details("Data files", [Text("Paths are relative to this page."), Links(files)])
 
 
 def study_blocks(study: Study, results: StudyResults) -> list[Block]:
     """Return how the runs of a study were trained."""
     return [
         Text(effort(results.cards)),
-        recipe_table(results.cards, study.transfer.targets),
-        versions_table(results.cards),
-        hashes_table(results.frames),
+        Details("Recipe of the runs", [recipe_table(results.cards, study.transfer.targets)]),
+        Details("Software and machines", [versions_table(results.cards)]),
+        Details("Hashes of the data", [hashes_table(results.frames)]),
     ]
 
 

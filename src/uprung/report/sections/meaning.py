@@ -25,16 +25,18 @@ from uprung.scaling import LAW_POPULATION, with_measures
 from uprung.scaling.settled import are_firm
 
 
-def section(curves: CurveStudy, findings: Callable[[str, str], list[str]]) -> Iterator[Block]:
-    """Yield the section: what the numbers of every budget say about every target."""
+def section(
+    curves: CurveStudy, findings: Callable[[str, str], list[str]], short: Sequence[str] = ()
+) -> Iterator[Block]:
+    """Yield the section: what the numbers of every budget say about every target, beyond what the summary says."""
     if not curves.given:
-        on = "mean absolute errors on the test frames whose elements every seed saw"
-        yield Text(f"Errors are those of the tables above: {on}.")
+        on = "mean absolute errors on the covered test frames, those whose elements every seed saw at the smallest size"
+        yield Text(f"Beyond the summary. Errors are those of the tables above: {on}.")
     for budget in curves.budgets:
         for target in curves.targets_of(budget):
             several = f", budget {budget}" if len(curves.budgets) > 1 else ""
             yield Heading(TARGETS[target][0].capitalize() + several)
-            yield Sentences(findings(budget, target))
+            yield Sentences([text for text in findings(budget, target) if text not in short])
 
 
 def study_findings(study: Study, results: LawResults, budget: str, target: str) -> list[str]:
@@ -57,37 +59,31 @@ def study_findings(study: Study, results: LawResults, budget: str, target: str) 
     ]
 
 
-def first_of_all(study: Study, results: LawResults) -> list[str]:
-    """Return what the page says first: which arms are better than no training, and what needs no network."""
-    budget, labels = next(iter(study.budgets)), arm_labels(study)
-    found = []
-    for target in study.transfer.targets:
-        here = covered(results.curves, budget, target)
-        found += _before_training(here, study, target)
-        found += settled.without_network(here, yardsticks_of(results), labels, target=target)
-    return found
-
-
 def _before_training(curves: pd.DataFrame, study: Study, target: str) -> list[str]:
-    """State for every architecture which arms are better than its network was before training."""
+    """State for every architecture which arms at the largest size are better than its network was before training."""
     labels, groups, found = arm_labels(study), arms_of_each(study), list[str]()
     for checkpoint, arms in groups.items():
         own = curves[curves["arm"].isin(arms)]
-        said = settled.before_training(own, labels, target=target) if len(own) else []
+        said = settled.before_training(own, labels, target=target)[-1:] if len(own) else []
         found += [f"{checkpoint}: {text}" for text in said] if len(groups) > 1 else said
     return found
 
 
 def in_short(study: Study, results: LawResults) -> list[str]:
-    """Return the few sentences at the top about arms: the first target under the first budget."""
-    budget, target = next(iter(study.budgets)), study.transfer.targets[0]
+    """Return the answer at the top of the page: the first target under the first budget, and the errors of the others.
+
+    Each sentence is one of `study_findings` and can be read alone.
+    """
+    budget, (target, *others) = next(iter(study.budgets)), study.transfer.targets
     here, labels = covered(results.curves, budget, target), arm_labels(study)
     crossover = where(results.crossover, budget=budget, target=target)
     return [
-        settled.settled_words(here, target=target),
-        *lowest_errors(here, labels, target=target),
-        *reference_effect(here, study, target=target)[-1:],
-        *settled.hedged(overtaking(crossover, labels, target=target), here, labels),
+        *lowest_errors(here, labels, target=target)[::-1],
+        *_before_training(here, study, target),
+        *settled.without_network(here, yardsticks_of(results), labels, target=target),
+        *(text for text in reference_effect(here, study, target=target)[-1:] if text != NO_EFFECT),
+        *settled.hedged(overtaking(crossover, labels, target=target), here, labels)[:2],
+        *(text for t in others for text in lowest_errors(covered(results.curves, budget, t), labels, target=t)[-1:]),
     ]
 
 
@@ -227,6 +223,9 @@ REFERENCE_WORDS = {
 }
 
 
+NO_EFFECT = "No two pretrained arms differ only in their reference energies, so their effect cannot be isolated."
+
+
 def reference_effect(curves: pd.DataFrame, study: Study, *, target: str) -> list[str]:
     """State how the choice of reference energies changes the error of otherwise equal pretrained arms.
 
@@ -251,8 +250,7 @@ def reference_effect(curves: pd.DataFrame, study: Study, *, target: str) -> list
             pairs.append((kinds[-2], kinds[-1]))
         effects = [_effect(curves, chosen, old, new, sizes, target) for old, new in pairs]
         said += [f"{checkpoint}: {effect}" for effect in effects] if len(groups) > 1 else effects
-    none = "No two pretrained arms differ only in their reference energies, so their effect cannot be isolated."
-    return said or [none]
+    return said or [NO_EFFECT]
 
 
 def _effect(

@@ -136,12 +136,13 @@ def before_training(curves: pd.DataFrame, labels: Mapping[str, str], *, target: 
     ]
     for place, size in (("smallest", order[0]), ("largest", order[-1])):
         here = where(means, size=size).set_index("arm")["mae"]
+        before = f"the pretrained network before training ({error(float(start[size]), target)})"
         worse = {labels[a]: float(here[a]) / float(start[size]) for a in arms if a in here and here[a] >= start[size]}
         if worse:
             factors = [f"{name} ({times(ratio)})" for name, ratio in worse.items()]
-            found.append(f"At the {place} size training does not get below that in {listing(factors)}.")
+            found.append(f"At the {place} size training does not get below {before} in {listing(factors)}.")
         else:
-            found.append(f"At the {place} size every arm is below that.")
+            found.append(f"At the {place} size every arm is below {before}.")
     return found
 
 

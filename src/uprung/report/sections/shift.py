@@ -8,25 +8,34 @@ import pandas as pd
 
 from uprung.config.study import Study
 from uprung.report.arms import functional_of
-from uprung.report.blocks import Block, Cell, Heading, Sentences, Table, Text, picture
+from uprung.report.blocks import Block, Cell, Details, Heading, Sentences, Table, Text, picture
 from uprung.report.format import NONE, count, error, fixed, listing, pearson, plural
 from uprung.report.results import StudyResults, is_true
 
+EXACT = 1e-6  # eV/atom, eV/Å, GPa or μB: numerical zero
+
 
 def section(study: Study, results: StudyResults) -> Iterator[Block]:
-    """Yield the section: the pair that is trained on comes first."""
+    """Yield the section: the pair that is trained on; others are opened by the reader."""
     for name in sorted(study.pairs, key=lambda name: name != study.transfer.pair):
         low, high = (functional_of(study, side) for side in (study.pairs[name].low, study.pairs[name].high))
-        trained = ", trained on" if name == study.transfer.pair else ""
-        yield Heading(f"{name}: {low} and {high}{trained}", f"pair-{name}")
-        yield Sentences(pair_findings(study, results, name))
-        yield correlation_table(results.correlations[name], low=low, high=high)
-        remark = str(results.analyses[name]["importance"])
-        for kind in ("energy", "labels", "shift", "elements", *(() if remark else ("importance",))):
-            subset = f"the pairs whose {low} forces are all below {study.analysis.force_limit:g} eV/Å"
-            yield picture(results.figures, f"{{pair}}-{kind}", pair=name, low=low, high=high, subset=subset)
-        if remark:
-            yield Text(f"No importance of elements for formation energies: {remark}.")
+        title, blocks = f"{name}: {low} and {high}", list(_pair(study, results, name, low, high))
+        if name == study.transfer.pair:
+            yield Heading(f"{title}, trained on", f"pair-{name}")
+            yield from blocks
+        else:
+            yield Details(f"{title}, analysed only", blocks)
+
+
+def _pair(study: Study, results: StudyResults, name: str, low: str, high: str) -> Iterator[Block]:
+    yield Sentences(pair_findings(study, results, name))
+    yield correlation_table(results.correlations[name], low=low, high=high)
+    remark = str(results.analyses[name]["importance"])
+    for kind in ("energy", "labels", "shift", "elements", *(() if remark else ("importance",))):
+        subset = f"the pairs whose {low} forces are all below {study.analysis.force_limit:g} eV/Å"
+        yield picture(results.figures, f"{{pair}}-{kind}", pair=name, low=low, high=high, subset=subset)
+    if remark:
+        yield Text(f"No importance of elements for formation energies: {remark}.")
 
 
 def pair_findings(study: Study, results: StudyResults, name: str) -> list[str]:
@@ -54,7 +63,8 @@ def correlation_table(correlation: pd.DataFrame, *, low: str, high: str) -> Tabl
     """Return the agreement of two fidelities' labels, quantity by quantity."""
     scales = {"eV/atom": ("energy", "meV/atom"), "eV/Å": ("force", "meV/Å"), "GPa": ("stress", "GPa")}
     rows = []
-    for _, row in correlation[correlation["n_values"] > 0].iterrows():
+    measured = correlation[(correlation["n_values"] > 0) & ~_exact(correlation)]
+    for _, row in measured.iterrows():
         target, shown = scales.get(row["unit"], ("magmom", "μB"))
         subset = str(row["subset"]).replace("F_low", f"F({low})")
         interval = f"{pearson(row['pearson_low'])} to {pearson(row['pearson_high'])}"
@@ -79,6 +89,11 @@ def correlation_table(correlation: pd.DataFrame, *, low: str, high: str) -> Tabl
         ["quantity", "structures", "values", "Pearson r", "Spearman ρ", "MAE", "RMSD", "slope"],
         rows,
     )
+
+
+def _exact(correlation: pd.DataFrame) -> pd.Series:
+    """Return where both sides are the same number throughout, so that no measure of agreement exists."""
+    return correlation["pearson"].isna() & (correlation["mae"] < EXACT)
 
 
 def label_agreement(correlation: pd.DataFrame, *, low: str, high: str) -> list[str]:

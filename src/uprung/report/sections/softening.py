@@ -18,6 +18,7 @@ from uprung.report.results import StudyResults, where
 from uprung.report.sections.data import left_out_words, reason_words
 from uprung.softening.force_correction import NUMBER, PER_ELEMENT, TRAINING
 from uprung.softening.slopes import POOLED, TOO_FEW, fraction_softened
+from uprung.softening.softest import made_worse, of_checkpoints
 
 RESAMPLES = 1000
 #: Method of correction -> its name in a sentence.
@@ -51,7 +52,7 @@ def section(study: Study, results: StudyResults) -> Iterator[Block]:
         yield softening_table(table, labels, budget=budget, title=f"evaluation set {name}")
         effects = "; ".join(EFFECTS[method] for method in dict.fromkeys(results.corrections[name]["method"]))
         several = len(set(where(table, model="run")["size"])) > 1
-        for kind in ("", "-parity", "-correction", *(["-sizes"] if several else [])):
+        for kind in ("", "-structures", "-parity", "-correction", *(["-sizes"] if several else [])):
             yield picture(results.figures, f"softening-{{evalset}}{kind}", evalset=name, methods=effects)
 
 
@@ -119,7 +120,7 @@ def not_judged(facts: Mapping[str, Any], left_out: Mapping[str, Any]) -> list[st
 
 def findings(table: pd.DataFrame) -> list[str]:
     """Return what the checkpoints' slopes say, by material."""
-    whole = table[(table["subset"] == "all") & (table["material"] != POOLED) & (table["model"] != "run")]
+    whole = of_checkpoints(table)
     said = []
     for name, own in whole.groupby("model", sort=False):
         soft = int((own["reading"] == "too soft").sum())
@@ -135,10 +136,10 @@ def findings(table: pd.DataFrame) -> list[str]:
             words += f", in {shrunk} the slope is below 1 but may be the shrinkage of a calibrated predictor"
         if few:
             words += f", {few} have too few frames for an interval"
-        worse = own[own["cmae"] > own["mae"]]
+        worse = made_worse(own)
         words += "."
         if len(worse):
-            shown = worse.sort_values("cmae", ascending=False).iloc[0]
+            shown = worse.iloc[0]
             words += (
                 f" Division by the slope makes {plural(len(worse), 'material')} worse (most in {shown['material']}: "
                 f"MAE {error(shown['mae'], 'force', units=False)}, cMAE {error(shown['cmae'], 'force')}): cMAE is an "
@@ -209,7 +210,7 @@ def comparison(tables: Mapping[str, pd.DataFrame], functionals: Mapping[str, str
 
 
 def _checkpoint_slopes(table: pd.DataFrame) -> pd.DataFrame:
-    whole = table[(table["subset"] == "all") & (table["material"] != POOLED) & (table["model"] != "run")]
+    whole = of_checkpoints(table)
     return whole.pivot_table(index="material", columns="model", values="slope", sort=False).dropna()
 
 
