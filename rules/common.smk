@@ -124,6 +124,13 @@ def without(section, *keys):
     return {key: value for key, value in plain(section).items() if key not in keys}
 
 
+def arm_options(arm):
+    """Return what decides the training of an arm, with the labels that it trains on where these are not all."""
+    options = without(STUDY.arms[arm], "architecture", "label", "seeds", "labels")
+    labels = STUDY.labels_of(arm)
+    return options if labels == list(STUDY.transfer.targets) else {**options, "labels": labels}
+
+
 def figure(name):
     """Return a figure of the catalogue as an output, with its place in Snakemake's own report."""
     entry, names = FIGURES[name], {key: f"{{{key}}}" for key in fields_of(name)}
@@ -259,7 +266,7 @@ if not POINTS:
     RUNS = [folder_of("<results>/runs", run) for run in STUDY.runs]
     LONGER_RUNS = [folder_of("<results>/runs", run) for run in longer_runs(STUDY)]
     RECIPE = plain(STUDY.training)
-    ARM_LABELS = {name: arm.label or name for name, arm in STUDY.arms.items()}
+    ARM_LABELS = {name: STUDY.label_of(name) for name in STUDY.arms}
 
     # with trained networks, the one that they start from stands beside them
     PHYSICS_MODELS = PHYSICS.tested(STUDY.architecture) if PHYSICS else []

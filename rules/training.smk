@@ -128,7 +128,7 @@ rule train_run:
         gpu=STUDY.training.devices * GPU,
     params:
         **({"own": lambda w: own_contents(STUDY.checkpoint_of(w.arm))} if OWN_CHECKPOINTS else {}),
-        arm=lambda w: without(STUDY.arms[w.arm], "architecture", "label", "seeds"),
+        arm=lambda w: arm_options(w.arm),
         budget=lambda w: plain(BUDGETS[w.budget]),
         size=lambda w: SIZES[w.size],
         low=STUDY.low,
@@ -167,7 +167,7 @@ use rule train_run as try_rate with:
         "<results>/logs/tune/{arm}/n{size}/seed{seed}/{budget}/rate{rate}.log",
     params:
         **({"own": lambda w: own_contents(STUDY.checkpoint_of(w.arm))} if OWN_CHECKPOINTS else {}),
-        arm=lambda w: without(STUDY.arms[w.arm], "architecture", "label", "seeds"),
+        arm=lambda w: arm_options(w.arm),
         budget=lambda w: plain(BUDGETS[w.budget]),
         size=lambda w: SIZES[w.size],
         low=STUDY.low,

@@ -26,7 +26,7 @@ with job(snakemake):
     low = [(part, frames_on(split, params.low, "train")) for part in map(open_dataset, files.source)]
     replayed = [Rows(part, rows_of(part, frames), "source") for part, frames in low]
     fits = [ReferenceEnergies.from_frame(pd.read_csv(file)).values for file in files.reference]
-    learnt = {"targets": targets, "target": params.high, "source": params.low, "l2_sp": arm.l2_sp}
+    learnt = {"targets": arm.labels or targets, "watched": targets, "target": params.high, "source": params.low}
     task = Job(
         name=params.run,
         what=f"{names.arm} n={names.size} seed {names.seed}",
@@ -37,6 +37,7 @@ with job(snakemake):
         options={k: params[k] for k in ("arm", "budget", "size", "pretrained", "targets")} | {"recipe": recipe},
         tracking=Tracking.model_validate(snakemake.config.get("tracking", {})),  # no parameter: it decides no number
         **learnt,
+        l2_sp=arm.l2_sp,
         corrects=pretrained if arm.delta else None,
     )
     rows = (*sides(open_dataset(files.graphs), split, chosen, params.high), next(iter(replayed), None))

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from uprung.config.base import Checkpoint, Name, Section, Seeds, unique
+from uprung.config.base import Checkpoint, Name, Section, Seeds, Target, unique
 from uprung.config.estimators import ESTIMATORS, EstimatorName, FittedTo, contradiction, takes
 
 #: In place of the name of a reference fit: the initial network keeps its own reference energies.
@@ -130,6 +130,11 @@ class Arm(Section):
         default=False,
         description="Δ-learning: train a new network as a correction to the frozen pretrained one; needs `init: "
         "random` and a residual reference.",
+    )
+    labels: Annotated[list[Target], AfterValidator(unique)] = Field(
+        default=[],
+        description="Labels that this arm trains on, some of `transfer.targets`; default: `transfer.labels`. Its test has "
+        "all targets.",
     )
     architecture: Checkpoint | None = Field(
         default=None, description="Checkpoint of this arm, and with it its architecture; default: that of the study."

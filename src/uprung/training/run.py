@@ -37,6 +37,7 @@ class Job:
         budget: its length, and which checkpoint counts.
         seed: of the data order.
         targets: what is in the loss.
+        watched: what else validation errors are recorded of.
         l2_sp: strength of the pull to the initial weights; None for none.
         target: fidelity that the network is trained for.
         source: fidelity that it is transferred from.
@@ -57,6 +58,7 @@ class Job:
     options: Mapping[str, Any]
     tracking: Tracking
     l2_sp: float | None = None
+    watched: Sequence[str] = ()
     corrects: str | None = None
 
 
@@ -98,6 +100,7 @@ def run_job(
         state=state,
         replay=own.replay,
         l2_sp=job.l2_sp,
+        watched=job.watched,
         code=code,
         what=job.what,
         watch=Events(job.results / "tensorboard" / job.name),
