@@ -200,6 +200,11 @@ def reference_input(wildcards):
     return [f"<results>/references/{name}/n{wildcards.size}/seed{wildcards.seed}.csv"] if name else []
 
 
+def importance_of(wildcards):
+    """Return the Fisher information that an arm is pulled by, none for an arm without `ewc`."""
+    return [f"<results>/fisher/{wildcards.arm}/importance.pt"] if STUDY.arms[wildcards.arm].ewc else []
+
+
 def element_manifests(*references):
     """Return the frames that hold the elemental energies of some references, one file per fidelity."""
     return [f"<results>/frames/{fidelity}/manifest.json" for fidelity in element_fidelities(*references)]

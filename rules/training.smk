@@ -1,6 +1,6 @@
 """Neighbour graphs, training of every (budget, arm, size, seed) and of networks that the study pretrains, tests of the runs."""
 
-REPLAY = any(arm.replay for arm in STUDY.arms.values())
+REPLAY = any(arm.replay or arm.ewc for arm in STUDY.arms.values())  # source frames of training materials
 
 
 rule build_graphs:
@@ -105,6 +105,35 @@ rule pretraining:
         expand("<results>/pretraining/{network}/card.yaml", network=STUDY.pretraining),
 
 
+rule estimate_fisher:
+    input:
+        graphs=lambda w: source_graphs(True, card_of_arm(w.arm)),
+        split="<results>/split/split.parquet",
+        initial=initial_of,
+    output:
+        importance="<results>/fisher/{arm}/importance.pt",
+        manifest="<results>/fisher/{arm}/manifest.json",
+    log:
+        "<results>/logs/fisher/{arm}.log",
+    threads: STUDY.training.threads
+    resources:
+        mem_mb=STUDY.resources.memory_mb,
+        gpu=GPU,
+    params:
+        **({"own": lambda w: own_contents(STUDY.checkpoint_of(w.arm))} if OWN_CHECKPOINTS else {}),
+        ewc=lambda w: without(STUDY.arms[w.arm].ewc, "strength"),
+        pretrained=lambda w: STUDY.checkpoint_of(w.arm),
+        low=STUDY.low,
+        targets=STUDY.transfer.targets,
+        weights=plain(STUDY.training.weights),
+        device=DEVICE,
+        threads=STUDY.training.threads,
+    message:
+        "Estimating the Fisher information of the weights that {wildcards.arm} starts from"
+    script:
+        "../scripts/estimate_fisher.py"
+
+
 rule train_run:
     input:
         graphs=lambda w: graphs_of(STUDY.high, card_of_arm(w.arm)),
@@ -113,6 +142,7 @@ rule train_run:
         reference=reference_input,
         initial=initial_of,
         source=lambda w: source_graphs(STUDY.arms[w.arm].replay, card_of_arm(w.arm)),
+        importance=importance_of,
         rate=lambda w: [f"<results>/tune/{w.arm}.csv"] if w.arm in TUNED else [],
     output:
         model=f"<results>/runs/{RUN}/model.pth.tar",
@@ -157,6 +187,7 @@ use rule train_run as try_rate with:
         reference=reference_input,
         initial=initial_of,
         source=lambda w: source_graphs(STUDY.arms[w.arm].replay, card_of_arm(w.arm)),
+        importance=importance_of,
         rate=[],
     output:
         model=temp(f"{TRIAL}/model.pth.tar"),

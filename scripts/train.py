@@ -15,6 +15,7 @@ from uprung.datasets.store import Rows, rows_of
 from uprung.job.run import job
 from uprung.models.data import open_dataset
 from uprung.training.arms import begin, sides
+from uprung.training.fisher import elastic_of
 from uprung.training.run import Job, run_job
 from uprung.training.tuning import tuned
 
@@ -27,17 +28,15 @@ with job(snakemake):
     replayed = [Rows(part, rows_of(part, frames), "source") for part, frames in low]
     fits = [ReferenceEnergies.from_frame(pd.read_csv(file)).values for file in files.reference]
     learnt = {"targets": arm.labels or targets, "watched": targets, "target": params.high, "source": params.low}
+    pulls = {"l2_sp": arm.l2_sp, "ewc": elastic_of(arm.ewc, files.importance)}
     task = Job(
-        name=params.run,
-        what=f"{names.arm} n={names.size} seed {names.seed}",
+        **{"name": params.run, "what": f"{names.arm} n={names.size} seed {names.seed}"},
         results=Path(params.results),
         recipe=Training.model_validate(recipe),
-        budget=Budget.model_validate(params.budget),
-        seed=int(names.seed),
+        **{"budget": Budget.model_validate(params.budget), "seed": int(names.seed)},
         options={k: params[k] for k in ("arm", "budget", "size", "pretrained", "targets")} | {"recipe": recipe},
         tracking=Tracking.model_validate(snakemake.config.get("tracking", {})),  # no parameter: it decides no number
-        **learnt,
-        l2_sp=arm.l2_sp,
+        **(learnt | pulls),
         corrects=pretrained if arm.delta else None,
     )
     rows = (*sides(open_dataset(files.graphs), split, chosen, params.high), next(iter(replayed), None))

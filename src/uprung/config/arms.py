@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from uprung.config.base import Checkpoint, Name, Section, Seeds, Target, unique
+from uprung.config.base import Checkpoint, Name, Section, Seed, Seeds, Target, unique
 from uprung.config.estimators import ESTIMATORS, EstimatorName, FittedTo, contradiction, takes
 
 #: In place of the name of a reference fit: the initial network keeps its own reference energies.
@@ -94,6 +94,24 @@ class Replay(Section):
     )
 
 
+def _as_elasticity(value: Any) -> Any:
+    return {"strength": value} if isinstance(value, int | float | str) and not isinstance(value, bool) else value
+
+
+class Elasticity(Section):
+    """Elastic weight consolidation: a pull to the initial weights, as strong as the source structures need each."""
+
+    strength: float = Field(
+        gt=0,
+        description="λ: λ/2·Σ F·(w − w₀)² is added to the loss, F the diagonal Fisher information of the initial "
+        "network.",
+    )
+    structures: int = Field(
+        default=1000, ge=1, description="Source structures of training materials that F is estimated on; at most all."
+    )
+    seed: Seed = Field(default=0, description="Seed of the choice of structures and of the random signs.")
+
+
 class Arm(Section):
     """A strategy: independent choices of initial weights, references and training."""
 
@@ -133,8 +151,16 @@ class Arm(Section):
     )
     labels: Annotated[list[Target], AfterValidator(unique)] = Field(
         default=[],
-        description="Labels that this arm trains on, some of `transfer.targets`; default: `transfer.labels`. Its test has "
-        "all targets.",
+        description="Labels that this arm trains on, some of `transfer.targets`; default: `transfer.labels`. Its test "
+        "has all targets.",
+    )
+    ewc: Annotated[
+        Elasticity | None,
+        BeforeValidator(_as_elasticity, json_schema_input_type=float | Elasticity | None),
+    ] = Field(
+        default=None,
+        description="Pull to the initial weights by their Fisher information on source structures: its strength "
+        "(`100`) or options.",
     )
     architecture: Checkpoint | None = Field(
         default=None, description="Checkpoint of this arm, and with it its architecture; default: that of the study."
@@ -164,6 +190,8 @@ class Arm(Section):
                 yield f"`trainable: {self.trainable}` would freeze random weights; use `init: pretrained`"
             if self.l2_sp is not None:
                 yield "`l2_sp` would pull towards random weights; use `init: pretrained`"
+            if self.ewc is not None:
+                yield "`ewc` would pull towards random weights; use `init: pretrained`"
         if self.fidelities == "joint" and self.replay is None:
             yield "`fidelities: joint` needs source frames in the batches; give `replay: 0.5`, for example"
         if self.delta and (self.init != "random" or self.references == CHECKPOINT or self.references_trainable):

@@ -10,11 +10,11 @@ from pydantic import AfterValidator, Field, model_validator
 
 from uprung.config.architectures import DEFAULT, slug
 from uprung.config.arms import CHECKPOINT, DEFAULT_REFERENCES, Arm, ReferenceFit
-from uprung.config.labels import label_contradictions, label_words
 from uprung.config.base import Checkpoint, FileName, Name, Section, Seeds, Size, Target, suggest, unique
 from uprung.config.checkpoints import OwnCheckpoint
 from uprung.config.data import Fidelity, MaterialsProject, Pair, Select, Split
 from uprung.config.dft import OwnDFT
+from uprung.config.labels import label_contradictions, label_words
 from uprung.config.laws import Laws
 from uprung.config.report import Report
 from uprung.config.resources import Resources
@@ -313,7 +313,7 @@ class Study(Section):
         return [target for target in self.transfer.targets if target in chosen]
 
     def label_of(self, arm: str) -> str:
-        """Return the name of an arm in figures and tables: its label, or its key with the labels it is told apart by."""
+        """Return the name of an arm in figures and tables: its label, or its key with labels of its own."""
         options = self.arms[arm]
         return options.label or (f"{arm} ({label_words(self.labels_of(arm))})" if options.labels else arm)
 

@@ -30,9 +30,9 @@ def model_index(models: Sequence[TrainedModel], *, root: Path, targets: Sequence
         targets: errors to list.
 
     Returns:
-        Columns budget, arm, size, seed, file, sha256, labels (trained on), kept, steps, n_train, n_materials, label_scale,
-        loads_in (package and function that read it), n_test and `<target>_mae` on all test frames (eV/atom,
-        eV/Å, GPa, μB; empty where there is no label).
+        Columns budget, arm, size, seed, file, sha256, labels (trained on), kept, steps, n_train, n_materials,
+        label_scale, loads_in (package and function that read it), n_test and `<target>_mae` on all test frames
+        (eV/atom, eV/Å, GPa, μB; empty where there is no label).
     """
     rows = []
     for model in models:

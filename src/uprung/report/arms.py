@@ -34,6 +34,8 @@ def options_of(arm: Arm) -> Iterator[str]:
         yield f"trained on labels of {' and '.join(arm.labels)} only"
     if arm.l2_sp is not None:
         yield f"pulled to its initial weights (α = {arm.l2_sp:g})"
+    if arm.ewc is not None:
+        yield f"pulled to its initial weights by their Fisher information (λ = {arm.ewc.strength:g})"
     if arm.replay is not None:
         labels = {"source": "", "pretrained": " with the pretrained network's predictions"}[arm.replay.labels]
         yield f"{100 * arm.replay.fraction:g} % of each batch source frames{labels}"

@@ -25,6 +25,7 @@ from uprung.models.interface import REFERENCES, Potential
 from uprung.models.memory import CostLimit
 from uprung.training.adam import Adam
 from uprung.training.arms import ReplayedFrames
+from uprung.training.fisher import Elastic, ElasticPull
 from uprung.training.gradient import accumulate_gradient, cost_limit, fold_parts, predictions, sum_over_processes
 from uprung.training.losses import error_sums, label_counts, loss_sums, pairs_of
 from uprung.training.processes import Processes
@@ -172,6 +173,7 @@ def train(
     state: Path,
     replay: ReplayedFrames | None = None,
     l2_sp: float | None = None,
+    ewc: Elastic | None = None,
     watched: Sequence[str] = (),
     code: str = "",
     what: str = "training",
@@ -192,6 +194,7 @@ def train(
         replay: source frames that take a share of every optimiser batch.
         l2_sp: strength α of the pull α/2·|w − w₀|² towards the initial weights of the network (Li et al., ICML 2018,
             L2-SP); reference energies are not pulled.
+        ewc: pull towards the initial weights by their Fisher information.
         watched: targets whose validation errors are in the history, beside those in the loss; they decide nothing.
         code: fingerprint of the job's code; a state that was written under another one is not continued.
         what: name of the run on the progress bar.
@@ -212,15 +215,24 @@ def train(
     score = "val_energy" if budget.keep == "val-energy" else "val_loss"
     window: list[float] = []  # losses since the last validation
     limit = cost_limit(potential, recipe)  # a resumed run begins with the recipe's again
-    others = {"replay": asdict(batches.replay_plan) if batches.replay_plan else None, "l2_sp": l2_sp}
+    others = {
+        "replay": asdict(batches.replay_plan) if batches.replay_plan else None,
+        **{"l2_sp": l2_sp, "ewc": ewc.digest if ewc else None},
+    }
     identity = identity_of(
         potential,
         [frames, validation, *([replay.frames] if replay else [])],
-        facts={"plan": asdict(batches.plan), **others, "targets": list(targets), "watched": list(watched), "score": score},
+        facts={
+            "plan": asdict(batches.plan),
+            **others,
+            "targets": list(targets),
+            "watched": list(watched),
+            "score": score,
+        },
         recipe=recipe,
         code=code,
     )
-    pull = L2SP(potential, l2_sp)
+    pulls = (L2SP(potential, l2_sp), ElasticPull(potential, ewc))
     run = resume_state(state, identity, potential, optimiser, window, fabric.device) or TrainingRun()
     validate_at = batches.plan.validation_steps(recipe.validations)
     begin = saved = time.monotonic()
@@ -254,7 +266,8 @@ def train(
             )
             if not math.isfinite(loss):
                 raise TrainingError(f"the loss is {loss} at step {run.step}; lower training.learning_rate")
-            pull.add_gradient()
+            for pull in pulls:
+                pull.add_gradient()
             scored = run.step + 1 in validate_at
             norms = gradient_norms(potential) if scored else {}
             if recipe.clip_norm is not None:

@@ -50,7 +50,10 @@ def test_labels_of_an_arm_come_before_those_of_the_study_and_in_the_order_of_tar
         "kept": ["energy"],
     }
     assert arm_labels(found)["moved"] == "moved (E, F)"
-    assert trained_words(found) == " Trained scratch, kept on energy labels only; moved (E, F) on energy and force labels only."
+    assert (
+        trained_words(found)
+        == " Trained scratch, kept on energy labels only; moved (E, F) on energy and force labels only."
+    )
     assert "all arms on energy labels only" in trained_words(study(transfer=transfer(labels=["energy"])))
     assert scratch_of(found) == "scratch"
 
@@ -70,7 +73,10 @@ def test_an_arm_with_fewer_labels_is_named_by_them_and_is_no_plain_scratch() -> 
         ({"transfer": transfer(labels=["magmom"])}, "transfer.labels: magmom is not among transfer.targets"),
         ({"arms": arms(moved={"labels": ["forces"]})}, "arms.moved.labels.0: 'forces'"),
         ({"arms": arms(moved={"labels": ["energy", "energy"]})}, "energy given more than once"),
-        ({"arms": arms(moved={"labels": ["force"]})}, "arms.moved: trains on no energy, but reference residual is fitted"),
+        (
+            {"arms": arms(moved={"labels": ["force"]})},
+            "arms.moved: trains on no energy, but reference residual is fitted",
+        ),
         ({"arms": arms(scratch={"labels": ["force"]})}, "arms.scratch: trains on no energy, but reference target"),
         (
             {"transfer": transfer(labels=["force"]), "arms": {"moved": ARMS["moved"]}},

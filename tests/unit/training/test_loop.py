@@ -211,8 +211,8 @@ def test_labels_that_a_run_does_not_train_on_change_nothing_of_it(dataset: Datas
     asked = list[set[str]]()
     model = architecture("chgnet").new(0)
     forward = model.forward
-    model.forward = lambda batch, targets, side: (asked.append({*targets}) if model.training else None) or forward(
-        batch, targets, side
+    model.forward = lambda batch, targets, side: (
+        (asked.append({*targets}) if model.training else None) or forward(batch, targets, side)
     )
     known, network = go(dataset, tmp_path / "known", model=model, **options)
     other, its_network = go(wrong, tmp_path / "other", **options)
