@@ -40,6 +40,7 @@ os.environ |= {
 from uprung.job.contents import contents
 from uprung.job.files import size_token, why_not_writable
 from uprung.job.made import others, refusal
+from uprung.job.stages import forced_stages, refusal_to_force
 from uprung.job.parent import PARENT, name_of_process
 from uprung.config.arms import CHECKPOINT
 from uprung.config.base import plain
@@ -180,6 +181,13 @@ def refuse_results_of_another_study():
         found = others(STUDY.study, rules, runs)
         if found:
             sys.exit(f"uprung: {refusal(STUDY.study, rules, found)}")
+
+
+def refuse_forced_stages():
+    """Stop where a stage is forced by name: it has no job of its own, and Snakemake would say that nothing is to be done."""
+    stages = forced_stages(sys.argv[1:]) if workflow.is_main_process else []
+    if stages:
+        sys.exit(f"uprung: {refusal_to_force(stages, [rule.name for rule in workflow.rules])}")
 
 
 def folder_of(below, run):
