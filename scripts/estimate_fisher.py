@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from uprung.config.arms import Elasticity
+from uprung.config.arms import Ewc
 from uprung.datasets.splits import frames_on
 from uprung.datasets.store import Rows, rows_of
 from uprung.job.devices import claim
@@ -18,7 +18,7 @@ from uprung.training.fisher import drawn, fisher_diagonal, importance_digest, sa
 with job(snakemake):
     params, files = snakemake.params, snakemake.input
     torch.set_num_threads(1)  # threads take whole structures
-    options = Elasticity.model_validate({"strength": 1, **params.ewc})
+    options = Ewc.model_validate({"strength": 1, **params.ewc})
     dataset, split = open_dataset(files.graphs), pd.read_parquet(files.split)
     known = Rows(dataset, rows_of(dataset, frames_on(split, params.low, "train")))
     chosen = drawn(known, options.structures, options.seed)

@@ -50,6 +50,7 @@ def test_the_command_forces_a_stage_by_its_name(finished: Workplace, stage: str,
     assert job_counts(done.stdout) == expected
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_stage_that_is_forced_either_runs_or_says_why_not(finished: Workplace, stage: str) -> None:
     done = uprung(finished, "run", MICRO, "--cores", "2", "--", "-n", "--forcerun", stage)

@@ -94,11 +94,11 @@ class Replay(Section):
     )
 
 
-def _as_elasticity(value: Any) -> Any:
+def _as_ewc(value: Any) -> Any:
     return {"strength": value} if isinstance(value, int | float | str) and not isinstance(value, bool) else value
 
 
-class Elasticity(Section):
+class Ewc(Section):
     """Elastic weight consolidation: a pull to the initial weights, as strong as the source structures need each."""
 
     strength: float = Field(
@@ -155,8 +155,8 @@ class Arm(Section):
         "has all targets.",
     )
     ewc: Annotated[
-        Elasticity | None,
-        BeforeValidator(_as_elasticity, json_schema_input_type=float | Elasticity | None),
+        Ewc | None,
+        BeforeValidator(_as_ewc, json_schema_input_type=float | Ewc | None),
     ] = Field(
         default=None,
         description="Pull to the initial weights by their Fisher information on source structures: its strength "

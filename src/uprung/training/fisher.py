@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from uprung.config.arms import Elasticity
+from uprung.config.arms import Ewc
 from uprung.datasets.store import Dataset, Rows
 from uprung.job.logs import progress
 from uprung.models.interface import REFERENCES, Potential, require_architecture
@@ -156,7 +156,7 @@ def read_importance(path: str | Path) -> Importance:
     return found
 
 
-def elastic_of(options: Elasticity | None, files: Sequence[str]) -> Elastic | None:
+def elastic_of(options: Ewc | None, files: Sequence[str]) -> Elastic | None:
     """Return the pull of an arm from the file of its importance; None for an arm without."""
     return None if options is None else Elastic(options.strength, read_importance(files[0]))
 

@@ -12,7 +12,7 @@ import torch
 from factories import DATA, table_of
 from lightning.fabric import Fabric
 
-from uprung.config.arms import Elasticity
+from uprung.config.arms import Ewc
 from uprung.config.training import Budget, Training
 from uprung.datasets.store import Dataset, Rows
 from uprung.models.data import open_dataset, write_dataset
@@ -165,7 +165,7 @@ def test_a_file_holds_every_bit_and_refuses_others(tmp_path: Path) -> None:
     importance = {"a": torch.rand(3, dtype=torch.float64), "b": torch.tensor(1e-300, dtype=torch.float64)}
     save_importance(tmp_path / "one.pt", importance)
     save_importance(tmp_path / "two.pt", importance)
-    found = elastic_of(Elasticity(strength=2), [str(tmp_path / "one.pt")])
+    found = elastic_of(Ewc(strength=2), [str(tmp_path / "one.pt")])
     assert found is not None
     assert (found.strength, importance_digest(found.importance)) == (2, importance_digest(importance))
     assert (tmp_path / "one.pt").read_bytes() == (tmp_path / "two.pt").read_bytes()
