@@ -107,7 +107,7 @@ rule pretraining:
 
 rule estimate_fisher:
     input:
-        graphs=lambda w: source_graphs(True, card_of_arm(w.arm)),
+        graphs=lambda w: graphs_of(STUDY.low, card_of_arm(w.arm)),
         split="<results>/split/split.parquet",
         initial=initial_of,
     output:

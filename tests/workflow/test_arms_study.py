@@ -20,13 +20,12 @@ from uprung.models.chgnet.potential import layer_of
 from uprung.models.data import open_dataset
 from uprung.models.predict import predict
 from uprung.models.registry import CARDS, load
-from uprung.training.fisher import importance_digest, read_importance
 
 pytestmark = pytest.mark.long
 
 STUDY = "tests/workflow/arms.yaml"
 LOADS_IN = CARDS["chgnet"].own_package
-ARMS = ("readout", "pulled", "replay", "joint", "delta", "elastic", "energies", "own")
+ARMS = ("readout", "pulled", "replay", "joint", "delta", "own")
 
 
 @pytest.fixture(scope="module")
@@ -232,34 +231,3 @@ def test_what_needs_no_network_stands_beside_the_arms(done: Path) -> None:
     page = (done / "report.html").read_text(encoding="utf-8")
     assert "no network: interpolation in the bond length" in page
     assert "before training (n = 0)" in page
-
-
-def test_an_arm_of_energies_alone_is_named_so_and_tested_on_forces(done: Path) -> None:
-    metrics, card = read(done, "energies")
-    assert card["options"]["arm"]["labels"] == ["energy"]
-    assert "labels" not in read(done, "pulled")[1]["options"]["arm"]
-    assert metrics["last"]["all"]["force"]["mae"] > read(done, "elastic")[0]["last"]["all"]["force"]["mae"]
-    history = pd.read_csv(folder(done, "energies") / "history.csv")
-    assert {"val_energy", "val_force"} <= set(history)
-    assert (history["val_loss"] <= 0.3 * history["val_energy"] + 1e-9).all()  # Huber: no force in it
-    index = pd.read_csv(done / "models/index.csv").query("budget == 'steps20'").set_index("arm")["labels"]
-    assert index["energies"] == "energy"
-    assert index["elastic"] == "energy force"
-    page = (done / "report.html").read_text()
-    assert "energies (E)" in page
-    assert "Trained energies (E) on energy labels only" in page
-    assert "energies (E)" in (done / "figures/learning-curves.svg").read_text()
-
-
-def test_an_elastic_arm_is_pulled_by_the_fisher_information_that_its_card_names(done: Path) -> None:
-    file, facts = done / "fisher/elastic/importance.pt", json.loads((done / "fisher/elastic/manifest.json").read_text())
-    assert sha256(file) == facts["sha256"]
-    assert importance_digest(read_importance(file)) == facts["values_sha256"]
-    assert (facts["structures"], facts["seed"], facts["network"]) == (20, 0, "chgnet-0.3.0")
-    split = pd.read_parquet(done / "split/split.parquet").set_index("frame_id")
-    assert set(split.loc[facts["frames"], "split"]) == {"train"}
-    assert set(split.loc[facts["frames"], "fidelity"]) == {"pbe"}
-    card = read(done, "elastic")[1]
-    assert card["inputs"]["results/arms/fisher/elastic/importance.pt"] == facts["sha256"]
-    assert card["options"]["arm"]["ewc"] == {"strength": 100.0, "structures": 20, "seed": 0}
-    assert "by their Fisher information" in (done / "report.html").read_text()

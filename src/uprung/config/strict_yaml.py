@@ -38,8 +38,8 @@ def places(file: str | Path, shown: str) -> dict[str, str]:
     try:
         root = yaml.compose(Path(file).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
-        line = "" if error.problem_mark is None else f", line {error.problem_mark.line + 1}"
-        raise StudyError(f"{shown}{line}: no YAML: {error.problem}") from None
+        where = "" if error.problem_mark is None else f", line {error.problem_mark.line + 1}"
+        raise StudyError(f"{shown}{where}: no YAML: {error.problem}") from None
     if root and (size := _size(root, {})) > MOST:
         what = "an anchor stands within itself" if size == math.inf else f"its anchors stand for {size:,.0f} values"
         raise StudyError(f"{shown}: {what} (allowed: {MOST:,} values once all anchors are written out)")
