@@ -213,6 +213,12 @@ def importance_of(wildcards):
     return [f"<results>/fisher/{wildcards.arm}/importance.pt"] if STUDY.arms[wildcards.arm].ewc else []
 
 
+def agreed_of(wildcards):
+    """Return the pseudo-labels of the teachers of an arm, none for an arm without."""
+    replay = STUDY.arms[wildcards.arm].replay
+    return [f"<results>/teachers/{wildcards.arm}/labels.pt"] if replay and replay.teachers else []
+
+
 def element_manifests(*references):
     """Return the frames that hold the elemental energies of some references, one file per fidelity."""
     return [f"<results>/frames/{fidelity}/manifest.json" for fidelity in element_fidelities(*references)]

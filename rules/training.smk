@@ -134,6 +134,34 @@ rule estimate_fisher:
         "../scripts/estimate_fisher.py"
 
 
+rule agree_teachers:
+    input:
+        graphs=lambda w: graphs_of(STUDY.low, card_of_arm(w.arm)),
+        split="<results>/split/split.parquet",
+        teachers=lambda w: sum(map(pretrained_here, STUDY.arms[w.arm].replay.teachers), []),
+    output:
+        labels="<results>/teachers/{arm}/labels.pt",
+        manifest="<results>/teachers/{arm}/manifest.json",
+    log:
+        "<results>/logs/teachers/{arm}.log",
+    threads: STUDY.training.threads
+    resources:
+        mem_mb=STUDY.resources.memory_mb,
+        gpu=GPU,
+    params:
+        **({"own": contents_of_teachers} if OWN_CHECKPOINTS else {}),
+        teachers=networks_of_teachers,
+        limits=lambda w: dict(STUDY.arms[w.arm].replay.agree),
+        low=STUDY.low,
+        targets=STUDY.transfer.targets,
+        device=DEVICE,
+        threads=STUDY.training.threads,
+    message:
+        "Labelling source frames by the teachers of {wildcards.arm}"
+    script:
+        "../scripts/agree_teachers.py"
+
+
 rule train_run:
     input:
         graphs=lambda w: graphs_of(STUDY.high, card_of_arm(w.arm)),
@@ -143,6 +171,7 @@ rule train_run:
         initial=initial_of,
         source=lambda w: source_graphs(STUDY.arms[w.arm].replay, card_of_arm(w.arm)),
         importance=importance_of,
+        agreed=agreed_of,
         rate=lambda w: [f"<results>/tune/{w.arm}.csv"] if w.arm in TUNED else [],
     output:
         model=f"<results>/runs/{RUN}/model.pth.tar",
@@ -188,6 +217,7 @@ use rule train_run as try_rate with:
         initial=initial_of,
         source=lambda w: source_graphs(STUDY.arms[w.arm].replay, card_of_arm(w.arm)),
         importance=importance_of,
+        agreed=agreed_of,
         rate=[],
     output:
         model=temp(f"{TRIAL}/model.pth.tar"),

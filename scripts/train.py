@@ -10,13 +10,12 @@ from uprung.config.arms import Arm
 from uprung.config.tracking import Tracking
 from uprung.config.training import Budget, Training
 from uprung.datasets.sizes import subset
-from uprung.datasets.splits import frames_on
-from uprung.datasets.store import Rows, rows_of
 from uprung.job.run import job
 from uprung.models.data import open_dataset
 from uprung.training.arms import begin, sides
 from uprung.training.fisher import elastic_of
 from uprung.training.run import Job, run_job
+from uprung.training.teachers import replayed_frames
 from uprung.training.tuning import tuned
 
 with job(snakemake):
@@ -24,8 +23,7 @@ with job(snakemake):
     arm, pretrained, targets = Arm.model_validate(params.arm), params.pretrained, params.targets
     recipe = tuned(params.recipe, *files.rate)
     split, chosen = pd.read_parquet(files.split), subset(pd.read_parquet(files.order), params.size)
-    low = [(part, frames_on(split, params.low, "train")) for part in map(open_dataset, files.source)]
-    replayed = [Rows(part, rows_of(part, frames), "source") for part, frames in low]
+    replayed = [replayed_frames(open_dataset(file), split, params.low, files.agreed) for file in files.source]
     fits = [ReferenceEnergies.from_frame(pd.read_csv(file)).values for file in files.reference]
     learnt = {"targets": arm.labels or targets, "watched": targets, "target": params.high, "source": params.low}
     pulls = {"l2_sp": arm.l2_sp, "ewc": elastic_of(arm.ewc, files.importance)}

@@ -67,3 +67,17 @@ def test_an_elastic_arm_is_pulled_by_the_fisher_information_that_its_card_names(
     assert card["inputs"]["results/options/fisher/elastic/importance.pt"] == facts["sha256"]
     assert card["options"]["arm"]["ewc"] == {"strength": 100.0, "structures": 20, "seed": 0}
     assert "by their Fisher information" in (done / "report.html").read_text()
+
+
+def test_an_arm_replays_what_its_teachers_agree_on_and_their_manifest_counts_it(done: Path) -> None:
+    facts = json.loads((done / "teachers/taught/manifest.json").read_text())
+    assert facts["teachers"] == ["pretrained", "low-300"]
+    assert facts["networks"]["low-300"] == "results/options/pretraining/low-300/model.pth.tar"
+    assert facts["accepted"] + facts["refused"] == facts["frames"]
+    assert 0 < facts["accepted"] < facts["frames"]
+    assert facts["refused_by"] == {"force": facts["refused"]}
+    assert sha256(done / "teachers/taught/labels.pt") == facts["sha256"]
+    card = read(done, "taught")[1]
+    assert card["n_replay"] == facts["accepted"]
+    assert card["inputs"]["results/options/teachers/taught/labels.pt"] == facts["sha256"]
+    assert "the mean of pretrained, low-300 where they agree" in (done / "report.html").read_text()

@@ -88,10 +88,32 @@ class Replay(Section):
     """Frames of the source fidelity in every optimiser batch, beside those of the target."""
 
     fraction: float = Field(default=0.5, gt=0, lt=1, description="Share of the optimiser batch.")
-    labels: Literal["source", "pretrained"] = Field(
+    labels: Literal["source", "pretrained", "teachers"] = Field(
         default="source",
-        description="`source`: labels of the source fidelity; `pretrained`: predictions of the pretrained checkpoint.",
+        description="`source`: labels of the source fidelity; `pretrained`: predictions of the pretrained checkpoint; "
+        "`teachers`: means of the predictions of several networks, of the frames on which they agree.",
     )
+    teachers: Annotated[list[Name], AfterValidator(unique)] = Field(
+        default=[],
+        description="Networks that label the frames with `labels: teachers`, two or more: `pretrained`, entries of "
+        "`pretraining`, or checkpoints of arms (`7net-0`; points become hyphens).",
+    )
+    agree: dict[Target, Annotated[float, Field(gt=0)]] = Field(
+        default={},
+        description="Largest standard deviation among the teachers at which a frame is accepted, by target, for "
+        "example `{force: 0.1}`: eV/atom; eV/Å, GPa and μB of the worst component.",
+    )
+
+    @model_validator(mode="after")
+    def _teachers_agree(self) -> Self:
+        if self.labels != "teachers" and (self.teachers or self.agree):
+            raise ValueError("`teachers` and `agree` belong to `labels: teachers`; give it, or take them out")
+        if self.labels == "teachers" and (len(self.teachers) < 2 or not self.agree):
+            raise ValueError(
+                "`labels: teachers` needs two `teachers` or more and what they have to `agree` on, for example "
+                "`teachers: [pretrained, small], agree: {force: 0.1}`"
+            )
+        return self
 
 
 def _as_ewc(value: Any) -> Any:

@@ -27,6 +27,12 @@ def label_contradictions(study: Study) -> Iterator[str]:
         f"{where}.labels: {label} is not among transfer.targets (allowed: {', '.join(targets)})"
         for where, label in unknown
     )
+    yield from (
+        f"arms.{name}.replay.agree: {target} is not among transfer.targets (allowed: {', '.join(targets)})"
+        for name, arm in study.arms.items()
+        for target in (arm.replay.agree if arm.replay else ())
+        if target not in targets
+    )
     chosen = {name: arm.labels or study.transfer.labels for name, arm in study.arms.items()}
     for name, labels in chosen.items():
         if not labels or unknown:

@@ -185,6 +185,8 @@ class Study(Section):
         for name, arm in self.arms.items():
             starts = {"random": None, "pretrained": None, **self.pretraining}
             used.append((arm.init, f"arms.{name}.init", starts, "initial weights"))
+            for teacher in arm.replay.teachers if arm.replay else ():
+                used.append((teacher, f"arms.{name}.replay.teachers", networks, "network"))
         for name, where, known, what in used:
             if name not in known:
                 yield f"{where}: no {what} named {name!r}{suggest(name, list(known))}"

@@ -37,7 +37,11 @@ def options_of(arm: Arm) -> Iterator[str]:
     if arm.ewc is not None:
         yield f"pulled to its initial weights by their Fisher information (λ = {arm.ewc.strength:g})"
     if arm.replay is not None:
-        labels = {"source": "", "pretrained": " with the pretrained network's predictions"}[arm.replay.labels]
+        labels = {
+            "source": "",
+            "pretrained": " with the pretrained network's predictions",
+            "teachers": f" with the mean of {', '.join(arm.replay.teachers)} where they agree",
+        }[arm.replay.labels]
         yield f"{100 * arm.replay.fraction:g} % of each batch source frames{labels}"
     if arm.fidelities == "joint":
         yield "one network for both fidelities"

@@ -173,6 +173,7 @@ def test_trials_rates_fisher_information_holes_and_networks_of_arms_that_are_gon
         written("tune/scratch.csv"),
         beside("logs/tune/moved/n60/seed1/steps10/rate0.001.log"),
         written("fisher/moved/importance.pt"),
+        written("teachers/moved/labels.pt"),
         written("holes/arms/moved.parquet"),
         written("pretraining/small/model.pth.tar"),
         beside("logs/pretraining/small/train.log"),
@@ -185,7 +186,7 @@ def test_trials_rates_fisher_information_holes_and_networks_of_arms_that_are_gon
         pretraining={"small": {"size": 10, "steps": 5}},
         tests={"holes": {}},
     )
-    again = [written(str(path.relative_to("results/mine"))) for path in gone[4:7]]
+    again = [written(str(path.relative_to("results/mine"))) for path in (gone[4], gone[6], gone[7])]
     assert uprung("stale", "mine.yaml", "--remove") == 0
     assert all(path.exists() for path in again)
 

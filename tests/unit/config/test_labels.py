@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from uprung.config.load import StudyError, load_study
+from uprung.models.registry import contradictions
 from uprung.report.arms import arm_labels, options_of, scratch_of, trained_words
 
 DATA = [{"format": "diatomics", "file": "data/diatomics/diatomics-dft.json.gz"}]
@@ -106,3 +107,28 @@ def test_forces_alone_go_with_references_that_see_no_target_energy() -> None:
     options = ({"references": name, "labels": ["force"]} for name in ("source", "checkpoint"))
     found = study(arms=dict(zip("ab", options, strict=True)))
     assert found.labels_of("a") == found.labels_of("b") == ["force"]
+
+
+TEACHERS = {"labels": "teachers", "teachers": ["pretrained", "small"], "agree": {"force": 0.1}}
+
+
+def taught(**changes: Any) -> dict[str, Any]:
+    return {"moved": {"references": "residual", "replay": {**TEACHERS, **changes}}}
+
+
+def test_teachers_are_networks_that_the_study_has() -> None:
+    small = {"small": {"steps": 5}}
+    assert study(arms=taught(), pretraining=small).arms["moved"].replay.teachers == ["pretrained", "small"]
+    with pytest.raises(StudyError, match=r"arms.moved.replay.teachers: no network named 'small'"):
+        study(arms=taught())
+    with pytest.raises(StudyError, match=r"arms.moved.replay.agree: magmom is not among transfer.targets"):
+        study(arms=taught(agree={"magmom": 1}), pretraining=small)
+
+
+def test_teachers_read_the_inputs_of_the_arm() -> None:
+    arms = {**taught(teachers=["pretrained", "7net-0"]), "other": {"init": "random", "architecture": "7net-0"}}
+    (told,) = contradictions(study(arms=arms))
+    assert told.startswith("arms.moved.replay.teachers: 7net-0 is no network of CHGNet")
+    bare = {"moved": {"init": "small", "references": "target", "replay": TEACHERS}}
+    (told,) = contradictions(study(arms=bare, pretraining={"small": {"steps": 5}}, architecture="chgnet"))
+    assert told.startswith("arms.moved.replay.teachers: chgnet has no weights but random ones")
