@@ -99,4 +99,5 @@ for each in workflow.rules:
         if not each.benchmark:
             each.benchmark = benchmark_of(each)
 
+refuse_forced_stages()
 refuse_results_of_another_study()

@@ -44,6 +44,7 @@ gc.disable()
 from uprung.job.contents import contents
 from uprung.job.files import size_token, why_not_writable
 from uprung.job.made import others, refusal
+from uprung.job.stages import forced_stages, refusal_to_force
 from uprung.job.parent import PARENT, name_of_process
 from uprung.config.arms import CHECKPOINT
 from uprung.config.base import plain
@@ -128,6 +129,13 @@ def without(section, *keys):
     return {key: value for key, value in plain(section).items() if key not in keys}
 
 
+def arm_options(arm):
+    """Return what decides the training of an arm, with the labels that it trains on where these are not all."""
+    options = without(STUDY.arms[arm], "architecture", "label", "seeds", "labels")
+    labels = STUDY.labels_of(arm)
+    return options if labels == list(STUDY.transfer.targets) else {**options, "labels": labels}
+
+
 def figure(name):
     """Return a figure of the catalogue as an output, with its place in Snakemake's own report."""
     entry, names = FIGURES[name], {key: f"{{{key}}}" for key in fields_of(name)}
@@ -179,6 +187,13 @@ def refuse_results_of_another_study():
             sys.exit(f"uprung: {refusal(STUDY.study, rules, found)}")
 
 
+def refuse_forced_stages():
+    """Stop where a stage is forced by name: it has no job of its own, and Snakemake would say that nothing is to be done."""
+    stages = forced_stages(sys.argv[1:]) if workflow.is_main_process else []
+    if stages:
+        sys.exit(f"uprung: {refusal_to_force(stages, [rule.name for rule in workflow.rules])}")
+
+
 def folder_of(below, run):
     """Return the folder of a run."""
     size = size_token(run.size)
@@ -195,6 +210,17 @@ def reference_input(wildcards):
     """Return the reference table of a run's arm, none for `references: checkpoint`."""
     name = reference_of(wildcards.arm)
     return [f"<results>/references/{name}/n{wildcards.size}/seed{wildcards.seed}.csv"] if name else []
+
+
+def importance_of(wildcards):
+    """Return the Fisher information that an arm is pulled by, none for an arm without `ewc`."""
+    return [f"<results>/fisher/{wildcards.arm}/importance.pt"] if STUDY.arms[wildcards.arm].ewc else []
+
+
+def agreed_of(wildcards):
+    """Return the pseudo-labels of the teachers of an arm, none for an arm without."""
+    replay = STUDY.arms[wildcards.arm].replay
+    return [f"<results>/teachers/{wildcards.arm}/labels.pt"] if replay and replay.teachers else []
 
 
 def element_manifests(*references):
@@ -263,7 +289,7 @@ if not POINTS:
     RUNS = [folder_of("<results>/runs", run) for run in STUDY.runs]
     LONGER_RUNS = [folder_of("<results>/runs", run) for run in longer_runs(STUDY)]
     RECIPE = plain(STUDY.training)
-    ARM_LABELS = {name: arm.label or name for name, arm in STUDY.arms.items()}
+    ARM_LABELS = {name: STUDY.label_of(name) for name in STUDY.arms}
 
     # with trained networks, the one that they start from stands beside them
     PHYSICS_MODELS = PHYSICS.tested(STUDY.architecture) if PHYSICS else []

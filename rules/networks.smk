@@ -116,6 +116,20 @@ def pretrained_here(network):
     return own_file(checkpoint_of_network(network))
 
 
+def networks_of_teachers(wildcards):
+    """Return name -> file or published checkpoint of the teachers of an arm."""
+    results = f"results/{STUDY.study}"
+    return {
+        name: next((each.replace("<results>", results) for each in pretrained_here(name)), checkpoint_of_network(name))
+        for name in STUDY.arms[wildcards.arm].replay.teachers
+    }
+
+
+def contents_of_teachers(wildcards):
+    """Return what the files of the user among the teachers of an arm hold."""
+    return [own_contents(checkpoint_of_network(name)) for name in STUDY.arms[wildcards.arm].replay.teachers]
+
+
 def initial_of(wildcards):
     """Return the file that an arm begins at; none for a published checkpoint and for random weights alone."""
     arm = STUDY.arms[wildcards.arm]

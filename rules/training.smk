@@ -1,6 +1,6 @@
 """Neighbour graphs, training of every (budget, arm, size, seed) and of networks that the study pretrains, tests of the runs."""
 
-REPLAY = any(arm.replay for arm in STUDY.arms.values())
+REPLAY = any(arm.replay or arm.ewc for arm in STUDY.arms.values())  # source frames of training materials
 
 
 rule build_graphs:
@@ -105,6 +105,63 @@ rule pretraining:
         expand("<results>/pretraining/{network}/card.yaml", network=STUDY.pretraining),
 
 
+rule estimate_fisher:
+    input:
+        graphs=lambda w: graphs_of(STUDY.low, card_of_arm(w.arm)),
+        split="<results>/split/split.parquet",
+        initial=initial_of,
+    output:
+        importance="<results>/fisher/{arm}/importance.pt",
+        manifest="<results>/fisher/{arm}/manifest.json",
+    log:
+        "<results>/logs/fisher/{arm}.log",
+    threads: STUDY.training.threads
+    resources:
+        mem_mb=STUDY.resources.memory_mb,
+        gpu=GPU,
+    params:
+        **({"own": lambda w: own_contents(STUDY.checkpoint_of(w.arm))} if OWN_CHECKPOINTS else {}),
+        ewc=lambda w: without(STUDY.arms[w.arm].ewc, "strength"),
+        pretrained=lambda w: STUDY.checkpoint_of(w.arm),
+        low=STUDY.low,
+        targets=STUDY.transfer.targets,
+        weights=plain(STUDY.training.weights),
+        device=DEVICE,
+        threads=STUDY.training.threads,
+    message:
+        "Estimating the Fisher information of the weights that {wildcards.arm} starts from"
+    script:
+        "../scripts/estimate_fisher.py"
+
+
+rule agree_teachers:
+    input:
+        graphs=lambda w: graphs_of(STUDY.low, card_of_arm(w.arm)),
+        split="<results>/split/split.parquet",
+        teachers=lambda w: sum(map(pretrained_here, STUDY.arms[w.arm].replay.teachers), []),
+    output:
+        labels="<results>/teachers/{arm}/labels.pt",
+        manifest="<results>/teachers/{arm}/manifest.json",
+    log:
+        "<results>/logs/teachers/{arm}.log",
+    threads: STUDY.training.threads
+    resources:
+        mem_mb=STUDY.resources.memory_mb,
+        gpu=GPU,
+    params:
+        **({"own": contents_of_teachers} if OWN_CHECKPOINTS else {}),
+        teachers=networks_of_teachers,
+        limits=lambda w: dict(STUDY.arms[w.arm].replay.agree),
+        low=STUDY.low,
+        targets=STUDY.transfer.targets,
+        device=DEVICE,
+        threads=STUDY.training.threads,
+    message:
+        "Labelling source frames by the teachers of {wildcards.arm}"
+    script:
+        "../scripts/agree_teachers.py"
+
+
 rule train_run:
     input:
         graphs=lambda w: graphs_of(STUDY.high, card_of_arm(w.arm)),
@@ -113,6 +170,8 @@ rule train_run:
         reference=reference_input,
         initial=initial_of,
         source=lambda w: source_graphs(STUDY.arms[w.arm].replay, card_of_arm(w.arm)),
+        importance=importance_of,
+        agreed=agreed_of,
         rate=lambda w: [f"<results>/tune/{w.arm}.csv"] if w.arm in TUNED else [],
     output:
         model=f"<results>/runs/{RUN}/model.pth.tar",
@@ -128,7 +187,7 @@ rule train_run:
         gpu=STUDY.training.devices * GPU,
     params:
         **({"own": lambda w: own_contents(STUDY.checkpoint_of(w.arm))} if OWN_CHECKPOINTS else {}),
-        arm=lambda w: without(STUDY.arms[w.arm], "architecture", "label", "seeds"),
+        arm=lambda w: arm_options(w.arm),
         budget=lambda w: plain(BUDGETS[w.budget]),
         size=lambda w: SIZES[w.size],
         low=STUDY.low,
@@ -157,6 +216,8 @@ use rule train_run as try_rate with:
         reference=reference_input,
         initial=initial_of,
         source=lambda w: source_graphs(STUDY.arms[w.arm].replay, card_of_arm(w.arm)),
+        importance=importance_of,
+        agreed=agreed_of,
         rate=[],
     output:
         model=temp(f"{TRIAL}/model.pth.tar"),
@@ -167,7 +228,7 @@ use rule train_run as try_rate with:
         "<results>/logs/tune/{arm}/n{size}/seed{seed}/{budget}/rate{rate}.log",
     params:
         **({"own": lambda w: own_contents(STUDY.checkpoint_of(w.arm))} if OWN_CHECKPOINTS else {}),
-        arm=lambda w: without(STUDY.arms[w.arm], "architecture", "label", "seeds"),
+        arm=lambda w: arm_options(w.arm),
         budget=lambda w: plain(BUDGETS[w.budget]),
         size=lambda w: SIZES[w.size],
         low=STUDY.low,

@@ -18,7 +18,7 @@ HEAVY = {"lightning", "pymatgen", "chgnet.model", "chgnet.graph", "sklearn", "ve
 NETWORKS = {
     *("train", "pretrain", "evaluate", "evaluate_pretrained", "evaluate_untouched", "predict_pretrained", "find_holes"),
     *("soften", "fine_tune_softening", "sample_snapshots", "build_graphs", "build_evalset", "collect_snapshots"),
-    "compute_physics",
+    *("compute_physics", "estimate_fisher", "agree_teachers"),
 }
 
 

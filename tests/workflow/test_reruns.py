@@ -18,6 +18,7 @@ LAWS = {"fit_laws": 1, **DRAWN}
 CURVES = {"collect_curves": 1, "plot_convergence": 1, "plot_training": 1, **LAWS}  # histories are drawn, too
 TESTED = {"index_models": 1, "collect_errors": 1, **CURVES}
 TRAINED = {"train_run": 9, "evaluate_run": 9, **TESTED}
+ANALYSED = {"analyse_shift": 1, "plot_shift": 1, **REPORT}
 COMPARED = {"compare_references": 1, "plot_comparison": 1}
 # n = 0, and what needs no network
 MEASURED = {"evaluate_untouched": 1, "yardsticks": 1}

@@ -73,6 +73,10 @@ def _parser() -> argparse.ArgumentParser:
     for each in (run, demo):
         each.add_argument("--cores", default="all", help="how many cores (default: %(default)s)")
 
+    stale = _command(commands, "stale", _stale, "list results of runs that a study no longer plans")
+    stale.add_argument("study", help="study file")
+    stale.add_argument("--remove", action="store_true", help="remove them; without it they are only listed")
+
     seen = _command(commands, "read", _read, "say what a file of labelled structures holds")
     seen.add_argument("frames", help="file or folder, or an embedded set: dimers, solids, mlearn")
     softening = _command(commands, "softening", _softening, "measure how soft the forces of a potential are")
@@ -134,6 +138,14 @@ def _run(given: argparse.Namespace, options: list[str]) -> int:
     from uprung.cli.workflow import run
 
     return run(given.study, cores=given.cores, options=options)
+
+
+def _stale(given: argparse.Namespace, options: list[str]) -> int:
+    from uprung.cli.stale import stale_here
+
+    _no_options(options)
+    print(stale_here(given.study, remove=given.remove))
+    return 0
 
 
 def _frames(given: argparse.Namespace) -> Any:

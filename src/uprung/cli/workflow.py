@@ -11,6 +11,7 @@ from uprung.config.load import StudyError, find_file, load_study
 from uprung.config.points import PointsStudy
 from uprung.config.strict_yaml import places
 from uprung.config.study import Study
+from uprung.job.stages import STAGES, with_rules
 from uprung.job.workflow import workflow_folder
 from uprung.models.registry import contradictions
 
@@ -31,9 +32,9 @@ def run(study: str | None, *, cores: str, options: Sequence[str] = ()) -> int:
     Raises:
         StudyError: the study file asks for something that is not allowed.
     """
-    file = checked(study)
-    name = loaded(file).study
-    arguments = [*("--snakefile", str(workflow_folder() / "Snakefile")), *options]
+    known = loaded(checked(study))
+    name = known.study
+    arguments = [*("--snakefile", str(workflow_folder() / "Snakefile")), *with_rules(options, rules_of(known))]
     if study is not None:
         arguments += ["--configfile", study]
     if not _given(("--cores", "-c", "--jobs", "-j", "--workflow-profile"), options):
@@ -52,6 +53,15 @@ def run(study: str | None, *, cores: str, options: Sequence[str] = ()) -> int:
             file=sys.stderr,
         )
     return status
+
+
+def rules_of(study: Study | PointsStudy) -> set[str]:
+    """Return the rules behind the stages that a study has."""
+    points = {"fit_laws", "write_points_report"}
+    if isinstance(study, PointsStudy):
+        return points
+    absent = {"write_points_report", *(() if study.tests.physics else STAGES["physics"])}
+    return {rule for rules in STAGES.values() for rule in rules} - absent
 
 
 def snakemake(arguments: Sequence[str]) -> int:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
-from uprung.config.base import Checkpoint, Name, Section, Seeds, unique
+from uprung.config.base import Checkpoint, Name, Section, Seed, Seeds, Target, unique
 from uprung.config.estimators import ESTIMATORS, EstimatorName, FittedTo, contradiction, takes
 
 #: In place of the name of a reference fit: the initial network keeps its own reference energies.
@@ -88,10 +88,50 @@ class Replay(Section):
     """Frames of the source fidelity in every optimiser batch, beside those of the target."""
 
     fraction: float = Field(default=0.5, gt=0, lt=1, description="Share of the optimiser batch.")
-    labels: Literal["source", "pretrained"] = Field(
+    labels: Literal["source", "pretrained", "teachers"] = Field(
         default="source",
-        description="`source`: labels of the source fidelity; `pretrained`: predictions of the pretrained checkpoint.",
+        description="`source`: labels of the source fidelity; `pretrained`: predictions of the pretrained checkpoint; "
+        "`teachers`: means of the predictions of several networks, of the frames on which they agree.",
     )
+    teachers: Annotated[list[Name], AfterValidator(unique)] = Field(
+        default=[],
+        description="Networks that label the frames with `labels: teachers`, two or more: `pretrained`, entries of "
+        "`pretraining`, or checkpoints of arms (`7net-0`; points become hyphens).",
+    )
+    agree: dict[Target, Annotated[float, Field(gt=0)]] = Field(
+        default={},
+        description="Largest standard deviation among the teachers at which a frame is accepted, by target, for "
+        "example `{force: 0.1}`: eV/atom; eV/Å, GPa and μB of the worst component.",
+    )
+
+    @model_validator(mode="after")
+    def _teachers_agree(self) -> Self:
+        if self.labels != "teachers" and (self.teachers or self.agree):
+            raise ValueError("`teachers` and `agree` belong to `labels: teachers`; give it, or take them out")
+        if self.labels == "teachers" and (len(self.teachers) < 2 or not self.agree):
+            raise ValueError(
+                "`labels: teachers` needs two `teachers` or more and what they have to `agree` on, for example "
+                "`teachers: [pretrained, small], agree: {force: 0.1}`"
+            )
+        return self
+
+
+def _as_ewc(value: Any) -> Any:
+    return {"strength": value} if isinstance(value, int | float | str) and not isinstance(value, bool) else value
+
+
+class Ewc(Section):
+    """Elastic weight consolidation: a pull to the initial weights, as strong as the source structures need each."""
+
+    strength: float = Field(
+        gt=0,
+        description="λ: λ/2·Σ F·(w − w₀)² is added to the loss, F the diagonal Fisher information of the initial "
+        "network.",
+    )
+    structures: int = Field(
+        default=1000, ge=1, description="Source structures of training materials that F is estimated on; at most all."
+    )
+    seed: Seed = Field(default=0, description="Seed of the choice of structures and of the random signs.")
 
 
 class Arm(Section):
@@ -131,6 +171,19 @@ class Arm(Section):
         description="Δ-learning: train a new network as a correction to the frozen pretrained one; needs `init: "
         "random` and a residual reference.",
     )
+    labels: Annotated[list[Target], AfterValidator(unique)] = Field(
+        default=[],
+        description="Labels that this arm trains on, some of `transfer.targets`; default: `transfer.labels`. Its test "
+        "has all targets.",
+    )
+    ewc: Annotated[
+        Ewc | None,
+        BeforeValidator(_as_ewc, json_schema_input_type=float | Ewc | None),
+    ] = Field(
+        default=None,
+        description="Pull to the initial weights by their Fisher information on source structures: its strength "
+        "(`100`) or options.",
+    )
     architecture: Checkpoint | None = Field(
         default=None, description="Checkpoint of this arm, and with it its architecture; default: that of the study."
     )
@@ -159,6 +212,8 @@ class Arm(Section):
                 yield f"`trainable: {self.trainable}` would freeze random weights; use `init: pretrained`"
             if self.l2_sp is not None:
                 yield "`l2_sp` would pull towards random weights; use `init: pretrained`"
+            if self.ewc is not None:
+                yield "`ewc` would pull towards random weights; use `init: pretrained`"
         if self.fidelities == "joint" and self.replay is None:
             yield "`fidelities: joint` needs source frames in the batches; give `replay: 0.5`, for example"
         if self.delta and (self.init != "random" or self.references == CHECKPOINT or self.references_trainable):

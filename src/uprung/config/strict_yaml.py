@@ -35,7 +35,11 @@ def places(file: str | Path, shown: str) -> dict[str, str]:
     Raises:
         StudyError: a key is given twice, or a value is not what it looks like; one line per problem.
     """
-    root = yaml.compose(Path(file).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    try:
+        root = yaml.compose(Path(file).read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        where = "" if error.problem_mark is None else f", line {error.problem_mark.line + 1}"
+        raise StudyError(f"{shown}{where}: no YAML: {error.problem}") from None
     if root and (size := _size(root, {})) > MOST:
         what = "an anchor stands within itself" if size == math.inf else f"its anchors stand for {size:,.0f} values"
         raise StudyError(f"{shown}: {what} (allowed: {MOST:,} values once all anchors are written out)")

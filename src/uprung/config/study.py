@@ -14,6 +14,7 @@ from uprung.config.base import Checkpoint, FileName, Name, Section, Seeds, Size,
 from uprung.config.checkpoints import OwnCheckpoint
 from uprung.config.data import Fidelity, MaterialsProject, Pair, Select, Split
 from uprung.config.dft import OwnDFT
+from uprung.config.labels import label_contradictions, label_words
 from uprung.config.laws import Laws
 from uprung.config.report import Report
 from uprung.config.resources import Resources
@@ -41,7 +42,13 @@ class Transfer(Section):
     targets: Annotated[list[Target], AfterValidator(unique)] = Field(
         default=["energy", "force"],
         min_length=1,
-        description="Labels in the loss. The target fidelity has to have labels of each.",
+        description="What networks are tested on, and trained on unless `labels` says otherwise. The target fidelity "
+        "has to have labels of each.",
+    )
+    labels: Annotated[list[Target], AfterValidator(unique)] = Field(
+        default=[],
+        description="Labels that arms train on, some of `targets` (`[energy]`); default: all of them. An arm may have "
+        "`labels` of its own.",
     )
     select: Select = Field(default_factory=Select, description="Frames that take part.")
 
@@ -178,6 +185,8 @@ class Study(Section):
         for name, arm in self.arms.items():
             starts = {"random": None, "pretrained": None, **self.pretraining}
             used.append((arm.init, f"arms.{name}.init", starts, "initial weights"))
+            for teacher in arm.replay.teachers if arm.replay else ():
+                used.append((teacher, f"arms.{name}.replay.teachers", networks, "network"))
         for name, where, known, what in used:
             if name not in known:
                 yield f"{where}: no {what} named {name!r}{suggest(name, list(known))}"
@@ -231,7 +240,8 @@ class Study(Section):
         if self.split.draw == "frame" and any("%" in size for size in self.sizes):
             yield "sizes: a share of the training materials needs `split: {draw: material}`, not draw: frame"
         yield from self._unweighted()
-        labels = [arm.label or name for name, arm in self.arms.items()]
+        yield from label_contradictions(self)
+        labels = [self.label_of(name) for name in self.arms]
         for name, label in zip(self.arms, labels, strict=True):
             if (first := [*self.arms][labels.index(label)]) != name:
                 yield f"arms.{name}.label: {label!r} is that of arms.{first}, too; figures tell arms apart by labels"
@@ -298,6 +308,16 @@ class Study(Section):
     def checkpoint_of(self, arm: str) -> str:
         """Return the checkpoint of an arm, which its architecture comes with."""
         return self.arms[arm].architecture or self.architecture
+
+    def labels_of(self, arm: str) -> list[Target]:
+        """Return the labels that an arm trains on, in the order of the targets."""
+        chosen = self.arms[arm].labels or self.transfer.labels or self.transfer.targets
+        return [target for target in self.transfer.targets if target in chosen]
+
+    def label_of(self, arm: str) -> str:
+        """Return the name of an arm in figures and tables: its label, or its key with labels of its own."""
+        options = self.arms[arm]
+        return options.label or (f"{arm} ({label_words(self.labels_of(arm))})" if options.labels else arm)
 
     @property
     def networks(self) -> dict[str, str]:

@@ -210,7 +210,9 @@ def _limits(run: TrainedRun) -> Iterator[str]:
     yield f"Atoms farther apart than {run.architecture.cutoff:g} Å do not see each other."
     if str(run.card["label_scale"]).startswith("not stated"):
         yield "The study does not state code, potentials and corrections of the labels."
-    if "stress" not in run.card["options"]["targets"]:
-        yield "Stresses were not trained on."
+    trained = run.card["options"]["arm"].get("labels") or run.card["options"]["targets"]
+    for target, words in {"energy": "Energies", "force": "Forces", "stress": "Stresses"}.items():
+        if target not in trained:
+            yield f"{words} were not trained on."
     if run.card["n_materials"] < 100:
         yield f"{run.card['n_materials']} materials are few: this is no general potential."

@@ -30,9 +30,10 @@ def model_index(models: Sequence[TrainedModel], *, root: Path, targets: Sequence
         targets: errors to list.
 
     Returns:
-        Columns budget, arm, size, seed, file, sha256, kept, steps, n_train, n_materials, label_scale,
-        loads_in (package and function that read it), n_test and `<target>_mae_all` (eV/atom, eV/Å, GPa, μB; empty
-        where there is no label): errors on all test frames, while the tables of the report are of the covered ones.
+        Columns budget, arm, size, seed, file, sha256, labels (trained on), kept, steps, n_train, n_materials,
+        label_scale, loads_in (package and function that read it), n_test and `<target>_mae_all` (eV/atom, eV/Å, GPa,
+        μB; empty where there is no label): errors on all test frames, while the tables of the report are of the
+        covered ones.
     """
     rows = []
     for model in models:
@@ -42,6 +43,7 @@ def model_index(models: Sequence[TrainedModel], *, root: Path, targets: Sequence
                 **model.metrics["run"],
                 "file": model.file.relative_to(root).as_posix(),
                 "sha256": sha256(model.file),
+                "labels": " ".join(model.card["options"]["arm"].get("labels") or model.card["options"]["targets"]),
                 **{key: model.card[key] for key in ("kept", "steps", "n_train", "n_materials", "label_scale")},
                 "loads_in": model.card["loads_in"],
                 "n_test": model.metrics["n_test"],

@@ -47,6 +47,11 @@ def verify(files: Iterable[str | Path]) -> None:
             raise DamagedError(file, "has another content", remedy)
 
 
+def is_unchanged(file: Path, known: object) -> bool:
+    """Return whether a file is what its record, as it was read, says."""
+    return bool(_facts(file) == known)
+
+
 def _entry(file: Path) -> Path | None:
     """Return where the checksum of a result is; None for a file that is no result of a study."""
     parts = file.parts

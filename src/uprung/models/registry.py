@@ -117,6 +117,12 @@ def _impossible(study: Study, name: str) -> Iterator[str]:
     for ability, wanted in asked.items():
         if wanted and ability not in card.abilities:
             yield f"arms.{name}: {card.title} cannot do `{ability}`"
+    for teacher in arm.replay.teachers if arm.replay else ():
+        other = study.networks.get(teacher, study.architecture)
+        if card_in(study, other).name != card.name:
+            yield f"arms.{name}.replay.teachers: {teacher} is no network of {card.title}, whose inputs this arm has"
+        elif other in CARDS and teacher in study.networks:
+            yield f"arms.{name}.replay.teachers: {other} has no weights but random ones; name a network that is trained"
     blocks = int(arm.trainable.split("-")[1]) if arm.trainable.startswith("last-") else 0
     if blocks > card.blocks:
         yield f"arms.{name}.trainable: {arm.trainable}, but {card.title} has {card.blocks} blocks"

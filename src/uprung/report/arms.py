@@ -12,7 +12,7 @@ from uprung.report.format import functional
 
 def arm_labels(study: Study) -> dict[str, str]:
     """Return arm -> name as printed."""
-    return {name: arm.label or name for name, arm in study.arms.items()}
+    return {name: study.label_of(name) for name in study.arms}
 
 
 def functional_of(study: Study, name: str) -> str:
@@ -30,15 +30,36 @@ def options_of(arm: Arm) -> Iterator[str]:
     """Yield what sets an arm apart beside its initial weights and reference energies."""
     if arm.trainable != "all":
         yield f"trains {arm.trainable.replace('-', ' ')} only"
+    if arm.labels:
+        yield f"trained on labels of {' and '.join(arm.labels)} only"
     if arm.l2_sp is not None:
         yield f"pulled to its initial weights (α = {arm.l2_sp:g})"
+    if arm.ewc is not None:
+        yield f"pulled to its initial weights by their Fisher information (λ = {arm.ewc.strength:g})"
     if arm.replay is not None:
-        labels = {"source": "", "pretrained": " with the pretrained network's predictions"}[arm.replay.labels]
+        labels = {
+            "source": "",
+            "pretrained": " with the pretrained network's predictions",
+            "teachers": f" with the mean of {', '.join(arm.replay.teachers)} where they agree",
+        }[arm.replay.labels]
         yield f"{100 * arm.replay.fraction:g} % of each batch source frames{labels}"
     if arm.fidelities == "joint":
         yield "one network for both fidelities"
     if arm.delta:
         yield "correction to the frozen pretrained network"
+
+
+def trained_words(study: Study) -> str:
+    """Return which arms trained on which labels, as a sentence for a caption; "" where all trained on all targets."""
+    arms: dict[str, list[str]] = {}
+    for name, label in arm_labels(study).items():
+        if study.labels_of(name) != list(study.transfer.targets):
+            arms.setdefault(" and ".join(study.labels_of(name)), []).append(label)
+    if not arms:
+        return ""
+    alike = [*arms.values()] == [[*arm_labels(study).values()]]
+    parts = (f"{'all arms' if alike else ', '.join(names)} on {labels} labels only" for labels, names in arms.items())
+    return f" Trained {'; '.join(parts)}."
 
 
 def arms_of_each(study: Study) -> dict[str, list[str]]:

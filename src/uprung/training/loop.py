@@ -25,6 +25,7 @@ from uprung.models.interface import REFERENCES, Potential
 from uprung.models.memory import CostLimit
 from uprung.training.adam import Adam
 from uprung.training.arms import ReplayedFrames
+from uprung.training.fisher import Elastic, ElasticPull
 from uprung.training.gradient import accumulate_gradient, cost_limit, fold_parts, predictions, sum_over_processes
 from uprung.training.losses import error_sums, label_counts, loss_sums, pairs_of
 from uprung.training.processes import Processes
@@ -133,23 +134,29 @@ def evaluate_loss(
     targets: Sequence[str],
     recipe: Training,
     limit: CostLimit | None = None,
+    watched: Sequence[str] = (),
 ) -> dict[str, float]:
-    """Return the loss and the mean absolute error of every target over some frames, on every process alike."""
+    """Return the loss and the mean absolute error of every target over some frames, on every process alike.
+
+    Targets that are only watched have an error and no part in the loss.
+    """
     potential.eval()
-    count = label_counts(frames.labels, targets)
-    nothing = torch.zeros(2, len(targets), dtype=torch.float64, device=fabric.device)
+    asked = list(dict.fromkeys([*targets, *watched]))
+    count = label_counts(frames.labels, asked)
+    nothing = torch.zeros(2, len(asked), dtype=torch.float64, device=fabric.device)
     limit = limit or cost_limit(potential, recipe)
 
     def part(chunk: Rows) -> Tensor:
-        pairs = pairs_of(predictions(potential, chunk, targets), chunk.labels, targets)
+        pairs = pairs_of(predictions(potential, chunk, asked), chunk.labels, asked)
         lines = (loss_sums(pairs, recipe.huber_delta), error_sums(pairs))
-        return torch.stack([torch.stack([line[t].detach().double() for t in targets]) for line in lines])
+        return torch.stack([torch.stack([line[t].detach().double() for t in asked]) for line in lines])
 
     sums = fold_parts(fabric, [frames], recipe, limit, function=part, fold=lambda found: sum(found, start=nothing))
     huber, absolute = sum_over_processes(fabric, sums).tolist()
     weights = recipe.weights.model_dump()
-    result = {f"val_{t}": e / count[t] if count[t] else math.nan for t, e in zip(targets, absolute, strict=True)}
-    result["val_loss"] = sum(weights[t] * h / count[t] for t, h in zip(targets, huber, strict=True) if count[t])
+    result = {f"val_{t}": e / count[t] if count[t] else math.nan for t, e in zip(asked, absolute, strict=True)}
+    losses = dict(zip(asked, huber, strict=True))
+    result["val_loss"] = sum(weights[t] * losses[t] / count[t] for t in targets if count[t])
     return result
 
 
@@ -166,6 +173,8 @@ def train(
     state: Path,
     replay: ReplayedFrames | None = None,
     l2_sp: float | None = None,
+    ewc: Elastic | None = None,
+    watched: Sequence[str] = (),
     code: str = "",
     what: str = "training",
     watch: Callable[[Sequence[Mapping[str, float]]], None] = lambda history: None,
@@ -185,6 +194,8 @@ def train(
         replay: source frames that take a share of every optimiser batch.
         l2_sp: strength α of the pull α/2·|w − w₀|² towards the initial weights of the network (Li et al., ICML 2018,
             L2-SP); reference energies are not pulled.
+        ewc: pull towards the initial weights by their Fisher information.
+        watched: targets whose validation errors are in the history, beside those in the loss; they decide nothing.
         code: fingerprint of the job's code; a state that was written under another one is not continued.
         what: name of the run on the progress bar.
         watch: gets the whole history after every validation, and when a run goes on; on the first process alone.
@@ -204,15 +215,24 @@ def train(
     score = "val_energy" if budget.keep == "val-energy" else "val_loss"
     window: list[float] = []  # losses since the last validation
     limit = cost_limit(potential, recipe)  # a resumed run begins with the recipe's again
-    others = {"replay": asdict(batches.replay_plan) if batches.replay_plan else None, "l2_sp": l2_sp}
+    others = {
+        "replay": asdict(batches.replay_plan) if batches.replay_plan else None,
+        **{"l2_sp": l2_sp, "ewc": ewc.digest if ewc else None},
+    }
     identity = identity_of(
         potential,
         [frames, validation, *([replay.frames] if replay else [])],
-        facts={"plan": asdict(batches.plan), **others, "targets": list(targets), "score": score},
+        facts={
+            "plan": asdict(batches.plan),
+            **others,
+            "targets": list(targets),
+            "watched": list(watched),
+            "score": score,
+        },
         recipe=recipe,
         code=code,
     )
-    pull = L2SP(potential, l2_sp)
+    pulls = (L2SP(potential, l2_sp), ElasticPull(potential, ewc))
     run = resume_state(state, identity, potential, optimiser, window, fabric.device) or TrainingRun()
     validate_at = batches.plan.validation_steps(recipe.validations)
     begin = saved = time.monotonic()
@@ -222,7 +242,9 @@ def train(
         return learning_rate(run.step, steps, recipe.learning_rate, recipe.final_learning_rate)
 
     def validate(norms: dict[str, float]) -> None:
-        values = evaluate_loss(fabric, potential, validation, targets=targets, recipe=recipe, limit=limit)
+        values = evaluate_loss(
+            fabric, potential, validation, targets=targets, recipe=recipe, limit=limit, watched=watched
+        )
         course = {"step": run.step, "epoch": run.step / batches.plan.steps_per_epoch, "learning_rate": rate()}
         _record(run, potential, course, window, values | norms, score)
         if fabric.is_global_zero:
@@ -244,7 +266,8 @@ def train(
             )
             if not math.isfinite(loss):
                 raise TrainingError(f"the loss is {loss} at step {run.step}; lower training.learning_rate")
-            pull.add_gradient()
+            for pull in pulls:
+                pull.add_gradient()
             scored = run.step + 1 in validate_at
             norms = gradient_norms(potential) if scored else {}
             if recipe.clip_norm is not None:

@@ -19,6 +19,7 @@ from uprung.job.files import sha256
 from uprung.job.provenance import hardware, versions
 from uprung.models.interface import Potential
 from uprung.training.arms import Beginning
+from uprung.training.fisher import Elastic
 from uprung.training.gradient import launch
 from uprung.training.loop import train
 from uprung.training.resume import TrainingRun, forget, hold
@@ -37,6 +38,8 @@ class Job:
         budget: its length, and which checkpoint counts.
         seed: of the data order.
         targets: what is in the loss.
+        ewc: pull to the initial weights by their Fisher information; None for none.
+        watched: what else validation errors are recorded of.
         l2_sp: strength of the pull to the initial weights; None for none.
         target: fidelity that the network is trained for.
         source: fidelity that it is transferred from.
@@ -57,6 +60,8 @@ class Job:
     options: Mapping[str, Any]
     tracking: Tracking
     l2_sp: float | None = None
+    ewc: Elastic | None = None
+    watched: Sequence[str] = ()
     corrects: str | None = None
 
 
@@ -98,6 +103,8 @@ def run_job(
         state=state,
         replay=own.replay,
         l2_sp=job.l2_sp,
+        ewc=job.ewc,
+        watched=job.watched,
         code=code,
         what=job.what,
         watch=Events(job.results / "tensorboard" / job.name),

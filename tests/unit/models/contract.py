@@ -25,6 +25,7 @@ from uprung.models.data import open_dataset, write_dataset
 from uprung.models.interface import EMBEDDINGS, READOUT, REFERENCES, Geometry, Potential
 from uprung.models.predict import predict, predict_by_element
 from uprung.models.registry import architecture, load
+from uprung.training.fisher import Elastic, ElasticPull, fisher_diagonal, network_parameters
 from uprung.training.loop import L2SP, gradient_norms, train
 
 Check = Callable[[Potential, Path], None]
@@ -356,6 +357,30 @@ def frozen_references_stay_and_trainable_ones_move(potential: Potential, folder:
     references = {id(p) for p in potential.layers()[REFERENCES]}
     assert not references & {id(p) for p, _ in pull.pairs}
     assert len(pull.pairs) == sum(p.requires_grad and id(p) not in references for p in potential.parameters())
+
+
+@check
+def fisher_information_of_energies_is_their_squared_derivatives(potential: Potential, folder: Path) -> None:
+    rows = Rows(dataset_of(potential, folder), np.arange(2))
+    asked: dict[str, Any] = {"weights": {"energy": 2.0, "force": 1.0}, "seed": 0}
+    found = fisher_diagonal(potential, rows, targets=["energy"], **asked)
+    assert list(found) == [name for name, _ in network_parameters(potential)]
+    wanted = {name: torch.zeros_like(values) for name, values in found.items()}
+    for k in range(2):
+        energy = potential(potential.batch(rows.dataset.inputs, np.array([k])), ["energy"])["energy"].sum()
+        parameters = dict(network_parameters(potential))
+        gradients = torch.autograd.grad(energy, [*parameters.values()], allow_unused=True)
+        for name, gradient in zip(parameters, gradients, strict=True):
+            wanted[name] += 0 if gradient is None else gradient.double().square()
+    for name, values in wanted.items():
+        torch.testing.assert_close(found[name], values)  # 2.0 for the weight, half for the mean
+    held = fisher_diagonal(potential, rows, targets=["energy", "force"], **asked)
+    by_layer = {layer: {id(p) for p in own} for layer, own in potential.layers().items() if layer != REFERENCES}
+    for ids in by_layer.values():  # forces reach every layer
+        assert sum(float(held[name].sum()) for name, p in network_parameters(potential) if id(p) in ids) > 0
+    assert len(ElasticPull(potential, Elastic(1.0, held)).pairs) == sum(
+        p.requires_grad for _, p in network_parameters(potential)
+    )
 
 
 def go(potential: Potential, dataset: Any, state: Path, *, steps: int, stop: int | None = None) -> None:

@@ -195,6 +195,34 @@ def test_validation_loss_and_errors_are_those_of_the_predictions(dataset: Datase
     assert again == pytest.approx(values, rel=1e-5)
 
 
+def test_a_watched_target_has_an_error_and_no_part_in_the_loss(dataset: Dataset) -> None:
+    model, rows = load("chgnet-0.3.0"), Rows(dataset, VAL)
+    both = evaluate_loss(ONE, model, rows, targets=TARGETS, recipe=RECIPE)
+    alone = evaluate_loss(ONE, model, rows, targets=["energy"], recipe=RECIPE)
+    watched = evaluate_loss(ONE, model, rows, targets=["energy"], recipe=RECIPE, watched=TARGETS)
+    assert watched == pytest.approx({**both, "val_loss": alone["val_loss"]}, rel=1e-5)
+    assert "val_force" not in alone
+
+
+def test_labels_that_a_run_does_not_train_on_change_nothing_of_it(dataset: Dataset, tmp_path: Path) -> None:
+    labels = dataset.labels(np.arange(len(dataset.energy)))
+    wrong = dataset.relabelled(np.arange(len(dataset.energy)), replace(labels, forces=labels.forces + 7))
+    options = {"targets": ("energy",), "watched": TARGETS}
+    asked = list[set[str]]()
+    model = architecture("chgnet").new(0)
+    forward = model.forward
+    model.forward = lambda batch, targets, side: (
+        (asked.append({*targets}) if model.training else None) or forward(batch, targets, side)
+    )
+    known, network = go(dataset, tmp_path / "known", model=model, **options)
+    other, its_network = go(wrong, tmp_path / "other", **options)
+    assert {*map(frozenset, asked)} == {frozenset({"energy"})}  # no backward pass for forces
+    assert same(network, its_network)
+    assert (known.best_step, known.best_score) == (other.best_step, other.best_score)
+    forces = [pd.DataFrame(run.history)["val_force"] for run in (known, other)]
+    assert (forces[1] > forces[0] + 1).all()
+
+
 # ------------------------------------------------------------------------------------------------------- runs
 
 

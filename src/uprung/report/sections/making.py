@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from uprung.config.study import Study
+from uprung.report.arms import trained_words
 from uprung.report.blocks import Block, Command, Details, Links, Row, Table, Text
 from uprung.report.catalogue import FILES, FOLDERS, wildcards
 from uprung.report.format import count, duration, listing, plural
@@ -25,7 +26,7 @@ def study_blocks(study: Study, results: StudyResults) -> list[Block]:
     """Return how the runs of a study were trained."""
     return [
         Text(effort(results.cards)),
-        Details("Recipe of the runs", [recipe_table(results.cards, study.transfer.targets)]),
+        Details("Recipe of the runs", [recipe_table(results.cards, study.transfer.targets, trained_words(study))]),
         Details("Software and machines", [versions_table(results.cards)]),
         Details("Hashes of the data", [hashes_table(results.frames)]),
     ]
@@ -60,13 +61,13 @@ def distinct(cards: Sequence[Card], key: str) -> dict[str, str]:
     return {name: ", ".join(values) for name, values in found.items()}
 
 
-def recipe_table(cards: Sequence[Card], targets: Sequence[str]) -> Table:
-    """Return the options that all runs share, from the cards of the runs."""
+def recipe_table(cards: Sequence[Card], targets: Sequence[str], trained: str = "") -> Table:
+    """Return the options that all runs share, from the cards of the runs; `trained` names arms with fewer labels."""
     recipe = distinct([card["options"] for card in cards], "recipe")
     hidden = [f"weights.{t}" for t in ("energy", "force", "stress", "magmom") if t not in targets]
     return Table(
         "Recipe of every run: Adam with a cosine from the first to the final learning rate in optimiser steps, Huber "
-        f"loss (weights per target in eV/atom, eV/Å, GPa, μB). Trained on {listing(list(targets))}.",
+        f"loss (weights per target in eV/atom, eV/Å, GPa, μB). Trained on {listing(list(targets))}.{trained}",
         ["option", "value"],
         [(name.replace("_", " "), value) for name, value in recipe.items() if name not in hidden],
     )
