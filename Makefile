@@ -8,7 +8,7 @@ BIN := .venv/bin
 CORES ?= all
 MACE_TESTS := tests/unit/models/mace tests/unit/models/test_contract.py -k mace
 
-.PHONY: demo test test-long test-slow slurm architectures mace gpaw dft-check service check schema clean
+.PHONY: demo test test-long test-slow slurm architectures mace gpaw dft-check service check schema rulegraph clean
 
 demo: .venv/.stamp
 	$(BIN)/snakemake --cores $(CORES)
@@ -58,6 +58,11 @@ mace: .venv-mace/.stamp
 schema: .venv/.stamp
 	$(BIN)/python -m uprung.config.docs config
 	$(BIN)/python -m uprung.report.captions docs
+
+# the picture of docs/architecture.md, tested to be up to date; Debian, Ubuntu: apt-get install graphviz
+rulegraph: .venv/.stamp
+	$(BIN)/snakemake --rulegraph 2>/dev/null | sed 's/color = "[^"]*"/color = "#4a6fa5"/; s/bgcolor=white/bgcolor=none/; s/=2/=1/g' \
+	  | tred | dot -Tsvg -Nfillcolor=white -Nstyle=filled -o docs/images/rules.svg
 
 .venv/.stamp: requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "uprung needs Python 3.11 or newer")'
