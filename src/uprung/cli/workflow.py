@@ -11,6 +11,7 @@ from uprung.config.load import StudyError, find_file, load_study
 from uprung.config.points import PointsStudy
 from uprung.config.strict_yaml import places
 from uprung.config.study import Study
+from uprung.job.files import why_not_writable
 from uprung.job.workflow import workflow_folder
 from uprung.models.registry import contradictions
 
@@ -29,10 +30,13 @@ def run(study: str | None, *, cores: str, options: Sequence[str] = ()) -> int:
         The exit status: 0 where all is done.
 
     Raises:
-        StudyError: the study file asks for something that is not allowed.
+        StudyError: the study file asks for something that is not allowed, or the working folder cannot be written.
     """
     file = checked(study)
     name = loaded(file).study
+    elsewhere = _given(("--directory", "-d"), options)
+    if not elsewhere and (why := why_not_writable(Path("results", name).absolute())):
+        raise StudyError(f"{why}; start it in a folder of your own")
     arguments = [*("--snakefile", str(workflow_folder() / "Snakefile")), *options]
     if study is not None:
         arguments += ["--configfile", study]
