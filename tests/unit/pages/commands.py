@@ -17,7 +17,7 @@ from pages.blocks import ROOT, Command
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 #: Files that a reader has, by the names that pages give them.
-OF_THE_READER = re.compile(r"(mine|study|[A-Z]+)\.yaml|my\.csv|[\w-]+\.(ext)?xyz")
+OF_THE_READER = re.compile(r"[\w-]+\.yaml|my\.csv|[\w-]+\.(ext)?xyz")
 PLACEHOLDER = {"...", "…"}
 
 
