@@ -20,7 +20,14 @@ ROOT = Path(__file__).parents[1]
 PATTERNS = (
     *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "CODE_OF_CONDUCT.md", "LICENSE"),
     *("config/README.md", "benchmarks/README.md", "data/*/README.md"),
-    *("docs/*.md", "docs/tutorials/*.md", "docs/how-to/*.md", "docs/images/*", "docs/site.css", "docs/notebooks/*.ipynb"),
+    *(
+        "docs/*.md",
+        "docs/tutorials/*.md",
+        "docs/how-to/*.md",
+        "docs/images/*",
+        "docs/site.css",
+        "docs/notebooks/*.ipynb",
+    ),
 )
 #: What loads its address when the page is opened; a link that a reader follows does not.
 LOADS = {("script", "src"), ("img", "src"), ("iframe", "src"), ("source", "src"), ("link", "href"), ("use", "href")}
@@ -70,6 +77,7 @@ class Page(HTMLParser):
     """Addresses, anchors and text of a page."""
 
     def __init__(self, text: str) -> None:
+        """Read a page."""
         super().__init__()
         self.loaded: list[str] = []
         self.links: list[str] = []
@@ -102,7 +110,9 @@ def problems(site: Path) -> Iterator[str]:
         where = file.relative_to(site)
         yield from (f"{where} loads {one}" for one in page.loaded if urlsplit(one).netloc)
         yield from (f"{where}: no such place: {one}" for one in page.links if not _leads(one, file, pages))
-        yield from (f"{where}: no list: {line}" for line in re.findall(r"^(?:<p>)?- .*", _outside(texts[file]), re.MULTILINE))
+        yield from (
+            f"{where}: no list: {line}" for line in re.findall(r"^(?:<p>)?- .*", _outside(texts[file]), re.MULTILINE)
+        )
     for file in site.rglob("*.css"):
         for one in re.findall(r"(?:@import|url\()\s*[\"']?((?:https?:)?//[^\"')]+)", file.read_text(encoding="utf-8")):
             yield f"{file.relative_to(site)} loads {one}"
