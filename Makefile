@@ -2,13 +2,14 @@
 # make test    set up .venv, run all fast checks; make test-long, make test-slow: the others
 # make mace    set up .venv-mace, in which jobs of MACE run
 # make gpaw    build GPAW into .venv, for studies that compute labels of their own (docs/how-to/own-dft.md)
+# make docs    write the documentation as a site, site/index.html
 # make service set up .venv-service, in which the tests of tests/service start a Materials Project of their own
 PYTHON ?= python3
 BIN := .venv/bin
 CORES ?= all
 MACE_TESTS := tests/unit/models/mace tests/unit/models/test_contract.py -k mace
 
-.PHONY: demo test test-long test-slow slurm architectures mace gpaw dft-check service check schema clean
+.PHONY: demo test test-long test-slow slurm architectures mace gpaw dft-check service check schema docs rulegraph clean
 
 demo: .venv/.stamp
 	$(BIN)/snakemake --cores $(CORES)
@@ -54,10 +55,26 @@ mace: .venv-mace/.stamp
 	  > $$(.venv-mace/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/of-the-project.pth
 	touch $@
 
+# the documentation as a site, built without network; links and anchors are checked, and that nothing is loaded from elsewhere
+docs: .venv-docs/.stamp
+	NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --strict --quiet
+	@echo "site/index.html"
+
+# a few packages that no study needs
+.venv-docs/.stamp: requirements-docs.lock
+	test -x .venv-docs/bin/python || $(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-docs.lock
+	touch $@
+
 # schema, key list and list of results are generated from the code and tested to be up to date
 schema: .venv/.stamp
 	$(BIN)/python -m uprung.config.docs config
 	$(BIN)/python -m uprung.report.captions docs
+
+# the picture of docs/architecture.md, tested to be up to date; Debian, Ubuntu: apt-get install graphviz
+rulegraph: .venv/.stamp
+	$(BIN)/snakemake --rulegraph 2>/dev/null | sed 's/color = "[^"]*"/color = "#4a6fa5"/; s/bgcolor=white/bgcolor=none/; s/=2/=1/g' \
+	  | tred | dot -Tsvg -Nfillcolor=white -Nstyle=filled -o docs/images/rules.svg
 
 .venv/.stamp: requirements.lock
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "uprung needs Python 3.11 or newer")'
@@ -90,4 +107,4 @@ service: .venv-service/.stamp .venv-service/matcalc/.stamp
 	touch $@
 
 clean:
-	rm -rf results .snakemake
+	rm -rf results .snakemake site

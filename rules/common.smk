@@ -60,6 +60,12 @@ from uprung.softening.models import model_of
 from uprung.training.planning import run_memory, run_minutes
 from uprung.training.tuning import with_rate
 
+if workflow.is_main_process and (why := why_not_writable(Path(".snakemake").absolute())):
+    sys.exit(
+        f"uprung: {why.partition(';')[0]}; start it in a folder of your own, where its "
+        f"results go:\n        snakemake --cores all --snakefile {ROOT / 'Snakefile'}"
+    )
+
 os.environ[PARENT] = name_of_process()  # a job ends when this process has ended
 
 CONFIG_FILE = workflow.overwrite_configfiles[-1] if workflow.overwrite_configfiles else "config/demo.yaml"

@@ -11,6 +11,7 @@ from uprung.config.load import StudyError, find_file, load_study
 from uprung.config.points import PointsStudy
 from uprung.config.strict_yaml import places
 from uprung.config.study import Study
+from uprung.job.files import why_not_writable
 from uprung.job.stages import STAGES, with_rules
 from uprung.job.workflow import workflow_folder
 from uprung.models.registry import contradictions
@@ -30,10 +31,13 @@ def run(study: str | None, *, cores: str, options: Sequence[str] = ()) -> int:
         The exit status: 0 where all is done.
 
     Raises:
-        StudyError: the study file asks for something that is not allowed.
+        StudyError: the study file asks for something that is not allowed, or the working folder cannot be written.
     """
     known = loaded(checked(study))
     name = known.study
+    elsewhere = _given(("--directory", "-d"), options)
+    if not elsewhere and (why := why_not_writable(Path("results", name).absolute())):
+        raise StudyError(f"{why}; start it in a folder of your own")
     arguments = [*("--snakefile", str(workflow_folder() / "Snakefile")), *with_rules(options, rules_of(known))]
     if study is not None:
         arguments += ["--configfile", study]

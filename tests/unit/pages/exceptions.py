@@ -1,0 +1,13 @@
+"""What of the pages no test runs or checks, and why. A test refuses entries that no page has any more."""
+
+#: Command -> why nothing checks it.
+COMMANDS = {
+    "apt-get install libxc-dev libopenblas-dev libfftw3-dev": "packages of the system, which only root installs",
+}
+
+#: Page and first line of a block -> why nothing runs it.
+BLOCKS = {
+    "docs/how-to.md: from uprung.job import mock_snakemake": "IPython's %run; tests/workflow/test_mock.py has it",
+    "docs/tutorial.md: 14 of 63 jobs, 3 of 12 runs trained, 21:40 | Training transfer on n = 53, seed 1, steps1000; "
+    "Testing scratch on n = 53, seed 0, steps1000": "a line of a terminal, as tests/unit/cli/test_progress.py has it",
+}
