@@ -8,7 +8,20 @@ from pydantic import AfterValidator, Field
 
 from uprung.config.base import Checkpoint, FileName, Name, Section, unique
 
-PhysicsTest = Literal["surfaces", "vacancies", "mixing", "elasticity", "phonons", "heat-capacity", "volumes"]
+PhysicsTest = Literal[
+    "surfaces",
+    "vacancies",
+    "mixing",
+    "elasticity",
+    "phonons",
+    "heat-capacity",
+    "volumes",
+    "equation-of-state",
+    "elastic-constants",
+    "frozen-phonons",
+    "vacancy-cells",
+    "paths",
+]
 
 
 class PhysicsSet(Section):
@@ -17,7 +30,8 @@ class PhysicsSet(Section):
     test: PhysicsTest = Field(
         description="The property, which says what `files` hold (docs/physics.md): `surfaces` and `mixing`, records of "
         "mlearn and snap; `vacancies`, tables of elements; `phonons`, a phonopy file with force constants; "
-        "`elasticity`, `heat-capacity` and `volumes`, benchmark files of matcalc."
+        "`elasticity`, `heat-capacity` and `volumes`, benchmark files of matcalc. The others read own labels "
+        "(data/physics/own), as `surfaces` and `mixing` do of JSON lines."
     )
     files: Annotated[list[FileName], AfterValidator(unique)] = Field(
         min_length=1, description="Files of the set, JSON, YAML or CSV, also compressed."
