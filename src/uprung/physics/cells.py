@@ -86,7 +86,7 @@ MIXED = ("MgO", "CaO")
 
 
 @dataclass(frozen=True)
-class Cell:
+class FixedCell:
     """A cell to be labelled: name `property/crystal/key`, and the crystal whose basis and density of k points it has.
 
     `of` is the cell that its k grid is made for: the same one for all cells that are compared and alike in size.
@@ -106,9 +106,12 @@ class Cell:
 
     @property
     def cost(self) -> float:
-        """Return about how long a label takes, in units that mean nothing: k points times plane waves."""
-        points = float(np.prod(self.structure.kpts))
-        return float(points * self.atoms.get_volume() * CRYSTALS[self.crystal].cutoff ** 1.5)
+        """Return about how long a label takes, in units without meaning: k points without images, plane waves."""
+        import spglib  # comes with phonopy
+
+        lattice, places = self.atoms.cell.array, self.atoms.get_scaled_positions()
+        images, _ = spglib.get_ir_reciprocal_mesh(self.structure.kpts, (lattice, places, self.atoms.numbers))
+        return float(len(set(images)) * self.atoms.get_volume() * CRYSTALS[self.crystal].cutoff ** 1.5)
 
     def scheme(self, functional: str) -> Scheme:
         """Return how it is labelled."""
@@ -116,10 +119,10 @@ class Cell:
         return Scheme(functional, cutoff=crystal.cutoff, k_density=crystal.k_density)
 
 
-def cells() -> list[Cell]:
-    """Return all cells: those of one to three atoms first, then the larger ones, each with the cheap ones first."""
+def cells() -> list[FixedCell]:
+    """Return all cells, the cheap ones first."""
     found = [cell for name in CRYSTALS for cell in _of_crystal(name)] + list(_mixtures())
-    return sorted(found, key=lambda cell: (len(cell.atoms) > 3, cell.cost))
+    return sorted(found, key=lambda cell: cell.cost)
 
 
 def rest(name: str) -> ase.Atoms:
@@ -127,7 +130,7 @@ def rest(name: str) -> ase.Atoms:
     return bulk(name, CRYSTALS[name].lattice, a=CRYSTALS[name].constant)
 
 
-def _of_crystal(name: str) -> Iterator[Cell]:
+def _of_crystal(name: str) -> Iterator[FixedCell]:
     yield from _volumes(name)
     yield from _strained(name)
     yield from _displaced(name)
@@ -135,15 +138,15 @@ def _of_crystal(name: str) -> Iterator[Cell]:
     yield from _vacant(name)
 
 
-def _volumes(name: str) -> Iterator[Cell]:
+def _volumes(name: str) -> Iterator[FixedCell]:
     crystal = rest(name)
     for scale in SCALES:
         atoms = crystal.copy()
         atoms.set_cell(crystal.cell.array * scale, scale_atoms=True)
-        yield Cell(f"equation-of-state/{name}/{scale:g}", atoms, name, crystal)
+        yield FixedCell(f"equation-of-state/{name}/{scale:g}", atoms, name, crystal)
 
 
-def _strained(name: str) -> Iterator[Cell]:
+def _strained(name: str) -> Iterator[FixedCell]:
     crystal = rest(name)
     for component, amount in STRAINS:
         strain = np.zeros((3, 3))
@@ -151,29 +154,29 @@ def _strained(name: str) -> Iterator[Cell]:
         strain[i, j] = strain[j, i] = amount
         atoms = crystal.copy()
         atoms.set_cell(crystal.cell.array @ (np.eye(3) + strain), scale_atoms=True)
-        yield Cell(f"elastic-constants/{name}/{component} {amount:+g}", atoms, name, crystal)
+        yield FixedCell(f"elastic-constants/{name}/{component} {amount:+g}", atoms, name, crystal)
 
 
-def _displaced(name: str) -> Iterator[Cell]:
+def _displaced(name: str) -> Iterator[FixedCell]:
     from uprung.physics.phonons import phonons  # needs an extra
 
     crystal = rest(name)
-    yield Cell(f"phonons/{name}/crystal", crystal, name, crystal)
+    yield FixedCell(f"phonons/{name}/crystal", crystal, name, crystal)
     phonon = phonons(crystal, np.array(CRYSTALS[name].supercell).T)
     phonon.generate_displacements(distance=DISPLACEMENT)
     for k, found in enumerate(phonon.supercells_with_displacements or []):
         atoms = ase.Atoms(found.symbols, cell=found.cell, scaled_positions=found.scaled_positions, pbc=True)
-        yield Cell(f"phonons/{name}/displacement {k}", atoms, name, atoms)
+        yield FixedCell(f"phonons/{name}/displacement {k}", atoms, name, atoms)
 
 
-def _slabs(name: str) -> Iterator[Cell]:
+def _slabs(name: str) -> Iterator[FixedCell]:
     for face, repeats in CRYSTALS[name].faces.items():
         periodic = _wrapped(make_supercell(rest(name), np.array(FACES[face])))
         slab = _wrapped(periodic.repeat((1, 1, repeats)))
         height = slab.cell.lengths()[2]
         slab.set_cell([*slab.cell.array[:2], slab.cell.array[2] * (1 + VACUUM / height)])
-        yield Cell(f"surfaces/{name}/({face}) crystal", periodic, name, periodic)
-        yield Cell(f"surfaces/{name}/({face}) slab", slab, name, slab)
+        yield FixedCell(f"surfaces/{name}/({face}) crystal", periodic, name, periodic)
+        yield FixedCell(f"surfaces/{name}/({face}) slab", slab, name, slab)
 
 
 def _wrapped(atoms: ase.Atoms) -> ase.Atoms:
@@ -181,19 +184,19 @@ def _wrapped(atoms: ase.Atoms) -> ase.Atoms:
     return atoms
 
 
-def _vacant(name: str) -> Iterator[Cell]:
+def _vacant(name: str) -> Iterator[FixedCell]:
     """Yield a crystal, the same without one atom or without a pair of neighbours of a compound, and a jump."""
     whole = make_supercell(rest(name), np.array(CRYSTALS[name].supercell))
     distances = whole.get_distances(0, range(len(whole)), mic=True)
     vacant, others = whole.copy(), whole.numbers != whole.numbers[0]
     del vacant[[0, *([int(np.where(others, distances, np.inf).argmin())] if others.any() else [])]]
-    yield Cell(f"vacancies/{name}/crystal", whole, name, whole)
-    yield Cell(f"vacancies/{name}/vacancy", vacant, name, whole)
+    yield FixedCell(f"vacancies/{name}/crystal", whole, name, whole)
+    yield FixedCell(f"vacancies/{name}/vacancy", vacant, name, whole)
     if CRYSTALS[name].jump:
         yield from _jump(name, whole)
 
 
-def _jump(name: str, whole: ase.Atoms) -> Iterator[Cell]:
+def _jump(name: str, whole: ase.Atoms) -> Iterator[FixedCell]:
     """Yield the images of the jump of an atom into the site of a neighbour of its kind, the last kind of a compound."""
     alike = np.flatnonzero(whole.numbers == whole.numbers[-1])
     site, vectors = int(alike[0]), whole.get_distances(int(alike[0]), alike[1:], mic=True, vector=True)
@@ -202,17 +205,17 @@ def _jump(name: str, whole: ase.Atoms) -> Iterator[Cell]:
         image = whole.copy()
         image.positions[alike[1 + nearest]] -= place * vectors[nearest]
         del image[site]
-        yield Cell(f"paths/{name}/{place:g}", image, name, whole)
+        yield FixedCell(f"paths/{name}/{place:g}", image, name, whole)
 
 
-def _mixtures() -> Iterator[Cell]:
+def _mixtures() -> Iterator[FixedCell]:
     """Yield the ends of the series and its arrangements, on ideal sites at Vegard's lattice constant."""
     ends = [rest(name) for name in MIXED]
     first, second = (CRYSTALS[name] for name in MIXED)
     old, new = (int(end.numbers[0]) for end in ends)
     names = "-".join(MIXED)
     for end in ends:
-        yield Cell(f"mixing/{names}/{end.symbols[:1]}", end, MIXED[0], end)
+        yield FixedCell(f"mixing/{names}/{end.symbols[:1]}", end, MIXED[0], end)
     for sites in (2, 3, 4):
         chosen = arrangements(sites)
         for k, (matrix, replaced) in enumerate(chosen[:OF_FOUR] if sites == 4 else chosen):
@@ -222,7 +225,7 @@ def _mixtures() -> Iterator[Cell]:
             cations = np.flatnonzero(atoms.numbers == old)
             atoms.numbers[cations[list(replaced)]] = new
             atoms.set_cell(minkowski_reduce(atoms.cell.array)[0])
-            yield Cell(f"mixing/{names}/{sites} cations {k}", _wrapped(atoms), MIXED[0], atoms)
+            yield FixedCell(f"mixing/{names}/{sites} cations {k}", _wrapped(atoms), MIXED[0], atoms)
 
 
 def arrangements(sites: int) -> list[tuple[list[list[int]], tuple[int, ...]]]:

@@ -20,7 +20,7 @@ from uprung.sources.gpaw import NET_FORCE, labelled, records
 
 
 @dataclass(frozen=True)
-class Label:
+class OwnLabel:
     """A label: the key of its id, the cell, free energy (eV), forces (N, 3) (eV/Å), stress (3, 3) (eV/Å³)."""
 
     key: str
@@ -31,14 +31,14 @@ class Label:
 
 
 @dataclass(frozen=True)
-class Labels:
+class OwnLabels:
     """The labels of a crystal in the order of the file, or why they cannot be used.
 
     `rejected` has the reasons of calculations that gave no label, by key.
     """
 
     name: str
-    labels: list[Label] = field(default_factory=list)
+    labels: list[OwnLabel] = field(default_factory=list)
     unusable: str = ""
     rejected: dict[str, str] = field(default_factory=dict)
 
@@ -47,14 +47,14 @@ class Labels:
         """Return the keys of the labels."""
         return [label.key for label in self.labels]
 
-    def only(self, keys: Sequence[str]) -> Labels:
+    def only(self, keys: Sequence[str]) -> OwnLabels:
         """Return the labels with some keys in their order; unusable where one is not there."""
         known = {label.key: label for label in self.labels}
         missing = [f"{key}: {self.rejected.get(key, 'not labelled yet')}" for key in keys if key not in known]
-        return Labels(self.name, [] if missing else [known[key] for key in keys], "; ".join(missing))
+        return OwnLabels(self.name, [] if missing else [known[key] for key in keys], "; ".join(missing))
 
 
-def of_property(test: str, files: Sequence[Path], functional: str) -> Iterator[Labels]:
+def of_property(test: str, files: Sequence[Path], functional: str) -> Iterator[OwnLabels]:
     """Yield what a test needs, once for each crystal, and for surfaces once for each face.
 
     Args:
@@ -69,13 +69,13 @@ def of_property(test: str, files: Sequence[Path], functional: str) -> Iterator[L
         yield from NEEDED[test](crystal)
 
 
-def _crystals(files: Sequence[Path], functional: str) -> Iterator[Labels]:
-    found = dict[str, Labels]()
+def _crystals(files: Sequence[Path], functional: str) -> Iterator[OwnLabels]:
+    found = dict[str, OwnLabels]()
     for record in (record for file in files for _, record in records(file)):
         if not same_functional(record["xc"], functional):
             continue
         name, key = _named(str(record["id"]))
-        own = found.setdefault(name, Labels(name))
+        own = found.setdefault(name, OwnLabels(name))
         if key in own.rejected or key in own.keys:
             raise ValueError(f"{record['id']!r} is there twice at {functional}")
         try:
@@ -86,7 +86,7 @@ def _crystals(files: Sequence[Path], functional: str) -> Iterator[Labels]:
         atoms = ase.Atoms(frame.Z, cell=frame.lattice, positions=record["positions"], pbc=True)
         assert frame.energy_free is not None
         assert frame.stress_gpa is not None
-        own.labels.append(Label(key, atoms, frame.energy_free, frame.forces, frame.stress_gpa * GPa))
+        own.labels.append(OwnLabel(key, atoms, frame.energy_free, frame.forces, frame.stress_gpa * GPa))
     yield from found.values()
 
 
@@ -97,34 +97,34 @@ def _named(id: str) -> tuple[str, str]:
     return others[0], others[1]
 
 
-def _all(crystal: Labels) -> Iterator[Labels]:
+def _all(crystal: OwnLabels) -> Iterator[OwnLabels]:
     if crystal.labels:
         yield crystal
     for key in crystal.rejected:
         yield crystal.only([key])
 
 
-def _strained(crystal: Labels) -> Iterator[Labels]:
+def _strained(crystal: OwnLabels) -> Iterator[OwnLabels]:
     amount = min((key.split()[1].lstrip("+-") for key in (*crystal.keys, *crystal.rejected)), key=float)
     yield crystal.only([f"xx +{amount}", f"xx -{amount}", f"xy +{amount}"])
 
 
-def _displaced(crystal: Labels) -> Iterator[Labels]:
+def _displaced(crystal: OwnLabels) -> Iterator[OwnLabels]:
     displaced = {"displacement 0", *crystal.keys, *crystal.rejected} - {"crystal"}
     yield crystal.only(["crystal", *sorted(displaced)])
 
 
-def _faces(crystal: Labels) -> Iterator[Labels]:
+def _faces(crystal: OwnLabels) -> Iterator[OwnLabels]:
     for face in dict.fromkeys(key.rsplit(" ", 1)[0] for key in (*crystal.keys, *crystal.rejected)):
         pair = crystal.only([f"{face} crystal", f"{face} slab"])
         yield replace(pair, labels=[replace(label, key=face) for label in pair.labels])
 
 
-def _vacant(crystal: Labels) -> Iterator[Labels]:
+def _vacant(crystal: OwnLabels) -> Iterator[OwnLabels]:
     yield crystal.only(["crystal", "vacancy"])
 
 
-def _path(crystal: Labels) -> Iterator[Labels]:
+def _path(crystal: OwnLabels) -> Iterator[OwnLabels]:
     places = {"0", "0.5", *crystal.keys, *crystal.rejected}
     yield crystal.only(sorted(places, key=_place))
 
@@ -137,7 +137,7 @@ def _place(key: str) -> float:
 
 
 #: Test -> which labels of a crystal it needs, in which order.
-NEEDED: dict[str, Callable[[Labels], Iterator[Labels]]] = {
+NEEDED: dict[str, Callable[[OwnLabels], Iterator[OwnLabels]]] = {
     "equation-of-state": _all,
     "elastic-constants": _strained,
     "frozen-phonons": _displaced,
@@ -162,7 +162,7 @@ def shares(cells: Sequence[ase.Atoms]) -> list[float]:
     return [float(heavy / (light + heavy)) for light, heavy in counts]
 
 
-def values(test: str, own: Labels) -> dict[str, Any]:
+def values(test: str, own: OwnLabels) -> dict[str, Any]:
     """Return the reference values of labels, as a test of `uprung.physics.compute` takes them."""
     given: dict[str, Any] = {"energies": [label.energy for label in own.labels]}
     if test == "elastic-constants":
