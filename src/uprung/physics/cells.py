@@ -77,7 +77,7 @@ CRYSTALS = {
     "AlP": Crystal("zincblende", 5.48, 450, 2.6, faces={"1 1 0": 2}),
     "NaCl": Crystal("rocksalt", 5.64, 600, 2.0, faces={"1 0 0": 2}),
     "C": Crystal("diamond", 3.56, 600, 2.2, faces={"1 1 0": 2}, jump=True),
-    "LiF": Crystal("rocksalt", 4.04, 800, 1.45, faces={"1 0 0": 2}),
+    "LiF": Crystal("rocksalt", 4.04, 1200, 1.45, faces={"1 0 0": 2}),
     "MgO": Crystal("rocksalt", 4.22, 800, 1.9, faces={"1 0 0": 2}, jump=True),
     "CaO": Crystal("rocksalt", 4.80, 800, 1.9, faces={"1 0 0": 2}, jump=True),
 }
