@@ -17,6 +17,7 @@ from uprung.config.physics import PhysicsSet
 from uprung.dft.labels import Engine, compute
 from uprung.physics import cells, own_labels
 from uprung.physics.compute import outcome
+from uprung.physics.equation_of_state import equation_of_state
 from uprung.physics.references import Material, read_set
 from uprung.physics.results import Accuracy, Outcome
 from uprung.physics.surfaces import face
@@ -109,6 +110,27 @@ def test_elastic_constants_are_those_of_small_strains(aluminium: dict[str, list[
     assert values["C11"] == pytest.approx(slope[0, 0], rel=0.03)
     assert values["C12"] == pytest.approx(slope[1, 1], rel=0.03)
     assert values["C44"] == pytest.approx((stress(shear) - stress(-shear))[0, 1] / 4e-4, rel=0.03)
+
+
+def test_volume_and_bulk_modulus_are_those_of_the_equation_of_state(
+    aluminium: dict[str, list[Record]], tmp_path: Path
+) -> None:
+    shuffled = [aluminium["equation-of-state"][k] for k in (2, 0, 6, 1, 5, 3, 4)]
+    (found,) = answers("equation-of-state", shuffled, tmp_path)
+    own = equation_of_state(cells.rest("Al"), EMT(), strain=0.03, points=7)
+    assert [value.reference for value in found.values] == pytest.approx([own.volume, own.bulk])
+
+
+def test_a_vacancy_is_relative_to_as_many_atoms_of_the_crystal(
+    aluminium: dict[str, list[Record]], tmp_path: Path
+) -> None:
+    (found,) = answers("vacancy-cells", aluminium["vacancies"], tmp_path)
+    whole = cells.rest("Al").repeat(2)
+    vacant = whole.copy()
+    del vacant[3]
+    one, other = EMT(), EMT()
+    energy = one.get_potential_energy(vacant) - 7 / 8 * other.get_potential_energy(whole)
+    assert found.values[0].reference == pytest.approx(energy)
 
 
 def test_frequencies_are_those_of_phonopy_with_smaller_displacements(
