@@ -13,8 +13,8 @@ from typing import Any
 
 import ase
 import numpy as np
-from ase.units import GPa
 
+from uprung.frames.schema import Floats
 from uprung.sources.common import UnusableError, same_functional
 from uprung.sources.gpaw import NET_FORCE, labelled, records
 
@@ -26,8 +26,8 @@ class OwnLabel:
     key: str
     atoms: ase.Atoms
     energy: float
-    forces: Any
-    stress: Any
+    forces: Floats
+    stress: Floats
 
 
 @dataclass(frozen=True)
@@ -79,14 +79,13 @@ def _crystals(files: Sequence[Path], functional: str) -> Iterator[OwnLabels]:
         if key in own.rejected or key in own.keys:
             raise ValueError(f"{record['id']!r} is there twice at {functional}")
         try:
-            frame = labelled(record, functional, NET_FORCE)
+            labelled(record, functional, NET_FORCE)  # judges it
         except UnusableError as error:
             own.rejected[key] = str(error)
             continue
-        atoms = ase.Atoms(frame.Z, cell=frame.lattice, positions=record["positions"], pbc=True)
-        assert frame.energy_free is not None
-        assert frame.stress_gpa is not None
-        own.labels.append(OwnLabel(key, atoms, frame.energy_free, frame.forces, frame.stress_gpa * GPa))
+        atoms = ase.Atoms(record["numbers"], cell=record["cell"], positions=record["positions"], pbc=True)
+        forces, stress = np.array(record["forces"], dtype=np.float64), np.array(record["stress"], dtype=np.float64)
+        own.labels.append(OwnLabel(key, atoms, float(record["free_energy"]), forces, stress))
     yield from found.values()
 
 
@@ -105,7 +104,7 @@ def _all(crystal: OwnLabels) -> Iterator[OwnLabels]:
 
 
 def _strained(crystal: OwnLabels) -> Iterator[OwnLabels]:
-    amount = min((key.split()[1].lstrip("+-") for key in (*crystal.keys, *crystal.rejected)), key=float)
+    amount = min((key.split()[1].lstrip("+-") for key in (*crystal.keys, *crystal.rejected)), key=_number)
     yield crystal.only([f"xx +{amount}", f"xx -{amount}", f"xy +{amount}"])
 
 
@@ -126,14 +125,14 @@ def _vacant(crystal: OwnLabels) -> Iterator[OwnLabels]:
 
 def _path(crystal: OwnLabels) -> Iterator[OwnLabels]:
     places = {"0", "0.5", *crystal.keys, *crystal.rejected}
-    yield crystal.only(sorted(places, key=_place))
+    yield crystal.only(sorted(places, key=_number))
 
 
-def _place(key: str) -> float:
+def _number(key: str) -> float:
     try:
         return float(key)
     except ValueError:
-        raise KeyError(f"{key!r} is no place of a path") from None
+        raise KeyError(f"{key!r} is no number") from None
 
 
 #: Test -> which labels of a crystal it needs, in which order.

@@ -219,6 +219,7 @@ def test_functionals_are_told_apart(aluminium: dict[str, list[Record]], tmp_path
         ("paths", '{"xc": "PBE", "id": "one"}'),
         ("paths", '{"xc": "PBE", "id": "paths/Al/first"}'),
         ("elastic-constants", '{"xc": "PBE", "id": "elastic-constants/Al/sideways"}'),
+        ("elastic-constants", '{"xc": "PBE", "id": "elastic-constants/Al/xx far"}'),
         ("surfaces", "[]"),
         ("volumes", "{}"),
     ],
