@@ -14,6 +14,10 @@ from uprung.frames.schema import Floats
 from uprung.physics.results import NotComputedError, energies
 
 
+#: Volumes for the four parameters of a fit.
+FEWEST = 5
+
+
 @dataclass(frozen=True)
 class Equilibrium:
     """Volume (Å³) and energy (eV) of the cell at its minimum, bulk modulus (GPa)."""
@@ -49,8 +53,10 @@ def minimum(volumes: Floats, found: Floats) -> Equilibrium:
     """Return the minimum of energies (n,) eV over volumes (n,) Å³.
 
     Raises:
-        NotComputedError: it is not between the volumes.
+        NotComputedError: it is not between the volumes, or there are fewer than five.
     """
+    if len(volumes) < FEWEST:
+        raise NotComputedError(f"equation of state: {len(volumes)} volumes, {FEWEST} at least are needed")
     order = np.argsort(volumes)
     if order[0] == found.argmin() or order[-1] == found.argmin():
         raise NotComputedError("equation of state: the minimum is not between the volumes computed")

@@ -201,6 +201,16 @@ def test_a_volume_without_label_is_a_row_and_the_others_are_fitted(
     assert without.values[0].reason.endswith("no label: nothing")
 
 
+@pytest.mark.parametrize("some", [(1, 2, 3), (1, 2, 3, 4)])
+def test_too_few_volumes_are_a_reason(
+    some: tuple[int, ...], aluminium: dict[str, list[Record]], tmp_path: Path
+) -> None:
+    (found,) = answers("equation-of-state", [aluminium["equation-of-state"][k] for k in some], tmp_path)
+    assert {value.reason for value in found.values} == {
+        f"equation of state: {len(some)} volumes, 5 at least are needed"
+    }
+
+
 def test_functionals_are_told_apart(aluminium: dict[str, list[Record]], tmp_path: Path) -> None:
     records = aluminium["vacancies"]
     other = [{**each, "xc": "r2SCAN", "free_energy": 2 * each["free_energy"]} for each in records]
