@@ -13,7 +13,6 @@ from ase.units import GPa
 from uprung.frames.schema import Floats
 from uprung.physics.results import NotComputedError, energies
 
-
 #: Volumes for the four parameters of a fit.
 FEWEST = 5
 
