@@ -108,8 +108,9 @@ def schema_text() -> str:
         if sets.pop("minProperties", None):
             sets["anyOf"][0] = own | {"minProperties": 1}
             sets["anyOf"][1]["minItems"] = 1
-            varied = {key: value for key, value in models["PhysicsSet"].items() if key != "required"}
-            options = {"type": "object", "properties": dict.fromkeys(known, varied), "additionalProperties": False}
+            models["VariedPhysicsSet"] = {k: value for k, value in models["PhysicsSet"].items() if k != "required"}
+            varied = {name: {"$ref": "#/$defs/VariedPhysicsSet"} for name in known}
+            options = {"type": "object", "properties": varied, "additionalProperties": False}
             sets["anyOf"][1]["items"]["anyOf"].append(options)
     return json.dumps(schema, indent=1, ensure_ascii=False) + "\n"
 

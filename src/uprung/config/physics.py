@@ -9,7 +9,19 @@ from pydantic import AfterValidator, Field
 from uprung.config.base import Checkpoint, FileName, Name, Section, unique
 
 PhysicsTest = Literal[
-    "surfaces", "vacancies", "mixing", "elasticity", "phonons", "heat-capacity", "volumes", "formation-energy"
+    "surfaces",
+    "vacancies",
+    "mixing",
+    "elasticity",
+    "phonons",
+    "heat-capacity",
+    "volumes",
+    "formation-energy",
+    "equation-of-state",
+    "elastic-constants",
+    "frozen-phonons",
+    "vacancy-cells",
+    "paths",
 ]
 
 
@@ -20,7 +32,8 @@ class PhysicsSet(Section):
         description="The property, which says what `files` hold (docs/physics.md): `surfaces` and `mixing`, records of "
         "mlearn and snap; `vacancies`, tables of elements; `phonons`, a phonopy file with force constants; "
         "`elasticity`, `heat-capacity` and `volumes`, benchmark files of matcalc; `formation-energy`, the same beside "
-        "a file of element crystals."
+        "a file of element crystals. The others read own labels "
+        "(data/physics/own), as `surfaces` and `mixing` do of JSON lines."
     )
     files: Annotated[list[FileName], AfterValidator(unique)] = Field(
         min_length=1, description="Files of the set, JSON, YAML or CSV, also compressed."

@@ -48,7 +48,7 @@ def along(images: Sequence[ase.Atoms], calculator: Calculator) -> Barrier:
     """
     if len(images) < 3 or any(image.numbers.tolist() != images[0].numbers.tolist() for image in images):
         raise ValueError("a path needs three images or more, of the same atoms in the same order")
-    return _barrier(images, energies(images, calculator))
+    return barrier(images, energies(images, calculator))
 
 
 def nudged(
@@ -79,11 +79,26 @@ def nudged(
             raise NotComputedError("elastic band: forces are not finite")
         if force <= accuracy.force:
             break
-    found = _barrier(band, energies(band, calculator))
+    found = barrier(band, energies(band, calculator))
     return Barrier(found.path, found.energy, found.height, found.curvature, force, force <= accuracy.force)
 
 
-def _barrier(images: Sequence[ase.Atoms], energy: Floats) -> Barrier:
+def mirrored(images: Sequence[ase.Atoms], energy: Floats) -> Barrier:
+    """Return the barrier of a path whose second half mirrors the first one.
+
+    Args:
+        images: of the first half, the middle being the last.
+        energy: (n,) eV of the images.
+    """
+    middle = images[-1]
+    beyond = [middle.copy() for _ in images[:-1]]
+    for image, before in zip(beyond, reversed(images[:-1]), strict=True):
+        image.positions += find_mic(middle.positions - before.positions, middle.cell, middle.pbc)[0]
+    return barrier([*images, *beyond], np.concatenate([energy, energy[-2::-1]]))
+
+
+def barrier(images: Sequence[ase.Atoms], energy: Floats) -> Barrier:
+    """Return the barrier along images of known energies (n,) eV."""
     steps = [float(np.linalg.norm(find_mic(b.positions - a.positions, a.cell, a.pbc)[0])) for a, b in pairwise(images)]
     path, relative = np.concatenate([[0.0], np.cumsum(steps)]), energy - energy[0]
     top = int(relative.argmax())

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 from ase.calculators.calculator import Calculator
 
 from uprung.config.physics import PhysicsSet
-from uprung.physics import elasticity, mixing, relaxation, stability, surfaces, vacancies
+from uprung.frames.schema import Floats
+from uprung.physics import barriers, elasticity, equation_of_state, mixing, relaxation, stability, surfaces, vacancies
 from uprung.physics.references import Material
-from uprung.physics.results import Accuracy, Curve, NotComputedError, Outcome, Value, energies
+from uprung.physics.results import Accuracy, Curve, NotComputedError, Outcome, Value, energies, single_point
 
+T = TypeVar("T")
 #: Quantity -> unit.
 UNITS = {
     "surface energy": "J/m²",
@@ -28,6 +31,13 @@ UNITS = {
     "acoustic sum": "eV/Å²",
     "heat capacity": "J/(K mol)",
     stability.FORMATION: "eV/atom",
+    "C11": "GPa",
+    "C12": "GPa",
+    "C44": "GPa",
+    "phonon frequency": "THz",
+    "unrelaxed vacancy energy": "eV",
+    "unrelaxed barrier": "eV",
+    "curvature of the barrier": "eV/Å²",
 }
 #: Test -> its quantities: of a material without result each has a row with the reason.
 QUANTITIES = {
@@ -39,8 +49,17 @@ QUANTITIES = {
     "heat-capacity": ["heat capacity"],
     "volumes": ["volume per atom"],
     "formation-energy": [stability.FORMATION],
+    "equation-of-state": ["volume per atom", "bulk modulus"],
+    "elastic-constants": ["C11", "C12", "C44"],
+    "frozen-phonons": ["phonon frequency"],
+    "vacancy-cells": ["unrelaxed vacancy energy"],
+    "paths": ["unrelaxed barrier", "curvature of the barrier"],
 }
 MIGRATION = "vacancy migration energy"
+#: Tests of own labels alone.
+OWN = ("equation-of-state", "elastic-constants", "frozen-phonons", "vacancy-cells", "paths")
+#: Tests that evaluate each of their cells once.
+AS_THEY_ARE = ("surfaces", "mixing", *OWN)
 #: Points of a density of states.
 POINTS = 201
 
@@ -201,6 +220,62 @@ def _phonons(material: Material, entry: PhysicsSet, calculator: Calculator, accu
     return Outcome(values, [*curves, Curve("density of states", 0, points, *states)])
 
 
+def _equation_of_state(material: Material, entry: PhysicsSet, calculator: Calculator, accuracy: Accuracy) -> Outcome:
+    volumes, n = np.array([atoms.get_volume() for atoms in material.structures]), len(material.structures[0])
+    given, found = _sides(material, calculator, lambda side: equation_of_state.minimum(volumes, side))
+    return Outcome(
+        [
+            _value("volume per atom", given.volume / n, found.volume / n),
+            _value("bulk modulus", given.bulk, found.bulk),
+        ]
+    )
+
+
+def _sides(material: Material, calculator: Calculator, of: Callable[[Floats], T]) -> tuple[T, T]:
+    """Return a property of the given energies and of those of the network."""
+    return of(np.array(material.references["energies"])), of(energies(material.structures, calculator))
+
+
+def _elastic_constants(material: Material, entry: PhysicsSet, calculator: Calculator, accuracy: Accuracy) -> Outcome:
+    amount = float(material.keys[0].split()[1])
+    own = np.array([single_point(atoms, calculator, stress=True)["stress"] for atoms in material.structures])
+    sides = [elasticity.cubic(stresses, amount) for stresses in (material.references["stresses"], own)]
+    return Outcome([_value(*each) for each in zip(QUANTITIES["elastic-constants"], *sides, strict=True)])
+
+
+def _frozen_phonons(material: Material, entry: PhysicsSet, calculator: Calculator, accuracy: Accuracy) -> Outcome:
+    from uprung.physics import phonons  # needs an extra, which other tests do without
+
+    crystal, *displaced = material.structures
+    own = [single_point(atoms, calculator)["forces"] for atoms in displaced]
+    given, found = (
+        phonons.at_corners(phonons.from_forces(crystal, displaced, forces), crystal)
+        for forces in (material.references["forces"], own)
+    )
+    return Outcome(
+        [
+            _value("phonon frequency", float(a), float(b), key=f"{point} {k}")
+            for point in given
+            for k, (a, b) in enumerate(zip(given[point], found[point], strict=True), start=1)
+        ]
+    )
+
+
+def _vacancy_cells(material: Material, entry: PhysicsSet, calculator: Calculator, accuracy: Accuracy) -> Outcome:
+    whole, vacant = (len(atoms) for atoms in material.structures)
+    given, found = _sides(material, calculator, lambda side: float(side[1] - vacant / whole * side[0]))
+    return Outcome([_value("unrelaxed vacancy energy", given, found)])
+
+
+def _paths(material: Material, entry: PhysicsSet, calculator: Calculator, accuracy: Accuracy) -> Outcome:
+    given, found = _sides(material, calculator, lambda side: barriers.mirrored(material.structures, side))
+    values = [
+        _value("unrelaxed barrier", given.height, found.height),
+        _value("curvature of the barrier", given.curvature, found.curvature),
+    ]
+    return Outcome(values, [Curve("path", 0, given.path, given.energy, found.energy)])
+
+
 TESTS: dict[str, Callable[[Material, PhysicsSet, Calculator, Accuracy], Outcome]] = {
     "surfaces": _surfaces,
     "vacancies": _vacancies,
@@ -210,6 +285,11 @@ TESTS: dict[str, Callable[[Material, PhysicsSet, Calculator, Accuracy], Outcome]
     "heat-capacity": _heat_capacity,
     "volumes": _volumes,
     "formation-energy": _formation_energy,
+    "equation-of-state": _equation_of_state,
+    "elastic-constants": _elastic_constants,
+    "frozen-phonons": _frozen_phonons,
+    "vacancy-cells": _vacancy_cells,
+    "paths": _paths,
 }
 
 
@@ -220,7 +300,7 @@ def cost(material: Material, entry: PhysicsSet, accuracy: Accuracy) -> float:
     atoms = [len(structure) for structure in material.structures]
     relaxed = accuracy.steps / 5
     cell = entry.supercell**3
-    if entry.test in ("surfaces", "mixing"):
+    if entry.test in AS_THEY_ARE:
         return float(sum(atoms))
     if entry.test == "vacancies":
         sites = (4 if entry.structure == "fcc" else 2) * cell

@@ -99,3 +99,15 @@ def hill(tensor: Floats) -> tuple[float, float]:
     voigt = (2 * np.trace(hard) - upper + 3 * np.trace(tensor[3:, 3:])) / 15
     reuss = 15 / (8 * np.trace(soft[:3, :3]) - 4 * lower + 3 * np.trace(soft[3:, 3:]))
     return float(hard.mean() + 1 / soft[:3, :3].sum()) / 2, float(voigt + reuss) / 2
+
+
+def cubic(stresses: Floats, amount: float) -> tuple[float, float, float]:
+    """Return C11, C12 and C44 of a cubic crystal whose atoms follow the cell, GPa, as differences at its first cell.
+
+    Args:
+        stresses: (3, 3, 3) eV/Å³, of the strains xx, −xx and xy.
+        amount: of the strains (components of the tensor).
+    """
+    up, down, sheared = stresses / GPa
+    normal = (up - down) / (2 * amount)
+    return float(normal[0, 0]), float((normal[1, 1] + normal[2, 2]) / 2), float(sheared[0, 1] / (2 * amount))

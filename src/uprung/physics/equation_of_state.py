@@ -10,7 +10,11 @@ from ase.calculators.calculator import Calculator
 from ase.eos import EquationOfState
 from ase.units import GPa
 
+from uprung.frames.schema import Floats
 from uprung.physics.results import NotComputedError, energies
+
+#: Volumes for the four parameters of a fit.
+FEWEST = 5
 
 
 @dataclass(frozen=True)
@@ -41,9 +45,19 @@ def equation_of_state(
         scaled = structure.copy()
         scaled.set_cell(structure.cell.array * scale, scale_atoms=True)
         cells.append(scaled)
-    volumes = np.array([cell.get_volume() for cell in cells])
-    found = energies(cells, calculator)
-    if found.argmin() in (0, points - 1):
+    return minimum(np.array([cell.get_volume() for cell in cells]), energies(cells, calculator))
+
+
+def minimum(volumes: Floats, found: Floats) -> Equilibrium:
+    """Return the minimum of energies (n,) eV over volumes (n,) Å³.
+
+    Raises:
+        NotComputedError: it is not between the volumes, or there are fewer than five.
+    """
+    if len(volumes) < FEWEST:
+        raise NotComputedError(f"equation of state: {len(volumes)} volumes, {FEWEST} at least are needed")
+    order = np.argsort(volumes)
+    if order[0] == found.argmin() or order[-1] == found.argmin():
         raise NotComputedError("equation of state: the minimum is not between the volumes computed")
     volume, energy, bulk = EquationOfState(volumes, found, eos="birchmurnaghan").fit()
     return Equilibrium(float(volume), float(energy), float(bulk / GPa))

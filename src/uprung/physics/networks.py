@@ -37,7 +37,7 @@ def check_packages(sets: Iterable[PhysicsSet]) -> None:
     Raises:
         ModuleNotFoundError: a package is missing; the message says how it is installed.
     """
-    if any(entry.test in ("phonons", "heat-capacity") for entry in sets):
+    if any(entry.test in ("phonons", "heat-capacity", "frozen-phonons") for entry in sets):
         import uprung.physics.phonons  # noqa: F401
 
 

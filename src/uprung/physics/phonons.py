@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import ase
 import numpy as np
 from ase.calculators.calculator import Calculator
+from ase.geometry import find_mic
 
 from uprung.frames.schema import Floats
 from uprung.job.extras import extra
@@ -22,6 +24,8 @@ with extra("physics"):
 IMAGINARY = -0.1
 #: Points of the mesh along each direction, and points of each segment of a band.
 MESH, SEGMENT = 12, 41
+#: An atom further than this from its site is displaced, and by no more than the second, Å.
+MOVED, LARGEST = 1e-4, 0.1
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,53 @@ def computed(structure: ase.Atoms, calculator: Calculator, supercell: Any, *, di
         forces.append(single_point(atoms, calculator)["forces"])
     found.forces = np.array(forces)
     found.produce_force_constants()
+    return found
+
+
+def from_forces(structure: ase.Atoms, displaced: Sequence[ase.Atoms], forces: Sequence[Floats]) -> Phonopy:
+    """Return phonons with force constants from the forces on cells with one displaced atom each, which sum to zero.
+
+    Args:
+        structure: unit cell.
+        displaced: supercells with the atoms in phonopy's order.
+        forces: (n, 3) of each, eV/Å.
+
+    Raises:
+        ValueError: a cell is not a supercell of which one atom is displaced.
+    """
+    repeats = displaced[0].cell.array @ np.linalg.inv(structure.cell.array)
+    found = phonons(structure, np.rint(repeats).astype(int).T)
+    ideal = found.supercell
+    moved = []
+    for atoms, felt in zip(displaced, forces, strict=True):
+        shift = (
+            find_mic(atoms.positions - ideal.positions, atoms.cell)[0] if len(atoms) == len(ideal) else np.zeros((1, 3))
+        )
+        (far,) = np.nonzero(np.linalg.norm(shift, axis=1) > MOVED)
+        if len(far) != 1 or np.linalg.norm(shift[far[0]]) > LARGEST:
+            raise ValueError("phonons: not a supercell in phonopy's order of which one atom is displaced")
+        moved.append({"number": int(far[0]), "displacement": shift[far[0]], "forces": np.asarray(felt)})
+    found.dataset = {"natom": len(ideal), "first_atoms": moved}
+    found.produce_force_constants()
+    translated(found)
+    return found
+
+
+def at_corners(phonon: Phonopy, structure: ase.Atoms) -> dict[str, Floats]:
+    """Return frequencies (THz) at the centre of the zone, without the three acoustic ones, and at its corners.
+
+    Only corners at which the supercell repeats a wave are there, since nothing is interpolated at them.
+
+    Args:
+        phonon: with force constants.
+        structure: unit cell.
+    """
+    found = {}
+    for name, point in structure.cell.bandpath(npoints=0).special_points.items():
+        waves = np.asarray(phonon.supercell_matrix).T @ point
+        if np.allclose(waves, np.rint(waves)):
+            frequencies = np.sort(np.asarray(phonon.get_frequencies(point), dtype=np.float64))
+            found["Γ" if name == "G" else name] = frequencies[3:] if name == "G" else frequencies
     return found
 
 

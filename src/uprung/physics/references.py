@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from ase.data import chemical_symbols
 
 from uprung.config.physics import PhysicsSet
 from uprung.frames.csv import own_csv
+from uprung.physics import own_labels
 from uprung.physics.surfaces import extrapolated, face
 from uprung.sources.common import UnusableError, pymatgen_structure
 from uprung.sources.files import load_json
@@ -53,7 +54,7 @@ def read_set(entry: PhysicsSet, files: Sequence[str | Path]) -> list[Material]:
         ValueError: a file of another layout, or a material that is not in the files.
     """
     try:
-        found = list(READERS[entry.test](entry, [Path(file) for file in files]))
+        found = list(_reader(entry, files)(entry, [Path(file) for file in files]))
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         listed = ", ".join(Path(file).name for file in files)
         raise ValueError(
@@ -71,6 +72,36 @@ def read_set(entry: PhysicsSet, files: Sequence[str | Path]) -> list[Material]:
     if not found:
         raise ValueError("the files have no material for this test")
     return found
+
+
+def _reader(
+    entry: PhysicsSet, files: Sequence[str | Path]
+) -> Callable[[PhysicsSet, Sequence[Path]], Iterator[Material]]:
+    """Return the reader of published values, or of own labels, which are JSON lines.
+
+    Raises:
+        ValueError: a test is asked of files that it cannot be asked of.
+    """
+    own = [".jsonl" in Path(file).suffixes for file in files]
+    known: Iterable[str] = own_labels.NEEDED if any(own) else READERS
+    if any(own) != all(own) or entry.test not in known:
+        raise ValueError(
+            f"`test: {entry.test}` does not read {Path(files[0]).name}: {', '.join(own_labels.NEEDED)} read own labels "
+            f"(.jsonl), {', '.join(READERS)} published values"
+        )
+    return _own if any(own) else READERS[entry.test]
+
+
+def _own(entry: PhysicsSet, files: Sequence[Path]) -> Iterator[Material]:
+    """Yield crystals with their own labels at the functional of the set (`uprung.physics.own_labels`)."""
+    for each in own_labels.of_property(entry.test, files, entry.functional):
+        reason, given = each.unusable, dict[str, Any]()
+        if not reason:
+            try:
+                given = own_labels.values(entry.test, each)
+            except ValueError as error:
+                reason = str(error)
+        yield Material(each.name, [label.atoms for label in each.labels], given, each.keys, reason)
 
 
 def _atoms(structure: Any) -> ase.Atoms:

@@ -14,7 +14,9 @@ from uprung.physics.references import read_set
 from uprung.physics.surfaces import face
 
 ROOT = Path(__file__).parents[3]
-PRESETS = {name: PhysicsSet.model_validate(entry[name]) for name, entry in presets()["physics"].items()}
+EVERY = {name: PhysicsSet.model_validate(entry[name]) for name, entry in presets()["physics"].items()}
+OWN = {name: entry for name, entry in EVERY.items() if name.startswith("own-")}
+PRESETS = {name: entry for name, entry in EVERY.items() if name not in OWN}
 COUNTS = {
     **{"surfaces": 4, "vacancies": 57, "vacancies-hcp": 57, "mixing": 1},
     **{"elasticity": 27, "heat-capacity": 21, "volumes": 40, "formation-energy": 40, "phonons": 1},
@@ -34,6 +36,17 @@ def test_presets_are_read(name: str) -> None:
     assert unusable == (["Ge"] if name == "surfaces" else [])
     assert PRESETS[name].functional == "PBE"
     assert PRESETS[name].caveat
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_presets_of_own_labels_are_read(name: str) -> None:
+    entry = OWN[name]
+    found = read_set(entry, [ROOT / file for file in entry.files])
+    assert entry.functional == ("r2SCAN" if name.endswith("-r2scan") else "PBE")
+    assert entry.caveat
+    assert any(not material.unusable for material in found)
+    reasons = {material.unusable.split(": ", 1)[-1] for material in found if material.unusable}
+    assert reasons <= {"not labelled yet"}
 
 
 def test_slabs_are_slabs_and_have_the_energies_of_their_files() -> None:

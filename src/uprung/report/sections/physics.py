@@ -24,6 +24,11 @@ METHODS = {
     "heat-capacity": "cell and atoms relaxed, harmonic phonons, 300 K, constant volume.",
     "volumes": "cell and atoms relaxed from the published cell.",
     "formation-energy": "cells and atoms of crystal and elements relaxed; decomposition against the other compounds.",
+    "equation-of-state": "scaled cells as they are, energies fitted by Birch and Murnaghan.",
+    "elastic-constants": "stresses of cells with one strain of both signs, atoms follow the cell.",
+    "frozen-phonons": "forces of one displaced atom; frequencies at the waves that the supercell repeats.",
+    "vacancy-cells": "one atom, of compounds a pair, taken out, the rest as it was: E(vacant) − n/N·E(crystal).",
+    "paths": "an atom on the straight line into a vacancy, the rest as it was.",
 }
 LONGEST = 40  # rows of a list of what has no value
 
