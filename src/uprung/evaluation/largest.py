@@ -27,7 +27,7 @@ class RunTest:
     def predictions(self) -> pd.DataFrame:
         """Return the errors of the scored checkpoint, frame by frame."""
         found = pd.read_parquet(self.predictions_file)
-        return found[found["checkpoint"] == self.metrics["kept"]]
+        return found[found["checkpoint"] == str(self.metrics["kept"])]
 
     def components(self) -> pd.DataFrame:
         """Return single components, see `uprung.evaluation.components`."""

@@ -87,12 +87,12 @@ def energy_parity(
         raise ValueError("energy parity: no structures to draw")
     low_name, high_name = map(functional, names)
     order = np.argsort(Z, kind="stable")
-    panels = [("total energy as labelled", "total", *(np.asarray(side, dtype=np.float64)[order] for side in raw))]
-    own = [np.asarray(side, dtype=np.float64)[order] for side in relative]
-    if max(map(np.ptp, own)) > SPREAD:
-        panels.append(("minus own elemental references", "referenced", *own))
-    figure, axes = new_figure(1, len(panels), width=PAGE * (0.25 + 0.375 * len(panels)), height=3.3)
-    for ax, (title, words, low, high) in zip(axes, panels, strict=True):
+    drawn = [tuple(np.asarray(side, dtype=np.float64)[order] for side in pair) for pair in (raw, relative)]
+    if max(map(np.ptp, drawn[1])) < SPREAD:
+        drawn.pop()
+    figure, axes = new_figure(1, len(drawn), width=PAGE * (0.25 + 0.375 * len(drawn)), height=3.3)
+    titles = ("total energy as labelled", "minus own elemental references")
+    for ax, (low, high), title, words in zip(axes, drawn, titles, ("total", "referenced"), strict=False):
         points = ax.scatter(
             low, high, c=Z[order], s=7, cmap=BY_NUMBER, linewidths=0, alpha=0.85, rasterized=len(Z) > RASTERISE
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import pandas as pd
 
@@ -40,7 +41,7 @@ class CurveStudy:
         From a law whose exponent may be zero by its interval nothing follows that a reader could use.
         """
         laws = self.results.laws
-        tables = {name: falling(getattr(self.results, name), laws) for name in FROM_LAWS}
+        tables: dict[str, Any] = {name: falling(getattr(self.results, name), laws) for name in FROM_LAWS}
         return replace(self.results, **tables)
 
     def targets_of(self, budget: str) -> list[str]:

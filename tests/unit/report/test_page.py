@@ -391,6 +391,19 @@ def test_every_run_can_be_pointed_at_and_says_what_it_is(html: str, results: Stu
     assert sum("not in laws: still falling; worse" in title for title in titles) == int((~covered["converged"]).sum())
 
 
+def sentences_of(html: str, section: str) -> list[str]:
+    """Return the sentences of a section's lists, and the answer at the top."""
+    (inside,) = re.findall(rf'<section id="{section}"(.*?)</section>', html, re.DOTALL)
+    return ["".join(found) for found in re.findall(r"<li>(.*?)</li>|<p>(.*?)</p>", inside, re.DOTALL)]
+
+
+def test_findings_say_what_the_summary_does_not(html: str) -> None:
+    short, findings = sentences_of(html, "short"), sentences_of(html, "meaning")
+    assert any(text.startswith("At the largest size (n = 800) the lowest energy error") for text in short)
+    assert len(findings) > 5
+    assert not set(short) & set(findings)
+
+
 def test_captions_of_tables(html: str) -> None:
     tables = re.findall(r'<figure class="table">(.*?)</figure>', html, re.DOTALL)
     assert len(tables) == Reader(html).tags["table"]
