@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import statistics
 import time
@@ -62,7 +63,9 @@ class Sink:
     def __call__(self, what: str, **values: Any) -> None:
         """Add a row: what it is about, and numbers or words by name."""
         with self.path.open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps({"what": what, **values}, default=float) + "\n")
+            # JSON has no nan and no infinity
+            plain = {name: str(v) if isinstance(v, float) and not math.isfinite(v) else v for name, v in values.items()}
+            stream.write(json.dumps({"what": what, **plain}, default=float, allow_nan=False) + "\n")
 
 
 def wait(device: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -156,6 +157,18 @@ def test_a_gradient_that_is_missing_is_no_small_difference() -> None:
     assert gpu_variants.gradient_gap(one, other) == 0
     one.bias.grad = None
     assert gpu_variants.gradient_gap(one, other) == float("inf")
+
+
+@pytest.mark.parametrize("name", ["a", "b"])
+def test_a_gradient_that_is_no_number_is_no_small_error(name: str, tmp_path: Path) -> None:
+    truth = {"energy": torch.zeros(2), "gradient": {"a": torch.ones(2), "b": torch.ones(2)}}
+    gradient = {**truth["gradient"], name: torch.tensor([1.0, torch.nan])}
+    found = gpu_parts.errors({"energy": torch.tensor([0.0, 0.5]), "gradient": gradient}, truth)
+    assert found["energy"] == 0.5
+    assert math.isnan(found["gradient"])
+    sink = Sink(tmp_path / "rows.jsonl")
+    sink("gradient", error=found["gradient"], ok=found["gradient"] <= 1)
+    assert gpu.read_rows(sink.path) == [{"what": "gradient", "error": "nan", "ok": False}]
 
 
 def test_time_with_a_kernel_counts_once() -> None:

@@ -129,7 +129,7 @@ def _edges(batch: PackedBatch, values: Tensor, value: int, more: Sizes) -> Tenso
 def _far(vector: Tensor, count: int) -> Tensor:
     """Ghost edges (count, 3): all along x but the second, which is along y."""
     far = vector.new_zeros((count, 3))
-    far[:, 0] = FAR
-    far[1:2, 0] = 0.0
-    far[1:2, 1] = FAR
+    far[:, 0].fill_(FAR)
+    far[1:2, 0].fill_(0.0)
+    far[1:2, 1].fill_(FAR)
     return far

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 import torch
 from ase.build import bulk
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from uprung.config.training import Weights
 from uprung.datasets.store import Labels
+from uprung.models.chgnet import gated_mlp
 from uprung.models.chgnet.batch import PackedBatch
 from uprung.models.chgnet.checkpoint import shipped_chgnet
 from uprung.models.chgnet.padding import GHOSTS, Sizes, covering, fitting, padded, size_classes, sizes_of
@@ -45,6 +47,12 @@ def graphs() -> Graphs:
     return graphs_of(found)
 
 
+@pytest.fixture(params=[0, gated_mlp._SMALL])
+def _both_gates(request, monkeypatch):
+    """The gated MLP with derivatives of its own, which a GPU always takes, and the one that small batches take."""
+    monkeypatch.setattr(gated_mlp, "_SMALL", request.param)
+
+
 def batch_of(graphs: Graphs, rows: np.ndarray, dtype: torch.dtype = torch.float64) -> PackedBatch:
     return PackedBatch.from_arrays(graphs.pack(rows), dtype=dtype)
 
@@ -67,6 +75,7 @@ def gradients(potential: CHGNetPotential, loss: torch.Tensor) -> list[torch.Tens
     return list(torch.autograd.grad(loss, parameters, allow_unused=True))
 
 
+@pytest.mark.usefixtures("_both_gates")
 @pytest.mark.parametrize("rows", [ANGLED, BARE, np.array([2, 3, 0, 4])])
 @pytest.mark.parametrize("more", [GHOSTS, Sizes(1, 5, 9, 30, 40), Sizes(4, 3, 2, 0, 7)])
 def test_a_padded_batch_has_the_loss_and_the_gradient_of_the_batch(graphs, rows, more):
@@ -158,3 +167,74 @@ def test_batches_made_on_the_device_are_those_of_the_store(graphs, rows, dtype, 
 def test_a_batch_without_rows_is_refused(graphs):
     with pytest.raises(ValueError, match="at least one row"):
         ResidentGraphs(graphs).pack(np.array([], dtype=np.int64))
+
+
+class NoQuestions(TorchDispatchMode):
+    """Refuses operations after which a host waits for a GPU, or whose result has a shape that only the GPU knows.
+
+    None of them may be captured in a CUDA graph, nor may numbers of the host (`lift_fresh`), which others may send.
+    """
+
+    ASKS = (
+        *("_local_scalar_dense", "nonzero", "masked_select", "_unique2", "unique_dim", "unique_consecutive"),
+        *("equal", "is_nonzero", "bincount"),
+    )
+
+    def __init__(self, *, captured: bool = True) -> None:
+        super().__init__()
+        self.refused = {*self.ASKS, *(["lift_fresh"] if captured else [])}
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        name, kwargs = function.overloadpacket.__name__, kwargs or {}
+        assert name not in self.refused, name
+        if name == "repeat_interleave":
+            assert kwargs.get("output_size") is not None, "the host has to ask how long it is"
+        if name in ("index", "index_put", "index_put_", "_index_put_impl_"):
+            assert all(each is None or each.dtype != torch.bool for each in args[1]), "a mask has to be counted"
+        return function(*args, **kwargs)
+
+
+@pytest.mark.usefixtures("_both_gates")
+@pytest.mark.parametrize("rows", [ANGLED, BARE])
+def test_nothing_between_a_batch_and_its_gradient_asks_the_device(graphs, rows):
+    batch, potential = batch_of(graphs, rows), network()
+    sizes = covering([sizes_of(batch)])
+    labels = labels_of(batch)
+    fixed = padded_labels(
+        labels,
+        label_counts(labels, TARGETS),
+        WEIGHTS,
+        structures=sizes.structures,
+        atoms=sizes.atoms,
+        dtype=torch.float64,
+    )
+    resident = ResidentGraphs(graphs, dtype=torch.float64)
+    with NoQuestions(captured=False):
+        resident.pack(rows)
+    with NoQuestions():
+        loss = padded_loss(potential(padded(batch, sizes), TARGETS), fixed, TARGETS, 0.1)
+        gradients(potential, loss)
+
+
+def test_the_loss_of_a_batch_with_missing_labels_asks_the_device_nothing(graphs):
+    batch, potential = batch_of(graphs, ANGLED), network()
+    labels = labels_of(batch)
+    found = potential(batch, TARGETS)
+    with NoQuestions(captured=False):
+        sums = loss_sums(pairs_of(found, labels, TARGETS), 0.1)
+        gradients(potential, total_loss(sums, label_counts(labels, TARGETS), WEIGHTS))
+
+
+@pytest.mark.parametrize(
+    "asks",
+    [
+        lambda x: float(x[0]),
+        lambda x: x[x > 0],
+        lambda x: torch.nonzero(x),
+        lambda x: torch.repeat_interleave(x, torch.arange(3)),
+        lambda x: x * torch.tensor(2.0),
+    ],
+)
+def test_questions_are_seen(asks):
+    with pytest.raises(AssertionError), NoQuestions():
+        asks(torch.arange(3.0))
