@@ -74,7 +74,7 @@ class TestGPAW:
 
         own = gpaw_engine()
         with pytest.raises(AssertionError) as raised:
-            findroot(lambda level: np.array([np.nan, np.nan, np.nan]), 0.0)
+            findroot(lambda level: np.array([np.nan, np.nan]), 0.0)
         assert own.unusable(raised.value, Scheme("r2SCAN")) == "SCF diverged: its eigenvalues have no Fermi level"
         with pytest.raises(AssertionError) as raised:
             assert own is None
