@@ -6,6 +6,7 @@ GPAW is needed for new labels only: it is the extra `dft`.
 from __future__ import annotations
 
 import importlib.metadata
+import traceback
 from types import SimpleNamespace
 from typing import Any
 
@@ -49,6 +50,8 @@ def _unusable(error: Exception, scheme: Scheme) -> str | None:
 
     if isinstance(error, gpaw.KohnShamConvergenceError):
         return f"SCF not converged in {scheme.max_steps} steps"
+    if isinstance(error, AssertionError) and traceback.extract_tb(error.__traceback__)[-1].name == "findroot":
+        return "SCF diverged: its eigenvalues have no Fermi level"  # of r2SCAN in much vacuum
     return str(error) if isinstance(error, AtomsTooClose) else None
 
 

@@ -69,6 +69,17 @@ class TestGPAW:
         record = compute(hydride, replace(CHEAP, max_steps=2), gpaw_engine())
         assert record["unusable"] == "SCF not converged in 2 steps"
 
+    def test_eigenvalues_that_are_no_numbers_are_a_reason_and_no_error(self) -> None:
+        from gpaw.occupations import findroot
+
+        own = gpaw_engine()
+        with pytest.raises(AssertionError) as raised:
+            findroot(lambda level: np.array([np.nan, np.nan]), 0.0)
+        assert own.unusable(raised.value, Scheme("r2SCAN")) == "SCF diverged: its eigenvalues have no Fermi level"
+        with pytest.raises(AssertionError) as raised:
+            assert own is None
+        assert own.unusable(raised.value, Scheme("r2SCAN")) is None
+
     def test_atoms_on_top_of_each_other_are_a_reason_and_no_error(self, hydride: Structure) -> None:
         atoms = hydride.atoms.copy()
         atoms.positions[1] = atoms.positions[0]
