@@ -12,8 +12,11 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SCRIPTS = {path.stem: path for path in sorted((ROOT / "scripts").glob("*.py"))}
-#: Half a second or more each; where they are needed a function imports them.
-HEAVY = {"lightning", "pymatgen", "chgnet.model", "chgnet.graph", "sklearn", "vesin", "scipy.stats", "torch._dynamo"}
+#: A third of a second or more each; where they are needed a function imports them.
+HEAVY = {
+    *("lightning", "pymatgen", "chgnet.model", "chgnet.graph", "sklearn", "vesin", "torch._dynamo"),
+    *("scipy.stats", "scipy.spatial", "scipy.optimize", "scipy.interpolate", "scipy.sparse"),
+}
 #: Jobs that compute with networks.
 NETWORKS = {
     *("train", "pretrain", "evaluate", "evaluate_pretrained", "evaluate_untouched", "predict_pretrained", "find_holes"),

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
 
 from uprung.atomref.base import Bools, Floats, Ints
 from uprung.atomref.least_squares import LeastSquares
@@ -179,6 +178,8 @@ def _shift(known: Structures, train: Ints, test: Ints) -> Floats:
 
 def _interpolated(known: Structures, values: Floats, train: Ints, test: Ints) -> Floats:
     """Return values of the test molecules interpolated in the bond length among the training ones of their formula."""
+    from scipy.interpolate import CubicSpline  # half a second, which crystals do not need
+
     found = np.full(len(test), np.nan)
     used = train[np.isfinite(values[train])]
     for formula in set(known.formula[test]):

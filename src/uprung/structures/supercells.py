@@ -5,15 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-from scipy.spatial import cKDTree
 
 from uprung.frames.table import Frames
 from uprung.structures.identity import Crystals
 from uprung.structures.lattices import Floats, Ints
 from uprung.structures.twins import find_twins
+
+if TYPE_CHECKING:
+    from scipy.spatial import cKDTree
 
 Cell = tuple[Ints, Floats, Floats]  # atomic numbers (N,), fractional coordinates (N, 3), cell (3, 3), Å
 
@@ -85,6 +88,8 @@ def _translations(numbers: Ints, frac: Floats, lattice: Floats, tolerance: float
     species, counts = np.unique(numbers, return_counts=True)
     if math.gcd(*counts.tolist()) == 1:
         return np.zeros((0, 3))
+    from scipy.spatial import cKDTree  # a third of a second, which readers of a split do not need
+
     sites = [frac[numbers == z] for z in species[np.argsort(counts)]]
     steps = sites[0][1:] - sites[0][0]
     apart = (sites[0][1:] + steps)[:, None] - sites[0][None]
