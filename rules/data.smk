@@ -108,12 +108,18 @@ rule split:
 rule order:
     input:
         split="<results>/split/split.parquet",
-        frames=([] if STUDY.split.sampling == "random" else [f"<results>/frames/{STUDY.high}/manifest.json"]),
+        frames=(
+            [f"<results>/frames/{STUDY.high}/manifest.json"]
+            if STUDY.split.mix or STUDY.split.sampling != "random"
+            else []
+        ),
     output:
         "<results>/split/order/seed{seed}.parquet",
+        **({"mix": "<results>/split/order/seed{seed}-mix.json"} if STUDY.split.mix else {}),
     log:
         "<results>/logs/order/seed{seed}.log",
     params:
+        **({"mix": STUDY.split.mix} if STUDY.split.mix else {}),
         fidelity=STUDY.high,
         seed=lambda w: int(w.seed),
         draw=STUDY.split.draw,

@@ -60,9 +60,9 @@ def test_an_elastic_arm_is_pulled_by_the_fisher_information_that_its_card_names(
     assert sha256(file) == facts["sha256"]
     assert importance_digest(read_importance(file)) == facts["values_sha256"]
     assert (facts["structures"], facts["seed"], facts["network"]) == (20, 0, "chgnet-0.3.0")
-    split = pd.read_parquet(done / "split/split.parquet").set_index("frame_id")
+    split = pd.read_parquet(done / "split/split.parquet").query("fidelity == 'pbe'").set_index("frame_id")
     assert set(split.loc[facts["frames"], "split"]) == {"train"}
-    assert set(split.loc[facts["frames"], "fidelity"]) == {"pbe"}
+    assert len(set(facts["frames"])) == 20
     card = read(done, "elastic")[1]
     assert card["inputs"]["results/options/fisher/elastic/importance.pt"] == facts["sha256"]
     assert card["options"]["arm"]["ewc"] == {"strength": 100.0, "structures": 20, "seed": 0}
@@ -81,3 +81,15 @@ def test_an_arm_replays_what_its_teachers_agree_on_and_their_manifest_counts_it(
     assert card["n_replay"] == facts["accepted"]
     assert card["inputs"]["results/options/teachers/taught/labels.pt"] == facts["sha256"]
     assert "the mean of pretrained, low-300 where they agree" in (done / "report.html").read_text()
+
+
+def test_training_subsets_mix_their_sources_in_the_stated_shares(done: Path) -> None:
+    sizes = pd.read_csv(done / "split/sizes.csv").iloc[0]
+    assert (sizes["n_frames"], sizes["n_light"], sizes["n_heavy"]) == (120, 30, 90)
+    facts = json.loads((done / "split/order/seed0-mix.json").read_text())
+    order = pd.read_parquet(done / "split/order/seed0.parquet")
+    split = pd.read_parquet(done / "split/split.parquet").query("fidelity == 'r2scan' and split == 'train'")
+    assert facts["frames"] == order["source"].value_counts().to_dict()
+    assert sum(facts["frames"].values()) + sum(facts["left_out"].values()) == len(split)
+    assert min(facts["left_out"].values()) <= 1  # until a source ends
+    assert "mix their sources: 25 % light, 75 % heavy (frames)" in (done / "report.html").read_text()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from uprung.config.base import Elements, EnergyLabel, FileName, Name, Section
+from uprung.config.base import Elements, EnergyLabel, FileName, Name, Section, suggest
 from uprung.config.formats import FORMATS, FormatName, quoted
 from uprung.config.keys import Keys
 
@@ -48,6 +49,9 @@ class Source(Section):
         "`{ENCUT: [520, 680], LSOL: T, charge: any}`. A run with another value than those is rejected. Without it, a "
         "fidelity has one value of each. A name that no run has is refused. Not allowed for embedded sets and "
         "own labels.",
+    )
+    name: Name | None = Field(
+        default=None, description="Name of the source in the frames table and in `split.mix`; default: its format."
     )
     exclude_elements: Elements = Field(
         default=[],
@@ -269,6 +273,11 @@ class Split(Section):
         description="Order in which units are drawn: `random`, `stratified` (chemical systems in proportion) or "
         "`diverse` (spread over composition and distances). Subsets are always nested.",
     )
+    mix: dict[Name, Annotated[float, Field(gt=0)]] = Field(
+        default={},
+        description="Shares of the target's sources in the training subset of every size, by name: `{old: 1, new: 3}`. "
+        "Frames beyond what the shares allow are left out of training, and counted. Default: sources as they come.",
+    )
     train: float = Field(default=8, gt=0, description="Share of the groups for training.")
     val: float = Field(default=1, gt=0, description="Share for validation.")
     test: float = Field(default=1, gt=0, description="Share for the test.")
@@ -279,3 +288,11 @@ class Split(Section):
         if self.group == "frame" and self.draw == "material":
             raise ValueError("`group: frame` cuts through materials, so it needs `draw: frame`")
         return self
+
+
+def strangers_in_mix(split: Split, name: str, target: Fidelity | None) -> Iterator[str]:
+    """Yield a message for every source in `split.mix` that the target, a fidelity of this name, does not have."""
+    known = [source.name or source.format for source in target.sources] if target else []
+    for wanted in split.mix if target else ():
+        if wanted not in known:
+            yield f"split.mix: {name} has no source named {wanted!r}{suggest(wanted, known)}"

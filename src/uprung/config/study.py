@@ -12,7 +12,7 @@ from uprung.config.architectures import DEFAULT, slug
 from uprung.config.arms import CHECKPOINT, DEFAULT_REFERENCES, Arm, ReferenceFit
 from uprung.config.base import Checkpoint, FileName, Name, Section, Seeds, Size, Target, suggest, unique
 from uprung.config.checkpoints import OwnCheckpoint
-from uprung.config.data import Fidelity, MaterialsProject, Pair, Select, Split
+from uprung.config.data import Fidelity, MaterialsProject, Pair, Select, Split, strangers_in_mix
 from uprung.config.dft import OwnDFT
 from uprung.config.labels import label_contradictions, label_words
 from uprung.config.laws import Laws
@@ -241,6 +241,8 @@ class Study(Section):
             yield "sizes: a share of the training materials needs `split: {draw: material}`, not draw: frame"
         yield from self._unweighted()
         yield from label_contradictions(self)
+        if self.transfer.pair in self.pairs:
+            yield from strangers_in_mix(self.split, self.high, self.fidelities.get(self.high))
         labels = [self.label_of(name) for name in self.arms]
         for name, label in zip(self.arms, labels, strict=True):
             if (first := [*self.arms][labels.index(label)]) != name:

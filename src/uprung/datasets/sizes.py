@@ -40,6 +40,11 @@ def subset(order: pd.DataFrame, size: str) -> pd.DataFrame:
     return order[order["unit_rank"] <= reached]
 
 
+def _by_source(chosen: pd.DataFrame) -> dict[str, int]:
+    """Return source -> frames, where the order mixes sources."""
+    return dict(chosen["source"].value_counts().sort_index()) if "source" in chosen else {}
+
+
 def resolve_sizes(
     orders: dict[int, pd.DataFrame], sizes: Sequence[str], elements: dict[str, frozenset[int]]
 ) -> pd.DataFrame:
@@ -66,6 +71,7 @@ def resolve_sizes(
                     "n_units": int(chosen["unit"].nunique()),
                     "n_materials": int(chosen["material_id"].nunique()),
                     "n_elements": len(seen),
+                    **{f"n_{name}": int(count) for name, count in _by_source(chosen).items()},
                 }
             )
     table = pd.DataFrame(rows)

@@ -62,6 +62,13 @@ def trained_words(study: Study) -> str:
     return f" Trained {'; '.join(parts)}."
 
 
+def mix_words(study: Study) -> str:
+    """Return the shares of the sources in the training subsets, as a sentence for a caption; "" without a mix."""
+    total = sum(study.split.mix.values())
+    parts = ", ".join(f"{100 * share / total:.3g} % {name}" for name, share in study.split.mix.items())
+    return f" Training subsets of every size mix their sources: {parts} (frames)." if parts else ""
+
+
 def arms_of_each(study: Study) -> dict[str, list[str]]:
     """Return checkpoint -> arms of its architecture."""
     found: dict[str, list[str]] = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 
 from uprung.config.data import Source
 from uprung.config.formats import FORMATS
-from uprung.frames.schema import FramesError, Rejected
+from uprung.frames.schema import Frame, FramesError, Rejected
 from uprung.job.files import sha256
 from uprung.job.logs import LINES, progress
 from uprung.sources.files import EndlessError, refuse_packed
@@ -69,7 +69,7 @@ class OpenSource:
                 found = plausible(found, Magnitudes(with_units(self.source.keys)), self.path)
             if reader.embedded:
                 found = self._in_layout(found)
-            found = self._to_the_end(found)
+            found = self._named(self._to_the_end(found))
             yield from tested(found, self.work) if reader.computed else checked(found, self.work, self.path)
 
     def _with_known_settings(self, records: Records, settings: Settings, known: Callable[[str], bool]) -> Records:
@@ -91,6 +91,11 @@ class OpenSource:
         except Exception as error:  # whatever the first wrong byte or key leads to
             what = f"{type(error).__name__}: {error}"
             raise FramesError(f"{self.path}: not in the layout of the format {self.source.format!r}: {what}") from error
+
+    def _named(self, records: Records) -> Records:
+        """Yield records under the name that the study gives the source."""
+        name = self.source.name
+        yield from (replace(r, source=name) if name and isinstance(r, Frame) else r for r in records)
 
     def _to_the_end(self, records: Records) -> Records:
         """Yield records until one does not end, which is listed."""

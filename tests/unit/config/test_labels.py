@@ -8,7 +8,7 @@ import pytest
 
 from uprung.config.load import StudyError, load_study
 from uprung.models.registry import contradictions
-from uprung.report.arms import arm_labels, options_of, scratch_of, trained_words
+from uprung.report.arms import arm_labels, mix_words, options_of, scratch_of, trained_words
 
 DATA = [{"format": "diatomics", "file": "data/diatomics/diatomics-dft.json.gz"}]
 ARMS = {"scratch": {"init": "random"}, "moved": {"references": "residual"}, "kept": {"references": "checkpoint"}}
@@ -132,3 +132,20 @@ def test_teachers_read_the_inputs_of_the_arm() -> None:
     bare = {"moved": {"init": "small", "references": "target", "replay": TEACHERS}}
     (told,) = contradictions(study(arms=bare, pretraining={"small": {"steps": 5}}, architecture="chgnet"))
     assert told.startswith("arms.moved.replay.teachers: chgnet has no weights but random ones")
+
+
+def test_a_mix_names_sources_of_the_target() -> None:
+    two = [{**DATA[0], "name": "light", "exclude_elements": ["9-94"]}, {**DATA[0], "exclude_elements": ["1-8"]}]
+    fidelities = {"PBE": {"functional": "PBE", "sources": DATA}, "r2SCAN": {"functional": "r2SCAN", "sources": two}}
+    split = {"group": "frame", "draw": "frame", "mix": {"light": 1, "diatomics": 3}}
+    found = study(fidelities=fidelities, split=split)
+    assert mix_words(found) == (
+        " Training subsets of every size mix their sources: 25 % light, 75 % diatomics (frames)."
+    )
+    assert mix_words(study()) == ""
+    for mix, words in (
+        ({"lite": 1}, r"split.mix: r2SCAN has no source named 'lite'; did you mean 'light'"),
+        ({"light": 0}, "greater than 0"),
+    ):
+        with pytest.raises(StudyError, match=words):
+            study(fidelities=fidelities, split={**split, "mix": mix})

@@ -10,7 +10,7 @@ import pandas as pd
 
 from uprung.config.study import Study
 from uprung.config.training import Budget
-from uprung.report.arms import arm_labels, trained_words
+from uprung.report.arms import arm_labels, mix_words, trained_words
 from uprung.report.blocks import Block, Cell, Details, Drawing, Heading, Row, Table, Text, by_arm, picture, there
 from uprung.report.curve_study import CurveStudy
 from uprung.report.format import NONE, TARGETS, error, listing, plural, span, unit
@@ -97,7 +97,7 @@ def lead_of(study: Study, results: StudyResults) -> Iterator[Block]:
         "on all test frames are named as such."
     )
     learning = picture(results.figures, "learning-curves")
-    more = trained_words(study) + (PUBLISHED if study.scaling.show_published else "")
+    more = trained_words(study) + mix_words(study) + (PUBLISHED if study.scaling.show_published else "")
     yield replace(learning, caption=learning.caption + more)
     yield from there([settled.rates_table(results.rates, arm_labels(study))])
     if "budgets" in results.figures:

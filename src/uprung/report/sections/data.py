@@ -10,7 +10,7 @@ import pandas as pd
 
 from uprung.config.data import Pair
 from uprung.config.study import Study
-from uprung.report.arms import functional_of, trained_words
+from uprung.report.arms import functional_of, mix_words, trained_words
 from uprung.report.blocks import Block, Cell, Definitions, Heading, Table, Text
 from uprung.report.format import NONE, TARGETS, count, listing, plural
 from uprung.report.results import StudyResults
@@ -23,7 +23,7 @@ def section(study: Study, results: StudyResults) -> Iterator[Block]:
     targets = listing([TARGETS[t][0] for t in study.transfer.targets])
     yield Text(
         f"The low fidelity is {study.low}, the target {study.high}; networks are trained and tested on the {targets} "
-        f"labels of {study.high}.{trained_words(study)}"
+        f"labels of {study.high}.{trained_words(study)}{mix_words(study)}"
     )
     yield frames_table(results.frames, {name: functional_of(study, name) for name in study.fidelities})
     if left_out := {name: words for name, facts in results.frames.items() if (words := left_out_words(facts))}:
