@@ -30,3 +30,9 @@ def test_what_is_asked_of_a_project_is_there() -> None:
     for template in (ROOT / ".github/ISSUE_TEMPLATE").glob("*.md"):
         _, head, _ = template.read_text(encoding="utf-8").split("---", 2)
         assert {"name", "about"} <= set(yaml.safe_load(head)), template
+
+
+def test_the_paper_cites_what_its_list_has() -> None:
+    text = (ROOT / "paper/paper.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^@\w+\{(\w+),", (ROOT / "paper/paper.bib").read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(re.findall(r"@(\w+\d*)", text)) == set(listed)
