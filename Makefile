@@ -18,11 +18,11 @@ demo: .venv/.stamp
 	@echo "figures:  $(CURDIR)/results/demo/figures/"
 	@echo "numbers:  $(CURDIR)/results/demo/scaling/laws.csv and the files beside it"
 
-test: check service .venv/.architectures .venv-mace/.stamp
+test: check service .venv/.architectures .venv-mace/.stamp .venv-docs/.stamp
 	$(BIN)/python -m pytest -n 2 -m "not slow and not long"
 	.venv-mace/bin/python -m pytest -n 2 $(MACE_TESTS)
 
-test-long: service .venv/.architectures .venv-mace/.stamp
+test-long: service .venv/.architectures .venv-mace/.stamp .venv-docs/.stamp
 	$(BIN)/python -m pytest -n 2 -m "long and not slow"
 
 test-slow: .venv/.architectures .venv-mace/.stamp

@@ -1,3 +1,3 @@
 """The version, in a module that imports nothing: what uses it does not depend on the functions of the package."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -34,10 +34,10 @@ def words_of(text: str) -> str:
     return re.sub(r"steps\d+|\d[\d,.e-]*|(hour|minute)s?", "#", text).strip()
 
 
-def called(command: Command, python: str | Path) -> list[str | Path]:
-    """Return a command of a page as one of this interpreter."""
+def called(command: Command) -> list[str | Path]:
+    """Return a command of a page as one of this interpreter, or of that of MACE."""
     words = list(command.words)
-    interpreter: str | Path = MACE if words[0].startswith(".venv-mace") else python
+    interpreter: str | Path = MACE if words[0].startswith(".venv-mace") else sys.executable
     if command.program == "uprung":
         return [interpreter, "-m", "uprung", *words[1:]]
     return [interpreter, *words[1:]]
@@ -57,7 +57,7 @@ def follow(page: str, folder: Path, python: str | Path, short: Mapping[str, str]
                 for old, new in short.items():
                     text = re.sub(old, new, text, flags=re.MULTILINE)
                 study.write_text(text, encoding="utf-8")
-            printed = "\n".join(run(called(command, python), folder) for command in commands(block))
+            printed = "\n".join(run(called(command), folder) for command in commands(block))
             shown = "\n".join(line for line in block.text.splitlines() if not line.startswith("$ "))
             assert words_of(shown) == words_of(printed)
         elif block.kind == "":
