@@ -18,11 +18,11 @@ demo: .venv/.stamp
 	@echo "figures:  $(CURDIR)/results/demo/figures/"
 	@echo "numbers:  $(CURDIR)/results/demo/scaling/laws.csv and the files beside it"
 
-test: check service .venv/.architectures .venv-mace/.stamp .venv-docs/.stamp
+test: check service .venv/.architectures .venv-mace/.stamp .venv-docs/.stamp .venv/.browser
 	$(BIN)/python -m pytest -n 2 -m "not slow and not long"
 	.venv-mace/bin/python -m pytest -n 2 $(MACE_TESTS)
 
-test-long: service .venv/.architectures .venv-mace/.stamp .venv-docs/.stamp
+test-long: service .venv/.architectures .venv-mace/.stamp .venv-docs/.stamp .venv/.browser
 	$(BIN)/python -m pytest -n 2 -m "long and not slow"
 
 test-slow: .venv/.architectures .venv-mace/.stamp
@@ -43,6 +43,11 @@ check: .venv/.architectures
 architectures: .venv/.architectures
 .venv/.architectures: requirements-architectures.lock .venv/.stamp
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-architectures.lock
+	touch $@
+
+# what drives a chromium that is installed, for the tests of the report: 130 MB that no study needs
+.venv/.browser: tests/requirements-browser.txt .venv/.stamp
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r $<
 	touch $@
 
 # MACE pins another e3nn than SevenNet needs: an environment with a few packages of its own, before those of .venv
