@@ -158,8 +158,9 @@ def without_network(
     arms = where(curves, size=size).groupby("arm")["mae"].mean()
     beaten = [label for arm, label in labels.items() if arm in arms and arms[arm] > means.iloc[0]]
     whom = "no arm" if not beaten else "every arm" if len(beaten) == len(arms) else listing(beaten)
+    name = YARDSTICKS[str(means.index[0])]
     return [
-        f"Without any network, {YARDSTICKS[str(means.index[0])]} reaches {error(float(means.iloc[0]), target)} at the "
+        f"Without any network, “{name}” reaches {error(float(means.iloc[0]), target)} at the "
         f"largest size, below {whom}."
     ]
 
