@@ -43,7 +43,7 @@ from uprung.softening.draws import Draw, ScoredFrame
 from uprung.softening.saved_draws import SavedDraws
 from uprung.softening.snapshots import Protocol, sample_all
 from uprung.sources.materials_project.parts import Journal, write_part
-from uprung.training.resume import Run, identity_of, resume_state, save_state
+from uprung.training.resume import TrainingRun, identity_of, resume_state, save_state
 
 STUDY = Path("results/study")
 RESULTS = ("refused", "harmless", "silent")
@@ -127,7 +127,9 @@ def _state(*, write: bool = False) -> object:
     if write:
         sum(p.sum() for p in potential.parameters()).backward()
         optimiser.step()
-        run = Run(step=5, best_score=0.1, best=dict(potential.state_dict()), history=[{"step": 5, "val_loss": 0.1}])
+        run = TrainingRun(
+            step=5, best_score=0.1, best=dict(potential.state_dict()), history=[{"step": 5, "val_loss": 0.1}]
+        )
         save_state(path, identity, run, potential, optimiser, [0.5])
         return None
     run_or_none = resume_state(path, identity, potential, optimiser, window := [], torch.device("cpu"))
