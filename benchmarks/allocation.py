@@ -5,7 +5,8 @@ python benchmarks/allocation.py --steps 4    a short look
 
 Ways: `nothing` as glibc is, `mallopt` as every network of uprung tells it (job/allocation.py), `variables` as the
 workflow sets them for its jobs. Each is a process of its own with one thread, on 16 structures of mlearn; the ways take
-turns. Then 1,000 steps of changing batches of solids, and the highest memory after 200 and after all. Prints Markdown.
+turns. Then 1,000 steps of changing batches of solids, and the highest memory after 200 and after all. Prints Markdown
+and writes every repeat to benchmarks/results.
 """
 
 from __future__ import annotations
@@ -22,6 +23,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 from typing import Any
+
+from record import commit, default_path, hardware, versions
+
+from uprung.job.files import write_json
 
 HERE = Path(__file__)
 VARIABLES = {"MALLOC_MMAP_THRESHOLD_": "4000000000", "MALLOC_TRIM_THRESHOLD_": "16000000000"}
@@ -106,13 +111,15 @@ def main() -> None:
     options.add_argument("--steps", type=int, default=10)
     options.add_argument("--repeats", type=int, default=3)
     options.add_argument("--many", type=int, default=1000)
+    options.add_argument("--many-ways", nargs="*", choices=WAYS, default=list(WAYS))
     options.add_argument("--task", choices=["step", "many"])
     options.add_argument("--way", choices=WAYS)
     chosen = options.parse_args()
     if chosen.task:
         print(json.dumps({"step": step, "many": many}[chosen.task](chosen.way, chosen.steps)))
         return
-    print(f"load before: {os.getloadavg()[0]:.1f}\n")
+    load, steps, memory = os.getloadavg()[0], list[dict[str, Any]](), list[dict[str, Any]]()
+    print(f"load before: {load:.1f}\n")
     print("| glibc | beside | s per step | CPU s | page faults |\n| --- | --- | --: | --: | --: |", flush=True)
     for count in (0, 2):
         with others(count):
@@ -121,12 +128,19 @@ def main() -> None:
                 for way in WAYS:
                     found[way].append(child("step", way, chosen.steps))
         for way, runs in found.items():
+            steps += [{"way": way, "beside": count, **run} for run in runs]
             seconds, cpu, faults = (median(run[key] for run in runs) for key in ("seconds", "cpu", "faults"))
             print(f"| {way} | {count} that allocate | {seconds:.2f} | {cpu:.2f} | {faults:,.0f} |", flush=True)
     print("\n| glibc | peak after a fifth, MiB | after all | steps |\n| --- | --: | --: | --: |")
-    for way in WAYS:
+    for way in chosen.many_ways:
         run = child("many", way, chosen.many)
+        memory.append({"way": way, "steps": chosen.many, **run})
         print(f"| {way} | {run['early']:,.0f} | {run['late']:,.0f} | {chosen.many:,} |", flush=True)
+    facts = {"load": round(load, 2), "commit": commit(), "hardware": hardware(), "versions": versions()}
+    settings = {"steps": chosen.steps, "repeats": chosen.repeats}
+    write_json(
+        default_path("allocation"), {"benchmark": "allocation", **facts, **settings, "step": steps, "memory": memory}
+    )
 
 
 if __name__ == "__main__":
