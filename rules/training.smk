@@ -60,6 +60,7 @@ use rule order as order_source with:
     log:
         "<results>/logs/pretraining/{network}/order.log",
     params:
+        **({"mix": None} if STUDY.split.mix else {}),  # the sources of the target have one
         fidelity=STUDY.low,
         seed=lambda w: STUDY.pretraining[w.network].seed,
         draw=STUDY.split.draw,

@@ -26,6 +26,19 @@ STAGES = {
 }
 _FORCERUN, _SHORTEST = "--forcerun", "--forcer"  # Snakemake takes the beginning of an option for the option
 _FORCE = ("--force", "-f")
+# what comes after them is no value of theirs
+_FLAGS = (
+    *_FORCE,
+    "-n",
+    "--dry-run",
+    "--dryrun",
+    "-p",
+    "--printshellcmds",
+    "-k",
+    "--keep-going",
+    "--nolock",
+    "--notemp",
+)
 
 
 def forced_stages(arguments: Sequence[str]) -> list[str]:
@@ -36,7 +49,7 @@ def forced_stages(arguments: Sequence[str]) -> list[str]:
         found += [
             word
             for k, word in enumerate(arguments)
-            if not before[k].startswith("-") or before[k] in _FORCE
+            if not before[k].startswith("-") or before[k] in _FLAGS
             if word in STAGES
         ]
     return list(dict.fromkeys(name for name in found if name in STAGES))

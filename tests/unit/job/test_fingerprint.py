@@ -226,7 +226,9 @@ ALLOWED = {
     # names of fidelities, and runs: in the params, or deciding which files are inputs, of the rules that use them
     "Study": {"low", "high", "runs"}
     # checkpoints of arms and networks: evaluated in rules, so that they are in the params; the page names them only
-    | {"checkpoint_of", "networks", "start_of"},
+    | {"checkpoint_of", "networks", "start_of"}
+    # labels and printed names of arms: evaluated in rules likewise
+    | {"labels_of", "label_of"},
     "Physics": {"tested"},  # evaluated in a rule: it decides which networks have a job
     "ForceSet": {"labelled_here"},  # evaluated in a rule: it decides which files are its inputs
     "Snapshots": {"protocol"},  # evaluated in a rule, so that what it returns is in the params

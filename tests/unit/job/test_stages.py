@@ -27,6 +27,7 @@ RULES = {rule for rules in STAGES.values() for rule in rules}
         ("--cores 2 train -f", ["train"]),
         ("--force --cores 2 train", ["train"]),
         ("-f train", ["train"]),
+        ("-n train -f", ["train"]),
         ("-f --until train", []),
         ("-f --cores 2 results/a/models/index.csv", []),
         ("--forceall train", []),
