@@ -69,7 +69,7 @@ def follow(page: str, folder: Path, python: str | Path, short: Mapping[str, str]
             shown = "\n".join(line for line in block.text.splitlines() if not line.startswith("$ "))
             assert words_of(shown) == words_of(printed)
         elif block.kind == "":
-            assert words_of(block.text) == words_of(printed)
+            assert words_of(printed).endswith(words_of(block.text))  # packages print before
 
 
 def test_one_compound(tmp_path: Path) -> None:
