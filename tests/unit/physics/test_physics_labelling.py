@@ -79,3 +79,8 @@ def test_embedded_labels_are_of_the_cells_of_the_library(file: Path) -> None:
         assert record["settings"]["code"] == "GPAW 26.7.0"
         if "unusable" not in record:
             assert np.abs(np.sum(record["forces"], axis=0)).max() < 0.02
+
+
+def test_the_card_says_how_many_labels_there_are() -> None:
+    count = sum(1 for file in files(OWN) for _ in records(file))
+    assert f"So far there are {count} of {2 * len(ALL)} labels." in (OWN / "README.md").read_text(encoding="utf-8")
