@@ -76,6 +76,8 @@ def snakemake(arguments: Sequence[str]) -> int:
     try:
         main(list(arguments))
     except SystemExit as ended:
+        if isinstance(ended.code, str):  # the rules say in a line why they stop; an exit prints it, a return does not
+            print(ended.code, file=sys.stderr)
         return ended.code if isinstance(ended.code, int) else 1
     return 0
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from uprung.cli.workflow import snakemake
 from uprung.job.stages import STAGES, forced_stages, refusal_to_force, with_rules
 
 ROOT = Path(__file__).parents[3]
@@ -67,3 +68,15 @@ def test_every_stage_of_the_workflow_is_known_with_rules_that_exist() -> None:
     blocks = re.split(r"^ *(?:use )?rule ", text, flags=re.MULTILINE)[1:]
     collecting = {re.match(r"\w+", block)[0] for block in blocks if not re.search(r"^ +output:$", block, re.MULTILINE)}
     assert collecting == {*STAGES, "all"}
+
+
+def test_the_command_prints_why_the_rules_stop(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(arguments: list[str]) -> None:
+        raise SystemExit("uprung: physics: this study has no such stage to force")
+
+    monkeypatch.setattr("snakemake.cli.main", stop)
+    monkeypatch.setattr("sys.argv", ["uprung"])
+    assert snakemake(["-n"]) == 1
+    assert capsys.readouterr().err == "uprung: physics: this study has no such stage to force\n"
