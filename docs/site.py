@@ -19,7 +19,7 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).parents[1]
 PATTERNS = (
     *("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "CODE_OF_CONDUCT.md", "LICENSE"),
-    *("config/README.md", "benchmarks/README.md", "data/*/README.md"),
+    *("config/README.md", "benchmarks/README.md", "data/**/README.md"),
     *(
         "docs/*.md",
         "docs/tutorials/*.md",
