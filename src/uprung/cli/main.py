@@ -9,9 +9,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+import shtab
+
 from uprung.job.files import write_json
 from uprung.version import __version__
 
+#: Arguments that are files or folders, for the completion of a shell.
+FILES = ("low", "high", "study", "frames", "model", "what", "folder", "output")
 EPILOG = """three commands from two files to a report:
   uprung new pbe.xyz r2scan.xyz -o mine.yaml
   uprung check mine.yaml
@@ -53,6 +57,7 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"uprung {__version__}")
+    shtab.add_argument_to(parser, "--print-completion", help="print completion for a shell, to be put where it looks")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
     new = _command(commands, "new", _new, "write the study file of two files of labelled structures")
@@ -98,12 +103,22 @@ def _parser() -> argparse.ArgumentParser:
     export.add_argument("--licence", default="unknown", help="licence of weights or data, such as cc-by-4.0")
     softening.add_argument("-o", "--output", type=Path, help="table of slopes (CSV)")
     rereference.add_argument("-o", "--output", type=Path, required=True, help="file of the moved network")
-    return parser
+    return _completed(parser)
 
 
 def _command(commands: Any, name: str, do: Callable[..., int], what: str) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(name, help=what, description=f"{what[0].upper()}{what[1:]}.")
     parser.set_defaults(do=do)
+    return parser
+
+
+def _completed(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    """Return the parser, whose commands complete names of files wherever a shell asks for an argument."""
+    (commands,) = (each for each in parser._actions if isinstance(each, argparse._SubParsersAction))
+    for command in commands.choices.values():
+        for action in command._actions:
+            if action.dest in FILES:
+                action.complete = shtab.FILE
     return parser
 
 

@@ -9,7 +9,9 @@ import ase
 import numpy as np
 import pandas as pd
 from ase.calculators.calculator import Calculator
+from ase.formula import Formula
 from numpy.typing import NDArray
+from scipy.optimize import linprog
 
 from uprung.frames.schema import Floats
 from uprung.physics.relaxation import RelaxedCrystal, relax
@@ -49,7 +51,7 @@ def decomposition_energies(formulas: Sequence[str], formation: Floats) -> Floats
     """Return how far each compound lies above the best mixture of the others and the elements, eV/atom.
 
     Positive: it decomposes. Negative: by so much it is more stable than what it could become. Other crystals of the
-    same composition do not count as products. Bartel et al., npj Comput. Mater. 6, 97 (2020), as pymatgen computes it.
+    same composition do not count as products (Bartel et al., npj Comput. Mater. 6, 97 (2020)).
 
     Args:
         formulas: (n,) such as `Mg2Si` of compounds of two elements or more.
@@ -58,22 +60,29 @@ def decomposition_energies(formulas: Sequence[str], formation: Floats) -> Floats
     Returns:
         (n,) eV/atom; NaN where no other compound is of the elements of this one: it would be the formation energy.
     """
-    from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram  # a second of imports that few jobs need
-    from pymatgen.core import Composition, Element
-
-    compounds = [
-        PDEntry(Composition(f), e * Composition(f).num_atoms) for f, e in zip(formulas, formation, strict=True)
-    ]
-    found = np.full(len(compounds), np.nan)
-    for k, entry in enumerate(compounds):
-        elements, own = set(entry.composition.elements), entry.composition.reduced_composition
-        inside = [other for other in compounds if set(other.composition.elements) <= elements]
-        if all(other.composition.reduced_composition.almost_equals(own) for other in inside):
+    shares = [_shares(formula) for formula in formulas]
+    found = np.full(len(shares), np.nan)
+    for k, own in enumerate(shares):
+        others = [m for m, other in enumerate(shares) if other.keys() <= own.keys() and not _same(other, own)]
+        if not others:
             continue
-        pure = [PDEntry(Composition({Element(str(element)): 1}), 0.0) for element in elements]
-        diagram = PhaseDiagram([*pure, *inside])
-        found[k] = diagram.get_phase_separation_energy(entry, stable_only=False)
+        elements = sorted(own)
+        pure = [{element: 1.0} for element in elements]
+        products = np.array([[each.get(e, 0.0) for e in elements] for each in [*pure, *(shares[m] for m in others)]])
+        energies = np.concatenate([np.zeros(len(pure)), formation[others]])
+        best = linprog(energies, A_eq=products.T, b_eq=[own[element] for element in elements], method="highs")
+        found[k] = formation[k] - best.fun
     return found
+
+
+def _shares(formula: str) -> dict[str, float]:
+    """Return which share of the atoms each element has."""
+    count = Formula(formula).count()
+    return {element: number / sum(count.values()) for element, number in count.items()}
+
+
+def _same(first: Mapping[str, float], second: Mapping[str, float]) -> bool:
+    return first.keys() == second.keys() and all(abs(first[each] - second[each]) < 1e-9 for each in first)
 
 
 def with_decomposition(values: pd.DataFrame, network: Sequence[str]) -> pd.DataFrame:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -159,3 +160,16 @@ def test_help_says_what_a_command_takes(capsys: pytest.CaptureFixture[str]) -> N
 
 def test_the_workflow_is_found_in_the_checkout() -> None:
     assert (workflow_folder() / "config/demo.yaml").is_file()
+
+
+def test_a_shell_completes_commands_options_and_files(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert uprung("--print-completion", "bash") == 0
+    Path("completion").write_text(capsys.readouterr().out, encoding="utf-8")
+
+    def completed(*words: str) -> set[str]:
+        line = f"source completion; COMP_WORDS=({' '.join(words)} ''); COMP_CWORD={len(words)}"
+        asked = f"{line}; _shtab_uprung uprung '' {words[-1]}; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+        return set(subprocess.run(["bash", "-c", asked], capture_output=True, text=True, check=True).stdout.split())
+
+    assert {"new", "check", "run", "demo", "softening"} <= completed("uprung")
+    assert {"pbe.xyz", "high.extxyz"} <= completed("uprung", "new")

@@ -14,6 +14,8 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 from ase.filters import FrechetCellFilter
 from ase.optimize import BFGS
+from pymatgen.analysis.phase_diagram import PDEntry, PhaseDiagram
+from pymatgen.core import Composition
 
 from uprung.config.physics import PhysicsSet
 from uprung.config.short import presets
@@ -78,6 +80,19 @@ def test_decomposition_energies_by_hand() -> None:
     assert found[0] == pytest.approx(-3.0 + 2 / 3 * 1.0)  # Mg3O + 2 O, four atoms of six; not the other MgO
     assert found[5] == pytest.approx(-1.0 + 0.5 * 3.0)  # 2 Mg + MgO: half of the atoms are in MgO
     assert np.isnan(found[4])  # nothing else of Ca and Mg: the formation energy says it
+
+
+def test_decomposition_energies_are_those_of_pymatgen() -> None:
+    rng = np.random.default_rng(0)
+    names = ["Mg2Si", "CaSi", "Ca(MgSi)2", "CaMg2", "Ca2Si", "CaMgSi", "Ca5Si3", "Mg3Ca2Si5", "CaSi2"]
+    formation = -rng.random(len(names))
+    entries = [PDEntry(name, Composition(name).num_atoms * e) for name, e in zip(names, formation, strict=True)]
+    diagram = PhaseDiagram([*entries, *(PDEntry(element, 0.0) for element in ("Mg", "Ca", "Si"))])
+    expected = [diagram.get_phase_separation_energy(entry, stable_only=False) for entry in entries]
+    found = decomposition_energies(names, formation)
+    alone = np.isnan(found)  # of these two elements nothing else is there
+    assert [name for name, one in zip(names, alone, strict=True) if one] == ["Mg2Si", "CaMg2"]
+    assert found[~alone] == pytest.approx(np.array(expected)[~alone], abs=1e-6)
 
 
 def test_rows_of_decomposition_energies_are_of_compounds_that_have_both() -> None:
