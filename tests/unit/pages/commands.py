@@ -155,6 +155,8 @@ CHECKS: dict[str, Check] = {
     "uprung": _uprung,
     "make": _make,
     "python": _python,
+    "python3": _python,
+    "sh": _script,
     "pip": _pip,
     "tensorboard": _tensorboard,
     "ruff": _ruff,
