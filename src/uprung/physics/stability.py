@@ -11,7 +11,6 @@ import pandas as pd
 from ase.calculators.calculator import Calculator
 from ase.formula import Formula
 from numpy.typing import NDArray
-from scipy.optimize import linprog
 
 from uprung.frames.schema import Floats
 from uprung.physics.relaxation import RelaxedCrystal, relax
@@ -60,6 +59,8 @@ def decomposition_energies(formulas: Sequence[str], formation: Floats) -> Floats
     Returns:
         (n,) eV/atom; NaN where no other compound is of the elements of this one: it would be the formation energy.
     """
+    from scipy.optimize import linprog  # a third of a second that few jobs need
+
     shares = [_shares(formula) for formula in formulas]
     found = np.full(len(shares), np.nan)
     for k, own in enumerate(shares):
