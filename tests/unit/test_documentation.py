@@ -54,6 +54,7 @@ def networks_of(text: str, folder: Path) -> None:
             architecture(kind).new(seed).save(target, target="r2SCAN", source="PBE", corrects=None)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("page", PYTHON_PAGES)
 def test_python_runs_and_prints_what_the_page_shows(page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
