@@ -9,16 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from factories import DATA, table_of
 from lightning.fabric import Fabric
 
 from uprung.config.arms import Ewc
 from uprung.config.training import Budget, Training
 from uprung.datasets.store import Dataset, Rows
-from uprung.models.data import open_dataset, write_dataset
 from uprung.models.interface import REFERENCES, Potential
 from uprung.models.registry import load
-from uprung.sources import READERS
 from uprung.training.fisher import (
     Elastic,
     ElasticPull,
@@ -41,15 +38,6 @@ def _one_thread() -> Any:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    folder = tmp_path_factory.mktemp("data")
-    solids = list(READERS["solids"].read(DATA / "solids" / "solids.jsonl.gz", "PBE"))[::40]
-    frames = table_of([replace(f, label_scale="one") for f in solids])
-    write_dataset(frames, frames.label("energy"), folder, name="chgnet")
-    return open_dataset(folder / "manifest.json")
 
 
 def first(dataset: Dataset, count: int = 3) -> Rows:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from factories import DATA, table_of
 
 from uprung.config.arms import Replay
 from uprung.datasets.store import Dataset
-from uprung.models.data import open_dataset, write_dataset
 from uprung.models.predict import predict
 from uprung.models.registry import load
-from uprung.sources import READERS
 from uprung.training.teachers import agreement, replayed_frames, save_pseudo_labels, teach
 
 N_ATOMS = np.array([2, 1, 3])
@@ -67,15 +63,6 @@ def test_a_frame_is_accepted_when_every_limit_holds() -> None:
     assert ask(force=0.19, stress=1.0) == [True, False, False]
     other["force"][0, 0] = np.nan
     assert ask(force=0.21) == [False, True, True]  # no number is no agreement
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    folder = tmp_path_factory.mktemp("data")
-    solids = list(READERS["solids"].read(DATA / "solids" / "solids.jsonl.gz", "PBE"))[::40]
-    frames = table_of([replace(f, label_scale="one") for f in solids])
-    write_dataset(frames, frames.label("energy"), folder, name="chgnet")
-    return open_dataset(folder / "manifest.json")
 
 
 def test_what_is_accepted_is_counted_saved_and_replayed(dataset: Dataset, tmp_path: Path) -> None:
