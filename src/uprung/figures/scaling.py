@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, LogLocator, NullLocator
 
-from uprung.figures import style
+from uprung.figures import states, style
 from uprung.figures import yardsticks as measures
 from uprung.figures.axes import (
     GREY,
@@ -27,8 +26,9 @@ from uprung.figures.axes import (
     rows_of,
     subdivisions,
 )
+from uprung.figures.single_size import errors_by_arm
 from uprung.scaling import LAW_POPULATION, with_measures
-from uprung.scaling.settled import FIRM, are_firm
+from uprung.scaling.settled import are_firm
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +38,6 @@ BASELINE_NAMES = {"energy": "reference\nonly", "force": "F = 0", "stress": "σ =
 NOTE_WIDTH = 56  # characters that fit above a panel
 NOTE_LINE = 8.6  # points
 PUBLISHED_MARKERS = {"scratch": "x", "transfer": "+"}
-TINT = 0.55  # of the way from the arm's colour to white, for points that are not settled
 APART = 1.2  # ratio of last to best from which both are drawn
 
 
@@ -57,6 +56,8 @@ def learning_curves(
 ) -> Figure:
     """Draw test MAE against training size in log–log, one panel per target (and per budget, if several).
 
+    With one size there is no curve: then the errors are drawn by arm (`errors_by_arm`).
+
     `curves`, `laws`, `bands` and `crossings` are the tables of `uprung.scaling` (`crossings` that of `crossovers`);
     points of the covered population are drawn, with the chosen laws of `bands`: filled where settled, pale where not,
     hollow where they enter no law; a small mark at the error of the other one of last and best where
@@ -67,6 +68,8 @@ def learning_curves(
     """
     points = curves[curves["population"] == LAW_POPULATION]
     _check(points, targets, arm_labels)
+    if len(set(points["size"])) == 1:
+        return errors_by_arm(curves, targets=targets, arm_labels=arm_labels, yardsticks=yardsticks)
     budgets = list(dict.fromkeys(points["budget"]))
     shown = [(b, t) for b in budgets for t in targets]
     measured_too = yardsticks is not None or points.get("untouched", pd.Series(dtype=float)).notna().any()
@@ -131,20 +134,13 @@ def _panel(axis: Axes, points: pd.DataFrame, lines: pd.DataFrame | None, target:
             axis.fill_between(
                 law["n"], law["low"] * factor, law["high"] * factor, color=colour, alpha=0.13, lw=0, zorder=1
             )
-        for face, part in _states(mine, colour):
+        for face, part in states.fills(mine, colour):
             axis.plot(part["n_frames"], part["mae"] * factor, marker, color=colour, mfc=face, mew=0.9, zorder=4)
         apart = mine[np.abs(np.log(mine["mae_other"] / mine["mae"])) > np.log(APART)]
         both = apart[["mae", "mae_other"]] * factor
         axis.vlines(apart["n_frames"], both.min(axis=1), both.max(axis=1), color=colour, lw=0.5, zorder=2.2)
         axis.plot(apart["n_frames"], both["mae_other"], "_", color=colour, ms=5, mew=1, zorder=3.5)
     _baseline(axis, points, target, factor)
-
-
-def _states(mine: pd.DataFrame, colour: str) -> list[tuple[Any, pd.DataFrame]]:
-    """Return the fill of the marks and the runs that have it: settled, not settled, in no law."""
-    good, firm = mine["converged"].astype(bool), mine["settled"].isin(FIRM) | mine["baseline"].isna()
-    pale = tuple(c + TINT * (1 - c) for c in to_rgb(colour))
-    return [(colour, mine[good & firm]), (pale, mine[good & ~firm]), ("white", mine[~good])]
 
 
 def _baseline(axis: Axes, points: pd.DataFrame, target: str, factor: float) -> None:
@@ -293,14 +289,11 @@ def _legend(
     measured: Sequence[str],
 ) -> None:
     """Place the legends below the panels, where they hide no data: the arms, then what the marks mean."""
-    dark = "#333333"
-    baseline = bool(points["baseline"].notna().any())
-    fills = [(dark, "run, settled" if baseline else "run"), ("white", "run in no law")]
-    if baseline:
-        fills.insert(1, ("#c4c4c4", "run, not settled"))
+    dark, baseline = states.DARK, bool(points["baseline"].notna().any())
     # matplotlib also takes a tuple of artists, drawn on top of each other
-    marks: list[Any] = [Line2D([], [], ls="", marker="o", color=dark, mfc=fill) for fill, _ in fills]
-    names = [word for _, word in fills]
+    marks: list[Any] = []
+    fills, names = states.handles(trained=baseline)
+    marks += fills
     if (np.abs(np.log(points["mae_other"] / points["mae"])) > np.log(APART)).any():
         marks.append(Line2D([], [], ls="", marker="_", ms=6, color=dark))
         names.append("the other of last and best, > 20 % apart")

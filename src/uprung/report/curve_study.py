@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from uprung.laws import MIN_SIZES
 from uprung.report.blocks import Table, there
 from uprung.report.format import listing, plural
 from uprung.report.results import LawResults, where
@@ -43,6 +44,21 @@ class CurveStudy:
         laws = self.results.laws
         tables: dict[str, Any] = {name: falling(getattr(self.results, name), laws) for name in FROM_LAWS}
         return replace(self.results, **tables)
+
+    @cached_property
+    def sizes(self) -> list[str]:
+        """The size tokens of all runs, smallest first."""
+        return [str(size) for size in self.results.curves.groupby("size")["n_frames"].mean().sort_values().index]
+
+    @property
+    def single_size(self) -> bool:
+        """Whether all runs have one size, so that there are no curves."""
+        return len(self.sizes) == 1
+
+    @property
+    def too_few_for_laws(self) -> bool:
+        """Whether no curve can have a law, since the simplest one needs three sizes."""
+        return len(self.sizes) < MIN_SIZES
 
     def targets_of(self, budget: str) -> list[str]:
         """Return the targets that a budget has curves of."""

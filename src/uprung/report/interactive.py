@@ -30,6 +30,7 @@ _MARKS = (
     "M-4.5,-3l1.5,-1.5l3,3l3,-3l1.5,1.5l-3,3l3,3l-1.5,1.5l-3,-3l-3,3l-1.5,-1.5l3,-3z",
     "M0,-6l1.6,4.2h4.2l-3.4,2.7l1.3,4.3l-3.7,-2.6l-3.7,2.6l1.3,-4.3l-3.4,-2.7h4.2z",
 )
+IDLE = "Point at a mark for arm, size, seed and error."
 MARKS = (*_MARKS, *_MARKS[3:], *_MARKS[:3])  # as the markers of the figures
 
 
@@ -39,12 +40,18 @@ class LogAxes:
 
     x: tuple[float, float]
     y: tuple[float, float]
+    left: float = LEFT
+    height: float = HEIGHT
+
+    def across(self, x: float) -> float:
+        """Return the horizontal pixel of a value."""
+        share = np.log(x / self.x[0]) / np.log(self.x[1] / self.x[0])
+        return float(self.left + share * (WIDTH - self.left - RIGHT))
 
     def place(self, x: float, y: float) -> tuple[float, float]:
         """Return pixels of a point."""
-        across = (np.log(x) - np.log(self.x[0])) / np.log(self.x[1] / self.x[0])
-        up = (np.log(y) - np.log(self.y[0])) / np.log(self.y[1] / self.y[0])
-        return LEFT + across * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM)
+        up = np.log(y / self.y[0]) / np.log(self.y[1] / self.y[0])
+        return self.across(x), self.height - BOTTOM - up * (self.height - TOP - BOTTOM)
 
     def path(self, x: Sequence[float], y: Sequence[float]) -> str:
         """Return an SVG path through points; what lies outside is cut at the frame's height."""
@@ -90,12 +97,11 @@ def interactive_curves(
         for arm in arms
         for i in [list(labels).index(arm)]
     )
-    idle = "Point at a mark for arm, size, seed and error."
     return Markup(
         f'<div class="explore" data-curves="{escape(name)}"><p>{boxes}</p>'
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="Learning curves, '
         f'{TARGETS[target][0]} error, run by run" style="max-width: {WIDTH}px">{"".join(parts)}</svg>'
-        f'<p><output data-idle="{idle}">{idle}</output></p></div>'
+        f'<p><output data-idle="{IDLE}">{IDLE}</output></p></div>'
     )
 
 
@@ -112,26 +118,40 @@ def _arm(axes: LogAxes, runs: pd.DataFrame, law: pd.DataFrame, label: str, index
     joined = axes.path(list(means["n_frames"]), list(means["mae"] * factor))
     parts.append(f'<path d="{joined}" fill="none" stroke="{colour}" stroke-dasharray="1 3" clip-path="url(#{clip})"/>')
     for _, run in runs.iterrows():
-        x, y = axes.place(float(run["n_frames"]), float(run["mae"]) * factor)
-        words = f"{label}: n = {run['n_frames']:,.0f}, seed {run['seed']}, {error(run['mae'], target)}"
-        if not run["converged"]:
-            words += f"; not in laws: {run['reason']}"
-        hollow = "" if run["converged"] else ' class="hollow"'
         parts.append(
-            f'<path data-run tabindex="0" d="{MARKS[index]}" transform="translate({x:.1f},{y:.1f})"{hollow} '
-            f'fill="{colour}" stroke="{colour}"><title>{escape(words)}</title></path>'
+            run_mark(run, label, index, target, axes.place(float(run["n_frames"]), float(run["mae"]) * factor))
         )
     return "".join(parts)
+
+
+def run_mark(run: pd.Series, label: str, index: int, target: str, place: tuple[float, float]) -> str:
+    """Return the mark of a run that says on hovering what it is.
+
+    Args:
+        run: a row of a curves table.
+        label: of its arm.
+        index: of its arm, for colour and mark.
+        target: whose error is said.
+        place: pixels.
+    """
+    words = f"{label}: n = {run['n_frames']:,.0f}, seed {run['seed']}, {error(run['mae'], target)}"
+    if not run["converged"]:
+        words += f"; not in laws: {run['reason']}"
+    hollow, colour = "" if run["converged"] else ' class="hollow"', COLOURS[index]
+    return (
+        f'<path data-run tabindex="0" d="{MARKS[index]}" transform="translate({place[0]:.1f},{place[1]:.1f})"{hollow} '
+        f'fill="{colour}" stroke="{colour}"><title>{escape(words)}</title></path>'
+    )
 
 
 def _ticks(axes: LogAxes, x_label: str, y_label: str) -> list[str]:
     """Return grid lines with numbers, and the names of the axes."""
     parts = []
-    for value in _steps(axes.x):
+    for value in round_steps(axes.x):
         x, _ = axes.place(value, axes.y[0])
         parts.append(f'<path d="M{x:.1f},{TOP}V{HEIGHT - BOTTOM}" class="grid"/>')
         parts.append(f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 20}" text-anchor="middle">{value:,.6g}</text>')
-    for value in _steps(axes.y):
+    for value in round_steps(axes.y):
         _, y = axes.place(axes.x[0], value)
         parts.append(f'<path d="M{LEFT},{y:.1f}H{WIDTH - RIGHT}" class="grid"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{y + 5:.1f}" text-anchor="end">{value:,.6g}</text>')
@@ -141,7 +161,7 @@ def _ticks(axes: LogAxes, x_label: str, y_label: str) -> list[str]:
     return [*parts, f'<text {upright} text-anchor="middle">{escape(y_label)}</text>']
 
 
-def _steps(ends: tuple[float, float]) -> list[float]:
+def round_steps(ends: tuple[float, float]) -> list[float]:
     """Return round numbers on a logarithmic axis: powers of ten, with 2 and 5 where these are few."""
     decades = range(int(np.floor(np.log10(ends[0]))), int(np.ceil(np.log10(ends[1]))) + 1)
     for factors in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7)):

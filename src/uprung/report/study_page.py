@@ -52,11 +52,12 @@ def study_page(study: Study, results: StudyResults, *, command: str) -> str:
         *meaning.in_short(study, results),
         *shift.pair_findings(study, results, study.transfer.pair)[1:2],
     ]
+    called = "Errors by arm" if drawn.single_size else "Learning curves"
     sections = [
         section("data", "Data", data.section(study, results)),
         section("shift", "Energy shift between the functionals", shift.section(study, results)),
         section("references", "Reference energies", references.section(study, results)),
-        section("curves", "Learning curves", curves.section(drawn, list(curves.lead_of(study, results)))),
+        section("curves", called, curves.section(drawn, list(curves.lead_of(study, results)))),
         section("errors", "Errors by element, compound and force", errors.section(study, results)),
         section("training", "Forgetting and gradients", training.section(study, results)),
         section("softening", "Softening of the forces", softening.section(study, results)),

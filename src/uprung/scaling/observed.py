@@ -33,7 +33,8 @@ def observed_crossing(scratch: pd.DataFrame, transfer: pd.DataFrame) -> dict[str
     if not changes:
         which = "no size in common"
         if len(gap):
-            which = f"{'transfer' if gap[0] > 0 else 'scratch'} is better at every common size"
+            where = "every" if len(gap) > 1 else "the only"
+            which = f"{'transfer' if gap[0] > 0 else 'scratch'} is better at {where} common size"
         return row | {"observed_reason": which}
     i = changes[-1]
     paired = scratch.merge(transfer, on=["size", "seed"], suffixes=("_s", "_t"))

@@ -247,3 +247,35 @@ def test_a_yardstick_without_error_is_drawn_where_it_can_be():
     figure, _ = draw(curves(targets=("energy",)), yardsticks=yardsticks)
     low, high = figure.axes[0].get_ylim()
     assert 0 < low < high < np.inf
+
+
+def test_a_single_size_is_drawn_by_arm_the_lowest_on_top():
+    table = curves().query("size == '400'")
+    table = table.assign(untouched=[0.3 if arm == "transfer" else None for arm in table["arm"]])
+    measured = pd.DataFrame(
+        {"yardstick": "shift", "size": "400", "n_frames": 400, "target": "energy", "population": "covered"}
+        | {"mae": mae}
+        for mae in (0.01, 0.03)
+    )
+    laws = scaling.laws_table(scaling.fit_curves(table))
+    figure = learning_curves(
+        table, laws, targets=("energy", "force"), arm_labels=LABELS, yardsticks=measured, bands=None
+    )
+    FigureCanvasAgg(figure).draw()
+    energy, force = figure.axes
+    here = table[table["target"] == "energy"]
+    means = here.groupby("arm")["mae"].mean().sort_values()
+    names = [t.get_text() for t in energy.get_yticklabels()]
+    assert names == [*(LABELS[arm] for arm in means.index), scaling.YARDSTICKS["shift"]]
+    assert energy.get_ylim()[0] > energy.get_ylim()[1]  # the first row is on top
+    assert energy.get_xlabel() == "test MAE, energy (meV/atom)"
+    places = sorted(marker_points(energy, filled=True))
+    expected = sorted(
+        (1000 * mae, list(means.index).index(arm)) for arm, mae in zip(here["arm"], here["mae"], strict=True)
+    )
+    assert np.allclose(places, expected)
+    (bar,) = [line for line in energy.lines if line.get_marker() == "|"]
+    assert (bar.get_xdata()[0], bar.get_ydata()[0]) == (pytest.approx(300), names.index(LABELS["transfer"]))
+    (cross,) = [line for line in energy.lines if line.get_marker() == "x"]
+    assert (cross.get_xdata()[0], cross.get_ydata()[0]) == (pytest.approx(20), 2)
+    assert not [line for line in force.lines if line.get_marker() == "x" and len(line.get_xdata())]

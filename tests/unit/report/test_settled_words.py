@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 from test_findings import LABELS, curves
 
-from uprung.report.sections import meaning, settled
+from uprung import scaling
+from uprung.report.sections import crossovers, meaning, settled
 from uprung.scaling.settled import NOT_SETTLED, SETTLED
 
 TWO = {"scratch": {100: [0.40], 1600: [0.03]}, "swap": {100: [0.20], 1600: [0.08]}}
@@ -15,10 +16,10 @@ def test_n_0_is_named_first_and_arms_that_do_not_beat_it() -> None:
     table = curves(TWO)
     table["untouched"] = [0.1 if arm == "swap" else None for arm in table["arm"]]
     start, small, large = settled.before_training(table, LABELS, target="energy")
-    assert start.endswith("is 100 meV/atom.")
-    assert "smallest size training does not get below the pretrained network before training (100 meV/atom)" in small
+    assert start.endswith("is 100 meV/atom, that of target references.")
+    assert "smallest size training does not get below target references before training (100 meV/atom)" in small
     assert "scratch (4.0 times) and target references (2.0 times)" in small
-    assert large == "At the largest size every arm is below the pretrained network before training (100 meV/atom)."
+    assert large == "At the largest size every arm is below target references before training (100 meV/atom)."
     assert settled.before_training(curves(TWO), LABELS, target="energy") == []
 
 
@@ -31,7 +32,9 @@ def test_orders_are_stated_for_settled_points_only() -> None:
     assert "not settled" in last
     assert settled.settled_words(table, target="energy").startswith("3 of 4 points are settled in energy.")
     assert "All 4 points" in settled.settled_words(table.assign(settled=SETTLED), target="energy")
-    assert "4 have no second budget" in settled.settled_words(curves(TWO), target="energy")
+    assert settled.settled_words(curves(TWO), target="energy").startswith(
+        "No point is settled in energy: without a second"
+    )
 
 
 def test_what_needs_no_network_is_set_against_the_arms() -> None:
@@ -77,3 +80,20 @@ def test_sentences_about_arms_are_marked_where_one_of_them_is_not_settled() -> N
     table.loc[table["arm"] == "swap", "settled"] = NOT_SETTLED
     assert settled.hedged(said, table, LABELS) == ["Energy: scratch overtakes target references; not settled.", said[1]]
     assert settled.hedged(["scratch is alone."], table, LABELS) == ["scratch is alone."]
+
+
+def test_a_single_size_has_neither_a_smallest_nor_a_largest() -> None:
+    table = curves({"scratch": {400: [0.3]}, "swap": {400: [0.2]}, "rest": {400: [0.08]}})
+    table["untouched"] = [None, 0.1, 0.1]
+    start, only = settled.before_training(table, LABELS, target="energy")
+    assert start == "Before any training the lowest energy error is 100 meV/atom, that of target references."
+    assert only.startswith(
+        "At n = 400 training does not get below target references before training (100 meV/atom) in "
+    )
+    assert only.endswith("scratch (3.0 times) and target references (2.0 times).")
+    measured = {"target": "energy", "population": "covered", "size": "400", "yardstick": "difference", "mae": 0.01}
+    (text,) = settled.without_network(table, pd.DataFrame([measured]), LABELS, target="energy")
+    assert "10.0 meV/atom at n = 400, below every arm" in text
+    (order,) = crossovers.overtaking(scaling.crossovers(table, [], scratch="scratch").head(1), LABELS, target="energy")
+    assert "above that of target references at the only size" in order
+    assert "have converged" in meaning.converged_points(table, target="energy")

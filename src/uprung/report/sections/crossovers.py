@@ -20,6 +20,8 @@ NO_MULTIPLIER = Markup('No data multiplier can be given at any size; see <a href
 def section(curves: CurveStudy) -> Iterator[Block]:
     """Yield the section."""
     results = curves.following
+    if curves.single_size:
+        return
     if not curves.scratch:
         yield Text("No arm starts from random weights, so pretraining has nothing to be compared with.")
     for budget in curves.budgets:
@@ -73,7 +75,7 @@ def _by_means(row: pd.Series, labels: Mapping[str, str]) -> str:
         reason = str(row["observed_reason"])
         if reason.startswith(("transfer", "scratch")):
             who = row["transfer"] if reason.startswith("transfer") else row["scratch"]
-            return f"none: {labels[str(who)]} lower at every size"
+            return f"none: {labels[str(who)]} lower at {_sizes(reason)}"
         return f"none: {reason}"
     low, high = row["observed_between_low"], row["observed_between_high"]
     notes = [f"{labels[str(row['observed_better_above'])]} lower above"]
@@ -225,6 +227,10 @@ def overtaking(crossover: pd.DataFrame, labels: Mapping[str, str], *, target: st
     return sentences + _law_crossings(crossover, labels, what)
 
 
+def _sizes(reason: str) -> str:
+    return "the only size" if "the only" in reason else "every size"
+
+
 def _order(row: pd.Series) -> str:
     """Return what the measured means of two arms show, with holes for the names."""
     low, high = float(row["observed_between_low"]), float(row["observed_between_high"])
@@ -234,7 +240,8 @@ def _order(row: pd.Series) -> str:
         better = not str(row["observed_reason"]).startswith("transfer")
         side = "below" if better else "above"
         seeds = "one seed, spread unknown" if row["observed_seeds"] == 1 else "means over seeds"
-        return f"{{what}}: the error of {{scratch}} is {side} that of {{others}} at every size ({seeds})"
+        sizes = _sizes(str(row["observed_reason"]))
+        return f"{{what}}: the error of {{scratch}} is {side} that of {{others}} at {sizes} ({seeds})"
     overtakes = str(row["observed_better_above"]) == str(row["scratch"])
     verb = "overtakes" if overtakes else "is overtaken by"
     notes = ["in every seed" if is_true(row["observed_every_seed"]) else "not in every seed"]

@@ -15,11 +15,18 @@ from uprung.report.blocks import Block, Cell, Details, Drawing, Heading, Row, Ta
 from uprung.report.curve_study import CurveStudy
 from uprung.report.format import NONE, TARGETS, error, listing, plural, span, unit
 from uprung.report.interactive import interactive_curves
+from uprung.report.interactive_arms import interactive_arms
 from uprung.report.results import LawResults, StudyResults, where
 from uprung.report.sections import settled
 from uprung.scaling import LAW_POPULATION
 
 HOLLOW = "○"
+ONE_SIZE = (
+    "Test errors of every arm at the only training-set size, on the covered test frames; the arm with the lowest mean "
+    "is on top. Each mark is a run, filled where settled, pale where not, hollow where it has not converged. A bar is "
+    "the network that the arm starts from, with the arm's reference energies, before training; the dashed line is the "
+    "geometry-free baseline. Below the line between rows stands what needs no network."
+)
 PUBLISHED = " Grey crosses are the published study's points, from other data: only their slopes compare."
 
 
@@ -81,6 +88,8 @@ def _drawing(curves: CurveStudy, budget: str, target: str) -> Drawing:
     """Return the figure to explore of one budget and target."""
     table, bands = where(curves.results.curves, budget=budget), where(curves.following.bands, budget=budget)
     name = f"explore-{budget}-{target}"
+    if curves.single_size:
+        return Drawing(interactive_arms(table, curves.labels, target=target, name=name))
     return Drawing(interactive_curves(table, bands, curves.labels, target=target, x_label=curves.x_label, name=name))
 
 
@@ -96,7 +105,8 @@ def lead_of(study: Study, results: StudyResults) -> Iterator[Block]:
         "frames are those whose elements every seed saw at the smallest size that enters a law; errors "
         "on all test frames are named as such."
     )
-    learning = picture(results.figures, "learning-curves")
+    one = len(set(results.curves["size"])) == 1
+    learning = picture(results.figures, "learning-curves", caption=ONE_SIZE if one else "")
     more = trained_words(study) + mix_words(study) + (PUBLISHED if study.scaling.show_published else "")
     yield replace(learning, caption=learning.caption + more)
     yield from there([settled.rates_table(results.rates, arm_labels(study))])

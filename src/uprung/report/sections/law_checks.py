@@ -36,11 +36,15 @@ def section(curves: CurveStudy, budget: str) -> Iterator[Block]:
 
 def failed_table(failed: pd.DataFrame, labels: Mapping[str, str]) -> Table | None:
     """Return the share of failed runs of every arm and target, with its interval; None where it is unknown."""
+    known = failed[failed["arm"].isin(list(labels))]
+    bad = known["failed"] > 0
     rows = [
-        (TARGETS[str(row["target"])][0], labels[str(row["arm"])], f"{row['failed']:.0f} of {row['runs']:.0f}", share)
-        for _, row in failed[failed["arm"].isin(list(labels))].iterrows()
-        if (share := f"{100 * row['share']:.0f} % ({100 * row['low']:.0f} to {100 * row['high']:.0f})")
+        (TARGETS[str(row["target"])][0], labels[str(row["arm"])], *_share_cells(row))
+        for _, row in known[bad].iterrows()
     ]
+    for _, rest in known[~bad].groupby("runs"):
+        other = "other " if bad.any() else ""
+        rows.append((f"each of {plural(len(rest), f'{other}curve')}", "", *_share_cells(rest.iloc[0])))
     if not rows:
         return None
     return Table(
@@ -51,6 +55,11 @@ def failed_table(failed: pd.DataFrame, labels: Mapping[str, str]) -> Table | Non
         rows,
         text=2,
     )
+
+
+def _share_cells(row: pd.Series) -> tuple[str, str]:
+    share = f"{100 * row['share']:.0f} % ({100 * row['low']:.0f} to {100 * row['high']:.0f})"
+    return f"{row['failed']:.0f} of {row['runs']:.0f}", share
 
 
 def sensitivity_table(found: pd.DataFrame, labels: Mapping[str, str]) -> Table | None:

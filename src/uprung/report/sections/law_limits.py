@@ -23,7 +23,9 @@ def law_limits(laws: pd.DataFrame, crossover: pd.DataFrame, comparison: pd.DataF
     """State how many laws were refused, how thin the fitted ones are, and that extrapolations are no measurements."""
     fitted = laws["fitted"].map(is_true)
     limits = coverage_limits(laws)
-    if not fitted.all():
+    if not fitted.any():
+        limits.append("No curve has a scaling law: nothing is said of other sizes.")
+    elif not fitted.all():
         limits.append(f"{int((~fitted).sum())} of {len(laws)} scaling laws are refused, each with its reason.")
     thin = laws[fitted & (laws["n_sizes"] < 5)]
     if len(thin):

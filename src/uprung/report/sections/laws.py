@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pandas as pd
 
-from uprung.laws import LAWS, REACH, TITLES
+from uprung.laws import LAWS, MIN_SIZES, REACH, TITLES
 from uprung.laws.selection import EVIDENCE
-from uprung.report.blocks import Block, Cell, Details, Heading, Row, Table, Text, by_arm, picture
+from uprung.report.blocks import Block, Cell, Details, Heading, Row, Table, Text, by_arm, picture, there
 from uprung.report.curve_study import CurveStudy
 from uprung.report.format import MINUS, NONE, TARGETS, error, fixed, listing, minus, two_digits, unit
 from uprung.report.results import is_true, where
@@ -34,9 +34,14 @@ PARAMETERS = {
 def section(curves: CurveStudy) -> Iterator[Block]:
     """Yield the section."""
     results, labels = curves.following, curves.labels
+    if curves.too_few_for_laws:
+        yield Text(f"A power law needs {MIN_SIZES} sizes; this study has {len(curves.sizes)}, so no law is fitted.")
     for budget in curves.budgets:
         if len(curves.budgets) > 1:
             yield Heading(f"Budget {budget}")
+        if curves.too_few_for_laws:
+            yield from there([law_checks.failed_table(where(results.failed, budget=budget), labels)])
+            continue
         here = where(results.laws, budget=budget)
         yield laws_table(here, labels)
         yield from on_all(here, where(results.laws_all, budget=budget), labels)

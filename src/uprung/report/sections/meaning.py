@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from uprung.config.study import Study
+from uprung.laws import MIN_SIZES
 from uprung.report.arms import arm_labels, arms_of_each, reference_of
 from uprung.report.blocks import Block, Heading, Sentences, Text
 from uprung.report.curve_study import CurveStudy
@@ -45,6 +46,7 @@ def study_findings(study: Study, results: LawResults, budget: str, target: str) 
     laws, crossover, multiplier = (
         where(table, budget=budget, target=target) for table in (results.laws, results.crossover, results.multiplier)
     )
+    one, few = curves_have(here, 1), curves_have(here, MIN_SIZES - 1)
     return [
         *settled.before_training(here, labels, target=target),
         *settled.without_network(here, yardsticks_of(results), labels, target=target),
@@ -52,11 +54,16 @@ def study_findings(study: Study, results: LawResults, budget: str, target: str) 
         *lowest_errors(here, labels, target=target),
         *reference_effect(here, study, target=target),
         *settled.hedged(overtaking(crossover, labels, target=target), here, labels),
-        *settled.hedged(multipliers(multiplier, labels, target=target), here, labels),
-        *fitted_laws(laws, labels, target=target),
+        *([] if one else settled.hedged(multipliers(multiplier, labels, target=target), here, labels)),
+        *([] if few else fitted_laws(laws, labels, target=target)),
         converged_points(here, target=target),
         *settled.blow_ups(here, labels, target=target),
     ]
+
+
+def curves_have(curves: pd.DataFrame, most: int) -> bool:
+    """Return whether curves have no more than so many sizes."""
+    return len(set(curves["size"])) <= most
 
 
 def _before_training(curves: pd.DataFrame, study: Study, target: str) -> list[str]:
@@ -183,16 +190,13 @@ def lowest_errors(curves: pd.DataFrame, labels: Mapping[str, str], *, target: st
     sizes = sizes_of(curves)
     if not sizes:
         return [f"No training-set size has every arm, so the {TARGETS[target][0]} errors are not ranked."]
-    return [
-        _lowest_at(curves, labels, target, size, place)
-        for size, place in zip(dict.fromkeys((sizes[0], sizes[-1])), ("smallest", "largest"), strict=False)
-    ]
+    return [_lowest_at(curves, labels, target, size, place) for place, size in settled.ends(sizes)]
 
 
 def _lowest_at(curves: pd.DataFrame, labels: Mapping[str, str], target: str, size: str, place: str) -> str:
     here = curves[curves["size"] == size]
     means = here.groupby("arm")["mae"].mean().sort_values()
-    where = f"At the {place} size ({size_words(curves, size)})"
+    where = f"At the {place} size ({size_words(curves, size)})" if place else f"At {size_words(curves, size)}"
     what, baseline = TARGETS[target][0], float(here["baseline"].mean())
     best = str(means.index[0])
     if means.iloc[0] >= baseline:
@@ -209,10 +213,9 @@ def _lowest_at(curves: pd.DataFrame, labels: Mapping[str, str], target: str, siz
     found = compare(curves, best, second, size)
     if found is None:
         return f"{text}; the next, of {labels[second]}, shares no seed with it."
-    return (
-        f"{text}; the next, of {labels[second]}, is {error(means.iloc[1], target)}, "
-        f"{times(means.iloc[1] / means.iloc[0])} as much ({found.seed_words})."
-    )
+    ratio = float(means.iloc[1] / means.iloc[0])
+    more = f"{times(ratio)} as much" if ratio >= 1.05 else "within 5 %"
+    return f"{text}; the next, of {labels[second]}, is {error(means.iloc[1], target)}, {more} ({found.seed_words})."
 
 
 REFERENCE_WORDS = {
@@ -286,6 +289,8 @@ def converged_points(curves: pd.DataFrame, *, target: str) -> str:
     """
     good, total = int(curves["converged"].sum()), len(curves)
     what = TARGETS[target][0]
+    if curves_have(curves, MIN_SIZES - 1):
+        return f"{good} of {plural(total, 'run')} have converged in {what}."
     if good == total:
         return f"All {plural(total, 'run')} enter the laws in {what}."
     return f"{good} of {plural(total, 'run')} enter the laws in {what}; the other {total - good} do not."

@@ -109,8 +109,15 @@ def rates_table(rates: Mapping[str, pd.DataFrame], labels: Mapping[str, str]) ->
     )
 
 
+def ends(sizes: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the smallest and the largest of sizes with their names; a single one has no name."""
+    return [("smallest", sizes[0]), ("largest", sizes[-1])] if len(sizes) > 1 else [("", sizes[0])]
+
+
 def before_training(curves: pd.DataFrame, labels: Mapping[str, str], *, target: str) -> list[str]:
-    """State which arms are better than the pretrained network was before training, and which are worse.
+    """State which arms are better than the best of them was before training, and which are worse.
+
+    An arm before training is the network that it begins with, with the arm's reference energies.
 
     Args:
         curves: rows of one budget, target and population.
@@ -121,28 +128,28 @@ def before_training(curves: pd.DataFrame, labels: Mapping[str, str], *, target: 
     if known["untouched"].isna().all():
         return []
     means = known.groupby(["size", "arm"])[["n_frames", "mae", "untouched"]].mean().reset_index()
-    start = means.groupby("size")["untouched"].min()
+    ranked = means.assign(untouched=means["untouched"].round(9), place=means["arm"].map(list(labels).index))
+    best = ranked.dropna(subset=["untouched"]).sort_values(["untouched", "place"]).groupby("size").first()
+    start, whose = best["untouched"], best["arm"].map(labels)
     arms = [arm for arm in labels if arm in set(means["arm"])]
-    what, order = TARGETS[target][0], means.groupby("size")["n_frames"].mean().sort_values().index
+    what, order = TARGETS[target][0], list(means.groupby("size")["n_frames"].mean().sort_values().index)
     first, last = float(start[order[0]]), float(start[order[-1]])
     words = (
         error(first, target)
         if first / last < 1.02
         else f"{error(first, target)} (smallest size) to {error(last, target)} (largest)"
     )
-    found = [
-        f"Before any training the {what} error of the pretrained network, with the best references of the arms, is "
-        f"{words}."
-    ]
-    for place, size in (("smallest", order[0]), ("largest", order[-1])):
+    found = [f"Before any training the lowest {what} error is {words}, that of {whose[order[-1]]}."]
+    for place, size in ends(order):
         here = where(means, size=size).set_index("arm")["mae"]
-        before = f"the pretrained network before training ({error(float(start[size]), target)})"
+        before = f"{whose[size]} before training ({error(float(start[size]), target)})"
+        at = f"At the {place} size" if place else f"At n = {where(means, size=size)['n_frames'].mean():,.0f}"
         worse = {labels[a]: float(here[a]) / float(start[size]) for a in arms if a in here and here[a] >= start[size]}
         if worse:
             factors = [f"{name} ({times(ratio)})" for name, ratio in worse.items()]
-            found.append(f"At the {place} size training does not get below {before} in {listing(factors)}.")
+            found.append(f"{at} training does not get below {before} in {listing(factors)}.")
         else:
-            found.append(f"At the {place} size every arm is below {before}.")
+            found.append(f"{at} every arm is below {before}.")
     return found
 
 
@@ -159,10 +166,8 @@ def without_network(
     beaten = [label for arm, label in labels.items() if arm in arms and arms[arm] > means.iloc[0]]
     whom = "no arm" if not beaten else "every arm" if len(beaten) == len(arms) else listing(beaten)
     name = YARDSTICKS[str(means.index[0])]
-    return [
-        f"Without any network, “{name}” reaches {error(float(means.iloc[0]), target)} at the "
-        f"largest size, below {whom}."
-    ]
+    at = "the largest size" if len(set(curves["size"])) > 1 else f"n = {curves['n_frames'].mean():,.0f}"
+    return [f"Without any network, “{name}” reaches {error(float(means.iloc[0]), target)} at {at}, below {whom}."]
 
 
 def hedged(sentences: Sequence[str], curves: pd.DataFrame, labels: Mapping[str, str]) -> list[str]:
@@ -188,6 +193,8 @@ def settled_words(curves: pd.DataFrame, *, target: str) -> str:
     what = TARGETS[target][0]
     if firm == len(points):
         return f"All {plural(len(points), 'point')} are settled in {what}: a second budget does not change them."
+    if untested == len(points):
+        return f"No point is settled in {what}: without a second budget, longer training may change any order."
     rest = f"; {untested} have no second budget" if untested else ""
     return (
         f"{firm} of {plural(len(points), 'point')} are settled in {what}{rest}. The others are above the baseline at "
