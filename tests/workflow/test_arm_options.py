@@ -66,7 +66,9 @@ def test_an_elastic_arm_is_pulled_by_the_fisher_information_that_its_card_names(
     card = read(done, "elastic")[1]
     assert card["inputs"]["results/options/fisher/elastic/importance.pt"] == facts["sha256"]
     assert card["options"]["arm"]["ewc"] == {"strength": 100.0, "structures": 20, "seed": 0}
-    assert "by their Fisher information" in (done / "report.html").read_text()
+    page = (done / "report.html").read_text()
+    assert "by their Fisher information" in page
+    assert "is estimated on 20 source frames of training materials with chgnet-0.3.0" in page
 
 
 def test_an_arm_replays_what_its_teachers_agree_on_and_their_manifest_counts_it(done: Path) -> None:
@@ -77,6 +79,9 @@ def test_an_arm_replays_what_its_teachers_agree_on_and_their_manifest_counts_it(
     assert 0 < facts["accepted"] < facts["frames"]
     assert facts["refused_by"] == {"force": facts["refused"]}
     assert sha256(done / "teachers/taught/labels.pt") == facts["sha256"]
+    page = (done / "report.html").read_text()
+    assert f"pretrained and low-300, agree on {facts['accepted']:,} of {facts['frames']:,} source frames" in page
+    assert 'href="teachers/taught/manifest.json"' in page
     card = read(done, "taught")[1]
     assert card["n_replay"] == facts["accepted"]
     assert card["inputs"]["results/options/teachers/taught/labels.pt"] == facts["sha256"]

@@ -120,6 +120,13 @@ FILES: dict[str, ResultFile] = {
         "reference energies of the first seed",
         ("element", "origin", "estimator", "reference", "size"),
     ),
+    "teachers": ResultFile(
+        "teachers/{taught}/manifest.json",
+        "source frames that the teachers of {taught} label, and how many they agree on",
+    ),
+    "fisher": ResultFile(
+        "fisher/{pulled}/manifest.json", "structures behind the Fisher information that pulls {pulled}"
+    ),
     "reference_comparison": ResultFile(
         "atomref/comparison.csv", "errors and diagnostics of every reference fit, size and seed", read=False
     ),
@@ -209,6 +216,8 @@ def wildcards(pattern: str, study: Study) -> list[dict[str, str]]:
         "budget": list(study.budgets),
         "arm": list(study.arms),
         "tuned": tuned_arms(study),
+        "taught": [name for name, arm in study.arms.items() if arm.replay and arm.replay.teachers],
+        "pulled": [name for name, arm in study.arms.items() if arm.ewc],
         "size": [size.replace("%", "pct") for size in study.sizes],  # as in the folders of runs
         "seed": [str(seed) for seed in study.seeds],
     }

@@ -59,6 +59,8 @@ class StudyResults(LawResults):
     shifts: Mapping[str, pd.DataFrame]
     references: pd.DataFrame
     reference_errors: pd.DataFrame
+    teachers: Mapping[str, dict[str, Any]]
+    fisher: Mapping[str, dict[str, Any]]
     second: pd.DataFrame
     yardsticks: pd.DataFrame
     rates: Mapping[str, pd.DataFrame]

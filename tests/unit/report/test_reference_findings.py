@@ -8,6 +8,7 @@ from uprung.report.blocks import Cell
 from uprung.report.captions import FIGURES
 from uprung.report.sections.limits import coverage_limits
 from uprung.report.sections.references import (
+    made_for_arms,
     reference_errors,
     reference_errors_table,
     references_table,
@@ -112,3 +113,15 @@ def test_the_table_tells_tied_from_unseen(references: pd.DataFrame) -> None:
 @pytest.mark.parametrize("name", ["energy", "labels", "shift", "elements", "importance"])
 def test_captions_of_a_pair_name_the_pairs_that_were_fitted(name: str) -> None:
     assert "{subset}" in FIGURES[f"{{pair}}-{name}"].caption
+
+
+def test_what_teachers_and_fisher_information_rest_on_is_told() -> None:
+    taught = {"teachers": ["big", "small"], "frames": 1822, "accepted": 1203, "limits": {"force": 0.1, "energy": 0.02}}
+    pulled = {"structures": 1, "network": "chgnet-0.3.0"}
+    first, second = made_for_arms({"a": taught}, {"b": pulled}, {"a": "taught", "b": "elastic"})
+    assert first == (
+        "The teachers of taught, big and small, agree on 1,203 of 1,822 source frames (to a standard deviation of "
+        "100 meV/Å in force and 20.0 meV/atom in energy)."
+    )
+    assert second.endswith("elastic is estimated on 1 source frame of training materials with chgnet-0.3.0.")
+    assert made_for_arms({}, {}, {}) == []

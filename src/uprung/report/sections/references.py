@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pandas as pd
 
 from uprung.config.study import Study
 from uprung.report.arms import arm_labels, arms_of_each, options_of, reference_of
 from uprung.report.blocks import Block, Cell, Heading, Row, Sentences, Table, Text, picture
-from uprung.report.format import NONE, amount, count, listing, plural
+from uprung.report.format import NONE, TARGETS, amount, count, error, listing, plural
 from uprung.report.results import StudyResults
 
 
@@ -17,6 +18,7 @@ def section(study: Study, results: StudyResults) -> Iterator[Block]:
     """Yield the section."""
     baseline = study.scaling.baseline
     yield arms_table(study)
+    yield Sentences(made_for_arms(results.teachers, results.fisher, arm_labels(study)))
     yield references_table(results.references)
     tied = tied_references(results.references)
     if tied:
@@ -30,6 +32,34 @@ def section(study: Study, results: StudyResults) -> Iterator[Block]:
     yield Sentences(reference_errors(results.reference_errors, baseline))
     yield reference_errors_table(results.reference_errors, baseline)
     yield picture(results.figures, "reference-errors")
+
+
+def made_for_arms(
+    teachers: Mapping[str, Mapping[str, Any]], fisher: Mapping[str, Mapping[str, Any]], labels: Mapping[str, str]
+) -> list[str]:
+    """State what teachers and Fisher information of the arms rest on.
+
+    Args:
+        teachers: arm -> manifest, as of `uprung.training.teachers.teach`.
+        fisher: arm -> manifest of the Fisher information of the network that the arm starts from.
+        labels: arm -> name as printed.
+    """
+    said = []
+    for arm, facts in teachers.items():
+        limits = listing(
+            [f"{error(limit, target)} in {TARGETS[target][0]}" for target, limit in facts["limits"].items()]
+        )
+        said.append(
+            f"The teachers of {labels[arm]}, {listing(facts['teachers'])}, agree on {facts['accepted']:,} of "
+            f"{plural(facts['frames'], 'source frame')} (to a standard deviation of {limits})."
+        )
+    for arm, facts in fisher.items():
+        frames = plural(facts["structures"], "source frame")
+        said.append(
+            f"The Fisher information that pulls {labels[arm]} is estimated on {frames} of training materials with "
+            f"{facts['network']}."
+        )
+    return said
 
 
 REFERENCES = {
