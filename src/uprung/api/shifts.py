@@ -49,7 +49,9 @@ class Shift:
         if pairs:
             (least, low), (most, high) = pairs[0], pairs[-1]
             mean = shift["shift"].abs().mean()
-            yield f"shift high − low, eV/atom: {least:+.3f} ({low}) to {most:+.3f} ({high}), mean size {mean:.3f}"
+            alike = f"{least:.3f}" == f"{most:.3f}"  # of one compound, say: then no element has the least
+            ends = f"{least:+.3f} (all elements)" if alike else f"{least:+.3f} ({low}) to {most:+.3f} ({high})"
+            yield f"shift high − low, eV/atom: {ends}, mean size {mean:.3f}"
         for row in self.correlation[self.correlation["subset"] == "all"].to_dict("records"):
             if np.isfinite(row["pearson"]):
                 ends = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -120,3 +121,12 @@ def test_points_that_support_no_law_are_told() -> None:
     assert repr(zigzag).startswith("no law: ")
     with pytest.raises(LawRefused):
         zigzag.predict(100)
+
+
+def test_a_shift_that_all_elements_share_names_none_of_them() -> None:
+    found = uprung.shift(atoms("PBE"), atoms("r2SCAN"), bootstrap=20)
+    assert "(all elements)" not in repr(found)
+    # equal but for rounding, as of one compound, whose elements share the shift
+    noise = 1e-12 * np.arange(len(found.elements))
+    alike = replace(found, elements=found.elements.assign(shift=-1.735 + noise))
+    assert "eV/atom: -1.735 (all elements), mean size 1.735" in repr(alike)
