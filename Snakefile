@@ -28,6 +28,7 @@ report: "docs/snakemake-report.rst"
 
 onstart:
     gc.enable()  # see rules/common.smk
+    look_for_jobs_when_one_ends()
     check_results()
     check_environments()
 

@@ -150,6 +150,17 @@ def figure(name):
     return report(svg, category=entry.category, labels=labels)
 
 
+def look_for_jobs_when_one_ends():
+    """Let Snakemake choose jobs when one ends, and at no other time, unless the user limits jobs per time span.
+
+    Its default limit, 100 jobs a second, makes every choice start a timer for the next one a second later (9.27). Each
+    job that ends adds such a chain, for ever: after 200 jobs Snakemake starts 200 threads a second.
+    """
+    limit = getattr(workflow.scheduler, "job_rate_limiter", None)
+    if limit is not None and (limit.max_jobs, limit.timespan) == (100, 1):
+        workflow.scheduler.job_rate_limiter = None
+
+
 def check_results():
     """Stop before the first job when results cannot be written."""
     why = why_not_writable(Path("results") / STUDY.study)
