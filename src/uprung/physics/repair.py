@@ -93,7 +93,8 @@ def by_training(
 
 def _judged(values: pd.DataFrame, chosen: Fit) -> pd.DataFrame:
     names = zip(values["set"], values["material"], strict=True)
-    return values[[name in chosen.judged for name in names]].reset_index(drop=True)
+    rows = np.array([name in chosen.judged for name in names], dtype=bool)
+    return values[rows].reset_index(drop=True)
 
 
 def _placed(values: pd.DataFrame) -> pd.DataFrame:
@@ -116,7 +117,8 @@ def never_judged(values: pd.DataFrame, found: pd.DataFrame, way: str, k: int, *,
     """
     own = found[(found["way"] == way) & (found["shots"] == k)]
     done = set(zip(own["set"], own["material"], strict=True))
-    left = [name not in done for name in zip(values["set"], values["material"], strict=True)]
+    names = zip(values["set"], values["material"], strict=True)
+    left = np.array([name not in done for name in names], dtype=bool)
     structures = f"{k} structure{'s' if k > 1 else ''}"
     words = "the pool has no {} of its composition" if same else "no draw of {} is of other compositions alone"
     return untouched(values[left]).assign(way=way, shots=k, predicted=np.nan, reason=words.format(structures))
