@@ -10,14 +10,16 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import LogLocator, NullLocator
 
 from uprung.figures import style
-from uprung.figures.axes import GREY, grid_behind, panels, plain_numbers
+from uprung.figures.axes import GREY, grid_behind, panels, plain_numbers, subdivisions
 from uprung.physics.repair import NUMBER, TRAINING
 
 #: Way of repair -> how it is called, and its line.
 WAYS = {NUMBER: ("one number", "-"), TRAINING: ("fine-tuned", "--")}
+#: Ratios that every panel shows.
+NEAREST = (0.8, 1.25)
 
 
 @mpl.rc_context(style.RC)
@@ -38,19 +40,17 @@ def repair(table: pd.DataFrame) -> Figure:
     groups = list(known.groupby(["test", "quantity", _turn(known)], sort=False))
     figure, axes, _ = panels(len(groups), most=3, width=style.PAGE, height=2.1, extra=0.5)
     for axis, ((_, quantity, _), part) in zip(axes, groups, strict=True):
-        names = ", ".join(dict.fromkeys(part["set"]))
-        axis.set_title(f"{quantity}\n({names})", fontsize=7)
+        axis.set_title(f"{quantity}\n({_named(list(dict.fromkeys(part['set'])))})")
         axis.axhline(1, color=GREY, lw=0.8, ls="--", zorder=0)
         for n, (model, functional) in enumerate(series):
             for m, (way, (_, line)) in enumerate(WAYS.items()):
                 own = part[(part["model"] == model) & (part["functional"] == functional) & (part["way"] == way)]
                 aside = (2 * n + m - len(series) + 0.5) * 0.6 / (2 * len(series))
                 _draw(axis, own, place, aside, {"color": style.colour(n), "marker": style.marker(n), "ls": line})
-        axis.set_yscale("log")
+        _log_scale(axis, part)
         axis.set_xticks(list(place.values()), list(map(str, place)))
         axis.set_xlim(-0.5, len(shots) - 0.5)
         axis.xaxis.set_minor_locator(NullLocator())
-        plain_numbers(axis.yaxis)
         axis.set(xlabel="labelled structures", ylabel="MAE after / before")
         grid_behind(axis)
     handles = [
@@ -60,6 +60,22 @@ def repair(table: pd.DataFrame) -> Figure:
     handles += [Line2D([], [], color=GREY, ls=line, label=name) for name, line in WAYS.values()]
     figure.legend(handles=handles, loc="outside upper center", ncols=3)
     return figure
+
+
+def _named(sets: list[str]) -> str:
+    """Return names of sets, of a second one that begins as the first what it has beside."""
+    first, *others = sets
+    return ", ".join([first, *(name.removeprefix(first) for name in others)])
+
+
+def _log_scale(axis: Axes, part: pd.DataFrame) -> None:
+    ends = part[["mae_ratio", "mae_ratio_low", "mae_ratio_high"]].to_numpy(np.float64)
+    low, high = (float(end) for end in (np.nanmin(ends), np.nanmax(ends)))
+    low, high = 0.9 * min(low, NEAREST[0]), 1.1 * max(high, NEAREST[1])
+    axis.set_yscale("log")
+    axis.set_ylim(low, high)
+    axis.yaxis.set_major_locator(LogLocator(subs=subdivisions(high / low)))
+    plain_numbers(axis.yaxis)
 
 
 def _turn(table: pd.DataFrame) -> pd.Series:

@@ -21,7 +21,7 @@ STATISTICS = ("ratio", "ratio_before", "ratio_change", "mae", "mae_before", "mae
 
 
 @dataclass(frozen=True)
-class Drawing:
+class Resampling:
     """How intervals are drawn.
 
     Materials are drawn with replacement, and where there are `FEWEST` draws these as well: `shared` draws are those of
@@ -35,12 +35,12 @@ class Drawing:
     draws_needed: bool = True
 
 
-def compared(rows: pd.DataFrame, drawing: Drawing) -> dict[str, float]:
+def compared(rows: pd.DataFrame, how: Resampling) -> dict[str, float]:
     """Return materials, draws, values, and the statistics with their 95 % intervals `<s>_low`, `<s>_high`.
 
     Args:
         rows: columns material, draw, reference, before and after, in which all are known.
-        drawing: of the intervals, NaN with fewer than three materials.
+        how: of the intervals, NaN with fewer than three materials.
     """
     material, draw = (pd.factorize(rows[name])[0] for name in ("material", "draw"))
     x, before, after = (rows[name].to_numpy(np.float64) for name in ("reference", "before", "after"))
@@ -52,8 +52,8 @@ def compared(rows: pd.DataFrame, drawing: Drawing) -> dict[str, float]:
     values = int(sums[..., 0].max(axis=1).sum()) if len(rows) else 0
     found: dict[str, float] = {"materials": n[0], "draws": n[1], "values": values}
     whole = _statistics(_weighted(sums, present, np.ones((1, n[0])), np.ones((1, *n))))
-    known = n[0] >= FEWEST and (n[1] >= FEWEST or not drawing.draws_needed)
-    drawn = _statistics(_weighted(sums, present, *_weights(present, drawing))) if known else {}
+    known = n[0] >= FEWEST and (n[1] >= FEWEST or not how.draws_needed)
+    drawn = _statistics(_weighted(sums, present, *_weights(present, how))) if known else {}
     tail = 50 * (1 - CONFIDENCE)
     for name in STATISTICS:
         every = drawn.get(name, np.empty(0))
@@ -63,18 +63,18 @@ def compared(rows: pd.DataFrame, drawing: Drawing) -> dict[str, float]:
     return found
 
 
-def _weights(present: NDArray[np.bool_], drawing: Drawing) -> tuple[Floats, Floats]:
+def _weights(present: NDArray[np.bool_], how: Resampling) -> tuple[Floats, Floats]:
     """Return how often materials (b, m) and their draws (b, m, d) are drawn."""
-    rng, (m, d) = np.random.default_rng(drawing.seed), present.shape
-    materials = rng.multinomial(m, np.full(m, 1 / m), size=drawing.resamples).astype(np.float64)
+    rng, (m, d) = np.random.default_rng(how.seed), present.shape
+    materials = rng.multinomial(m, np.full(m, 1 / m), size=how.resamples).astype(np.float64)
     if d < FEWEST:
-        draws = np.ones((drawing.resamples, m, d))
-    elif drawing.shared:
-        once = rng.multinomial(d, np.full(d, 1 / d), size=(drawing.resamples, 1))
-        draws = np.broadcast_to(once, (drawing.resamples, m, d)).astype(np.float64)
+        draws = np.ones((how.resamples, m, d))
+    elif how.shared:
+        once = rng.multinomial(d, np.full(d, 1 / d), size=(how.resamples, 1))
+        draws = np.broadcast_to(once, (how.resamples, m, d)).astype(np.float64)
     else:
         count = present.sum(axis=1)
-        draws = rng.multinomial(count, present / count[:, None], size=(drawing.resamples, m)).astype(np.float64)
+        draws = rng.multinomial(count, present / count[:, None], size=(how.resamples, m)).astype(np.float64)
     return materials, draws
 
 

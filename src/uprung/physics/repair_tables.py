@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from uprung.physics.paired import STATISTICS, Drawing, compared
+from uprung.physics.paired import STATISTICS, Resampling, compared
 from uprung.physics.repair import UNTOUCHED
 from uprung.physics.results import NO_RATIO
 
@@ -37,8 +37,8 @@ def repair_table(values: pd.DataFrame, *, resamples: int, seed: int, tolerance: 
     for names, own in values.groupby(GROUP, sort=False, dropna=False):
         row: dict[str, object] = dict(zip(GROUP, names, strict=True))
         here = own.dropna(subset=["reference", "untouched", "predicted"])
-        drawing = Drawing(resamples, seed, shared=shared, draws_needed=row["way"] != UNTOUCHED)
-        found = compared(here.rename(columns={"untouched": "before", "predicted": "after"}), drawing)
+        how = Resampling(resamples, seed, shared=shared, draws_needed=row["way"] != UNTOUCHED)
+        found = compared(here.rename(columns={"untouched": "before", "predicted": "after"}), how)
         if row["quantity"] in NO_RATIO:
             found |= {name: np.nan for name in found if name.startswith("ratio")}
         lost = own.loc[own["predicted"].isna(), "reason"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from uprung.physics.paired import STATISTICS, Drawing, compared
+from uprung.physics.paired import STATISTICS, Resampling, compared
 from uprung.physics.repair import VALUE
 from uprung.physics.results import NO_RATIO
 from uprung.physics.tables import RUN
@@ -49,7 +49,7 @@ def transfer_table(values: pd.DataFrame, starts: Mapping[str, str], *, resamples
             .rename(columns={"predicted": "after", "seed": "draw"})
         )
         both = both.dropna(subset=["reference", "before", "after"])
-        found = compared(both, Drawing(resamples, seed, draws_needed=False))
+        found = compared(both, Resampling(resamples, seed, draws_needed=False))
         if row["quantity"] in NO_RATIO:
             found |= {name: np.nan for name in found if name.startswith("ratio")}
         rows.append({"model": start} | row | found | {"reading": reading(found)})

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from uprung.physics.labels import Fit, PoolFrame
-from uprung.physics.paired import Drawing, compared
+from uprung.physics.paired import Resampling, compared
 from uprung.physics.repair import NUMBER, TRAINING, UNTOUCHED, by_number, by_training, repaired
 from uprung.physics.repair_tables import SOUND, UNSETTLED, WORSE, reading, repair_table
 from uprung.physics.transfer import transfer_table
@@ -36,7 +36,7 @@ def cloud(materials: int, draws: int, *, spread: float, after: float, per: int =
 
 def test_statistics_are_those_of_the_values() -> None:
     rows = cloud(6, 3, spread=0.0, after=0.95)
-    found = compared(rows, Drawing(200, 0))
+    found = compared(rows, Resampling(200, 0))
     one = rows[rows["draw"] == 0]
     x, y, before = one["reference"], one["after"], one["before"]
     assert (found["materials"], found["draws"], found["values"]) == (6, 3, 12)
@@ -49,22 +49,22 @@ def test_statistics_are_those_of_the_values() -> None:
 
 
 def test_intervals_are_over_draws_as_well() -> None:
-    quiet, loud = (compared(cloud(8, 6, spread=s, after=0.95), Drawing(500, 0)) for s in (0.0, 0.2))
+    quiet, loud = (compared(cloud(8, 6, spread=s, after=0.95), Resampling(500, 0)) for s in (0.0, 0.2))
     assert loud["ratio_high"] - loud["ratio_low"] > 3 * (quiet["ratio_high"] - quiet["ratio_low"])
 
 
 def test_draws_of_each_material_average_out_and_shared_ones_do_not() -> None:
     rows = cloud(8, 6, spread=0.2, after=0.95)
-    shared, own = (compared(rows, Drawing(500, 0, shared=shared)) for shared in (True, False))
+    shared, own = (compared(rows, Resampling(500, 0, shared=shared)) for shared in (True, False))
     assert shared["ratio_high"] - shared["ratio_low"] > 1.5 * (own["ratio_high"] - own["ratio_low"])
 
 
 @pytest.mark.parametrize(("materials", "draws"), [(2, 6), (8, 2)])
 def test_few_materials_or_draws_have_no_interval(materials: int, draws: int) -> None:
-    found = compared(cloud(materials, draws, spread=0.1, after=0.95), Drawing(100, 0))
+    found = compared(cloud(materials, draws, spread=0.1, after=0.95), Resampling(100, 0))
     assert np.isnan([value for name, value in found.items() if name.endswith(("_low", "_high"))]).all()
     assert np.isfinite(found["ratio"])
-    of_draws_at_hand = compared(cloud(8, 2, spread=0.1, after=0.95), Drawing(100, 0, draws_needed=False))
+    of_draws_at_hand = compared(cloud(8, 2, spread=0.1, after=0.95), Resampling(100, 0, draws_needed=False))
     assert np.isfinite(of_draws_at_hand["ratio_low"])
 
 
@@ -73,7 +73,7 @@ def test_a_material_that_few_draws_judge_counts_as_much_as_others() -> None:
         [{"material": "often", "draw": d, "reference": 1.0, "before": 1.0, "after": 1.0} for d in range(9)]
         + [{"material": "once", "draw": 0, "reference": 1.0, "before": 1.0, "after": 2.0}]
     )
-    assert compared(rows, Drawing(100, 0))["mae"] == pytest.approx(0.5)
+    assert compared(rows, Resampling(100, 0))["mae"] == pytest.approx(0.5)
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
@@ -84,7 +84,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
         effect = rng.normal(0, 0.05, (12, 1)) + rng.normal(0, 0.05, (1, 8)) + rng.normal(0, 0.02, (12, 8))
         m, d = np.indices(effect.shape).reshape(2, -1)
         rows = pd.DataFrame({"material": m, "draw": d, "reference": 1.0, "before": 1.0, "after": 0.9 + effect.ravel()})
-        found = compared(rows, Drawing(200, seed))
+        found = compared(rows, Resampling(200, seed))
         hits += found["ratio_low"] <= 0.9 <= found["ratio_high"]
     assert 0.85 < hits / tries <= 1
 

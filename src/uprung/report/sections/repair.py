@@ -9,19 +9,13 @@ import pandas as pd
 from uprung.config.physics import Repair
 from uprung.config.study import Study
 from uprung.physics.repair import NUMBER, TRAINING, UNTOUCHED
-from uprung.physics.repair_tables import BETTER, SOUND, UNSETTLED, WORSE
+from uprung.physics.repair_tables import UNSETTLED
 from uprung.report.blocks import Block, Cell, Details, Row, Sentences, Table, Text, picture
 from uprung.report.format import NONE, amount, fixed, functional, listing, plural
 from uprung.report.results import StudyResults, where
 
 #: Way of repair -> its name in a sentence.
 WAYS = {NUMBER: "one number", TRAINING: "fine-tuning"}
-#: How a reading begins -> what is said of the properties that have it, in this order.
-SAID = {
-    "enough": "{labels} {are} enough for {properties}",
-    BETTER: "the error falls, but not by enough to say so, for {properties}",
-    WORSE: "the error rises for {properties}",
-}
 
 
 def section(study: Study, results: StudyResults) -> Iterator[Block]:
@@ -38,7 +32,9 @@ def section(study: Study, results: StudyResults) -> Iterator[Block]:
     )
     yield Sentences([rule(repair, study), *answers(table, repair), *not_asked(study)])
     yield picture(results.figures, "physics-repair")
-    yield readings(table, repair)
+    said = readings(table, repair)
+    if said is not None:
+        yield said
     yield Details("Ratios and errors after every repair", [numbers(table)])
 
 
@@ -64,31 +60,18 @@ def answers(table: pd.DataFrame, repair: Repair) -> Iterator[str]:
     """Yield what the fewest labels do, a sentence per network, functional and way."""
     k = min(repair.shots)
     known = table[(table["shots"] == k) & (table["reason"] == "")]
-    before = table[(table["way"] == UNTOUCHED)].set_index(["model", "set", "quantity"])["reading"]
     for (model, name, way), own in known.groupby(["model", "functional", "way"], sort=False):
-        kinds = {"enough": own["reading"].str.endswith("enough") & own["reading"].str.startswith(_labels(k))}
-        kinds[BETTER] = own["reading"].str.startswith(BETTER)
-        kinds[WORSE] = own["reading"] == WORSE
         said = [
-            words.format(labels=_labels(k), are=_are(k), properties=listing(_properties(own[kinds[kind]])))
-            for kind, words in SAID.items()
-            if kinds[kind].any()
+            f"{words}: {listing(_properties(part))}"
+            for words, part in own.groupby("reading", sort=False)
+            if words != UNSETTLED
         ]
-        open_ = own[own["reading"] == UNSETTLED]
-        if len(open_):
-            said.append(f"not settled for {plural(len(open_), 'property', 'properties')} of {len(own)}")
-        sound = sum(before.get(tuple(row), "") == SOUND for row in own[["model", "set", "quantity"]].to_numpy())
-        if sound:
-            said.append(f"{plural(sum([sound]), 'ratio')} lay so near to 1 before")
-        yield f"{model}, {functional(str(name))}, {_labels(k)}, {WAYS[str(way)]}: {'; '.join(said)}."
-
-
-def _labels(k: int) -> str:
-    return "one label" if k == 1 else f"{k} labels"
-
-
-def _are(k: int) -> str:
-    return "is" if k == 1 else "are"
+        unsettled = own[own["reading"] == UNSETTLED]
+        if len(unsettled):
+            few = int(unsettled["mae_change_low"].isna().sum())
+            why = f", {few} of them without an interval" if few else ""
+            said.append(f"not settled: {len(unsettled)} of {plural(len(own), 'property', 'properties')}{why}")
+        yield f"{model}, {functional(str(name))}, k = {k}, {WAYS[str(way)]}: {'; '.join(said)}."
 
 
 def _properties(part: pd.DataFrame) -> list[str]:
@@ -112,35 +95,35 @@ def not_asked(study: Study) -> Iterator[str]:
         yield f"Repaired by one number alone, since a fine-tuned network is not asked for them: {listing(untested)}."
 
 
-def readings(table: pd.DataFrame, repair: Repair) -> Table:
-    """Return what the intervals say, a row per property, network and way, a column per k."""
+def readings(table: pd.DataFrame, repair: Repair) -> Table | None:
+    """Return what the intervals say, a row per property, network and way, a column per k; None without any interval."""
     shots = sorted(repair.shots)
     rows: list[Row] = []
-    known = table[table["way"] != UNTOUCHED]
+    known = _by_property(table[table["way"] != UNTOUCHED])
     for (name, quantity, model, way), own in known.groupby(["set", "quantity", "model", "way"], sort=False):
+        if own["mae_change_low"].isna().all():
+            continue
         first = where(table, way=UNTOUCHED, model=model, set=name, quantity=quantity).iloc[0]
-        cells = {int(row["shots"]): _reading(row) for _, row in own.iterrows()}
+        cells = {int(row["shots"]): Cell(fixed(row["ratio"], 2), str(row["reading"])) for _, row in own.iterrows()}
+        before = Cell(fixed(first["ratio"], 2), str(first["reading"]))
         rows.append(
-            [
-                str(quantity),
-                str(name),
-                str(model),
-                WAYS[str(way)],
-                Cell(fixed(first["ratio"], 2), str(first["reading"])),
-                *(cells.get(k, NONE) for k in shots),
-            ]
+            [str(quantity), str(name), str(model), WAYS[str(way)], before, *(cells.get(k, NONE) for k in shots)]
         )
+    if not rows:
+        return None
     return Table(
-        "What few labels do to each property: ratio of predicted to reference values before, and with k labels, with "
-        "what the intervals say below.",
+        "What few labels do to each property that has an interval: ratio of predicted to reference values before, and "
+        "with k labels, with what the intervals say below.",
         ["property", "set", "network", "way", "before", *(f"k = {k}" for k in shots)],
         rows,
         text=4,
     )
 
 
-def _reading(row: pd.Series) -> Cell:
-    return Cell(fixed(row["ratio"], 2), str(row["reason"] or row["reading"]))
+def _by_property(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the rows with those of a property together, properties and networks in the order of the table."""
+    columns = ["set", "quantity", "model", "way"]
+    return table.sort_values(columns, key=lambda column: pd.factorize(column)[0], kind="stable")
 
 
 def numbers(table: pd.DataFrame) -> Table:
@@ -157,16 +140,18 @@ def numbers(table: pd.DataFrame) -> Table:
             Cell(amount(row["mae"]), _span(row, "mae")),
             amount(row["mae_before"]),
             Cell(amount(row["mae_change"]), _span(row, "mae_change")),
+            str(row["reason"] or row["reading"]),
         ]
-        for _, row in table[table["way"] != UNTOUCHED].iterrows()
+        for _, row in _by_property(table[table["way"] != UNTOUCHED]).iterrows()
     ]
-    columns = ["property", "set", "network", "way", "k", "materials / draws", "ratio", "MAE", "MAE before", "change"]
+    columns = ["property", "set", "network", "way", "k", "materials / draws", "ratio", "MAE", "MAE before"]
     return Table(
         "Properties after a repair, with 95 % intervals over materials and draws below. The change of the error is "
         "paired: on the same values of the untouched network.",
-        columns,
+        [*columns, "change of MAE", "reading"],
         rows,
         text=4,
+        last_text=True,
     )
 
 
