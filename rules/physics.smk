@@ -100,7 +100,7 @@ if REPAIR:
             "<results>/physics/repair/{evalset}/{model}.csv",
         conda:
             "../envs/physics.yaml"
-        threads: PHYSICS.threads
+        threads: STUDY.training.threads
         resources:
             mem_mb=lambda w, attempt: STUDY.resources.memory_mb * attempt,
             runtime=lambda w, attempt: STUDY.resources.correction_minutes * attempt,
@@ -121,7 +121,7 @@ if REPAIR:
             recipe=plain(CORRECTION.training.recipe(STUDY.training)),
             epochs=CORRECTION.training.epochs,
             state=lambda w: f"results/{STUDY.study}/state/physics/repair/{w.evalset}/{w.model}",
-            threads=PHYSICS.threads,
+            threads=STUDY.training.threads,
         message:
             "Properties of crystals by {wildcards.model} after a repair with few labels of {wildcards.evalset}"
         script:

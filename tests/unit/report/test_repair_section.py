@@ -128,19 +128,32 @@ def network(scale: float, **about: Any) -> pd.DataFrame:
     return own.assign(**kind, material=[f"m{k}" for k in range(12)], **about)
 
 
+def slopes() -> pd.DataFrame:
+    rows = [
+        {"model": model, "budget": budget, "arm": arm, "size": size, "seed": seed, "material": material, "slope": slope}
+        for model, budget, arm, size, seed, slope in [
+            *(("chgnet-0.3.0", "", "", "", -1, 0.9), ("chgnet-r2scan", "", "", "", -1, 0.5)),
+            *(("run", "quick", "keep", "800", 0, 0.6), ("run", "quick", "keep", "800", 1, 0.8)),
+        ]
+        for material in ("Li", "Si", "all materials")
+    ]
+    return pd.DataFrame(rows).assign(subset="all")
+
+
 def test_an_arm_is_said_to_soften_by_its_interval() -> None:
     start = network(0.95, model="chgnet-0.3.0", budget="", arm="", size="", seed=-1)
     run = {"model": "run", "budget": "quick", "size": "800", "seed": 0}
     found = pd.concat([start, network(0.8, arm="keep", **run), network(0.95, arm="alike", **run)])
     own = transfer_table(found, dict.fromkeys(["keep", "alike"], "chgnet-0.3.0"), resamples=200, seed=0)
-    blocks = list(after_transfer(own, {"keep": "Kept"}, "quick"))
+    blocks = list(after_transfer(own, {"far": slopes()}, {"keep": "Kept"}, "quick"))
     (said,) = [block.sentences for block in blocks if isinstance(block, Sentences)]
     assert said == [
         "Kept, n = 800, against chgnet-0.3.0, of 1 property with an interval: ratios fall for unrelaxed barrier "
         "(own-paths, 0.95 to 0.80); errors rise for unrelaxed barrier (own-paths, 1.00 to 4.00).",
         "alike, n = 800, against chgnet-0.3.0, of 1 property with an interval: no change is settled by its interval.",
+        "Median slope of the forces on far before and after: Kept, n = 800, 0.90 to 0.70.",
     ]
-    assert list(after_transfer(own, {}, "another")) == []
+    assert list(after_transfer(own, {}, {}, "another")) == []
     few = transfer_table(found[found["material"].isin(["m0", "m1"])], {"keep": "chgnet-0.3.0"}, resamples=200, seed=0)
-    (line,) = next(block for block in after_transfer(few, {}, "quick") if isinstance(block, Sentences)).sentences
+    (line,) = next(block for block in after_transfer(few, {}, {}, "quick") if isinstance(block, Sentences)).sentences
     assert line.endswith("no property has the three materials that an interval needs.")

@@ -56,7 +56,7 @@ def section(study: Study, results: StudyResults) -> Iterator[Block]:
         if name in results.figures:
             yield picture(results.figures, name)
     if "transfer" in results.physics:
-        yield from after_transfer(results.physics["transfer"], labels, budget)
+        yield from after_transfer(results.physics["transfer"], results.softening, labels, budget)
     missing = left_out(values)
     if missing is not None:
         yield Details("Values that a network does not give, with the reason", [missing])

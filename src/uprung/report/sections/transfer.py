@@ -6,15 +6,21 @@ from collections.abc import Iterator, Mapping
 
 import pandas as pd
 
+from uprung.physics.tables import RUN
 from uprung.report.blocks import Block, Cell, Details, Heading, Row, Sentences, Table
 from uprung.report.format import amount, fixed, listing, plural
+from uprung.report.results import where
+from uprung.softening.slopes import POOLED
 
 
-def after_transfer(table: pd.DataFrame, labels: Mapping[str, str], budget: str) -> Iterator[Block]:
+def after_transfer(
+    table: pd.DataFrame, softening: Mapping[str, pd.DataFrame], labels: Mapping[str, str], budget: str
+) -> Iterator[Block]:
     """Yield what every arm did to the properties; nothing where no arm starts from a checkpoint.
 
     Args:
         table: of `uprung.physics.transfer.transfer_table`.
+        softening: evaluation set -> slopes of the forces, of `uprung.softening.slopes.softening_table`.
         labels: arm -> name as printed.
         budget: whose runs are shown.
     """
@@ -22,7 +28,7 @@ def after_transfer(table: pd.DataFrame, labels: Mapping[str, str], budget: str) 
     if own.empty:
         return
     yield Heading("After transfer, against the checkpoint before", "physics-transfer")
-    yield Sentences(list(changes(own, labels)))
+    yield Sentences([*changes(own, labels), *forces(own, softening, labels, budget)])
     yield Details("Ratios and errors before and after every arm", [transfer_numbers(own, labels)])
 
 
@@ -44,6 +50,23 @@ def changes(table: pd.DataFrame, labels: Mapping[str, str]) -> Iterator[str]:
                     words.append(f"{said} for {listing(_properties(part, column))}")
         words = words or ["no change is settled by its interval"]
         yield f"{name}, of {plural(len(judged), 'property', 'properties')} with an interval: {'; '.join(words)}."
+
+
+def forces(
+    table: pd.DataFrame, softening: Mapping[str, pd.DataFrame], labels: Mapping[str, str], budget: str
+) -> Iterator[str]:
+    """Yield how the slope of the forces changed beside the properties, where an evaluation set tests both networks."""
+    for name, slopes in softening.items():
+        whole = slopes[(slopes["subset"] == "all") & (slopes["material"] != POOLED)]
+        words = []
+        for arm, size, model in table[["arm", "size", "model"]].drop_duplicates().itertuples(index=False, name=None):
+            before = where(whole, model=model)["slope"]
+            after = where(whole, model=RUN, budget=budget, arm=arm, size=size).groupby("material")["slope"].mean()
+            if len(before) and len(after):
+                old, new = fixed(float(before.median()), 2), fixed(float(after.median()), 2)
+                words.append(f"{labels.get(str(arm), arm)}, n = {size}, {old} to {new}")
+        if words:
+            yield f"Median slope of the forces on {name} before and after: {'; '.join(words)}."
 
 
 def _properties(part: pd.DataFrame, column: str) -> list[str]:
