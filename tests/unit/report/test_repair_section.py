@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pytest
 from test_page import study
 
 from uprung.config.short import presets
@@ -17,7 +18,7 @@ from uprung.physics.repair import COLUMNS, NUMBER, TRAINING, UNTOUCHED
 from uprung.physics.repair_tables import repair_table
 from uprung.physics.transfer import transfer_table
 from uprung.report.blocks import Cell, Details, Picture, Sentences, Table
-from uprung.report.sections.repair import section
+from uprung.report.sections.repair import _short, section
 from uprung.report.sections.transfer import after_transfer
 
 PRESETS = presets()["physics"]
@@ -83,10 +84,24 @@ def test_the_section_answers_per_property(tmp_path: Path) -> None:
         ["volume per atom", "volumes", "chgnet-0.3.0", "one number"],
     ]
     assert shown.rows[0][4] == Cell("0.80", "to be repaired")
-    assert shown.rows[0][6].note == "5 labels are enough"  # type: ignore[union-attr]
+    assert shown.rows[0][6].note == "enough"  # type: ignore[union-attr]
     (details,) = [block for block in blocks if isinstance(block, Details)]
     assert len(details.tables[0].rows) == 10  # type: ignore[union-attr]
     assert [block.name for block in blocks if isinstance(block, Picture)] == ["physics-repair"]
+
+
+@pytest.mark.parametrize(
+    ("reading", "short"),
+    [
+        ("one label is enough", "enough"),
+        ("better, but 5 labels are not enough", "better, not enough"),
+        ("better, not settled whether enough", "better, enough?"),
+        ("worse", "worse"),
+        ("not settled", "not settled"),
+    ],
+)
+def test_a_column_that_names_k_has_the_reading_without_it(reading: str, short: str) -> None:
+    assert _short(reading) == short
 
 
 def test_labels_of_the_same_composition_are_named_so(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 from uprung.config.physics import Repair
 from uprung.config.study import Study
 from uprung.physics.repair import NUMBER, TRAINING, UNTOUCHED
-from uprung.physics.repair_tables import UNSETTLED
+from uprung.physics.repair_tables import BETTER, UNSETTLED
 from uprung.report.blocks import Block, Cell, Details, Row, Sentences, Table, Text, picture
 from uprung.report.format import NONE, amount, fixed, functional, listing, plural
 from uprung.report.results import StudyResults, where
@@ -67,8 +67,10 @@ def answers(table: pd.DataFrame, repair: Repair) -> Iterator[str]:
             if words != UNSETTLED
         ]
         unsettled = own[own["reading"] == UNSETTLED]
-        if len(unsettled):
-            few = int(unsettled["mae_change_low"].isna().sum())
+        few = int(unsettled["mae_change_low"].isna().sum())
+        if few == len(own):
+            said.append("no property has an interval")
+        elif len(unsettled):
             why = f", {few} of them without an interval" if few else ""
             said.append(f"not settled: {len(unsettled)} of {plural(len(own), 'property', 'properties')}{why}")
         yield f"{model}, {functional(str(name))}, k = {k}, {WAYS[str(way)]}: {'; '.join(said)}."
@@ -104,7 +106,7 @@ def readings(table: pd.DataFrame, repair: Repair) -> Table | None:
         if own["mae_change_low"].isna().all():
             continue
         first = where(table, way=UNTOUCHED, model=model, set=name, quantity=quantity).iloc[0]
-        cells = {int(row["shots"]): Cell(fixed(row["ratio"], 2), str(row["reading"])) for _, row in own.iterrows()}
+        cells = {int(row["shots"]): Cell(fixed(row["ratio"], 2), _short(row["reading"])) for _, row in own.iterrows()}
         before = Cell(fixed(first["ratio"], 2), str(first["reading"]))
         rows.append(
             [str(quantity), str(name), str(model), WAYS[str(way)], before, *(cells.get(k, NONE) for k in shots)]
@@ -113,11 +115,21 @@ def readings(table: pd.DataFrame, repair: Repair) -> Table | None:
         return None
     return Table(
         "What few labels do to each property that has an interval: ratio of predicted to reference values before, and "
-        "with k labels, with what the intervals say below.",
+        "with k labels, with what the intervals say below: better or worse, of the error; enough, of the ratio as well, "
+        "with a question mark where its interval does not settle it.",
         ["property", "set", "network", "way", "before", *(f"k = {k}" for k in shots)],
         rows,
         text=4,
     )
+
+
+def _short(reading: str) -> str:
+    """Return a reading as it stands in a column that says how many labels there are."""
+    if reading.endswith("not enough"):
+        return f"{BETTER}, not enough"
+    if reading.startswith(BETTER):
+        return f"{BETTER}, enough?"
+    return "enough" if reading.endswith("enough") else reading
 
 
 def _by_property(table: pd.DataFrame) -> pd.DataFrame:
