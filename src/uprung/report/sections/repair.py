@@ -115,7 +115,7 @@ def readings(table: pd.DataFrame, repair: Repair) -> Table | None:
         return None
     return Table(
         "What few labels do to each property that has an interval: ratio of predicted to reference values before, and "
-        "with k labels, with what the intervals say below: better or worse, of the error; enough, of the ratio as well, "
+        "with k labels, with what the intervals say: better or worse, of the error; enough, of the ratio as well, "
         "with a question mark where its interval does not settle it.",
         ["property", "set", "network", "way", "before", *(f"k = {k}" for k in shots)],
         rows,
