@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from ase.calculators.calculator import Calculator
 
 from uprung.config.physics import PhysicsSet
 from uprung.config.training import Training
@@ -79,7 +80,8 @@ class Retested:
     def __call__(self, chosen: Fit) -> pd.DataFrame:
         """Return the values of all judged materials, with the columns of `uprung.physics.networks.VALUES`."""
         kept = Kept(self.folder, {**self.identity, "labels": chosen.names, "draw": chosen.draw})
-        rows, calculator = list[dict[str, Any]](), None
+        rows = list[dict[str, Any]]()
+        calculator: Calculator | None = None
         for name, (entry, materials) in self.sets.items():
             for material in materials:
                 if (name, material.name) not in chosen.judged:
@@ -87,13 +89,15 @@ class Retested:
                 file = kept.file(name, entry, material)
                 found = kept.read(file)
                 if found is None:
-                    calculator = calculator or self._trained(chosen)
-                    found = outcome(material, entry, calculator, self.accuracy)
+                    if calculator is None and not material.unusable:  # what cannot be tested needs no network
+                        calculator = self.trained(chosen)
+                    found = outcome(material, entry, calculator or Calculator(), self.accuracy)
                     kept.write(file, found)
                 rows += [{"set": name, "material": material.name} | asdict(value) for value in found.values]
         return pd.DataFrame(rows, columns=VALUES)
 
-    def _trained(self, chosen: Fit) -> PotentialCalculator:
+    def trained(self, chosen: Fit) -> Calculator:
+        """Return the network that is trained on the structures of a draw."""
         potential, about = self.method.tuned("properties", chosen.names, seed=chosen.draw)
         LOG.info("loss %.3g before, %.3g after", about["loss_before"], about["loss_after"])
         return PotentialCalculator(potential, device=str(self.method.fabric.device))
