@@ -84,6 +84,7 @@ try:
     POINTS = getattr(STUDY, "points", None)  # a table of given points: nothing is trained
     SOFTENING = None if POINTS else STUDY.tests.softening
     PHYSICS = None if POINTS else STUDY.tests.physics
+    REPAIR = PHYSICS.repair if PHYSICS else None
     # the key of their files as the study file has it
     FIDELITIES = "data" if isinstance(config.get("data"), dict) else "fidelities"
     SOURCES = {

@@ -10,8 +10,10 @@ SOFTENED = [
     if run.size in SOFTENED_SIZES[SOFTENING.runs]
 ]
 EVALSET_GRAPHS = "<results>/softening/{evalset}/graphs/{architecture}/manifest.json"
+# those of the physics stage are repaired with structures of evaluation sets
+SOFTENED_MODELS = dict.fromkeys([*SOFTENING.models, *(PHYSICS_MODELS if REPAIR else [])])
 # name -> card, of the models and of the trained networks
-SOFTENED_ARCHITECTURES = ARCHITECTURES | {card.name: card for card in (card_in(STUDY, m) for m in SOFTENING.models)}
+SOFTENED_ARCHITECTURES = ARCHITECTURES | {card.name: card for card in (card_in(STUDY, m) for m in SOFTENED_MODELS)}
 
 
 rule evalset_frames:

@@ -8,6 +8,7 @@ from uprung.frames.csv import read_table
 from uprung.job.run import job
 from uprung.physics.stability import with_decomposition
 from uprung.physics.tables import TEXT, shown, summary
+from uprung.physics.transfer import transfer_table
 from uprung.softening.models import MODEL
 
 with job(snakemake):
@@ -18,6 +19,9 @@ with job(snakemake):
     values.to_csv(output.values, index=False)
     table = summary(values, resamples=params.bootstrap, seed=0)
     table.to_csv(output.summary, index=False)
+    if params.transfer:
+        found = transfer_table(values, params.starts, resamples=params.bootstrap, seed=0)
+        found.to_csv(output.transfer, index=False)
     own = [shown(each, budget=params.budget, labels=params.arm_labels) for each in (values, curves, table)]
     save(physics.parity(own[0]), output.parity)
     save(physics.ratios(own[2]), output.ratios)

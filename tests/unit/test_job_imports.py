@@ -21,7 +21,7 @@ HEAVY = {
 NETWORKS = {
     *("train", "pretrain", "evaluate", "evaluate_pretrained", "evaluate_untouched", "predict_pretrained", "find_holes"),
     *("soften", "fine_tune_softening", "sample_snapshots", "build_graphs", "build_evalset", "collect_snapshots"),
-    *("compute_physics", "estimate_fisher", "agree_teachers"),
+    *("compute_physics", "repair_physics", "estimate_fisher", "agree_teachers"),
 }
 
 

@@ -24,6 +24,7 @@ SETS: dict[str, dict[str, Any]] = {
     },
     "perovskite": {"test": "phonons", "functional": "PBE", "files": ["data/physics/BaZrO3.json.gz"]},
 }
+LIGHT = {"exclude_elements": ["19-94"]}
 OWN = {"sets": SETS, "models": ["chgnet-0.3.0", "mine"], "steps": 5, "bootstrap": 100}
 
 
@@ -84,3 +85,43 @@ def test_a_set_that_cannot_be_read_is_refused_in_one_line(tmp_path: Path) -> Non
     status, output = place.dry("physics", "--configfile", "tests/workflow/micro.yaml")
     assert status != 0
     assert "tests.physics.sets.metals" in output
+
+
+def test_a_repair_is_added_to_what_is_there(tmp_path: Path) -> None:
+    place = checkout(tmp_path / "study")
+    own = {"test": "paths", "functional": "PBE", "files": ["data/physics/own/paths.jsonl.gz"]}
+    slow = {"test": "volumes", "functional": "PBE", "files": ["data/physics/volumes.json.gz"], "most": 1}
+    solids = {"functional": "PBE", "sources": [{**LIGHT, "format": "solids", "file": "data/solids/solids.jsonl.gz"}]}
+    physics = {"sets": {"own": own, "slow": slow}, "models": ["chgnet-0.3.0"], "runs": "none", "steps": 2}
+    softening = {
+        **{"sets": {"pool": solids}, "models": [], "runs": "none", "bootstrap": 100},
+        "correction": {"training": {"epochs": 2}},
+    }
+    place.configure(lambda content: content.update(tests={"softening": softening, "physics": physics}))
+    run = place.snakemake("--cores", "2", "physics", timeout=STUDY_TIMEOUT)
+    assert run.returncode == 0, run.stdout
+    repair = {"pools": ["pool"], "shots": [1, 2], "draws": 3}
+    place.configure(lambda content: content["tests"]["physics"].update(repair=repair))
+    planned = place.planned("physics")
+    assert planned.items() >= {"repair_physics": 1, "plot_repair": 1, "soften_model": 1}.items()
+    assert not {"physics_model", "plot_physics"} & set(planned)  # what was computed stays
+    run = place.snakemake("--cores", "2", "physics", timeout=STUDY_TIMEOUT)
+    assert run.returncode == 0, run.stdout
+    table = pd.read_csv(place.results / "physics/repair.csv", keep_default_na=False)
+    counts = table.groupby(["set", "way", "shots"]).size().to_dict()
+    ways = [("untouched", 0), *((way, k) for way in ("number", "training") for k in (1, 2))]
+    assert counts == {
+        **{("own", way, k): 2 for way, k in ways},  # barrier and curvature
+        **{("slow", way, k): 1 for way, k in ways if way != "training"},
+    }
+    drawn = pd.read_csv(place.results / "physics/repair/pool/chgnet-0.3.0.csv", keep_default_na=False)
+    for labels in drawn.loc[(drawn["material"] == "C") & (drawn["labels"] != ""), "labels"]:
+        assert not any(name.startswith("C-") for name in labels.split())
+    number = drawn[(drawn["way"] == "number") & (drawn["set"] == "own")]
+    scaled = number["untouched"].astype(float) * number["multiplier"].astype(float)
+    assert number["predicted"].astype(float).to_numpy() == pytest.approx(scaled.to_numpy())
+    trained = drawn[(drawn["way"] == "training") & (drawn["set"] == "own")]
+    assert (trained["predicted"].astype(float) != trained["untouched"].astype(float)).all()
+    assert len(list((place.results / "state/physics/repair").rglob("*.json"))) == 6
+    assert (place.results / "figures/physics-repair.svg").exists()
+    assert place.planned("physics") == {}

@@ -64,7 +64,11 @@ def rules_of(study: Study | PointsStudy) -> set[str]:
     points = {"fit_laws", "write_points_report"}
     if isinstance(study, PointsStudy):
         return points
-    absent = {"write_points_report", *(() if study.tests.physics else STAGES["physics"])}
+    physics, absent = study.tests.physics, {"write_points_report"}
+    if physics is None:
+        absent |= {*STAGES["physics"]}
+    elif physics.repair is None:
+        absent.add("repair_physics")
     return {rule for rules in STAGES.values() for rule in rules} - absent
 
 

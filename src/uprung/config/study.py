@@ -16,6 +16,7 @@ from uprung.config.data import Fidelity, MaterialsProject, Pair, Select, Split, 
 from uprung.config.dft import OwnDFT
 from uprung.config.labels import label_contradictions, label_words
 from uprung.config.laws import Laws
+from uprung.config.physics import repair_contradictions
 from uprung.config.report import Report
 from uprung.config.resources import Resources
 from uprung.config.runs import PlannedRun, runs_of, unknown_runs
@@ -241,6 +242,7 @@ class Study(Section):
             yield "sizes: a share of the training materials needs `split: {draw: material}`, not draw: frame"
         yield from self._unweighted()
         yield from label_contradictions(self)
+        yield from repair_contradictions(self.tests.physics, self.tests.softening.sets)
         if self.transfer.pair in self.pairs:
             yield from strangers_in_mix(self.split, self.high, self.fidelities.get(self.high))
         labels = [self.label_of(name) for name in self.arms]

@@ -21,7 +21,7 @@ STAGES = {
     "forgetting": ("evaluate_run", "evaluate_pretrained"),
     "softening": ("soften_model", "soften_run", "fine_tune_softening"),
     "snapshots": ("sample_snapshots",),
-    "physics": ("physics_model", "physics_run"),
+    "physics": ("physics_model", "physics_run", "repair_physics"),
     "report": ("write_report", "write_points_report"),
 }
 _FORCERUN, _SHORTEST = "--forcerun", "--forcer"  # Snakemake takes the beginning of an option for the option

@@ -8,58 +8,14 @@ from typing import TypeVar
 import numpy as np
 from ase.calculators.calculator import Calculator
 
-from uprung.config.physics import PhysicsSet
+from uprung.config.physics import AS_THEY_ARE, PhysicsSet
 from uprung.frames.schema import Floats
 from uprung.physics import barriers, elasticity, equation_of_state, mixing, relaxation, stability, surfaces, vacancies
+from uprung.physics.quantities import MIGRATION, OF_TEST, QUANTITIES
 from uprung.physics.references import Material
 from uprung.physics.results import Accuracy, Curve, NotComputedError, Outcome, Value, energies, single_point
 
 T = TypeVar("T")
-#: Quantity -> unit.
-UNITS = {
-    "surface energy": "J/m²",
-    "vacancy formation energy": "eV",
-    "vacancy migration energy": "eV",
-    "volume per atom": "Å³",
-    "bulk modulus": "GPa",
-    "shear modulus": "GPa",
-    "mixing energy": "meV/atom",
-    "highest frequency": "THz",
-    "mean frequency": "THz",
-    "lowest frequency": "THz",
-    "imaginary modes": "%",
-    "acoustic sum": "eV/Å²",
-    "heat capacity": "J/(K mol)",
-    stability.FORMATION: "eV/atom",
-    "C11": "GPa",
-    "C12": "GPa",
-    "C44": "GPa",
-    "phonon frequency": "THz",
-    "unrelaxed vacancy energy": "eV",
-    "unrelaxed barrier": "eV",
-    "curvature of the barrier": "eV/Å²",
-}
-#: Test -> its quantities: of a material without result each has a row with the reason.
-QUANTITIES = {
-    "surfaces": ["surface energy"],
-    "vacancies": ["vacancy formation energy", "volume per atom", "bulk modulus"],
-    "mixing": ["mixing energy"],
-    "elasticity": ["bulk modulus", "shear modulus"],
-    "phonons": ["highest frequency", "mean frequency", "lowest frequency", "imaginary modes", "acoustic sum"],
-    "heat-capacity": ["heat capacity"],
-    "volumes": ["volume per atom"],
-    "formation-energy": [stability.FORMATION],
-    "equation-of-state": ["volume per atom", "bulk modulus"],
-    "elastic-constants": ["C11", "C12", "C44"],
-    "frozen-phonons": ["phonon frequency"],
-    "vacancy-cells": ["unrelaxed vacancy energy"],
-    "paths": ["unrelaxed barrier", "curvature of the barrier"],
-}
-MIGRATION = "vacancy migration energy"
-#: Tests of own labels alone.
-OWN = ("equation-of-state", "elastic-constants", "frozen-phonons", "vacancy-cells", "paths")
-#: Tests that evaluate each of their cells once.
-AS_THEY_ARE = ("surfaces", "mixing", *OWN)
 #: Points of a density of states.
 POINTS = 201
 
@@ -83,13 +39,14 @@ def outcome(material: Material, entry: PhysicsSet, calculator: Calculator, accur
             return TESTS[entry.test](material, entry, calculator, accuracy)
         except ValueError as error:  # NotComputedError among them
             reason = str(error)
-    quantities = [*QUANTITIES[entry.test], *([MIGRATION] if entry.migration else [])]
-    missing = float("nan")
-    return Outcome([Value(name, UNITS[name], missing, missing, converged=False, reason=reason) for name in quantities])
+    quantities = [*OF_TEST[entry.test], *([MIGRATION] if entry.migration else [])]
+    units, missing = [QUANTITIES[name].unit for name in quantities], float("nan")
+    pairs = zip(quantities, units, strict=True)
+    return Outcome([Value(name, unit, missing, missing, converged=False, reason=reason) for name, unit in pairs])
 
 
 def _value(quantity: str, reference: float, predicted: float, **more: str | float | bool) -> Value:
-    return Value(quantity, UNITS[quantity], reference, predicted, **more)  # type: ignore[arg-type]
+    return Value(quantity, QUANTITIES[quantity].unit, reference, predicted, **more)  # type: ignore[arg-type]
 
 
 def _surfaces(material: Material, entry: PhysicsSet, calculator: Calculator, accuracy: Accuracy) -> Outcome:
@@ -240,7 +197,7 @@ def _elastic_constants(material: Material, entry: PhysicsSet, calculator: Calcul
     amount = float(material.keys[0].split()[1])
     own = np.array([single_point(atoms, calculator, stress=True)["stress"] for atoms in material.structures])
     sides = [elasticity.cubic(stresses, amount) for stresses in (material.references["stresses"], own)]
-    return Outcome([_value(*each) for each in zip(QUANTITIES["elastic-constants"], *sides, strict=True)])
+    return Outcome([_value(*each) for each in zip(OF_TEST["elastic-constants"], *sides, strict=True)])
 
 
 def _frozen_phonons(material: Material, entry: PhysicsSet, calculator: Calculator, accuracy: Accuracy) -> Outcome:
@@ -315,6 +272,6 @@ def cost(material: Material, entry: PhysicsSet, accuracy: Accuracy) -> float:
 
 def quantities(entry: PhysicsSet) -> Iterator[str]:
     """Yield the quantities of a set."""
-    yield from QUANTITIES[entry.test]
+    yield from OF_TEST[entry.test]
     if entry.migration:
         yield MIGRATION

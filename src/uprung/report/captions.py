@@ -223,6 +223,14 @@ FIGURES: dict[str, FigureFile] = {
         "Phonon bands and density of states of the crystals with published force constants (black), in the same cell, "
         "with the same supercell and mesh. Imaginary frequencies are drawn as negative.",
     ),
+    "physics-repair": FigureFile(
+        "properties after a repair with few labels",
+        "Physics",
+        "Error of properties after a repair with k labelled structures over that of the untouched network on the same "
+        "values: below 1 (dashed) the repair helps. Full lines, one number multiplies the energy; broken lines, the "
+        "network is trained on the structures. Marks are means over draws, bars 95 % intervals over materials and "
+        "draws, none with fewer than three of either.",
+    ),
     "law-comparison": FigureFile(
         "laws compared",
         "Scaling",
@@ -256,6 +264,7 @@ def figures_of(study: Study) -> list[str]:
         "physics-ratios": not physics,
         "physics-mixing": "mixing" not in physics,
         "physics-phonons": "phonons" not in physics,
+        "physics-repair": not (study.tests.physics and study.tests.physics.repair),
     }
     return [name for pattern in FIGURES if not absent.get(pattern) for name in expanded(pattern, study)]
 

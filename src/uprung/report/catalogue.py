@@ -179,7 +179,10 @@ FILES: dict[str, ResultFile] = {
     "physics": ResultFile(
         "physics/{physics}.csv",
         "properties of crystals against published values, {physics}",
-        ("model", "budget", "arm", "size", "set", "material", "key", "quantity", "unit", "reason", "reading"),
+        (
+            *("model", "budget", "arm", "size", "set", "material", "key", "quantity", "unit", "reason", "reading"),
+            *("pool", "test", "functional", "way"),
+        ),
     ),
     "models": ResultFile(
         "models/index.csv", "every trained network, its file, hash, data and errors on all test frames", read=False
@@ -193,6 +196,15 @@ FOLDERS = {
     "figures/": "all figures as SVG and PNG",
     "runs/": "every run: model, metrics, predictions, card",
 }
+
+
+def physics_tables(study: Study) -> list[str]:
+    """Return the names of the tables about properties of crystals."""
+    options = study.tests.physics
+    if options is None:
+        return []
+    more = {"transfer": options.runs != "none", "repair": options.repair is not None}
+    return ["summary", "values", *(name for name, is_there in more.items() if is_there)]
 
 
 def evalsets_of(study: Study) -> Mapping[str, Any]:
@@ -212,7 +224,7 @@ def wildcards(pattern: str, study: Study) -> list[dict[str, str]]:
         "pair": list(study.pairs),
         "evalset": list(evalsets_of(study)),
         "holes": ["arms", "networks"] if study.tests.holes else [],
-        "physics": ["summary", "values"] if study.tests.physics else [],
+        "physics": physics_tables(study),
         "budget": list(study.budgets),
         "arm": list(study.arms),
         "tuned": tuned_arms(study),

@@ -20,6 +20,7 @@ from uprung.report.sections import (
     meaning,
     physics,
     references,
+    repair,
     shift,
     softening,
     training,
@@ -62,6 +63,7 @@ def study_page(study: Study, results: StudyResults, *, command: str) -> str:
         section("training", "Forgetting and gradients", training.section(study, results)),
         section("softening", "Softening of the forces", softening.section(study, results)),
         section("physics", "Physics", physics.section(study, results)),
+        section("repair", "Repair of properties with few labels", repair.section(study, results)),
         section("laws", "Scaling laws", laws.section(drawn)),
         section("crossovers", "Crossovers and data multipliers", crossovers.section(drawn)),
         section("meaning", "Findings", meaning.section(drawn, found, short)),
@@ -81,5 +83,7 @@ def study_page(study: Study, results: StudyResults, *, command: str) -> str:
         sections = [each for each in sections if each.name != "softening"]
     if study.tests.physics is None:
         sections = [each for each in sections if each.name != "physics"]
+    if study.tests.physics is None or study.tests.physics.repair is None:
+        sections = [each for each in sections if each.name != "repair"]
     lead = curves.first_drawing(drawn)
     return render(sections, name=study.study, report=study.report, runs=drawn.runs_words(), short=short, lead=lead)

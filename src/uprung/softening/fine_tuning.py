@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,19 +78,29 @@ class FineTuned:
     epochs: int
 
     def __call__(self, material: str, chosen: Draw) -> tuple[Floats, dict[str, float]]:
-        """Return the force components of the judged structures, (n,) in eV/Å, and labels and losses of the training.
+        """Return the force components of the judged structures, (n,) in eV/Å, and what `tuned` tells."""
+        potential, about = self.tuned(material, [frame.name for frame in chosen.fitted], seed=chosen.draw)
+        judged = rows_of(self.dataset, [frame.name for frame in chosen.judged])
+        found = predict(potential, self.dataset, judged, targets=["force"], device=str(self.fabric.device))
+        return found["force"].ravel(), about
+
+    def tuned(self, name: str, labelled: Sequence[str], *, seed: int) -> tuple[Potential, dict[str, float]]:
+        """Return the checkpoint trained on some structures, and labels and losses of the training.
 
         energies, stresses: structures with such a label; loss_before, loss_after: on the k structures.
+
+        Args:
+            name: of the material, for the log.
+            labelled: names of the k structures.
+            seed: of their order.
         """
-        frames = Rows(self.dataset, rows_of(self.dataset, [frame.name for frame in chosen.fitted]))
-        judged = rows_of(self.dataset, [frame.name for frame in chosen.judged])
-        device = str(self.fabric.device)
-        potential = shifted(load(self.checkpoint), frames, device=device)
+        frames = Rows(self.dataset, rows_of(self.dataset, labelled))
+        potential = shifted(load(self.checkpoint), frames, device=str(self.fabric.device))
         targets = trained_targets(frames, self.recipe)
         labels = frames.labels
         energies = int(np.isfinite(labels.energy).sum())
         stresses = int(np.isfinite(labels.stress).all(axis=(1, 2)).sum())
-        what = f"{material} k={len(frames.rows)} draw {chosen.draw}"
+        what = f"{name} k={len(frames.rows)} draw {seed}"
         LOG.info("%s: forces of all, energies of %d, stresses of %d structures", what, energies, stresses)
         with tempfile.TemporaryDirectory() as folder:
             run = train(
@@ -101,10 +112,9 @@ class FineTuned:
                 recipe=self.recipe,
                 # zero epochs are no budget of a study file, but a way to see that nothing else changes a force
                 budget=Budget.model_construct(epochs=self.epochs, steps=None, keep="last"),
-                seed=chosen.draw,
+                seed=seed,
                 state=Path(folder) / "last.ckpt",
                 what=what,
             )
-        forces = predict(potential, self.dataset, judged, targets=["force"], device=device)["force"].ravel()
         losses = {"loss_before": run.history[0]["val_loss"], "loss_after": run.history[-1]["val_loss"]}
-        return forces, {"energies": energies, "stresses": stresses, **losses}
+        return potential, {"energies": energies, "stresses": stresses, **losses}

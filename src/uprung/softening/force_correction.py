@@ -40,9 +40,14 @@ TOLD = (
 
 def by_number(_: str, chosen: Draw) -> tuple[Floats, dict[str, float]]:
     """Multiply the forces by one number."""
-    x, y = components(chosen.fitted)
-    c = float(x @ y / (y @ y)) if y.any() else float("nan")
+    c = one_number(chosen.fitted)
     return c * components(chosen.judged)[1], {"multiplier": c}
+
+
+def one_number(frames: Sequence[ScoredFrame]) -> float:
+    """Return c = Σxy/Σy² of labelled x and predicted y force components; NaN where all predicted ones are zero."""
+    x, y = components(frames)
+    return float(x @ y / (y @ y)) if y.any() else float("nan")
 
 
 class ByElement:

@@ -13,6 +13,7 @@ from structures import atoms, write
 
 from uprung.cli import main as command
 from uprung.cli.new import new_study
+from uprung.cli.workflow import rules_of
 from uprung.config.load import load_study
 from uprung.job.workflow import workflow_folder
 
@@ -173,3 +174,17 @@ def test_a_shell_completes_commands_options_and_files(folder: Path, capsys: pyte
 
     assert {"new", "check", "run", "demo", "softening"} <= completed("uprung")
     assert {"pbe.xyz", "high.extxyz"} <= completed("uprung", "new")
+
+
+def test_the_rules_behind_stages_are_those_that_the_study_has() -> None:
+    uprung("new", "pbe.xyz", "high.extxyz", "-o", "lithium.yaml", "--untimed")
+    given = yaml.safe_load(Path("lithium.yaml").read_text(encoding="utf-8"))
+    physics = {"sets": ["own-mixing"]}
+    repaired = {"softening": {"sets": ["solids"]}, "physics": {**physics, "repair": {"pools": ["solids-pbe"]}}}
+    own = {"physics_model", "physics_run", "repair_physics"}
+    for tests, expected in [
+        ({}, set()),
+        ({"physics": physics}, own - {"repair_physics"}),
+        (repaired, own),
+    ]:
+        assert rules_of(load_study({**given, "tests": tests})) & own == expected

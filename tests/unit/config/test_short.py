@@ -126,6 +126,31 @@ def test_sets_of_physics_are_presets_and_own_ones(first: dict[str, Any]) -> None
     assert "tests.physics.sets.own.test" in refused(first)
 
 
+def test_a_repair_names_pools_and_sets_that_are_there(first: dict[str, Any]) -> None:
+    repair: dict[str, Any] = {"pools": ["solids-pbe"]}
+    physics = {"sets": ["volumes", "surfaces", "own-mixing-r2scan"], "repair": repair}
+    first["tests"] = {"softening": {"sets": ["solids", "mlearn"]}, "physics": physics}
+    found = loaded(first).tests.physics
+    assert found is not None
+    assert found.repaired("PBE") == ["volumes", "surfaces"]
+    assert found.tuned("PBE") == ["surfaces"]  # its cells are evaluated as they are
+    assert found.tuned("r2SCAN") == ["own-mixing-r2scan"]
+    repair |= {"fine_tuned": []}
+    tuned = loaded(first).tests.physics
+    assert tuned is not None
+    assert tuned.tuned("PBE") == []
+    for wrong, why in [
+        ({"pools": ["solids"]}, "no set of tests.softening.sets named 'solids'; did you mean 'solids-pbe'?"),
+        ({"pools": ["solids-pbe", "mlearn"]}, "mlearn is the second one of PBE; give one for each functional"),
+        ({"pools": ["solids-pbe"], "fine_tuned": ["surface"]}, "no set of tests.physics named 'surface'"),
+        ({"pools": ["solids-pbe"], "fine_tuned": ["own-mixing-r2scan"]}, "is of r2SCAN, of which no pool has labels"),
+    ]:
+        first["tests"]["physics"]["repair"] = wrong
+        assert why in refused(first)
+    first["tests"]["physics"] = {"sets": ["volumes"], "repair": {"pools": ["solids-r2scan"]}}
+    assert "solids-r2scan has labels of r2SCAN, but the sets of tests.physics are of PBE" in refused(first)
+
+
 def test_without_runs_the_untouched_network_is_not_added(first: dict[str, Any]) -> None:
     first["tests"] = {"physics": {"sets": ["volumes"], "models": ["chgnet-r2scan"], "runs": "none"}}
     physics = loaded(first).tests.physics

@@ -45,7 +45,7 @@ def test_every_declared_figure_and_linked_file_is_on_the_page(folder: Path) -> N
 
 
 def test_figures_that_compare_need_something_to_compare() -> None:
-    physics = {"physics", "physics-ratios", "physics-mixing", "physics-phonons"}
+    physics = {"physics", "physics-ratios", "physics-mixing", "physics-phonons", "physics-repair"}
     assert not {"budgets", "before-after", "holes", *physics} & set(figures_of(study()))
     assert "parity-stress" in figures_of(study(transfer={"pair": "dimers", "targets": ["energy", "stress"]}))
     assert "parity-force" not in figures_of(study(transfer={"pair": "dimers", "targets": ["energy", "stress"]}))
@@ -59,8 +59,11 @@ def test_figures_that_compare_need_something_to_compare() -> None:
         "physics",
         "physics-ratios",
     }
-    every = sets["volumes"] | sets["mixing"] | sets["phonons"]
-    assert physics <= set(figures_of(study(tests={"physics": {"sets": every}})))
+    every = {"sets": sets["volumes"] | sets["mixing"] | sets["phonons"]}
+    assert physics - set(figures_of(study(tests={"physics": every}))) == {"physics-repair"}
+    pools = {name: entry for name, entry in presets()["sets"]["solids"].items() if name == "solids-pbe"}
+    repaired = {"softening": {"sets": pools}, "physics": {**every, "repair": {"pools": ["solids-pbe"]}}}
+    assert physics <= set(figures_of(study(tests=repaired)))
     assert set(FIGURES) - {"parity-stress", "budgets", "before-after", "holes", *physics} == {
         name.replace("dimers", "{pair}").replace("far-hi", "{evalset}").replace("far", "{evalset}")
         for name in figures_of(study())

@@ -12,6 +12,7 @@ from uprung.report.arms import arm_labels
 from uprung.report.blocks import Block, Cell, Definitions, Details, Row, Sentences, Table, Text, picture
 from uprung.report.format import amount, fixed, functional, listing, plural
 from uprung.report.results import StudyResults, where
+from uprung.report.sections.transfer import after_transfer
 
 #: Test -> how it is done.
 METHODS = {
@@ -54,6 +55,8 @@ def section(study: Study, results: StudyResults) -> Iterator[Block]:
     for name in ("physics-mixing", "physics-phonons"):
         if name in results.figures:
             yield picture(results.figures, name)
+    if "transfer" in results.physics:
+        yield from after_transfer(results.physics["transfer"], results.softening, labels, budget)
     missing = left_out(values)
     if missing is not None:
         yield Details("Values that a network does not give, with the reason", [missing])
