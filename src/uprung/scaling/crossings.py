@@ -33,8 +33,9 @@ def crossovers(
 
     One row per budget, fidelity, target and arm: the fields of `Crossover` (`better_above` as the arm's name), the
     interval `*_all` that holds together with those of all rows, the error there, the names of both laws, and the
-    fields of `observed_crossing`. A refused law gives kind 'none' with the reason, and so does a crossing out of the
-    reach of a law ('refused'); without a scratch arm there are no rows. Raises ValueError for an unknown one.
+    fields of `observed_crossing`. A refused law and one that may not fall give kind 'none' with the reason, and so does
+    a crossing out of the reach of a law ('refused'); without a scratch arm there are no rows. Raises ValueError for an
+    unknown one.
     """
     if scratch is None:
         return pd.DataFrame(columns=[*PAIR_KEYS, *CROSSOVER_COLUMNS])
@@ -80,27 +81,33 @@ def _crossover(
     fits: Sequence[FittedCurve], key: dict[str, str], materials: MaterialErrors | None, confidence: float
 ) -> Crossover:
     one, two = (curve_of(fits, key, key[role]) for role in ("scratch", "transfer"))
-    if one is not None and two is not None:
+    if one is not None and two is not None and one.falling_law is not None and two.falling_law is not None:
         first, second = one.at(confidence), two.at(confidence)
         if first is not None and second is not None:
             return crossover(first, second, test=joint_materials(one, two, materials))
     missing = [
-        f"no law for {key[role]}: {'no curve' if fit is None else fit.refused[fit.chosen]}"
+        f"no law for {key[role]}: {_why_no_law(fit)}"
         for role, fit in (("scratch", one), ("transfer", two))
-        if fit is None or fit.law is None
+        if fit is None or fit.falling_law is None
     ]
     nan = float("nan")
     return Crossover(nan, nan, nan, "none", "", nan, "; ".join(missing))
 
 
+def _why_no_law(fit: FittedCurve | None) -> str:
+    if fit is None:
+        return "no curve"
+    return fit.refused[fit.chosen] if fit.law is None else "its exponent may be zero"
+
+
 def fitted_pairs(
     fits: Sequence[FittedCurve], scratch: str | None
 ) -> Iterator[tuple[dict[str, str], FittedCurve, FittedCurve]]:
-    """Yield (keys, scratch curve, other curve) where both have a law."""
+    """Yield (keys, scratch curve, other curve) where both have a law that falls."""
     for two in fits:
-        if scratch is None or two.key["arm"] == scratch or two.law is None:
+        if scratch is None or two.key["arm"] == scratch or two.falling_law is None:
             continue
         one = curve_of(fits, dict(two.key), scratch)
-        if one is not None and one.law is not None:
+        if one is not None and one.falling_law is not None:
             key = {k: two.key[k] for k in CURVE_KEYS if k != "arm"}
             yield key | {"scratch": scratch, "transfer": two.key["arm"]}, one, two

@@ -69,6 +69,11 @@ class FittedCurve:
         """The law that the points support, None where it was refused."""
         return self.laws.get(self.chosen)
 
+    @property
+    def falling_law(self) -> Law | None:
+        """The law where its exponent is above zero by its interval: from any other nothing follows."""
+        return self.law if self.law is not None and self.law.parameters()["exponent"][1] > 0 else None
+
     def at(self, confidence: float) -> Law | None:
         """Return the same law with intervals of another confidence."""
         if self.law is None or confidence == CONFIDENCE:

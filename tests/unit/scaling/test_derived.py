@@ -193,3 +193,18 @@ def test_a_law_asked_for_is_taken_and_everything_follows_it():
     assert set(scaling.laws_table(fits)["law"]) == {"shifted"}
     assert set(scaling.crossovers(curves(), fits, scratch="scratch")["law_transfer"]) == {"shifted"}
     assert set(scaling.labels_for_errors(fits, {"energy": [0.05]})["law"]) == {"shifted"}
+
+
+def test_from_a_law_that_may_not_fall_no_crossing_follows():
+    table = curves()
+    flat = table["arm"] == "t"
+    jumps = np.where(table["seed"] == 0, 1.4, 0.7)  # a level curve
+    table = table.assign(mae=table["mae"].where(~flat, 0.1 * jumps))
+    fits = scaling.fit_curves(table)
+    laws = scaling.laws_table(fits).set_index("arm")
+    assert laws.loc["t", "fitted"]
+    assert laws.loc["t", "exponent_low"] < 0
+    row = scaling.crossovers(table, fits, scratch="scratch").set_index("transfer").loc["t"]
+    assert (row["kind"], np.isnan(row["n"])) == ("none", True)
+    assert row["reason"] == "no law for t: its exponent may be zero"
+    assert "t" not in set(scaling.multiplier_curves(fits, scratch="scratch")["transfer"])

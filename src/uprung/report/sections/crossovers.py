@@ -260,7 +260,8 @@ def _law_crossings(crossover: pd.DataFrame, labels: Mapping[str, str], what: str
         place = f"n = {two_digits(row['n'])} (95 % interval {two_digits(row['low'])} to {two_digits(row['high'])})"
         beyond = ""
         if row["kind"] == "extrapolated":
-            beyond = f", an extrapolation by {fixed(row['decades'], 1)} decades, not a measurement"
+            far = fixed(row["decades"], 1) if row["decades"] >= 0.05 else "less than 0.1"
+            beyond = f", an extrapolation by {far} decades, not a measurement"
         one, two = labels[str(row["scratch"])], labels[str(row["transfer"])]
         sentences.append(
             f"The {what} laws of {one} and {two} cross at {place}{beyond}; "
