@@ -233,7 +233,7 @@ def _notes(crossings: pd.DataFrame, arm_labels: Mapping[str, str], points: pd.Da
             basis, better = "Fitted laws", str(row["better_above"])
             place = f"at {_size(row['n'])} (95\u00a0%: {_size(row['low'])} to {_size(row['high'])})"
             if row["kind"] == "extrapolated":
-                place += f", extrapolated by {row['decades']:.1f} decades"
+                place += f", extrapolated by {max(row['decades'], 0.1):.1f} decades"
         elif np.isfinite(row["observed_between_low"]):
             basis, better = "Means only", str(row["observed_better_above"])
             low, high = float(row["observed_between_low"]), float(row["observed_between_high"])

@@ -14,7 +14,7 @@ TWO = {"scratch": {100: [0.40], 1600: [0.03]}, "swap": {100: [0.20], 1600: [0.08
 
 def test_n_0_is_named_first_and_arms_that_do_not_beat_it() -> None:
     table = curves(TWO)
-    table["untouched"] = [0.1 if arm == "swap" else None for arm in table["arm"]]
+    table["untouched"] = [0.1 if arm == "swap" else 0.3 for arm in table["arm"]]
     start, small, large = settled.before_training(table, LABELS, target="energy")
     assert start.endswith("is 100 meV/atom, that of target references.")
     assert "smallest size training does not get below target references before training (100 meV/atom)" in small
@@ -84,7 +84,7 @@ def test_sentences_about_arms_are_marked_where_one_of_them_is_not_settled() -> N
 
 def test_a_single_size_has_neither_a_smallest_nor_a_largest() -> None:
     table = curves({"scratch": {400: [0.3]}, "swap": {400: [0.2]}, "rest": {400: [0.08]}})
-    table["untouched"] = [None, 0.1, 0.1]
+    table["untouched"] = [0.3, 0.1, 0.1]
     start, only = settled.before_training(table, LABELS, target="energy")
     assert start == "Before any training the lowest energy error is 100 meV/atom, that of target references."
     assert only.startswith(
@@ -92,6 +92,10 @@ def test_a_single_size_has_neither_a_smallest_nor_a_largest() -> None:
     )
     assert only.endswith("scratch (3.0 times) and target references (2.0 times).")
     measured = {"target": "energy", "population": "covered", "size": "400", "yardstick": "difference", "mae": 0.01}
+    alike = table.assign(untouched=[None, 0.1, 0.1])
+    start, only = settled.before_training(alike, LABELS, target="energy")
+    assert start.endswith("100 meV/atom, that of the pretrained network.")
+    assert "below the pretrained network before training (100 meV/atom) in" in only
     (text,) = settled.without_network(table, pd.DataFrame([measured]), LABELS, target="energy")
     assert "10.0 meV/atom at n = 400, below every arm" in text
     (order,) = crossovers.overtaking(scaling.crossovers(table, [], scratch="scratch").head(1), LABELS, target="energy")

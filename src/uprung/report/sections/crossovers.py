@@ -93,8 +93,13 @@ def _by_laws(row: pd.Series, labels: Mapping[str, str]) -> tuple[str, str | Cell
     where = "extrapolated: " if row["kind"] == "extrapolated" else ""
     remark = f"{where}{labels[str(row['better_above'])]} better above"
     if row["kind"] == "extrapolated" and math.isfinite(row["decades"]):
-        remark += f"; {fixed(row['decades'], 1)} decades outside the sizes"
+        remark += f"; {decades(row['decades'])} outside the sizes"
     return f"n = {two_digits(row['n'])}", interval, remark
+
+
+def decades(powers: float) -> str:
+    """Return how far outside the measured sizes something lies: 'less than 0.1 decades', '1.2 decades'."""
+    return f"{fixed(powers, 1)} decades" if powers >= 0.05 else "less than 0.1 decades"
 
 
 def _named(reason: str, row: pd.Series, labels: Mapping[str, str]) -> str:
@@ -260,8 +265,7 @@ def _law_crossings(crossover: pd.DataFrame, labels: Mapping[str, str], what: str
         place = f"n = {two_digits(row['n'])} (95 % interval {two_digits(row['low'])} to {two_digits(row['high'])})"
         beyond = ""
         if row["kind"] == "extrapolated":
-            far = fixed(row["decades"], 1) if row["decades"] >= 0.05 else "less than 0.1"
-            beyond = f", an extrapolation by {far} decades, not a measurement"
+            beyond = f", an extrapolation by {decades(row['decades'])}, not a measurement"
         one, two = labels[str(row["scratch"])], labels[str(row["transfer"])]
         sentences.append(
             f"The {what} laws of {one} and {two} cross at {place}{beyond}; "

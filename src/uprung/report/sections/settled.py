@@ -130,7 +130,9 @@ def before_training(curves: pd.DataFrame, labels: Mapping[str, str], *, target: 
     means = known.groupby(["size", "arm"])[["n_frames", "mae", "untouched"]].mean().reset_index()
     ranked = means.assign(untouched=means["untouched"].round(9), place=means["arm"].map(list(labels).index))
     best = ranked.dropna(subset=["untouched"]).sort_values(["untouched", "place"]).groupby("size").first()
-    start, whose = best["untouched"], best["arm"].map(labels)
+    spread = ranked.groupby("size")["untouched"].agg(lambda errors: errors.max() - errors.min())
+    alike = spread == 0  # of forces, say, on which references have no bearing
+    start, whose = best["untouched"], best["arm"].map(labels).where(~alike, "the pretrained network")
     arms = [arm for arm in labels if arm in set(means["arm"])]
     what, order = TARGETS[target][0], list(means.groupby("size")["n_frames"].mean().sort_values().index)
     first, last = float(start[order[0]]), float(start[order[-1]])
