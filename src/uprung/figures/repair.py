@@ -40,7 +40,7 @@ def repair(table: pd.DataFrame) -> Figure:
     groups = list(known.groupby(["test", "quantity", _turn(known)], sort=False))
     figure, axes, _ = panels(len(groups), most=3, width=style.PAGE, height=2.1, extra=0.5)
     for axis, ((_, quantity, _), part) in zip(axes, groups, strict=True):
-        axis.set_title(f"{quantity}\n({_named(list(dict.fromkeys(part['set'])))})")
+        axis.set_title(f"{quantity}\n({_named(list(dict.fromkeys(part['set'])))})", fontsize=7)
         axis.axhline(1, color=GREY, lw=0.8, ls="--", zorder=0)
         for n, (model, functional) in enumerate(series):
             for m, (way, (_, line)) in enumerate(WAYS.items()):
@@ -58,6 +58,7 @@ def repair(table: pd.DataFrame) -> Figure:
         for n, (model, name) in enumerate(series)
     ]
     handles += [Line2D([], [], color=GREY, ls=line, label=name) for name, line in WAYS.values()]
+    handles.append(Line2D([], [], color=GREY, ls="", marker="o", mfc="white", ms=4, label="no interval"))
     figure.legend(handles=handles, loc="outside upper center", ncols=3)
     return figure
 
@@ -97,4 +98,9 @@ def _draw(axis: Axes, own: pd.DataFrame, place: dict[int, int], aside: float, lo
     value = own["mae_ratio"].to_numpy()
     x = [place[int(k)] + aside for k in own["shots"]]
     ends = np.stack([value - own["mae_ratio_low"], own["mae_ratio_high"] - value])
-    axis.errorbar(x, value, yerr=np.clip(np.nan_to_num(ends), 0, None), ms=3.5, lw=0.9, elinewidth=0.8, **look)
+    known = np.isfinite(ends).all(axis=0)
+    axis.errorbar(
+        x, value, yerr=np.clip(np.nan_to_num(ends), 0, None), lw=0.9, elinewidth=0.8, **{**look, "marker": ""}
+    )
+    for sure, fill in ((known, look["color"]), (~known, "white")):
+        axis.plot(np.array(x)[sure], value[sure], ls="", ms=3.5, mfc=fill, **{k: look[k] for k in ("color", "marker")})
