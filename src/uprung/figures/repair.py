@@ -99,8 +99,7 @@ def _draw(axis: Axes, own: pd.DataFrame, place: dict[int, int], aside: float, lo
     x = [place[int(k)] + aside for k in own["shots"]]
     ends = np.stack([value - own["mae_ratio_low"], own["mae_ratio_high"] - value])
     known = np.isfinite(ends).all(axis=0)
-    axis.errorbar(
-        x, value, yerr=np.clip(np.nan_to_num(ends), 0, None), lw=0.9, elinewidth=0.8, **{**look, "marker": ""}
-    )
+    bars = np.clip(np.nan_to_num(ends), 0, None)
+    axis.errorbar(x, value, yerr=bars, lw=0.9, elinewidth=0.8, color=look["color"], ls=look["ls"])
     for sure, fill in ((known, look["color"]), (~known, "white")):
         axis.plot(np.array(x)[sure], value[sure], ls="", ms=3.5, mfc=fill, **{k: look[k] for k in ("color", "marker")})

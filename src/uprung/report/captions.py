@@ -229,7 +229,7 @@ FIGURES: dict[str, FigureFile] = {
         "Error of properties after a repair with k labelled structures over that of the untouched network on the same "
         "values: below 1 (dashed) the repair helps. Full lines, one number multiplies the energy; broken lines, the "
         "network is trained on the structures. Marks are means over draws, bars 95 % intervals over materials and "
-        "draws, none with fewer than three of either.",
+        "draws; hollow marks have none, with fewer than three of either.",
     ),
     "law-comparison": FigureFile(
         "laws compared",

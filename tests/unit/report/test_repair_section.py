@@ -129,7 +129,7 @@ def test_the_figure_has_a_panel_per_property_and_both_functionals_in_it() -> Non
     assert len(panels[0].containers) == 4
     (legend,) = drawn.legends
     assert [text.get_text() for text in legend.get_texts()] == [
-        *("chgnet-0.3.0, PBE", "chgnet-0.3.0, r²SCAN", "one number", "fine-tuned")
+        *("chgnet-0.3.0, PBE", "chgnet-0.3.0, r²SCAN", "one number", "fine-tuned", "no interval")
     ]
     drawn.draw_without_rendering()
     (text,) = figure(own[own["way"] == UNTOUCHED]).axes[0].texts
