@@ -89,6 +89,7 @@ for each in workflow.rules:
         file = Path(ROOT, "scripts", Path(each.script).name)
         needs_network = REGISTRY in closure(file)
         own = [] if POINTS else [ARCHITECTURE.name]
+        LOADING |= {each.name} if needs_network else set()
         names = dict(each.params.items()).get("architectures", own)
         code = for_each_job(code_of, file, names) if needs_network else code_digest(file)
         each.set_params(code=code)  # a job runs again when it changes

@@ -4,18 +4,24 @@ from functools import cache
 
 from uprung.config.architectures import comparisons, is_scratch
 from uprung.job.environments import marked, missing
+from uprung.job.extras import lacking
 from uprung.models.chosen import card_in
+
+# rules whose jobs load networks; the Snakefile fills it
+LOADING = set()
 
 
 def check_environments():
-    """Stop before the first job when an architecture of the study has no environment to run in."""
+    """Stop before the first job when packages are missing that planned jobs need."""
     by_conda = any("conda" in str(method).lower() for method in workflow.deployment_settings.deployment_method)
     named = (
         [] if POINTS else [*SOFTENING.models, *PHYSICS_MODELS, *(entry.model for entry in SOFTENING.snapshots.values())]
     )
     cards = [] if POINTS else [*ARCHITECTURES.values(), *(card_in(STUDY, name) for name in named)]
-    why = "" if by_conda else missing(dict.fromkeys(card.environment for card in cards))
-    if why:
+    rules = {job.rule.name for job in workflow.dag.needrun_jobs()}
+    packages = [card.packages[0] for card in cards if not card.environment] if rules & LOADING else []
+    why = missing(dict.fromkeys(card.environment for card in cards)) or lacking(sorted(rules), packages)
+    if why and not by_conda:
         sys.exit(f"uprung: {why}")
 
 

@@ -27,7 +27,6 @@ EXTRAS = {
     "matgl": ("src/uprung/models/matgl", set()),
     "sevennet": ("src/uprung/models/sevennet", set()),
     "mace": ("src/uprung/models/mace", set()),
-    "physics": ("src/uprung/physics/phonons.py", {"compute_physics.py", "repair_physics.py"}),
     "pull": ("src/uprung/sources/materials_project", {"download_materials_project.py", "select_frames.py"}),
 }
 #: What pip needs to build GPAW from source: no Python packages, so no part of the lock.

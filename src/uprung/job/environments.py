@@ -31,7 +31,7 @@ def interpreter(environment: str) -> Path:
 def missing(environments: Iterable[str]) -> str:
     """Return in a line what has to be installed before jobs of some environments can run; '' for nothing."""
     lacking = [name for name in environments if name and not interpreter(name).exists() and find_spec(name) is None]
-    return "; ".join(f"{EXTRAS[name][0]} runs in an environment of its own: {EXTRAS[name][1]}" for name in lacking)
+    return "; ".join(f"{EXTRAS[name].who} runs in an environment of its own: {EXTRAS[name].how}" for name in lacking)
 
 
 def enter(code: str) -> None:

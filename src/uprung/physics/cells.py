@@ -107,7 +107,7 @@ class FixedCell:
     @property
     def cost(self) -> float:
         """Return about how long a label takes, in units without meaning: k points without images, plane waves."""
-        import spglib  # comes with phonopy
+        import spglib
 
         lattice, places = self.atoms.cell.array, self.atoms.get_scaled_positions()
         images, _ = spglib.get_ir_reciprocal_mesh(self.structure.kpts, (lattice, places, self.atoms.numbers))
@@ -158,7 +158,7 @@ def _strained(name: str) -> Iterator[FixedCell]:
 
 
 def _displaced(name: str) -> Iterator[FixedCell]:
-    from uprung.physics.phonons import phonons  # needs an extra
+    from uprung.physics.phonons import phonons  # phonopy, which cells do without
 
     crystal = rest(name)
     yield FixedCell(f"phonons/{name}/crystal", crystal, name, crystal)

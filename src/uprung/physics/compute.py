@@ -137,7 +137,7 @@ def _formation_energy(material: Material, entry: PhysicsSet, calculator: Calcula
 
 
 def _heat_capacity(material: Material, entry: PhysicsSet, calculator: Calculator, accuracy: Accuracy) -> Outcome:
-    from uprung.physics import phonons  # needs an extra, which other tests do without
+    from uprung.physics import phonons  # phonopy, which other tests do without
 
     given = material.references["heat_capacity"]
     rest = relaxation.relax(material.structures[0], calculator, accuracy, cell=True)
@@ -150,7 +150,7 @@ def _heat_capacity(material: Material, entry: PhysicsSet, calculator: Calculator
 
 
 def _phonons(material: Material, entry: PhysicsSet, calculator: Calculator, accuracy: Accuracy) -> Outcome:
-    from uprung.physics import phonons  # needs an extra, which other tests do without
+    from uprung.physics import phonons  # phonopy, which other tests do without
 
     (cell,), given = material.structures, material.references
     published = phonons.phonons(cell, given["supercell"], force_constants=given["force_constants"])
@@ -201,7 +201,7 @@ def _elastic_constants(material: Material, entry: PhysicsSet, calculator: Calcul
 
 
 def _frozen_phonons(material: Material, entry: PhysicsSet, calculator: Calculator, accuracy: Accuracy) -> Outcome:
-    from uprung.physics import phonons  # needs an extra, which other tests do without
+    from uprung.physics import phonons  # phonopy, which other tests do without
 
     crystal, *displaced = material.structures
     own = [single_point(atoms, calculator)["forces"] for atoms in displaced]

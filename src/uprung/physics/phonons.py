@@ -11,14 +11,11 @@ import ase
 import numpy as np
 from ase.calculators.calculator import Calculator
 from ase.geometry import find_mic
+from phonopy import Phonopy
+from phonopy.structure.atoms import PhonopyAtoms
 
 from uprung.frames.schema import Floats
-from uprung.job.extras import extra
 from uprung.physics.results import NotComputedError, single_point
-
-with extra("physics"):
-    from phonopy import Phonopy
-    from phonopy.structure.atoms import PhonopyAtoms
 
 #: A frequency below this counts as imaginary, THz: acoustic modes at the centre of the zone are zero but for noise.
 IMAGINARY = -0.1

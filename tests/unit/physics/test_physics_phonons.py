@@ -6,18 +6,17 @@ import json
 from pathlib import Path
 
 import numpy as np
+import phonopy
 import pytest
 import yaml
 from ase.build import bulk
 from ase.calculators.emt import EMT
 
 from uprung.config.physics import PhysicsSet
+from uprung.physics import phonons
 from uprung.physics.compute import outcome
 from uprung.physics.references import Material, read_set
 from uprung.physics.results import Accuracy
-
-phonopy = pytest.importorskip("phonopy")
-from uprung.physics import phonons  # noqa: E402 - needs phonopy
 
 DATA = Path(__file__).parents[3] / "data/physics"
 SET = PhysicsSet.model_validate({"test": "phonons", "functional": "PBE", "files": ["BaZrO3.json.gz"]})

@@ -19,8 +19,6 @@ from uprung.physics.references import Material
 from uprung.physics.repair import scaled
 from uprung.physics.results import Accuracy, Outcome
 
-pytest.importorskip("phonopy")
-
 C = 1.3
 TIGHT = Accuracy(force=0.005, stress=0.02, steps=300)
 ALUMINIUM = [cell for cell in cells.cells() if cell.crystal == "Al"]
