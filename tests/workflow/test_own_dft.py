@@ -68,8 +68,8 @@ def test_structures_are_checked_before_any_job(own: Workplace) -> None:
 def test_a_missing_gpaw_is_one_clear_message(own: Workplace) -> None:
     done = own.snakemake("results/micro/own_dft/pbe/chunk0.jsonl", "--cores", "1")
     assert done.returncode == 1
-    assert "uprung: ModuleNotFoundError: `own_dft` needs the extra `dft`" in done.stdout
-    assert "make gpaw" in done.stdout
+    assert "uprung: the extra `dft` is not installed (`own_dft`): make gpaw" in done.stdout
+    assert "Labelling structures" not in done.stdout  # no job has begun
     assert "Traceback" not in done.stdout
     assert not (own.results / "own_dft/pbe/chunk0.jsonl").exists()
 
