@@ -166,7 +166,8 @@ def _displaced(name: str) -> Iterator[FixedCell]:
     phonon.generate_displacements(distance=DISPLACEMENT)
     for k, found in enumerate(phonon.supercells_with_displacements or []):
         atoms = ase.Atoms(found.symbols, cell=found.cell, scaled_positions=found.scaled_positions, pbc=True)
-        yield FixedCell(f"phonons/{name}/displacement {k}", atoms, name, atoms)
+        # an atom on a face of the cell is at 0 or at 1, as the processor rounds
+        yield FixedCell(f"phonons/{name}/displacement {k}", _wrapped(atoms), name, atoms)
 
 
 def _slabs(name: str) -> Iterator[FixedCell]:

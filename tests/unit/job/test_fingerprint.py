@@ -229,7 +229,8 @@ ALLOWED = {
     | {"checkpoint_of", "networks", "start_of"}
     # labels and printed names of arms: evaluated in rules likewise
     | {"labels_of", "label_of"},
-    "Physics": {"tested"},  # evaluated in a rule: it decides which networks have a job
+    # evaluated in rules: which networks have a job, and which sets are repaired, which is in the params
+    "Physics": {"tested", "repaired", "tuned"},
     "ForceSet": {"labelled_here"},  # evaluated in a rule: it decides which files are its inputs
     "Snapshots": {"protocol"},  # evaluated in a rule, so that what it returns is in the params
     "Tracking": {"services", "missing"},  # decides no number

@@ -98,7 +98,10 @@ def found(test: str, calculator: Calculator) -> Outcome:
     return outcome(material(test), entry, calculator, TIGHT)
 
 
-@pytest.mark.parametrize("test", OF_TEST)
+SLOW = "vacancies"  # half a minute of relaxations
+
+
+@pytest.mark.parametrize("test", [pytest.param(t, marks=pytest.mark.long) if t == SLOW else t for t in OF_TEST])
 def test_one_number_does_to_a_quantity_what_it_does_to_the_calculator(test: str) -> None:
     before, after = (found(test, Stiff(c)).values for c in (1.0, C))
     assert {value.quantity for value in before} == {*OF_TEST[test], *([MIGRATION] if test == "vacancies" else [])}
