@@ -6,6 +6,8 @@ import math
 import re
 from collections.abc import Sequence
 
+import pandas as pd
+
 from uprung.figures.style import TARGETS, functional
 
 __all__ = ["TARGETS", "amount", "count", "error", "fixed", "functional", "listing", "span", "times", "unit"]
@@ -75,6 +77,12 @@ def error(value: float, target: str, *, units: bool = True) -> str:
 def span(low: float, high: float, target: str) -> str:
     """Return a range of errors, without unit."""
     return f"{error(low, target, units=False)}–{error(high, target, units=False)}"
+
+
+def interval(row: pd.Series, name: str) -> str:
+    """Return the ends `<name>_low` and `<name>_high` of a row of a table in words; '' where they are not known."""
+    low, high = float(row[f"{name}_low"]), float(row[f"{name}_high"])
+    return "" if math.isnan(low) else f"{amount(low)} to {amount(high)}"
 
 
 def times(factor: float) -> str:

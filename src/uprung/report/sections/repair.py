@@ -11,7 +11,7 @@ from uprung.config.study import Study
 from uprung.physics.repair import NUMBER, TRAINING, UNTOUCHED
 from uprung.physics.repair_tables import BETTER, UNSETTLED
 from uprung.report.blocks import Block, Cell, Details, Row, Sentences, Table, Text, picture
-from uprung.report.format import NONE, amount, fixed, functional, listing, plural
+from uprung.report.format import NONE, amount, fixed, functional, interval, listing, plural
 from uprung.report.results import StudyResults, where
 
 #: Way of repair -> its name in a sentence.
@@ -148,10 +148,10 @@ def numbers(table: pd.DataFrame) -> Table:
             WAYS[row["way"]],
             str(int(row["shots"])),
             f"{int(row['materials'])} / {int(row['draws'])}",
-            Cell(fixed(row["ratio"], 2), _span(row, "ratio")),
-            Cell(amount(row["mae"]), _span(row, "mae")),
+            Cell(fixed(row["ratio"], 2), interval(row, "ratio")),
+            Cell(amount(row["mae"]), interval(row, "mae")),
             amount(row["mae_before"]),
-            Cell(amount(row["mae_change"]), _span(row, "mae_change")),
+            Cell(amount(row["mae_change"]), interval(row, "mae_change")),
             str(row["reason"] or row["reading"]),
         ]
         for _, row in _by_property(table[table["way"] != UNTOUCHED]).iterrows()
@@ -165,8 +165,3 @@ def numbers(table: pd.DataFrame) -> Table:
         text=4,
         last_text=True,
     )
-
-
-def _span(row: pd.Series, name: str) -> str:
-    low, high = float(row[f"{name}_low"]), float(row[f"{name}_high"])
-    return "" if low != low else f"{amount(low)} to {amount(high)}"

@@ -8,7 +8,7 @@ import pandas as pd
 
 from uprung.physics.tables import RUN
 from uprung.report.blocks import Block, Cell, Details, Heading, Row, Sentences, Table
-from uprung.report.format import amount, fixed, listing, plural
+from uprung.report.format import amount, fixed, interval, listing, plural
 from uprung.report.results import where
 from uprung.softening.slopes import POOLED
 
@@ -84,9 +84,9 @@ def transfer_numbers(table: pd.DataFrame, labels: Mapping[str, str]) -> Table:
             f"{labels.get(row['arm'], row['arm'])}, n = {row['size']}",
             f"{int(row['materials'])} / {int(row['draws'])}",
             f"{fixed(row['ratio_before'], 2)} → {fixed(row['ratio'], 2)}",
-            Cell(fixed(row["ratio_change"], 2), _span(row, "ratio_change")),
+            Cell(fixed(row["ratio_change"], 2), interval(row, "ratio_change")),
             f"{amount(row['mae_before'])} → {amount(row['mae'])}",
-            Cell(amount(row["mae_change"]), _span(row, "mae_change")),
+            Cell(amount(row["mae_change"]), interval(row, "mae_change")),
             row["reading"],
         ]
         for _, row in table.sort_values(["set", "quantity"], kind="stable").iterrows()
@@ -100,8 +100,3 @@ def transfer_numbers(table: pd.DataFrame, labels: Mapping[str, str]) -> Table:
         text=3,
         last_text=True,
     )
-
-
-def _span(row: pd.Series, name: str) -> str:
-    low, high = float(row[f"{name}_low"]), float(row[f"{name}_high"])
-    return "" if low != low else f"{amount(low)} to {amount(high)}"
