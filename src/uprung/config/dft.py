@@ -33,6 +33,13 @@ class OwnDFT(Section):
         gt=0,
         description="Largest number of electronic steps; beyond it a calculation is listed as not converged.",
     )
+    density_floor: float | None = Field(
+        default=None,
+        gt=0,
+        le=1e-3,
+        description="For slabs and other cells with vacuum at r²SCAN, which otherwise diverge: no exchange and "
+        "correlation where the pseudo-density is below this (1e-5 electrons per bohr³, say). Default: none.",
+    )
     net_force: float = Field(
         default=0.02,
         gt=0,
@@ -44,5 +51,5 @@ class OwnDFT(Section):
 
     def scheme(self, functional: str) -> dict[str, Any]:
         """Return the settings that labels depend on (the fields of `uprung.dft.labels.Scheme`)."""
-        decides = {"cutoff", "k_density", "smearing", "convergence", "max_steps"}
-        return {"functional": functional, **self.model_dump(include=decides)}
+        decides = {"cutoff", "k_density", "smearing", "convergence", "max_steps", "density_floor"}
+        return {"functional": functional, **self.model_dump(include=decides, exclude_none=True)}

@@ -52,13 +52,42 @@ def _unusable(error: Exception, scheme: Scheme) -> str | None:
         return f"SCF not converged in {scheme.max_steps} steps"
     if isinstance(error, AssertionError) and traceback.extract_tb(error.__traceback__)[-1].name == "findroot":
         return "SCF diverged: its eigenvalues have no Fermi level"  # of r2SCAN in much vacuum
+    if isinstance(error, np.linalg.LinAlgError):
+        return f"SCF diverged: {error}"
     return str(error) if isinstance(error, AtomsTooClose) else None
 
 
 def _calculator(scheme: Scheme, kpts: Grid) -> Any:
     from gpaw import GPAW, PW
 
+    _floor(scheme.density_floor)
     return GPAW(mode=PW(scheme.cutoff), **_parameters(scheme, kpts))
+
+
+def _floor(density: float | None) -> None:
+    """Leave out exchange and correlation of libxc below a pseudo-density, until the next calculator is made.
+
+    In vacuum the kinetic energy density, interpolated to the finer grid, passes zero, and the derivative of r²SCAN by
+    it goes to -70: the kinetic operator with that in it has no lowest eigenvalue. GPAW does not offer libxc's own
+    threshold.
+    """
+    from gpaw.xc.libxc import LibXC
+
+    original = getattr(LibXC.calculate, "original", LibXC.calculate)
+    if density is None:
+        LibXC.calculate = original
+        return
+
+    def calculate(kernel: Any, energy: Floats, densities: Floats, *arrays: Floats | None) -> None:
+        original(kernel, energy, densities, *arrays)
+        low = densities < density
+        energy[low.all(axis=0)] = 0.0
+        for derivative in arrays[::2]:
+            if derivative is not None:
+                derivative[low] = 0.0
+
+    calculate.original = original  # type: ignore[attr-defined]
+    LibXC.calculate = calculate
 
 
 def free_energy_in_basis(scheme: Scheme, kpts: Grid, reference: ase.Atoms, atoms: ase.Atoms) -> float:

@@ -37,6 +37,7 @@ class Scheme:
     smearing: float = 0.1  # Fermi-Dirac, eV
     convergence: float = 1e-5  # energy (eV) and density (electrons) per valence electron
     max_steps: int = 80  # electronic steps
+    density_floor: float | None = None  # no meta-GGA below this pseudo-density, electrons per bohr³: for vacuum
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,9 @@ class Engine:
 
 
 def settings(scheme: Scheme, engine: Engine) -> dict[str, Any]:
-    """Return what two labels of one scale have in common, as every record states it."""
-    return {**engine.versions, **{key: value for key, value in asdict(scheme).items() if key != "functional"}}
+    """Return what two labels of one scale have in common, as every record states it; what is not used is left out."""
+    decides = {key: value for key, value in asdict(scheme).items() if key != "functional" and value is not None}
+    return {**engine.versions, **decides}
 
 
 def key_of(structure: Structure, scheme: Scheme, engine: Engine) -> str:

@@ -40,6 +40,8 @@ FACES = {
 }
 #: Added above a slab, Å.
 VACUUM = 9.0
+#: No meta-GGA below this pseudo-density in vacuum and hollows, electrons per bohr³: it diverges there.
+DENSITY_FLOOR = 1e-5
 #: Places of a jumping atom on the straight line into a vacancy, whose other half mirrors them.
 PLACES = (0.0, 0.25, 0.5)
 #: Arrangements of four cations that are labelled, of 19; all of two and three are.
@@ -60,6 +62,7 @@ class Crystal:
         supercell: of displaced and of vacant cells, in terms of the primitive cell.
         faces: by Miller indices, and how often the crystal's repeat stands in the slab.
         jump: whether an atom jumps into a vacancy.
+        hollow: whether its density is so low between the atoms that r²SCAN diverges, as it does in vacuum.
     """
 
     lattice: str
@@ -69,13 +72,14 @@ class Crystal:
     supercell: tuple[tuple[int, int, int], ...] = CUBE
     faces: Mapping[str, int] = field(default_factory=dict)
     jump: bool = False
+    hollow: bool = False
 
 
 CRYSTALS = {
     "Si": Crystal("diamond", 5.45, 450, 3.2, faces={"1 1 0": 2}, jump=True),
     "Al": Crystal("fcc", 4.02, 450, 5.7, TWICE, {"1 0 0": 3, "1 1 0": 3, "1 1 1": 2}, jump=True),
     "AlP": Crystal("zincblende", 5.48, 450, 2.6, faces={"1 1 0": 2}),
-    "NaCl": Crystal("rocksalt", 5.64, 600, 2.0, faces={"1 0 0": 2}),
+    "NaCl": Crystal("rocksalt", 5.64, 600, 2.0, faces={"1 0 0": 2}, hollow=True),
     "C": Crystal("diamond", 3.56, 600, 2.2, faces={"1 1 0": 2}, jump=True),
     "LiF": Crystal("rocksalt", 4.04, 1200, 1.45, faces={"1 0 0": 2}),
     "MgO": Crystal("rocksalt", 4.22, 800, 1.9, faces={"1 0 0": 2}, jump=True),
@@ -116,7 +120,9 @@ class FixedCell:
     def scheme(self, functional: str) -> Scheme:
         """Return how it is labelled."""
         crystal = CRYSTALS[self.crystal]
-        return Scheme(functional, cutoff=crystal.cutoff, k_density=crystal.k_density)
+        low = functional == "r2SCAN" and (crystal.hollow or self.name.startswith("surfaces/"))
+        floor = DENSITY_FLOOR if low else None
+        return Scheme(functional, cutoff=crystal.cutoff, k_density=crystal.k_density, density_floor=floor)
 
 
 def cells() -> list[FixedCell]:
@@ -176,8 +182,12 @@ def _slabs(name: str) -> Iterator[FixedCell]:
         slab = _wrapped(periodic.repeat((1, 1, repeats)))
         height = slab.cell.lengths()[2]
         slab.set_cell([*slab.cell.array[:2], slab.cell.array[2] * (1 + VACUUM / height)])
+        # its middle at 0, where a plane of the real-space grid lies, so that both halves see the same grid
+        places = slab.get_scaled_positions(wrap=False)
+        places[:, 2] -= (places[:, 2].min() + places[:, 2].max()) / 2
+        slab.set_scaled_positions(places)
         yield FixedCell(f"surfaces/{name}/({face}) crystal", periodic, name, periodic)
-        yield FixedCell(f"surfaces/{name}/({face}) slab", slab, name, slab)
+        yield FixedCell(f"surfaces/{name}/({face}) slab", _wrapped(slab), name, slab)
 
 
 def _wrapped(atoms: ase.Atoms) -> ase.Atoms:

@@ -7,18 +7,20 @@ import json
 import logging
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
 from pathlib import Path
 
-import ase
+import numpy as np
+from ase.geometry import find_mic
 
-from uprung.dft.labels import Engine, Record, Scheme, State, key_of, labelled, settings
+from uprung.dft.labels import Engine, Record, State, key_of, labelled, settings
 from uprung.dft.structures import Structure
 from uprung.job.files import write_whole
 from uprung.physics.cells import FixedCell
 from uprung.sources.gpaw import files, records
 
 LOG = logging.getLogger(__name__)
+#: Cells this far apart are one: processors round differently, Å.
+SAME = 1e-6
 
 
 def label(
@@ -31,7 +33,7 @@ def label(
         functionals: of `uprung.dft.labels.Scheme`.
         engine: labels.
         folder: of the files, `<property>.jsonl.gz`. Labels in it that the engine would compute alike are not computed
-            again.
+            again, wherever the rounding of this processor puts an atom.
         state: folder; a label is on disk in it before the next one begins.
         seconds: no label begins after so many; 0 only writes what there is.
 
@@ -39,7 +41,7 @@ def label(
         RuntimeError: see `uprung.dft.labels.labelled`.
     """
     end, kept, found = time.monotonic() + seconds, State(state, "labels"), dict[str, list[Record]]()
-    kept.known = dict(known(folder, engine)) | kept.known
+    kept.known = dict(known(folder, engine, cells)) | kept.known
     for cell, functional in ((cell, functional) for cell in cells for functional in functionals):
         structure, scheme = cell.structure, cell.scheme(functional)
         if key_of(structure, scheme, engine) in kept.known or time.monotonic() < end:
@@ -51,17 +53,30 @@ def label(
     return sum(map(len, found.values()))
 
 
-def known(folder: Path, engine: Engine) -> Iterator[tuple[str, Record]]:
-    """Yield key and record of labels that an engine would compute alike: same settings, same versions."""
+def known(folder: Path, engine: Engine, cells: Sequence[FixedCell]) -> Iterator[tuple[str, Record]]:
+    """Yield key and record of labels that an engine would compute alike: same cell, same settings, same versions.
+
+    A label that is left out has a line in the log.
+    """
     if not any(folder.glob("*.jsonl*")):
         return
-    names = {field.name for field in fields(Scheme)}
+    structures = [(cell, cell.structure) for cell in cells]
     for record in (record for file in files(folder) for _, record in records(file)):
-        own = {name: value for name, value in record["settings"].items() if name in names}
-        scheme = Scheme(record["xc"], **own)
-        if settings(scheme, engine) != record["settings"]:
-            LOG.info("%s was computed with other settings or versions", record["id"])
-            continue
-        atoms = ase.Atoms(record["numbers"], cell=record["cell"], positions=record["positions"], pbc=True)
-        first, second, third = record["kpts"]
-        yield key_of(Structure(record["id"], "", atoms, (first, second, third)), scheme, engine), record
+        alike = [(cell.scheme(record["xc"]), structure) for cell, structure in structures if _same(structure, record)]
+        current = [(scheme, own) for scheme, own in alike if settings(scheme, engine) == record["settings"]]
+        if not current:
+            reason = "it was computed with other settings or versions" if alike else "no cell is the one it is of"
+            LOG.warning("%s, %s, is left out: %s", record["id"], record["xc"], reason)
+        for scheme, structure in current:
+            yield key_of(structure, scheme, engine), record
+
+
+def _same(structure: Structure, record: Record) -> bool:
+    """Return whether a record is of a structure: atom by atom, up to lattice vectors and a processor's rounding."""
+    atoms = structure.atoms
+    if atoms.numbers.tolist() != record["numbers"] or list(structure.kpts) != record["kpts"]:
+        return False
+    if not np.allclose(atoms.cell.array, record["cell"], rtol=0, atol=SAME):
+        return False
+    apart, _ = find_mic(np.array(record["positions"]) - atoms.positions, atoms.cell)
+    return bool(np.abs(apart).max() < SAME)

@@ -76,6 +76,8 @@ class TestGPAW:
         with pytest.raises(AssertionError) as raised:
             findroot(lambda level: np.array([np.nan, np.nan]), 0.0)
         assert own.unusable(raised.value, Scheme("r2SCAN")) == "SCF diverged: its eigenvalues have no Fermi level"
+        singular = np.linalg.LinAlgError("The leading minor of order 93 of B is not positive definite.")
+        assert own.unusable(singular, Scheme("r2SCAN")) == f"SCF diverged: {singular}"
         with pytest.raises(AssertionError) as raised:
             assert own is None
         assert own.unusable(raised.value, Scheme("r2SCAN")) is None
@@ -85,6 +87,31 @@ class TestGPAW:
         atoms.positions[1] = atoms.positions[0]
         record = compute(replace(hydride, atoms=atoms), CHEAP, gpaw_engine())
         assert "too close" in record["unusable"]
+
+    def test_a_density_floor_changes_nothing_where_there_is_no_vacuum(
+        self, hydride: Structure, labels: dict[str, Record]
+    ) -> None:
+        scheme = replace(CHEAP, functional="r2SCAN", density_floor=1e-5)
+        record = compute(hydride, scheme, gpaw_engine())
+        assert record["settings"]["density_floor"] == 1e-5
+        assert record["free_energy"] == pytest.approx(labels["r2SCAN"]["free_energy"], abs=1e-6)
+
+    def test_a_density_floor_holds_for_one_calculator(self) -> None:
+        from gpaw.xc.libxc import LibXC
+
+        def at(scheme: Scheme) -> tuple[float, float]:
+            gpaw_engine().calculator(scheme, (1, 1, 1))
+            densities, energy = np.array([[1e-7, 1e-2]]), np.zeros(2)
+            by_density, by_sigma, by_tau = np.zeros((3, 1, 2))
+            sigma, tau = np.full((1, 2), 1e-12), np.full((1, 2), 1e-9)
+            LibXC(XC["r2SCAN"]).calculate(energy, densities, by_density, sigma, by_sigma, tau, by_tau)
+            return by_tau[0, 0], energy[1]
+
+        plain = replace(CHEAP, functional="r2SCAN")
+        derivative, energy = at(plain)
+        assert abs(derivative) > 1e-3
+        assert at(replace(plain, density_floor=1e-5)) == (0.0, energy)
+        assert at(plain) == (derivative, energy)
 
     @pytest.mark.slow
     @pytest.mark.parametrize("functional", list(XC))

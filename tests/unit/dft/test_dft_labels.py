@@ -90,6 +90,7 @@ CHANGES = [
     {"smearing": 0.05},
     {"convergence": 1e-6},
     {"max_steps": 100},
+    {"density_floor": 1e-5},
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -44,8 +45,27 @@ def test_a_folder_is_gone_on_with(tmp_path: Path) -> None:
 
 def test_labels_of_another_version_are_computed_again(tmp_path: Path) -> None:
     done(FEW[:2], Counting(), tmp_path, "state")
-    assert len(dict(known(tmp_path / "labels", engine(Counting())))) == 4
-    assert not dict(known(tmp_path / "labels", engine(Counting(), "1.1")))
+    assert len(dict(known(tmp_path / "labels", engine(Counting()), FEW))) == 4
+    assert not dict(known(tmp_path / "labels", engine(Counting(), "1.1"), FEW))
+
+
+def test_labels_are_found_again_where_a_processor_rounds_otherwise(tmp_path: Path) -> None:
+    """Labels had gone out of the folder where an atom on a face was at the other one, or a last digit differed."""
+    done(FEW[:2], Counting(), tmp_path, "state")
+    before = (tmp_path / "labels/vacancies.jsonl.gz").read_bytes()
+    moved = [replace(cell, atoms=cell.atoms.copy()) for cell in FEW[:2]]
+    moved[0].atoms.positions[0] += moved[0].atoms.cell.array[1]
+    moved[1].atoms.positions += 1e-15
+    calculator = Counting()
+    assert done(moved, calculator, tmp_path, "another state", seconds=0) == 4
+    assert not calculator.made
+    assert (tmp_path / "labels/vacancies.jsonl.gz").read_bytes() == before
+
+
+def test_labels_of_cells_that_are_not_asked_for_are_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    done(FEW[:2], Counting(), tmp_path, "state")
+    assert len(dict(known(tmp_path / "labels", engine(Counting()), FEW[1:2]))) == 2
+    assert "vacancies/Al/vacancy, PBE, is left out: no cell" in caplog.text
 
 
 def test_without_time_nothing_is_computed_but_all_is_written(tmp_path: Path) -> None:
@@ -75,6 +95,7 @@ def test_embedded_labels_are_of_the_cells_of_the_library(file: Path) -> None:
         assert record["cell"] == pytest.approx(cell.atoms.cell.array, abs=1e-9)
         assert record["positions"] == pytest.approx(cell.atoms.positions, abs=1e-9)
         assert tuple(record["kpts"]) == cell.structure.kpts
+        assert record["settings"].get("density_floor") == cell.scheme(record["xc"]).density_floor
         assert record["settings"]["cutoff"] == CRYSTALS[cell.crystal].cutoff
         assert record["settings"]["code"] == "GPAW 26.7.0"
         if "unusable" not in record:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import ase
+import ase.io
 import numpy as np
 import pytest
 import torch
@@ -16,16 +19,19 @@ from ase.units import GPa
 pytest.importorskip("mace", reason="MACE has an environment of its own: make mace")
 
 from e3nn import o3
+from factories import DATA
 from mace.calculators import MACECalculator
 from mace.modules import interaction_classes
 from mace.modules.models import MACE, ScaleShiftMACE
 
 from uprung.config.arms import Arm
 from uprung.datasets.store import Rows
+from uprung.frames.schema import Frame
 from uprung.models.calculator import PotentialCalculator, calculator
 from uprung.models.interface import Geometry
 from uprung.models.mace.potential import MacePotential
 from uprung.models.registry import architecture, load
+from uprung.sources import READERS
 from uprung.training.arms import begin
 
 #: A file of yours, for one more comparison.
@@ -48,9 +54,9 @@ def theirs(path: Path, **options: Any) -> MACECalculator:
 
 
 def same(ours: PotentialCalculator, stock: MACECalculator) -> None:
-    for atoms in crystals():
-        if not {*atoms.numbers.tolist()} <= ours.potential.elements:
-            continue
+    known = [atoms for atoms in crystals() if {*atoms.numbers.tolist()} <= ours.potential.elements]
+    assert known
+    for atoms in known:
         one, two = atoms.copy(), atoms.copy()
         one.calc, two.calc = ours, stock
         n = len(atoms)
@@ -222,9 +228,6 @@ def test_torchscript_of_a_file_is_not_read(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_importing_mace_leaves_torch_careful() -> None:
-    import subprocess
-    import sys
-
     code = "import os, uprung.models.mace.files; print(os.environ.get('TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD'))"
     clean = {name: value for name, value in os.environ.items() if name != "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"}
     done = subprocess.run([sys.executable, "-c", code], env=clean, capture_output=True, text=True, check=True)
@@ -257,6 +260,27 @@ def test_random_weights_take_frames_of_both_fidelities(fidelities: str, tmp_path
     assert isinstance(begun.potential, MacePotential)
     assert begun.potential.source is not None
     assert begun.potential.source.shift.requires_grad is (fidelities == "joint")
+
+
+def test_a_network_of_its_own_training_is_read(tmp_path: Path) -> None:
+    """MACE's own command trains it, on labels of salts and silicon, and writes the file."""
+    frames = READERS["solids"].read(DATA / "solids/solids.jsonl.gz", "r2SCAN")
+    elements = {3, 8, 9, 11, 12, 14, 17}
+    for frame in [frame for frame in frames if isinstance(frame, Frame) and {*frame.Z.tolist()} <= elements][:24]:
+        atoms = ase.Atoms(frame.Z, cell=frame.lattice, scaled_positions=frame.frac, pbc=True)
+        atoms.info["label"], atoms.arrays["labels"] = frame.energy, frame.forces
+        ase.io.write(tmp_path / "labels.xyz", atoms, format="extxyz", append=True)
+    options = {
+        **{"name": "own", "train_file": "labels.xyz", "valid_fraction": "0.2", "E0s": "average", "seed": "1"},
+        **{"hidden_irreps": "8x0e+8x1o", "r_max": "4.0", "num_radial_basis": "6", "batch_size": "4"},
+        **{"max_num_epochs": "1", "energy_key": "label", "forces_key": "labels", "default_dtype": "float64"},
+    }
+    command = [str(Path(sys.executable).with_name("mace_run_train"))]
+    command += [word for name, value in options.items() for word in (f"--{name}", value)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    file = tmp_path / "own.model"
+    same(calculator(file), theirs(file))
 
 
 @pytest.mark.skipif(not GIVEN, reason="UPRUNG_MACE names no file of MACE")
