@@ -109,6 +109,7 @@ def free_energy_in_basis(scheme: Scheme, kpts: Grid, reference: ase.Atoms, atoms
         vectors = (indices.T + kpt) @ (2 * np.pi * np.linalg.inv(own).T)
         return vectors, 0.5 * (vectors**2).sum(axis=1), indices
 
+    _floor(scheme.density_floor)
     changed = atoms.copy()
     changed.calc = GPAW(mode=PW(scheme.cutoff), gpts=points.tolist(), **_parameters(scheme, kpts))
     plane_waves.find_reciprocal_vectors = of_reference

@@ -263,7 +263,7 @@ def test_random_weights_take_frames_of_both_fidelities(fidelities: str, tmp_path
 
 
 def test_a_network_of_its_own_training_is_read(tmp_path: Path) -> None:
-    """MACE's own command trains it, on labels of salts and silicon, and writes the file."""
+    """MACE's own command trains it, on real labels, and writes the file."""
     frames = READERS["solids"].read(DATA / "solids/solids.jsonl.gz", "r2SCAN")
     elements = {3, 8, 9, 11, 12, 14, 17}
     for frame in [frame for frame in frames if isinstance(frame, Frame) and {*frame.Z.tolist()} <= elements][:24]:
