@@ -51,10 +51,17 @@ def _unusable(error: Exception, scheme: Scheme) -> str | None:
     if isinstance(error, gpaw.KohnShamConvergenceError):
         return f"SCF not converged in {scheme.max_steps} steps"
     if isinstance(error, AssertionError) and traceback.extract_tb(error.__traceback__)[-1].name == "findroot":
-        return "SCF diverged: its eigenvalues have no Fermi level"  # of r2SCAN in much vacuum
+        return "SCF diverged: its eigenvalues have no Fermi level" + _hint(scheme)
     if isinstance(error, np.linalg.LinAlgError):
-        return f"SCF diverged: {error}"
+        return f"SCF diverged: {error}{_hint(scheme)}"
     return str(error) if isinstance(error, AtomsTooClose) else None
+
+
+def _hint(scheme: Scheme) -> str:
+    """Return what helps r²SCAN where there is much vacuum, unless it is set."""
+    if scheme.functional != "r2SCAN" or scheme.density_floor is not None:
+        return ""
+    return "; in vacuum own_dft.density_floor of 1e-5 helps (docs/how-to/own-dft.md)"
 
 
 def _calculator(scheme: Scheme, kpts: Grid) -> Any:

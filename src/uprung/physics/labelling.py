@@ -14,19 +14,21 @@ from ase.geometry import find_mic
 
 from uprung.dft.labels import Engine, Record, State, key_of, labelled, settings
 from uprung.dft.structures import Structure
-from uprung.job.files import write_whole
+from uprung.job.files import DamagedError, sha256, write_whole
 from uprung.physics.cells import FixedCell
 from uprung.sources.gpaw import files, records
 
 LOG = logging.getLogger(__name__)
 #: Cells this far apart are one: processors round differently, Å.
 SAME = 1e-6
+#: Says what the files of a folder were when they were written, as `sha256sum` does: `sha256sum --check SHA256SUMS`.
+SUMS = "SHA256SUMS"
 
 
 def label(
     cells: Sequence[FixedCell], functionals: Sequence[str], engine: Engine, folder: Path, state: Path, *, seconds: float
 ) -> int:
-    """Label cells, the functionals in turns, and write one file for each property; return how many labels there are.
+    """Label cells, the functionals in turns, write one file for each property and the sums; return how many labels.
 
     Args:
         cells: in the order in which they are labelled.
@@ -38,8 +40,10 @@ def label(
         seconds: no label begins after so many; 0 only writes what there is.
 
     Raises:
+        DamagedError: a file of the folder is not what it was.
         RuntimeError: see `uprung.dft.labels.labelled`.
     """
+    require_whole(folder)
     end, kept, found = time.monotonic() + seconds, State(state, "labels"), dict[str, list[Record]]()
     kept.known = dict(known(folder, engine, cells)) | kept.known
     for cell, functional in ((cell, functional) for cell in cells for functional in functionals):
@@ -50,7 +54,25 @@ def label(
     for name, own in found.items():
         lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in own)
         write_whole(folder / f"{name}.jsonl.gz", gzip.compress(lines.encode(), mtime=0))
+    sums = "".join(f"{sha256(file)}  {file.name}\n" for file in files(folder))
+    write_whole(folder / SUMS, sums.encode())
     return sum(map(len, found.values()))
+
+
+def require_whole(folder: Path) -> None:
+    """Hold the files of a folder against its sums, where it has some.
+
+    Raises:
+        DamagedError: one is missing or another than was written.
+    """
+    if not (folder / SUMS).exists():
+        return
+    for line in (folder / SUMS).read_text(encoding="utf-8").splitlines():
+        known, _, name = line.partition("  ")
+        if not (folder / name).is_file():
+            raise DamagedError(folder / name, "is gone", "Get it again from where the folder is from.")
+        if sha256(folder / name) != known:
+            raise DamagedError(folder / name, f"is not that of {SUMS}", "Get it again from where the folder is from.")
 
 
 def known(folder: Path, engine: Engine, cells: Sequence[FixedCell]) -> Iterator[tuple[str, Record]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import numpy as np
 import pytest
 from dft.engines import Counting, NotConvergedError, engine
 
+from uprung.job.files import DamagedError
 from uprung.physics.cells import CRYSTALS, FixedCell, cells
-from uprung.physics.labelling import known, label
+from uprung.physics.labelling import SUMS, known, label, require_whole
 from uprung.sources.gpaw import files, records
 
 OWN = Path(__file__).parents[3] / "data/physics/own"
@@ -28,7 +30,11 @@ def test_labels_are_made_once_and_written_by_property(tmp_path: Path) -> None:
     calculator = Counting()
     assert done(FEW, calculator, tmp_path, "state") == 8
     assert len(calculator.made) == 6  # the vacancy is the first image of the path
-    assert sorted(file.name for file in (tmp_path / "labels").iterdir()) == ["paths.jsonl.gz", "vacancies.jsonl.gz"]
+    assert sorted(file.name for file in (tmp_path / "labels").iterdir()) == [
+        "SHA256SUMS",
+        "paths.jsonl.gz",
+        "vacancies.jsonl.gz",
+    ]
     names = [(record["id"], record["xc"]) for _, record in records(tmp_path / "labels/paths.jsonl.gz")]
     assert names == [(f"paths/Al/{place}", xc) for place in ("0", "0.5") for xc in FUNCTIONALS]
     assert [scheme.cutoff for scheme, _ in calculator.made] == [CRYSTALS["Al"].cutoff] * 6
@@ -68,9 +74,28 @@ def test_labels_of_cells_that_are_not_asked_for_are_told(tmp_path: Path, caplog:
     assert "vacancies/Al/vacancy, PBE, is left out: no cell" in caplog.text
 
 
+@pytest.mark.parametrize("change", ["another content", None])
+def test_a_folder_that_was_changed_is_not_gone_on_with(tmp_path: Path, change: str | None) -> None:
+    done(FEW[:2], Counting(), tmp_path, "state")
+    file = tmp_path / "labels/vacancies.jsonl.gz"
+    if change is None:
+        file.unlink()
+    else:
+        file.write_bytes(gzip.compress(change.encode()))
+    with pytest.raises(DamagedError, match=r"vacancies\.jsonl\.gz is (gone|not that of SHA256SUMS)"):
+        done(FEW, Counting(), tmp_path, "another state")
+
+
+def test_embedded_labels_are_those_of_their_sums() -> None:
+    require_whole(OWN)
+    named = [line.split()[1] for line in (OWN / SUMS).read_text(encoding="utf-8").splitlines()]
+    assert named == [file.name for file in files(OWN)]
+
+
 def test_without_time_nothing_is_computed_but_all_is_written(tmp_path: Path) -> None:
     done(FEW[:1], Counting(), tmp_path, "state")
-    (tmp_path / "labels/vacancies.jsonl.gz").unlink()
+    for file in (tmp_path / "labels").iterdir():
+        file.unlink()
     calculator = Counting()
     assert done(FEW[:2], calculator, tmp_path, "state", seconds=0) == 2
     assert not calculator.made
