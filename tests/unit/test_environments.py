@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import re
 import sys
@@ -73,7 +74,8 @@ def optional(extra: str) -> set[str]:
     return {canonical(re.match(r"[A-Za-z0-9_.-]+", entry)[0]) for entry in project()["optional-dependencies"][extra]}
 
 
-def external(path: Path) -> set[str]:
+@functools.cache
+def external(path: Path) -> frozenset[str]:
     """Return the PyPI names of all that a file imports beside the standard library and uprung."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -82,7 +84,8 @@ def external(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom):
             found.add(node.module or "")
     packages = {VALIDATION if name.startswith("pymatgen.io.validation") else name.split(".")[0] for name in found}
-    return {canonical(MODULE_TO_PYPI.get(name, name)) for name in packages - sys.stdlib_module_names - {"uprung"}}
+    others = packages - sys.stdlib_module_names - {"uprung"}
+    return frozenset(canonical(MODULE_TO_PYPI.get(name, name)) for name in others)
 
 
 def module_file(name: str) -> Path:
@@ -90,6 +93,7 @@ def module_file(name: str) -> Path:
     return base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
 
 
+@functools.cache
 def files_behind(script: str) -> list[Path]:
     """Return a script and the modules of uprung that it imports, directly or not."""
     path = ROOT / "scripts" / script
@@ -99,6 +103,7 @@ def files_behind(script: str) -> list[Path]:
     return [path, *map(module_file, closure(path, *architectures))]
 
 
+@functools.cache
 def needs_networks(path: Path) -> bool:
     """Return whether a file has the registry import the code of an architecture; its cards are facts alone."""
     nodes = [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.ImportFrom)]

@@ -36,6 +36,7 @@ _KEPT = frozenset(
     )
 )
 _SHIFT = "rescale_atomic_energy.shift"
+_CONSTANT = "._tensor_constant"
 
 
 class SevenNetNetwork(NamedTuple):
@@ -148,7 +149,9 @@ def _build(config: Mapping[str, Any], state: Mapping[str, torch.Tensor] | None, 
 
 def saved_network(network: SevenNetNetwork) -> dict[str, Any]:
     """Return a network as the package's checkpoints are: tensors and plain values."""
-    state = {name: value.detach().to("cpu").clone() for name, value in network.model.state_dict().items()}
+    known = network.model.state_dict().items()
+    # torch.fx makes buffers of the constants of e3nn's code when a network is copied
+    state = {name: value.detach().to("cpu").clone() for name, value in known if _CONSTANT not in name}
     type_map: dict[int, int] = network.config["_type_map"]
     for name, values in network.references.items():
         shift = state[_SHIFT][network.config["_modal_map"][name]] if state[_SHIFT].ndim == 2 else state[_SHIFT]

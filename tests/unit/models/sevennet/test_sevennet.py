@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import ase
@@ -63,6 +64,15 @@ def test_a_changed_network_loads_in_sevennet(name: str, tmp_path: Path) -> None:
             parameter += 1e-3 * torch.ones_like(parameter)
     potential.save(tmp_path / "model.pth", target="high", source="low", corrects=None)
     theirs = SevenNetCalculator(tmp_path / "model.pth", modal=MODES[name], device="cpu")
+    same(calculator(tmp_path / "model.pth"), theirs)
+    same(PotentialCalculator(potential), theirs)
+
+
+def test_a_copy_of_a_network_loads_in_sevennet(tmp_path: Path) -> None:
+    """The file of a copy had the constants of e3nn's code, and neither side read it."""
+    potential = load("7net-0")
+    copy.deepcopy(potential).save(tmp_path / "model.pth", target="high", source="low", corrects=None)
+    theirs = SevenNetCalculator(tmp_path / "model.pth", modal=None, device="cpu")
     same(calculator(tmp_path / "model.pth"), theirs)
     same(PotentialCalculator(potential), theirs)
 
