@@ -152,7 +152,7 @@ def force_clouds(clouds: Mapping[str, pd.DataFrame]) -> Figure:
         axis.plot((-end, end), (-end, end), color=GREY, ls="--", lw=0.8)
         axis.plot((-end, end), (-end * found["slope"], end * found["slope"]), color="#D55E00", lw=1)
         axis.set(xlim=(-end, end), ylim=(-end, end), aspect="equal")
-        axis.set_title(name, fontsize=8)
+        axis.set_title(style.in_lines(name, 24), fontsize=7.5)
         words = f"slope {found['slope']:.3f}" + (f"\n{outside:,} outside" if outside else "")
         axis.text(0.04, 0.96, words, transform=axis.transAxes, va="top", fontsize=6.5)
         if k % columns == 0:

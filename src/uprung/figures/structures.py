@@ -40,7 +40,7 @@ def structures(found: Sequence[Atoms], titles: Sequence[str]) -> Figure:
     for axis, atoms, title in zip(axes, found, titles, strict=False):
         shown, boxed = _shown(atoms)
         plot_atoms(shown, axis, rotation=TURNED, radii=SIZE * covalent_radii[shown.numbers], show_unit_cell=boxed)
-        axis.set_title(title, fontsize=6.5)
+        axis.set_title(style.in_lines(title, 26), fontsize=6.5)
         kinds = sorted(set(atoms.numbers))
         handles = [
             Line2D([], [], ls="", marker="o", ms=5, mfc=jmol_colors[z], mec="black", mew=0.4, label=chemical_symbols[z])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,11 @@ def new_figure(
         figure = Figure(figsize=(width, height), layout="constrained")
         axes = figure.subplots(rows, columns, squeeze=False)
     return figure, list(axes.flat)
+
+
+def in_lines(text: str, most: int) -> str:
+    """Return a text with each of its lines broken at spaces and hyphens so that none is longer, but for one word."""
+    return "\n".join(part for line in text.split("\n") for part in textwrap.wrap(line, most) or [""])
 
 
 #: The id of the text in an SVG without anything else.

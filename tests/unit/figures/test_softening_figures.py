@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from uprung.figures.softening import force_clouds, slopes_by_material, slopes_by_size
 from uprung.softening.slopes import POOLED
@@ -75,3 +78,13 @@ def test_a_cloud_shows_its_slope_and_counts_what_lies_outside() -> None:
     assert words.startswith("slope 0.500")
     assert int(words.split("\n")[1].split()[0]) == pytest.approx(15, abs=8)
     assert axis.get_xlim()[1] < 10
+
+
+def test_long_names_above_the_clouds_do_not_run_into_each_other() -> None:
+    columns = {f"{side}_{a}": [-1.0, 0.5, 1.0] for side in ("label", "predicted") for a in "xyz"}
+    names = [f"TensorNet-MatPES-{functional}-v2025.1-converted" for functional in ("PBE", "r2SCAN", "B97M", "HSE06")]
+    figure = force_clouds({name: pd.DataFrame(columns) for name in names})
+    FigureCanvasAgg(figure).draw()
+    boxes = sorted((axis.title.get_window_extent() for axis in figure.axes), key=lambda box: box.x0)
+    assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
+    assert [axis.get_title().replace("\n", "") for axis in figure.axes] == names

@@ -535,6 +535,15 @@ def test_every_method_of_correction_is_told_with_its_draws(results: StudyResults
     assert text.count("the whole network is trained on the labelled structures") == 1  # far-hi has the number alone
 
 
+def test_the_words_about_many_networks_are_opened_by_a_reader(results: StudyResults) -> None:
+    table = results.softening["far"]
+    more = [table[table["model"] == "chgnet-r2scan"].assign(model=name) for name in ("one", "two")]
+    page = render(replace(results, softening=results.softening | {"far": pd.concat([table, *more])}))
+    folded = page.index("<details><summary>Every network in words</summary>")
+    assert folded < page.index("two: over 4 materials the median slope") < page.index("</details>", folded)
+    assert "Every network in words" not in render(results)
+
+
 def test_stiff_checkpoints_have_no_hypotheses_about_softness(results: StudyResults) -> None:
     table = softening_of(0.7, 0.9)
     text = render(replace(results, softening={"far": table, "far-hi": table}))

@@ -11,7 +11,7 @@ import pandas as pd
 from uprung.config.study import Study
 from uprung.models.shipped import CARDS
 from uprung.report.arms import arm_labels, functional_of
-from uprung.report.blocks import Block, Cell, Heading, Row, Sentences, Table, Text, picture
+from uprung.report.blocks import Block, Cell, Details, Heading, Row, Sentences, Table, Text, picture
 from uprung.report.catalogue import evalsets_of
 from uprung.report.format import NONE, amount, count, error, fixed, functional, plural
 from uprung.report.results import StudyResults, where
@@ -21,6 +21,8 @@ from uprung.softening.slopes import POOLED, TOO_FEW, fraction_softened
 from uprung.softening.softest import made_worse, of_checkpoints
 
 RESAMPLES = 1000
+#: Networks up to which each is told in words; of more, the table tells enough.
+FEW = 3
 #: Method of correction -> its name in a sentence.
 METHODS = {NUMBER: "one number", PER_ELEMENT: "one number per element", TRAINING: "fine-tuning"}
 #: Method of correction -> what it does to the forces, in a caption.
@@ -42,13 +44,10 @@ def section(study: Study, results: StudyResults) -> Iterator[Block]:
     labels, budget = arm_labels(study), next(iter(study.budgets))
     for name, table in results.softening.items():
         yield Heading(name, f"softening-{name}")
-        yield Sentences(
-            [
-                *not_judged(results.evalsets[name], results.evalsets_left_out[name]),
-                *findings(table),
-                *corrections(results.corrections[name]),
-            ]
-        )
+        yield Sentences(not_judged(results.evalsets[name], results.evalsets_left_out[name]))
+        words = [Sentences([*findings(table), *corrections(results.corrections[name])])]
+        several = len(set(of_checkpoints(table)["model"])) > FEW
+        yield from [Details("Every network in words", words)] if several else words
         yield softening_table(table, labels, budget=budget, title=f"evaluation set {name}")
         effects = "; ".join(EFFECTS[method] for method in dict.fromkeys(results.corrections[name]["method"]))
         several = len(set(where(table, model="run")["size"])) > 1
