@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import yaml
 from playwright.sync_api import Browser, sync_playwright
 
 from uprung.config.load import load_study
@@ -68,7 +69,7 @@ def main() -> None:
     options.add_argument("--runs", type=int, nargs="*", default=[1_000, 10_000])
     options.add_argument("--repeats", type=int, default=3)
     chosen = options.parse_args()
-    study = load_study(chosen.study)
+    study = load_study(yaml.safe_load(chosen.study.read_text(encoding="utf-8")))
     results = read_results(chosen.results, study)
     chromium = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))))
     print("| runs | written in, s | page, MB | opened in, s (lowest–highest) |\n| --: | --: | --: | --: |", flush=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -12,9 +13,11 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from uprung.figures import style
+from uprung.frames.schema import Floats
 
 X_LABEL = "labelled r²SCAN structures in training"
 GREY = "#777777"
+MANY = 8  # networks that are told apart by colour; of more, each has a row
 GRID = {"visible": True, "color": "#e6e6e6", "lw": 0.5}
 
 
@@ -37,6 +40,40 @@ def panels(
     for axis in axes[count:]:
         axis.set_visible(False)
     return figure, axes[:count], columns
+
+
+def rows_of_networks(names: Sequence[str], columns: int = 1) -> tuple[Figure, Any, Floats]:
+    """Return a figure with a row for each network, its axis (several: a list of them), and the places of the rows.
+
+    Args:
+        names: of the networks, from top to bottom.
+        columns: panels side by side that share the rows.
+    """
+    figure, axes = style.new_figure(1, columns, width=style.PAGE, height=1.2 + 0.2 * len(names))
+    places = np.arange(len(names), dtype=np.float64)[::-1]
+    for k, axis in enumerate(axes):
+        axis.set_yticks(places, names if k == 0 else [])
+        axis.set_ylim(-0.6, len(names) - 0.4)
+        axis.grid(**GRID)
+    return figure, axes[0] if columns == 1 else axes, places
+
+
+def quartiles_in_rows(axis: Axes, places: Floats, values: Sequence[Any], **look: Any) -> None:
+    """Draw the median of each row's values, and a bar from the first to the third quartile.
+
+    Args:
+        axis: of `rows_of_networks`.
+        places: of the rows.
+        values: of each row, NaN where there is none.
+        look: of matplotlib's error bars.
+    """
+    found = [(place, np.asarray(each, dtype=np.float64)) for place, each in zip(places, values, strict=True)]
+    known = [(place, each[~np.isnan(each)]) for place, each in found if not np.isnan(each).all()]
+    if not known:
+        return
+    middle = np.array([np.percentile(each, [25, 50, 75]) for _, each in known])
+    rows, gaps = [place for place, _ in known], np.abs(middle[:, [0, 2]].T - middle[:, 1])
+    axis.errorbar(middle[:, 1], rows, xerr=gaps, **{"marker": "o", "ms": 4, "ls": "", "elinewidth": 1.2} | look)
 
 
 def arm_handles(labels: Mapping[str, str], arms: Iterable[str] | None = None, **look: Any) -> list[Line2D]:

@@ -14,8 +14,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from uprung.figures import style
-from uprung.figures.axes import GREY, GRID
+from uprung.figures.axes import GREY, GRID, MANY, quartiles_in_rows, rows_of_networks
 
+RATIO = "MAE after correction / before"
 #: Method -> how it is called, and its line.
 METHODS = {"number": ("one number", "-"), "per-element": ("per element", "-."), "training": ("fine-tuned", "--")}
 
@@ -36,6 +37,8 @@ def correction(table: pd.DataFrame, *, labels: Mapping[str, str]) -> Figure:
     # one place per k, no correction at the left: the steps of k are no more equal than their effect
     place = {k: x for x, k in enumerate([0, *shots])}
     models = [model for model in labels if model in set(known["model"])]
+    if len(models) > MANY:
+        return _in_rows(known, {model: labels[model] for model in models}, shots)
     series = [
         (n, method)
         for n, model in enumerate(models)
@@ -59,7 +62,7 @@ def correction(table: pd.DataFrame, *, labels: Mapping[str, str]) -> Figure:
         promise = float(own.loc[own["method"] == own["method"].iloc[0], "cmae_ratio"].median()) if len(own) else np.nan
         errors.axhline(promise, color=style.colour(n), ls=":", lw=1)
     slopes.set(title="Softness", ylabel="slope of predicted on labelled forces")
-    errors.set(title="Error", ylabel="MAE after correction / before")
+    errors.set(title="Error", ylabel=RATIO)
     for axis in (slopes, errors):
         axis.xaxis.set_minor_locator(NullLocator())
         axis.yaxis.set_major_formatter(FuncFormatter(lambda v, _: f"{v:.2f}"))
@@ -70,6 +73,30 @@ def correction(table: pd.DataFrame, *, labels: Mapping[str, str]) -> Figure:
     ]
     handles.append(Line2D([], [], color=GREY, ls=":", lw=1, label="right: cMAE / MAE"))
     figure.legend(handles=handles, loc="outside upper center", ncols=min(3, len(handles)))
+    return figure
+
+
+def _in_rows(known: pd.DataFrame, labels: Mapping[str, str], shots: list[int]) -> Figure:
+    """Draw many models, a row each: slopes before and after the correction, errors at the smallest and largest k."""
+    figure, (slopes, errors), places = rows_of_networks(list(labels.values()), 2)
+    methods = [method for method in METHODS if method in set(known["method"])]
+
+    def values(method: str, k: int, column: str) -> list[pd.Series]:
+        part = known[(known["method"] == method) & (known["shots"] == k)]
+        return [part.loc[part["model"] == model, column] for model in labels]
+
+    before = {"color": GREY, "marker": "s", "mfc": "none", "label": "before"}
+    quartiles_in_rows(slopes, places + 0.25, values(methods[0], shots[0], "slope_before"), **before)
+    for m, method in enumerate(methods):
+        for k, mfc in ((shots[0], "none"), (shots[-1], style.colour(m))):
+            aside = -0.08 - 0.16 * m - (0.08 if k == shots[-1] else 0.0)
+            look: dict[str, Any] = {"color": style.colour(m), "mfc": mfc, "label": f"{METHODS[method][0]}, k = {k}"}
+            for axis, column in ((slopes, "slope_after"), (errors, "mae_ratio")):
+                quartiles_in_rows(axis, places + aside, values(method, k, column), **look)
+    for axis, title, x in ((slopes, "Softness", "slope of predicted on labelled forces"), (errors, "Error", RATIO)):
+        axis.axvline(1, color=GREY, ls="--", lw=0.9)
+        axis.set(title=title, xlabel=x)
+    figure.legend(*slopes.get_legend_handles_labels(), loc="outside upper center", ncols=3)
     return figure
 
 

@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 BASELINE_NAMES = {"energy": "reference\nonly", "force": "F = 0", "stress": "σ = 0", "magmom": "no\ngeometry"}
 NOTE_WIDTH = 56  # characters that fit above a panel
 NOTE_LINE = 8.6  # points
+LEGEND_LINE = 0.19  # inch, of a line of the legend of arms
+ROOM = 0.75  # inch that notes and legend take before the figure grows
 PUBLISHED_MARKERS = {"scratch": "x", "transfer": "+"}
 APART = 1.2  # ratio of last to best from which both are drawn
 
@@ -94,8 +96,10 @@ def learning_curves(
             _rings(axis, met, style.TARGETS[target][2])
         notes.append([] if met is None else _notes(met, arm_labels, here))
     names = [style.TARGETS[t][0].capitalize() + (f", {b}" if len(budgets) > 1 else "") for b, t in shown]
-    for k in range(0, len(shown), columns):
-        _titles(axes[k : k + columns], names[k : k + columns], notes[k : k + columns])
+    rows = [slice(k, k + columns) for k in range(0, len(shown), columns)]
+    taken = sum(_titles(axes[row], names[row], notes[row]) for row in rows) / 72 + LEGEND_LINE * len(arm_labels) / 3
+    # many notes or arms make the figure longer, not its panels smaller
+    figure.set_figheight(figure.get_figheight() + max(taken - ROOM * len(rows), 0))
     marked = crossings is not None and bool((crossings["kind"] == "in range").any())
     others = [] if published is None else [str(a) for a in dict.fromkeys(published["arm"])]
     _legend(figure, arm_labels, laws, marked, others, known, sorted(drawn))
@@ -252,8 +256,8 @@ def _notes(crossings: pd.DataFrame, arm_labels: Mapping[str, str], points: pd.Da
     ]
 
 
-def _titles(axes: Sequence[Axes], titles: Sequence[str], notes: Sequence[list[str]]) -> None:
-    """Set bold titles with the wrapped notes under them, as high for all panels of a row."""
+def _titles(axes: Sequence[Axes], titles: Sequence[str], notes: Sequence[list[str]]) -> float:
+    """Set bold titles over the wrapped notes, as high for all panels of a row; return the height of notes, points."""
     lines = [[line for note in one for line in wrap(note, NOTE_WIDTH, subsequent_indent="   ")] for one in notes]
     height = NOTE_LINE * max(map(len, lines))
     for axis, title, mine in zip(axes, titles, lines, strict=False):
@@ -270,6 +274,7 @@ def _titles(axes: Sequence[Axes], titles: Sequence[str], notes: Sequence[list[st
                 linespacing=1.2,
             )
             note.set_in_layout(False)  # the title reserves the height; the width must not squeeze the panel
+    return height
 
 
 def _size(n: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from uprung.figures import style
-from uprung.figures.axes import GREY, GRID, arm_handles, panels
+from uprung.figures.axes import GREY, GRID, MANY, arm_handles, panels, quartiles_in_rows, rows_of_networks
 from uprung.softening.slopes import POOLED, statistics
 
 FEW = 12  # materials that are drawn by name; of more, the distribution is
@@ -40,6 +40,8 @@ def _series(table: pd.DataFrame, arm_labels: Mapping[str, str], budget: str) -> 
 def slopes_by_material(table: pd.DataFrame, *, arm_labels: Mapping[str, str], budget: str) -> Figure:
     """Draw the slope of every material with its interval (few materials), or their distribution (many).
 
+    More than `MANY` networks have a row each: with the materials by colour, or with quartiles.
+
     Args:
         table: of `uprung.softening.slopes.softening_table` with the columns model, budget, arm, n_frames_trained.
         arm_labels: names of the arms and their order.
@@ -50,6 +52,8 @@ def slopes_by_material(table: pd.DataFrame, *, arm_labels: Mapping[str, str], bu
     own = {
         name: rows[rows["material"] != POOLED].set_index("material").reindex(materials) for name, rows in series.items()
     }
+    if len(own) > MANY:
+        return _in_rows(own, materials)
     figure, (axis,) = style.new_figure(width=style.PAGE * 0.8, height=3.4)
     (_by_name if len(materials) <= FEW else _distribution)(axis, own)
     looks = [
@@ -91,6 +95,25 @@ def _distribution(axis: Axes, series: Mapping[str, pd.DataFrame]) -> None:
         axis.set_xlim(low - 0.05, max(high, 1) + 0.05)
     axis.set(xlabel=SLOPE, ylabel="materials below (%)", ylim=(0, 100))
     axis.grid(**GRID)  # type: ignore[arg-type]
+
+
+def _in_rows(series: Mapping[str, pd.DataFrame], materials: Sequence[str]) -> Figure:
+    figure, axis, places = rows_of_networks(list(series))
+    axis.axvline(1, color=GREY, ls="--", lw=0.9)
+    if len(materials) <= FEW:
+        for k, material in enumerate(materials):
+            found = np.array([rows.loc[material, ["slope", "slope_low", "slope_high"]] for rows in series.values()])
+            gaps = np.nan_to_num(np.abs(found[:, 1:].astype(float).T - found[:, 0].astype(float)))
+            aside = ((len(materials) - 1) / 2 - k) * 0.7 / len(materials)
+            look: dict[str, Any] = {"color": style.colour(k), "marker": style.marker(k), "ms": 4, "ls": ""}
+            axis.errorbar(found[:, 0], places + aside, xerr=gaps, elinewidth=0.8, label=material, **look)
+        figure.legend(*axis.get_legend_handles_labels(), loc="outside upper center", ncols=min(6, len(materials)))
+    else:
+        quartiles_in_rows(axis, places, [rows["slope"] for rows in series.values()], color=style.colour(0))
+        everything = np.concatenate([rows["slope"].dropna().to_numpy() for rows in series.values()])
+        axis.set_xlim(*np.percentile(everything, [2, 98]) + np.array([-0.05, 0.05]))
+    axis.set_xlabel(SLOPE if len(materials) <= FEW else f"{SLOPE}: median over materials, and half of them")
+    return figure
 
 
 @mpl.rc_context(style.RC)

@@ -30,7 +30,7 @@ from uprung.models.memory import CostLimit, Shortage, if_it_fits
 from uprung.training.losses import label_counts, loss_sums, pairs_of, total_loss
 from uprung.training.processes import Alone, Processes
 
-_TINY = 1000  # cost below which a micro-batch of its own is not worth the Python around it
+_TINY = 200  # cost below which a micro-batch of its own is not worth the Python around it
 Result = TypeVar("Result")
 Total = TypeVar("Total")
 

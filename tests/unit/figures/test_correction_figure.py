@@ -50,3 +50,18 @@ def test_every_method_of_a_model_is_a_series_in_its_colour() -> None:
     assert names[:3] == ["first, one number", "first, fine-tuned", "second, one number"]
     # one promise per model, not per method
     assert sum(line.get_linestyle() == ":" for line in errors.lines) == 2
+
+
+def test_many_models_have_a_row_each_with_the_smallest_and_largest_k() -> None:
+    known = table(methods=("number", "training"))
+    one = known[known["model"] == "a"]
+    more = pd.concat([one.assign(model=f"m{k}", slope_before=0.5 + k / 100) for k in range(9)])
+    slopes, errors = correction(more, labels={f"m{k}": f"network {k}" for k in range(9)}).axes
+    assert [tick.get_text() for tick in slopes.get_yticklabels()] == [f"network {k}" for k in range(9)]
+    told = [text.get_text() for text in slopes.figure.legends[0].get_texts()]
+    assert told == ["before", "one number, k = 1", "one number, k = 5", "fine-tuned, k = 1", "fine-tuned, k = 5"]
+    marks = [line.get_xdata() for line in slopes.lines if len(line.get_xdata()) == 9]
+    np.testing.assert_allclose(marks[0], 0.5 + np.arange(9) / 100)
+    np.testing.assert_allclose(marks[1], 1.01)
+    ratios = [line.get_xdata() for line in errors.lines if len(line.get_xdata()) == 9]
+    assert {round(float(values[0]), 2) for values in ratios} == {1.1, 0.7, 0.55, 0.35}

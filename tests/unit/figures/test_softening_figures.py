@@ -88,3 +88,22 @@ def test_long_names_above_the_clouds_do_not_run_into_each_other() -> None:
     boxes = sorted((axis.title.get_window_extent() for axis in figure.axes), key=lambda box: box.x0)
     assert all(left.x1 < right.x0 for left, right in pairwise(boxes))
     assert [axis.get_title().replace("\n", "") for axis in figure.axes] == names
+
+
+@pytest.mark.parametrize("materials", [["Li", "Si"], [f"M{k}" for k in range(20)]])
+def test_many_networks_have_a_row_each(materials: list[str]) -> None:
+    known = table(materials)
+    one = known[known["model"] == "chgnet-0.3.0"]
+    more = pd.concat([known, *(one.assign(model=f"network-with-a-long-name-{k}") for k in range(10))])
+    figure = slopes_by_material(more, arm_labels=LABELS, budget="b")
+    (axis,) = figure.axes
+    names = [tick.get_text() for tick in axis.get_yticklabels()]
+    assert names == [*(name for name in dict.fromkeys(more["model"]) if name != "run"), *LABELS.values()]
+    FigureCanvasAgg(figure).draw()
+    edge = figure.bbox
+    texts = [*axis.get_yticklabels(), *(text for legend in figure.legends for text in legend.get_texts())]
+    assert all(edge.x0 <= box.x0 and box.x1 <= edge.x1 for box in (text.get_window_extent() for text in texts))
+    own = more[(more["model"] == "chgnet-0.3.0") & (more["material"] != POOLED)]["slope"]
+    drawn = np.concatenate([line.get_xdata() for line in axis.lines if line.get_marker() not in ("", "None", "|")])
+    wanted = own if len(materials) < 5 else [own.median()]
+    assert all(np.isclose(drawn, value).any() for value in wanted)
