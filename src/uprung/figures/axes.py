@@ -54,7 +54,7 @@ def rows_of_networks(names: Sequence[str], columns: int = 1) -> tuple[Figure, An
     for k, axis in enumerate(axes):
         axis.set_yticks(places, names if k == 0 else [])
         axis.set_ylim(-0.6, len(names) - 0.4)
-        axis.grid(**GRID)
+        axis.grid(**GRID)  # type: ignore[arg-type]
     return figure, axes[0] if columns == 1 else axes, places
 
 
@@ -73,7 +73,8 @@ def quartiles_in_rows(axis: Axes, places: Floats, values: Sequence[Any], **look:
         return
     middle = np.array([np.percentile(each, [25, 50, 75]) for _, each in known])
     rows, gaps = [place for place, _ in known], np.abs(middle[:, [0, 2]].T - middle[:, 1])
-    axis.errorbar(middle[:, 1], rows, xerr=gaps, **{"marker": "o", "ms": 4, "ls": "", "elinewidth": 1.2} | look)
+    usual: dict[str, Any] = {"marker": "o", "ms": 4, "ls": "", "elinewidth": 1.2}
+    axis.errorbar(middle[:, 1], rows, xerr=gaps, **usual | look)
 
 
 def arm_handles(labels: Mapping[str, str], arms: Iterable[str] | None = None, **look: Any) -> list[Line2D]:
