@@ -78,7 +78,7 @@ class Crystal:
 CRYSTALS = {
     "Si": Crystal("diamond", 5.45, 450, 3.2, faces={"1 1 0": 2}, jump=True),
     "Al": Crystal("fcc", 4.02, 450, 5.7, TWICE, {"1 0 0": 3, "1 1 0": 3, "1 1 1": 2}, jump=True),
-    "AlP": Crystal("zincblende", 5.48, 450, 2.6, faces={"1 1 0": 2}, jump=True),
+    "AlP": Crystal("zincblende", 5.48, 450, 2.6, faces={"1 1 0": 2}),
     "NaCl": Crystal("rocksalt", 5.64, 600, 2.0, faces={"1 0 0": 2}, jump=True, hollow=True),
     "C": Crystal("diamond", 3.56, 600, 2.2, faces={"1 1 0": 2}, jump=True),
     "LiF": Crystal("rocksalt", 4.04, 1200, 1.45, faces={"1 0 0": 2}, jump=True),

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[3]
 FENCE = re.compile(r"^(?P<indent> *)```(?P<kind>[\w-]*)[^\n]*\n(?P<text>.*?)^(?P=indent)```$", re.MULTILINE | re.DOTALL)
 BETWEEN = re.compile(r"[;&|]+")
 VARIABLE = re.compile(r"[A-Z_]+=.*")
-INLINE = re.compile(r"(?<![`\w])`((?:make|snakemake|uprung|python benchmarks/\S+) [^`\n]+)`(?!`)")
+INLINE = re.compile(r"(?<![`\w])`((?:make|snakemake|uprung|python benchmarks/[^\s`]+) [^`\n]+)`(?!`)")
 
 
 @dataclass(frozen=True)

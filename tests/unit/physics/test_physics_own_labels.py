@@ -154,7 +154,7 @@ def test_a_barrier_is_that_of_the_whole_path(aluminium: dict[str, list[Record]],
 
     (found,) = answers("paths", aluminium["paths"], tmp_path)
     first, quarter, middle = (
-        cell.atoms for cell in sorted(ALL, key=lambda c: c.name) if cell.name.startswith("paths/Al")
+        cell.atoms for cell in sorted(ALL, key=lambda c: c.name) if cell.name.startswith("paths/Al/")
     )
     jumper = int(np.linalg.norm(middle.positions - first.positions, axis=1).argmax())
     others = []
