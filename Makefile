@@ -22,8 +22,9 @@ test: check service .venv/.architectures .venv-mace/.stamp .venv-docs/.stamp .ve
 	$(BIN)/python -m pytest -n 2 -m "not slow and not long"
 	.venv-mace/bin/python -m pytest -n 2 $(MACE_TESTS)
 
+# a file stays on one worker, so that the study that its tests share runs once
 test-long: service .venv/.architectures .venv-mace/.stamp .venv-docs/.stamp .venv/.browser
-	$(BIN)/python -m pytest -n 2 -m "long and not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "long and not slow"
 
 test-slow: .venv/.architectures .venv-mace/.stamp
 	$(BIN)/python -m pytest -m slow
