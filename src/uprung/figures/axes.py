@@ -42,8 +42,8 @@ def panels(
     return figure, axes[:count], columns
 
 
-def rows_of_networks(names: Sequence[str], columns: int = 1) -> tuple[Figure, Any, Floats]:
-    """Return a figure with a row for each network, its axis (several: a list of them), and the places of the rows.
+def rows_of_networks(names: Sequence[str], columns: int = 1) -> tuple[Figure, list[Axes], Floats]:
+    """Return a figure with a row for each network, its panels, and the places of the rows.
 
     Args:
         names: of the networks, from top to bottom.
@@ -55,7 +55,7 @@ def rows_of_networks(names: Sequence[str], columns: int = 1) -> tuple[Figure, An
         axis.set_yticks(places, names if k == 0 else [])
         axis.set_ylim(-0.6, len(names) - 0.4)
         axis.grid(**GRID)  # type: ignore[arg-type]
-    return figure, axes[0] if columns == 1 else axes, places
+    return figure, axes, places
 
 
 def quartiles_in_rows(axis: Axes, places: Floats, values: Sequence[Any], **look: Any) -> None:

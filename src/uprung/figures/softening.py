@@ -98,7 +98,7 @@ def _distribution(axis: Axes, series: Mapping[str, pd.DataFrame]) -> None:
 
 
 def _in_rows(series: Mapping[str, pd.DataFrame], materials: Sequence[str]) -> Figure:
-    figure, axis, places = rows_of_networks(list(series))
+    figure, (axis,), places = rows_of_networks(list(series))
     axis.axvline(1, color=GREY, ls="--", lw=0.9)
     if len(materials) <= FEW:
         for k, material in enumerate(materials):

@@ -145,6 +145,23 @@ def test_texts_do_not_overlap_and_stay_on_the_page(converged):
             assert not (box.padded(-1).overlaps(other.padded(-1)))
 
 
+def test_many_notes_and_arms_make_the_figure_longer_and_not_its_panels_smaller():
+    one, heights = curves(targets=("energy",)), []
+    transfer = one[one["arm"] == "transfer"]
+    for count in (1, 12):
+        names = ["scratch", "transfer", *(f"an arm with a long name {k}" for k in range(count))]
+        table = pd.concat([one, *(transfer.assign(arm=name) for name in names[2:])])
+        fits = scaling.fit_curves(table)
+        crossings = scaling.crossovers(table, fits, scratch="scratch")
+        labels = {name: name for name in names}
+        figure = learning_curves(
+            table, scaling.laws_table(fits), targets=["energy"], arm_labels=labels, crossings=crossings
+        )
+        FigureCanvasAgg(figure).draw()
+        heights.append(figure.axes[0].get_window_extent().height)
+    assert heights[1] > 0.8 * heights[0]
+
+
 def test_each_budget_has_its_panels():
     figure, _ = draw(curves(targets=("energy",), budgets=("epochs50", "steps1000")))
     assert [a.get_title(loc="left") for a in figure.axes] == ["Energy, epochs50", "Energy, steps1000"]

@@ -116,6 +116,12 @@ def test_normalisers_of_a_part_alone_would_give_another_gradient(dataset: Datase
     assert abs(np.mean(alone) - loss) > 1e-3 * loss
 
 
+def test_a_batch_of_small_crystals_is_shared_between_threads() -> None:
+    """Eight crystals of two or three atoms, some hundred pairs each, had stayed in one part."""
+    assert [len(part) for part in micro_batches(np.full(8, 110), 40_000, 2)] == [4, 4]
+    assert len(micro_batches(np.full(8, 20), 40_000, 2)) == 1
+
+
 @given(costs=st.lists(st.integers(1, 5000), max_size=60), limit=st.integers(1, 20_000), workers=st.integers(1, 4))
 def test_micro_batches_hold_every_structure_once_and_keep_to_the_limit(
     costs: list[int], limit: int, workers: int

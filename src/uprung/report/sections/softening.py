@@ -46,8 +46,8 @@ def section(study: Study, results: StudyResults) -> Iterator[Block]:
         yield Heading(name, f"softening-{name}")
         yield Sentences(not_judged(results.evalsets[name], results.evalsets_left_out[name]))
         words = [Sentences([*findings(table), *corrections(results.corrections[name])])]
-        several = len(set(of_checkpoints(table)["model"])) > FEW
-        yield from [Details("Every network in words", words)] if several else words
+        folded = len(set(of_checkpoints(table)["model"])) > FEW
+        yield from [Details("Every network in words", words)] if folded else words
         yield softening_table(table, labels, budget=budget, title=f"evaluation set {name}")
         effects = "; ".join(EFFECTS[method] for method in dict.fromkeys(results.corrections[name]["method"]))
         several = len(set(where(table, model="run")["size"])) > 1
