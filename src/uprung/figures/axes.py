@@ -119,7 +119,7 @@ def legend_of_arms(
     more: Sequence[Line2D] = (),
     handlelength: float | None = None,
     **look: Any,
-) -> None:
+) -> int:
     """Name the arms above the panels, as many in a row as fit by the length of the longest label.
 
     Args:
@@ -129,6 +129,9 @@ def legend_of_arms(
         more: further handles.
         handlelength: of the legend.
         look: of the arms' lines, see `arm_handles`.
+
+    Returns:
+        How many rows the legend has.
     """
     handles = arm_handles(labels, arms, **look)
     character, handle = 0.062, 0.5  # inch, at the legend's font size
@@ -136,6 +139,7 @@ def legend_of_arms(
     columns = max(1, min(len(handles), int(figure.get_figwidth() / (handle + character * longest))))
     every = [*handles, *more]
     figure.legend(handles=every, loc="outside upper center", ncols=columns, handlelength=handlelength)
+    return -(-len(every) // columns)
 
 
 def rows_of(table: pd.DataFrame, budget: str, target: str) -> pd.DataFrame:

@@ -97,12 +97,12 @@ def learning_curves(
         notes.append([] if met is None else _notes(met, arm_labels, here))
     names = [style.TARGETS[t][0].capitalize() + (f", {b}" if len(budgets) > 1 else "") for b, t in shown]
     rows = [slice(k, k + columns) for k in range(0, len(shown), columns)]
-    taken = sum(_titles(axes[row], names[row], notes[row]) for row in rows) / 72 + LEGEND_LINE * len(arm_labels) / 3
-    # many notes or arms make the figure longer, not its panels smaller
-    figure.set_figheight(figure.get_figheight() + max(taken - ROOM * len(rows), 0))
+    noted = sum(_titles(axes[row], names[row], notes[row]) for row in rows) / 72
     marked = crossings is not None and bool((crossings["kind"] == "in range").any())
     others = [] if published is None else [str(a) for a in dict.fromkeys(published["arm"])]
-    _legend(figure, arm_labels, laws, marked, others, known, sorted(drawn))
+    named = _legend(figure, arm_labels, laws, marked, others, known, sorted(drawn)) * LEGEND_LINE
+    # many notes or arms make the figure longer, not its panels smaller
+    figure.set_figheight(figure.get_figheight() + max(noted + named - ROOM * len(rows), 0))
     return figure
 
 
@@ -292,8 +292,8 @@ def _legend(
     published: Sequence[str],
     points: pd.DataFrame,
     measured: Sequence[str],
-) -> None:
-    """Place the legends below the panels, where they hide no data: the arms, then what the marks mean."""
+) -> int:
+    """Place the legends where they hide no data: arms above, below what the marks mean; return the rows of arms."""
     dark, baseline = states.DARK, bool(points["baseline"].notna().any())
     # matplotlib also takes a tuple of artists, drawn on top of each other
     marks: list[Any] = []
@@ -322,4 +322,4 @@ def _legend(
     # The lower one is placed first: legends outside the axes stack from the edge inwards.
     columns = 3 if figure.get_figwidth() > 0.8 * style.PAGE and len(names) < 8 else 2
     figure.legend(marks, names, loc="outside lower center", ncols=columns, handlelength=2.4, columnspacing=1.4)
-    legend_of_arms(figure, arm_labels, handlelength=2.4, lw=1.4)
+    return legend_of_arms(figure, arm_labels, handlelength=2.4, lw=1.4)
