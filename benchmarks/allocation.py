@@ -29,7 +29,11 @@ from record import commit, default_path, hardware, versions
 from uprung.job.files import write_json
 
 HERE = Path(__file__)
-VARIABLES = {"MALLOC_MMAP_THRESHOLD_": "4000000000", "MALLOC_TRIM_THRESHOLD_": "16000000000"}
+VARIABLES = {
+    "MALLOC_MMAP_THRESHOLD_": "4000000000",
+    "MALLOC_TRIM_THRESHOLD_": "16000000000",
+    "MALLOC_ARENA_MAX": "1",
+}
 WAYS = ("nothing", "mallopt", "variables")
 HOG = "import numpy as np\nwhile True:\n    np.ones(1 << 24)"  # 128 MiB, written to and given back
 

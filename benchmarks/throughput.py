@@ -34,7 +34,11 @@ from sides import Child, ChildError, highest, in_turn
 from uprung.job.logs import progress
 
 SIDES = {"stock": "Stock", "uprung": "Uprung"}
-ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": "4000000000", "MALLOC_TRIM_THRESHOLD_": "16000000000"}  # as in rules/common.smk
+ALLOCATOR = {  # as in rules/common.smk
+    "MALLOC_MMAP_THRESHOLD_": "4000000000",
+    "MALLOC_TRIM_THRESHOLD_": "16000000000",
+    "MALLOC_ARENA_MAX": "1",
+}
 MAJOR_FAULTS = 1000  # in a pass, beyond which a side is short of memory: the system takes its pages back
 TOLERANCE = 1e-4  # of the two losses of the same structures, relative: float32
 

@@ -36,6 +36,7 @@ os.environ |= {
     # glibc hands large blocks back to the system after every step otherwise, and page faults dominate CPU training
     "MALLOC_MMAP_THRESHOLD_": "4000000000",
     "MALLOC_TRIM_THRESHOLD_": "16000000000",
+    "MALLOC_ARENA_MAX": "1",  # it does so for all threads but the first one in any case, unless they share its memory
 }
 
 # planning makes millions of objects that stay; looking for garbage among them took an eighth of its time

@@ -4,27 +4,41 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from uprung.job.allocation import keep_freed_memory
+from uprung.job.allocation import DECIDED, keep_freed_memory
 from uprung.models import interface
 from uprung.models.registry import architecture
 
 PAGES = """
-import json, resource, sys
+import json, resource, sys, threading
 import torch
 from uprung.job.allocation import keep_freed_memory
 told = keep_freed_memory() if "told" in sys.argv else False
 def used():
     for _ in range(20):
         torch.zeros(1 << 23).add_(1)  # 32 MiB, given back in every round
-used()
+def held():
+    for _ in range(4):
+        kept = [torch.zeros(1 << 19).add_(1) for _ in range(100)]  # 2 MiB each, as a step holds them
+        del kept
+def many():
+    if "threads" not in sys.argv:
+        return used()
+    threads = [threading.Thread(target=held) for _ in range(2)]  # as those of a run, new ones for every step
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+many()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-used()
+many()
 print(json.dumps([told, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before]))
 """
 GLIBC = (
@@ -47,6 +61,23 @@ def test_blocks_of_one_round_serve_the_next() -> None:
     untold, many = pages()
     assert not untold
     assert faults < 1000 < many  # a round of 20 blocks has 163,840 pages of 4 KiB
+
+
+@pytest.mark.skipif(not GLIBC, reason="glibc's setting")
+def test_blocks_of_one_thread_serve_the_next() -> None:
+    _, faults = pages("told", "threads")
+    _, many = pages("threads")
+    assert faults < many / 4
+
+
+@pytest.mark.skipif(not GLIBC, reason="glibc's setting")
+def test_the_variables_of_the_workflow_do_the_same() -> None:
+    text = (Path(__file__).parents[3] / "rules" / "common.smk").read_text(encoding="utf-8")
+    variables = dict(re.findall(r'"(MALLOC_\w+)": "(\d+)"', text))
+    assert set(variables) < set(DECIDED)
+    told, faults = pages("told", "threads", **variables)
+    assert not told
+    assert faults < 30_000  # 400 blocks of 512 pages come twice
 
 
 def test_a_decision_of_the_user_stays() -> None:
