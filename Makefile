@@ -9,16 +9,16 @@ BIN := .venv/bin
 CORES ?= all
 MACE_TESTS := tests/unit/models/mace tests/unit/models/test_contract.py -k mace
 
-.PHONY: demo test test-long test-slow slurm architectures mace gpaw dft-check service check schema docs rulegraph clean
+.PHONY: demo kernels test test-long test-slow slurm architectures mace gpaw dft-check service check schema docs rulegraph clean
 
-demo: .venv/.stamp
+demo: .venv/.stamp .venv/.kernels
 	$(BIN)/snakemake --cores $(CORES)
 	@echo
 	@echo "report:   $(CURDIR)/results/demo/report.html"
 	@echo "figures:  $(CURDIR)/results/demo/figures/"
 	@echo "numbers:  $(CURDIR)/results/demo/scaling/laws.csv and the files beside it"
 
-test: check service .venv/.architectures .venv-mace/.stamp .venv-docs/.stamp .venv/.browser
+test: .venv/.kernels check service .venv/.architectures .venv-mace/.stamp .venv-docs/.stamp .venv/.browser
 	$(BIN)/python -m pytest -n 2 -m "not slow and not long"
 	.venv-mace/bin/python -m pytest -n 2 $(MACE_TESTS)
 
@@ -89,6 +89,12 @@ rulegraph: .venv/.stamp
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	touch $@
+
+# the kernels of CHGNet in C, where there is a compiler: a step takes a fifth less (docs/performance.md); seconds
+kernels: .venv/.kernels
+.venv/.kernels: src/uprung/models/chgnet/kernels.c .venv/.stamp
+	-$(BIN)/python -m uprung.models.chgnet.compiled
+	@touch $@
 
 # Debian, Ubuntu: apt-get install libxc-dev libopenblas-dev libfftw3-dev
 gpaw: .venv/.stamp

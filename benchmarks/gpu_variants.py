@@ -18,6 +18,7 @@ from torch import Tensor
 
 from uprung.models.chgnet import gated_mlp, packed
 from uprung.models.chgnet.batch import PackedBatch
+from uprung.models.chgnet.kernels import Plain
 from uprung.models.chgnet.padding import Sizes, fitting, padded, size_classes, sizes_of
 from uprung.models.chgnet.potential import CHGNetPotential
 from uprung.models.chgnet.resident import ResidentGraphs
@@ -260,21 +261,21 @@ def neighbours(options: Options, sink: Sink) -> None:
 
 
 def compiled(options: Options, sink: Sink) -> None:
-    """torch.compile of pieces: those inside the gated MLP's own derivatives for training, the network for predicting.
+    """torch.compile of pieces: the kernels of the gated MLP for training, the network for predicting.
 
     The whole step is not compiled: PyTorch's compiler does not differentiate twice.
     """
     work = Work(options, SETS[options.set_name]())
     batch = next((b for b in options.batches if b >= 64), options.batches[-1])
     rows, potential = work.rows(batch), network(options.device)
-    names = ("_add_curvature", "_columns", "_norm_backward")
-    plain = {name: getattr(gated_mlp, name) for name in names}
+    names = ("hidden", "output", "slope", "columns", "columns_curved", "along", "curvature", "normalised")
+    plain = {name: getattr(Plain, name) for name in names}
     fused = {name: torch.compile(function, backend=options.backend, dynamic=True) for name, function in plain.items()}
     step = work.stepper(potential)
 
     def use(pieces: dict[str, Any]) -> None:
         for name, function in pieces.items():
-            setattr(gated_mlp, name, function)
+            setattr(Plain, name, function)
 
     def with_pieces(pieces: dict[str, Any]) -> Callable[[], object]:
         def run() -> None:

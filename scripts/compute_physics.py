@@ -30,7 +30,7 @@ with job(snakemake):
         "accuracy": [accuracy.force, accuracy.stress, accuracy.steps],
         "device": device,
         "code": params.code,
-        "versions": versions("ase", "phonopy", *potential.card.packages),
+        "versions": versions("ase", "phonopy") | potential.versions,
     }
     kept = Kept(Path(params.state), decides)
     values, curves = network_tables(sets, PotentialCalculator(potential, device=device), accuracy, kept)

@@ -66,10 +66,11 @@ def _left_out(module: str) -> bool:
 
 @cache
 def _read(file: Path) -> tuple[tuple[str, ...], str]:
-    """Return the library modules that a file imports, and a digest of its code."""
+    """Return the library modules that a file imports, and a digest of its code and of that in C beside it."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
-    imports = _imports(tree, file)
-    return imports, hashlib.sha256(ast.dump(_WithoutWords().visit(tree)).encode()).hexdigest()
+    imports, compiled = _imports(tree, file), file.with_suffix(".c")
+    code = ast.dump(_WithoutWords().visit(tree)).encode() + (compiled.read_bytes() if compiled.exists() else b"")
+    return imports, hashlib.sha256(code).hexdigest()
 
 
 def _imports(tree: ast.AST, file: Path) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from uprung.datasets.store import Inputs, Side
 from uprung.job.allocation import keep_freed_memory
+from uprung.job.provenance import versions
 from uprung.models.cards import ArchitectureCard
 
 N_ELEMENTS = 94
@@ -54,6 +55,11 @@ class Potential(nn.Module, ABC):
     def elements(self) -> frozenset[int]:
         """Atomic numbers that this network knows."""
         return self.card.elements
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Versions of what decides its numbers: packages, and kernels that were compiled on this machine."""
+        return versions(*self.card.packages)
 
     @abstractmethod
     def batch(self, inputs: Inputs, rows: NDArray[np.int64]) -> Any:

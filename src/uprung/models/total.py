@@ -31,6 +31,11 @@ class SumPotential(Potential):
     def _networks(self) -> list[Potential]:
         return [part for part in self.parts if isinstance(part, Potential)]
 
+    @property
+    def versions(self) -> dict[str, str]:
+        """See `Potential.versions`."""
+        return self._networks[0].versions
+
     def batch(self, inputs: Inputs, rows: NDArray[np.int64]) -> Any:
         """See `Potential.batch`."""
         return self._networks[0].batch(inputs, rows)

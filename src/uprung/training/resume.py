@@ -21,7 +21,6 @@ from torch import Tensor, nn
 
 from uprung.config.training import Training
 from uprung.datasets.store import Rows
-from uprung.job.provenance import versions
 from uprung.models.interface import Potential
 from uprung.models.torch_files import read_tensors, write_tensors
 
@@ -82,7 +81,7 @@ def identity_of(
         weights.update(value.detach().cpu().numpy().tobytes())
     return {
         "code": code,
-        "versions of packages": hashlib.sha256(_json(versions(*potential.card.packages))).hexdigest(),
+        "versions of packages": hashlib.sha256(_json(potential.versions)).hexdigest(),
         "options": hashlib.sha256(_json(options)).hexdigest(),
         "data": data.hexdigest(),
         "initial weights": weights.hexdigest(),

@@ -16,7 +16,7 @@ from uprung.config.base import SYMBOLS
 from uprung.config.tracking import Tracking
 from uprung.config.training import Budget, Training
 from uprung.job.files import sha256
-from uprung.job.provenance import hardware, versions
+from uprung.job.provenance import hardware
 from uprung.models.interface import Potential
 from uprung.training.arms import Beginning
 from uprung.training.fisher import Elastic
@@ -152,6 +152,6 @@ def run_card(run: TrainingRun, own: Beginning, subset: pd.DataFrame, job: Job, i
         "label_scale": dataset.manifest["label_scale"],
         "inputs": {str(file): sha256(Path(file)) for file in inputs},
         "options": dict(job.options),
-        "versions": versions(*card.packages),
+        "versions": own.potential.versions,
         "hardware": hardware(),
     }

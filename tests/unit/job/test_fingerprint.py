@@ -122,6 +122,12 @@ def test_what_is_computed_counts(edit: Edit, file: str, old: str, new: str) -> N
     assert edit(file, FILES[file].replace(old, new)) != before
 
 
+def test_code_in_c_beside_a_module_counts(edit: Edit) -> None:
+    without = edit("other.c", "int one;")
+    assert edit("other.c", "int two;") != without
+    assert edit("unknown.c", "int one;") == edit("unknown.c", "int two;")
+
+
 def test_modules_that_the_registry_loads_are_named_by_the_rule(edit: Edit, tmp_path: Path) -> None:
     def digests() -> tuple[str, str]:
         script = tmp_path / "script.py"

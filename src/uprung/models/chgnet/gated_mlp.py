@@ -37,9 +37,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-_EPS = 1e-5  # of torch.nn.LayerNorm
+from uprung.models.chgnet.compiled import kernels_of
+from uprung.models.chgnet.kernels import EPS, WIDTH, halves, side_by_side
+
 _SMALL = 2**14  # numbers in a, below which, on the CPU, what Python spends on the calls outweighs the gain
-_WIDTH = 64
 
 
 def gate(a: Tensor, weight: Tensor | None, bias: Tensor | None, scale: Tensor, shift: Tensor) -> Tensor:
@@ -58,24 +59,11 @@ def gate(a: Tensor, weight: Tensor | None, bias: Tensor | None, scale: Tensor, s
 
 def _composed(a: Tensor, weight: Tensor | None, bias: Tensor | None, scale: Tensor, shift: Tensor) -> Tensor:
     """The same function, left to autograd."""
-    z = _halves(a)
+    z = halves(a)
     if weight is not None and bias is not None:
         z = torch.baddbmm(bias, F.silu(z), weight.transpose(1, 2))
-    core, gate = torch.addcmul(shift, F.layer_norm(z, (_WIDTH,), eps=_EPS), scale).unbind(0)
+    core, gate = torch.addcmul(shift, F.layer_norm(z, (WIDTH,), eps=EPS), scale).unbind(0)
     return F.silu(core) * torch.sigmoid(gate)
-
-
-def _halves(a: Tensor) -> Tensor:
-    """(n, 128) seen as (2, n, 64)."""
-    return a.view(-1, 2, _WIDTH).transpose(0, 1)
-
-
-def _norm_backward(g: Tensor, z: Tensor, r: Tensor) -> Tensor:
-    """r P(g), the gradient with respect to centred z of (z r) where g is that with respect to z r."""
-    result: Tensor = torch.ops.aten.native_layer_norm_backward(
-        g, z, (_WIDTH,), torch.zeros_like(r), r, None, None, [True, False, False]
-    )[0]
-    return result
 
 
 class _Gate(torch.autograd.Function):
@@ -85,23 +73,12 @@ class _Gate(torch.autograd.Function):
     def forward(
         ctx: Any, a: Tensor, weight: Tensor | None, bias: Tensor | None, scale: Tensor, shift: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
-        z = _halves(a).clone(memory_format=torch.contiguous_format)
-        sigma = s = d = None
+        kernels = kernels_of(a)
+        z, s, d, sigma = halves(a), None, None, None
         if weight is not None and bias is not None:
-            sigma = torch.sigmoid(z)
-            s = z * sigma
-            d = torch.addcmul(sigma, s, sigma, value=-1, out=z).add_(s)
+            s, d, sigma = kernels.hidden(a)
             z = torch.baddbmm(bias, s, weight.transpose(1, 2))
-        z -= z.mean(-1, keepdim=True)
-        work = z * z
-        r = work.mean(-1, keepdim=True).add_(_EPS).rsqrt_()
-        h = torch.addcmul(shift, torch.mul(z, r, out=work), scale, out=work)
-        sigmas = torch.sigmoid(h)
-        q = sigmas[0] * sigmas[1]
-        y = h[0] * q
-        kl = sigmas.neg_().add_(1)
-        slope = torch.mul(kl, y, out=work)
-        slope[0] += q
+        z, r, kl, slope, y = kernels.output(z, scale, shift)
         ctx.save_for_backward(weight, scale, sigma, s, d, z, r, kl, slope, y)
         ctx.set_materialize_grads(False)
         return y, slope, z, d
@@ -118,50 +95,18 @@ class _Gate(torch.autograd.Function):
             nan = scale.new_full((), torch.nan)
             second = (None, None) if weight is None else (nan.expand_as(weight), nan.expand_as(scale))
             return a_bar, *second, nan.expand_as(scale), nan.expand_as(scale)
-        parameters = any(ctx.needs_input_grad[1:])
-        to_h = torch.zeros_like(slope) if u is None else slope * u
-        if to_slope is not None:
-            _add_curvature(to_h, to_slope, kl, slope, y)
-        bars: list[Tensor | None] = [None, None, None, None]
-        if parameters:
-            bars[2:] = torch.bmm(r.transpose(1, 2), to_h * z), to_h.sum(1, keepdim=True)
-        z_bar = _norm_backward(to_h.mul_(scale), z, r)
-        if to_z is not None:
-            z_bar += to_z
-        if weight is None:
-            return _columns(z_bar), *bars
-        if parameters:
-            bars[:2] = torch.bmm(z_bar.transpose(1, 2), s), z_bar.sum(1, keepdim=True)
-        s_bar = torch.bmm(z_bar, weight)
-        if to_d is None:
-            return _columns(s_bar, d), *bars
-        work = torch.addcmul(d, s, sigma, value=-1, out=to_h).add_(sigma)
-        work.addcmul_(work, sigma, value=-1)
-        return _columns(work, to_d, plus=s_bar.mul_(d)), *bars
-
-
-def _columns(first: Tensor, second: Tensor | None = None, plus: Tensor | None = None) -> Tensor:
-    """first [* second [+ plus]] of (2, n, 64), core and gate side by side: (n, 128)."""
-    if second is None:
-        return torch.cat([first[0], first[1]], dim=1)
-    result = first.new_empty(first.shape[1], 2 * _WIDTH)
-    for i, columns in enumerate(torch.split(result, _WIDTH, dim=1)):
-        if plus is None:
-            torch.mul(first[i], second[i], out=columns)
+        kernels, parameters = kernels_of(z), any(ctx.needs_input_grad[1:])
+        to_scale = to_shift = to_bias = None
+        if u is not None and to_slope is None and to_z is None and not parameters:
+            z_bar = kernels.slope(u, scale, z, r, slope)  # the same without the sums
         else:
-            torch.addcmul(plus[i], first[i], second[i], out=columns)
-    return result
-
-
-def _add_curvature(to_h: Tensor, t: Tensor, kl: Tensor, slope: Tensor, y: Tensor) -> None:
-    """Add (∂²y/∂h²) t to ``to_h``."""
-    work = kl[1] * slope[0]
-    to_h[0].addcmul_(work, t[1])
-    to_h[1].addcmul_(work, t[0])
-    torch.sub(slope[0], y, alpha=0.5, out=work).mul_(kl[0])
-    to_h[0].addcmul_(work, t[0], value=2)
-    torch.mul(slope[1], kl[1], out=work).sub_(slope[1], alpha=0.5)
-    to_h[1].addcmul_(work, t[1], value=2)
+            z_bar, to_scale, to_shift, to_bias = kernels.normalised(u, to_slope, to_z, scale, z, r, kl, slope, y)
+        if weight is None:
+            return side_by_side(z_bar), None, None, to_scale, to_shift
+        to_weight = torch.bmm(z_bar.transpose(1, 2), s) if parameters else None
+        s_bar = torch.bmm(z_bar, weight)
+        a_bar = kernels.columns(s_bar, d) if to_d is None else kernels.columns_curved(s_bar, d, to_d, s, sigma)
+        return a_bar, to_weight, to_bias, to_scale, to_shift
 
 
 class _Slope(torch.autograd.Function):
@@ -171,30 +116,20 @@ class _Slope(torch.autograd.Function):
     def forward(
         ctx: Any, p: Tensor, weight: Tensor | None, scale: Tensor, d: Tensor | None, z: Tensor, r: Tensor, slope: Tensor
     ) -> Tensor:
-        z_bar = _norm_backward((slope * p).mul_(scale), z, r)
+        kernels = kernels_of(z)
+        z_bar = kernels.slope(p, scale, z, r, slope)
         s_bar = None if weight is None else torch.bmm(z_bar, weight)
         ctx.save_for_backward(p, weight, scale, d, z, r, slope, z_bar, s_bar)
-        return _columns(z_bar if s_bar is None else s_bar, d)
+        return side_by_side(z_bar) if s_bar is None or d is None else kernels.columns(s_bar, d)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, v: Tensor) -> tuple[Tensor | None, ...]:
         p, weight, scale, d, z, r, slope, z_bar, s_bar = ctx.saved_tensors
-        along = _halves(v).clone(memory_format=torch.contiguous_format)
-        h_bar = slope * p
-        to_weight = to_d = None
+        kernels, along, to_weight, to_d = kernels_of(z), halves(v), None, None
         if weight is not None:
-            to_d = s_bar * along
-            to_weight = torch.bmm(z_bar.transpose(1, 2), along.mul_(d))
+            to_d, along = kernels.along(v, s_bar, d)
+            to_weight = torch.bmm(z_bar.transpose(1, 2), along)
             along = torch.bmm(along, weight.transpose(1, 2))
-        # x moves by x_dot along v. The derivative of z_bar by z, x_dot as g, has one term for each factor of r P.
-        x_dot = _norm_backward(along, z, r)
-        mean, minus = scale.transpose(1, 2) / _WIDTH, -r * r
-        by_bar = torch.mul(z, along, out=along).mean(-1, keepdim=True).mul_(minus)
-        by_dot = torch.bmm(torch.mul(z, h_bar, out=along), mean).mul_(minus)
-        by_z = torch.bmm(torch.mul(h_bar, x_dot, out=along), mean).mul_(minus)
-        to_scale = along.sum(1, keepdim=True)
-        to_z = torch.mul(x_dot, by_dot, out=h_bar).addcmul_(z_bar, by_bar).addcmul_(z, by_z)
-        h_dot = x_dot.mul_(scale)
-        to_p = (slope[0] * h_dot[0]).addcmul_(slope[1], h_dot[1])
-        return to_p, to_weight, to_scale, to_d, to_z, None, h_dot.mul_(p)
+        to_p, to_slope, to_z, to_scale = kernels.curvature(along, p, scale, z, r, slope, z_bar)
+        return to_p, to_weight, to_scale, to_d, to_z, None, to_slope

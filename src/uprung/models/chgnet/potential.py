@@ -14,6 +14,7 @@ from uprung.datasets.store import Inputs, Side
 from uprung.models.chgnet.batch import PackedBatch
 from uprung.models.chgnet.card import CARD
 from uprung.models.chgnet.checkpoint import atomref, save_chgnet, set_atomref
+from uprung.models.chgnet.compiled import described
 from uprung.models.chgnet.network import Network
 from uprung.models.chgnet.packed import forces_by_element, packed_forward
 from uprung.models.interface import EMBEDDINGS, READOUT, REFERENCES, Potential
@@ -82,6 +83,11 @@ class CHGNetPotential(Potential):
             "magmom": found.magmom,
         }
         return {name: values for name, values in named.items() if values is not None}
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """See `Potential.versions`."""
+        return super().versions | {"kernels": described()}
 
     @property
     def references(self) -> NDArray[np.float64]:

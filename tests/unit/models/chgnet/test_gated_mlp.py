@@ -8,12 +8,16 @@ from torch import Tensor
 
 from uprung.models.chgnet import gated_mlp as module
 from uprung.models.chgnet.gated_mlp import gate
+from uprung.models.chgnet.kernels import Plain
 
 NAMES = ["a", "weight", "bias", "scale", "shift", "p"]
 
 
-@pytest.fixture(autouse=True)
-def _own_derivatives(monkeypatch) -> Iterator[None]:
+@pytest.fixture(autouse=True, params=["plain", "compiled"])
+def _own_derivatives(monkeypatch, request) -> Iterator[None]:
+    """Every test with PyTorch's operations and with the compiled kernels."""
+    kernels = Plain() if request.param == "plain" else request.getfixturevalue("compiled_kernels")
+    monkeypatch.setattr(module, "kernels_of", lambda a: kernels[a.dtype] if isinstance(kernels, dict) else kernels)
     monkeypatch.setattr(module, "_SMALL", 0)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -153,7 +153,7 @@ def assert_same_as_chgnet(name, stock_in, crystals, store):
                 for side in (stock, packed)
             )
             torch.testing.assert_close(found, exact, atol=1e-2 * tolerance, rtol=1e-7)
-            allowed = tolerance + 1e-5 * exact.abs()
+            allowed = tolerance + 2e-5 * exact.abs()  # two atoms that repel each other with 84 eV/Å are 1.5e-5 off
             for structure in range(20):
                 mine = torch.from_numpy(owner.get(target, np.arange(20)) == structure)
                 limit = allowed[mine].clamp(min=3 * float((rounded - exact)[mine].abs().max()))

@@ -1,0 +1,154 @@
+"""Compiled kernels: each equals PyTorch's, and none is used that is not what it was when it was compiled."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+
+from uprung.models.chgnet import compiled
+from uprung.models.chgnet.kernels import Kernels, Plain
+from uprung.models.registry import architecture
+
+N = 300  # more than a block of rows, and no multiple of it
+NAMES = ("hidden", "output", "slope", "columns", "columns_curved", "along", "curvature", "normalised", "only y")
+
+
+def results(kernels: Kernels, name: str, dtype: torch.dtype, n: int = N) -> tuple[Tensor, ...]:
+    """Return what a kernel makes of the same random numbers."""
+    draw = torch.Generator().manual_seed(1)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, dtype=torch.float64, generator=draw).to(dtype)
+
+    a, scale, shift, p, t = 3 * normal(n, 128), normal(2, 1, 64), normal(2, 1, 64), normal(n, 64), normal(2, n, 64)
+    s, d, sigma = Plain().hidden(a)
+    z, r, kl, slope, y = Plain().output(s + t, scale, shift)
+    x = normal(n, 128).view(n, 2, 64).transpose(0, 1)  # core and gate of a row side by side
+    found = {
+        "hidden": lambda: kernels.hidden(a),
+        "output": lambda: kernels.output(x, scale, shift),
+        "slope": lambda: kernels.slope(p, scale, z, r, slope),
+        "columns": lambda: kernels.columns(t, d),
+        "columns_curved": lambda: kernels.columns_curved(x, d, t, s, sigma),
+        "along": lambda: kernels.along(a, t, d),
+        "curvature": lambda: kernels.curvature(x, p, scale, z, r, slope, t),
+        "normalised": lambda: kernels.normalised(p, t, z, scale, z, r, kl, slope, y),
+        "only y": lambda: kernels.normalised(p, None, None, scale, z, r, kl, slope, y),
+    }[name]()
+    return found if isinstance(found, tuple) else (found,)
+
+
+@pytest.mark.parametrize("n", [0, 1, N])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["double", "single"])
+@pytest.mark.parametrize("name", NAMES)
+def test_equals_pytorch(compiled_kernels: dict, name: str, dtype: torch.dtype, n: int) -> None:
+    exact = results(Plain(), name, torch.float64, n)
+    found = results(compiled_kernels[dtype], name, dtype, n)
+    tolerance = 1e-12 if dtype == torch.float64 else 3e-5
+    for value, expected in zip(found, exact, strict=True):
+        assert value.dtype == dtype
+        size = max(float(expected.abs().max()), 1.0) if expected.numel() else 1.0
+        torch.testing.assert_close(value.double(), expected, rtol=tolerance, atol=tolerance * size)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["double", "single"])
+def test_sigmoids_of_all_sizes(compiled_kernels: dict, dtype: torch.dtype) -> None:
+    x = torch.linspace(-120, 120, 64 * 200, dtype=torch.float64)
+    x[:3] = torch.tensor([0.0, -1e30, 1e30])
+    sigma = compiled_kernels[dtype].hidden(x.to(dtype).view(-1, 64).repeat(1, 2))[2]
+    assert sigma.isfinite().all()
+    torch.testing.assert_close(
+        sigma[0].double().flatten(), torch.sigmoid(x.to(dtype).double()), rtol=4 * torch.finfo(dtype).eps, atol=1e-35
+    )
+
+
+def test_what_is_no_number_stays_none(compiled_kernels: dict) -> None:
+    a = torch.full((1, 128), torch.nan)
+    assert all(value.isnan().all() for value in compiled_kernels[torch.float32].hidden(a))
+
+
+def test_nothing_is_changed_that_is_given(compiled_kernels: dict) -> None:
+    v = torch.randn(5, 128)
+    before, (s, d, sigma) = v.clone(), compiled_kernels[torch.float32].hidden(v)
+    kept = [value.clone() for value in (s, d, sigma)]
+    compiled_kernels[torch.float32].along(v, s, d)
+    compiled_kernels[torch.float32].columns_curved(s, d, s, s, sigma)
+    compiled_kernels[torch.float32].output(s, torch.ones(2, 1, 64), torch.zeros(2, 1, 64))
+    assert torch.equal(v, before)
+    assert all(torch.equal(value, copy) for value, copy in zip((s, d, sigma), kept, strict=True))
+
+
+def test_a_card_says_what_computed(built: pytest.MonkeyPatch, fresh: Path) -> None:
+    network = architecture("chgnet").new(0)
+    assert network.versions["kernels"].startswith("compiled by ")
+    fresh.with_suffix(".json").unlink()
+    compiled.library.cache_clear()
+    assert network.versions["kernels"] == "PyTorch"
+
+
+@pytest.fixture
+def fresh(built: pytest.MonkeyPatch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of the library and its note that a test may spoil."""
+    for file in (compiled.LIBRARY, compiled.NOTE):
+        shutil.copy(file, tmp_path)
+    monkeypatch.setattr(compiled, "LIBRARY", tmp_path / "libkernels.so")
+    monkeypatch.setattr(compiled, "NOTE", tmp_path / "libkernels.json")
+    compiled.library.cache_clear()
+    yield tmp_path / "libkernels.so"
+    compiled.library.cache_clear()
+
+
+def test_the_variable_turns_them_off(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UPRUNG_KERNELS", "plain")
+    assert compiled.library() is None
+
+
+def test_a_library_of_another_source_is_not_used(fresh: Path) -> None:
+    note = json.loads(compiled.NOTE.read_bytes())
+    compiled.NOTE.write_text(json.dumps(note | {"source": "0" * 64}))
+    with pytest.warns(UserWarning, match=r"not used.*kernels.c has changed since.*python -m"):
+        assert compiled.library() is None
+
+
+def test_a_flipped_bit_is_seen(fresh: Path) -> None:
+    content = bytearray(fresh.read_bytes())
+    content[len(content) // 2] ^= 1
+    fresh.write_bytes(content)
+    with pytest.warns(UserWarning, match="not what it was when it was written"):
+        assert compiled.library() is None
+
+
+@pytest.mark.parametrize("spoil", [lambda file: file.unlink(), lambda file: compiled.NOTE.write_text("[]")])
+def test_a_library_or_note_that_is_gone_or_broken(fresh: Path, spoil) -> None:
+    spoil(fresh)
+    with pytest.warns(UserWarning, match="PyTorch's operations are"):
+        assert compiled.library() is None
+
+
+def test_a_library_of_another_kind_of_machine_is_left_alone(fresh: Path) -> None:
+    note = json.loads(compiled.NOTE.read_bytes())
+    compiled.NOTE.write_text(json.dumps(note | {"machine": "z80"}))
+    assert compiled.library() is None
+
+
+def test_without_a_compiler_the_error_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.setenv("CC", "no-such-compiler --fast")
+    assert compiled.main() == 1
+    assert "no-such-compiler is not a program here" in capsys.readouterr().err
+
+
+def test_other_devices_types_and_many_threads_have_pytorchs(
+    built: pytest.MonkeyPatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
+    assert isinstance(compiled.kernels_of(torch.zeros(1)), compiled.Compiled)
+    assert isinstance(compiled.kernels_of(torch.zeros(1, dtype=torch.float16)), Plain)
+    assert isinstance(compiled.kernels_of(torch.zeros(1, device="meta")), Plain)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
+    assert isinstance(compiled.kernels_of(torch.zeros(1)), Plain)
