@@ -52,12 +52,17 @@ def minimum(volumes: Floats, found: Floats) -> Equilibrium:
     """Return the minimum of energies (n,) eV over volumes (n,) Å³.
 
     Raises:
-        NotComputedError: it is not between the volumes, or there are fewer than five.
+        NotComputedError: it is not between the volumes, there are fewer than five, or no curve fits the energies.
     """
     if len(volumes) < FEWEST:
         raise NotComputedError(f"equation of state: {len(volumes)} volumes, {FEWEST} at least are needed")
     order = np.argsort(volumes)
     if order[0] == found.argmin() or order[-1] == found.argmin():
         raise NotComputedError("equation of state: the minimum is not between the volumes computed")
-    volume, energy, bulk = EquationOfState(volumes, found, eos="birchmurnaghan").fit()
+    try:
+        volume, energy, bulk = EquationOfState(volumes, found, eos="birchmurnaghan").fit()
+    except RuntimeError as error:  # scipy's, after a thousand steps
+        raise NotComputedError("equation of state: no curve of Birch and Murnaghan fits the energies") from error
+    if not (volumes.min() < volume < volumes.max() and bulk > 0):
+        raise NotComputedError("equation of state: the curve through the energies has no minimum between the volumes")
     return Equilibrium(float(volume), float(energy), float(bulk / GPa))
