@@ -23,7 +23,7 @@ def test_a_parabola_has_its_minimum() -> None:
     [
         # what scipy gives up on: a trained network's fcc metal looked like this
         ([1.01, 0.51, -0.66, 0.18, 0.26, -0.13, 0.52, -0.17, -0.53, -1.12, -1.86, 0.37, -1.24], "no curve"),
-        (-np.abs(np.arange(13) - 6.0) ** 2 - np.eye(13)[6] * 99, "no minimum"),  # a spike on a dome
+        (-(np.abs(np.arange(13) - 6.0) ** 2) - np.eye(13)[6] * 99, "no minimum"),  # a spike on a dome
         (np.arange(13.0), "the minimum is not between the volumes computed"),
     ],
 )
