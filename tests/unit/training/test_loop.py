@@ -22,10 +22,10 @@ from pymatgen.core import Lattice, Structure
 
 import uprung.training.gradient as step
 import uprung.training.loop as training
-import uprung.training.resume as resume
 from uprung.config.tracking import Tracking
 from uprung.config.training import Budget, Training
 from uprung.datasets.store import Dataset, Rows
+from uprung.models import interface
 from uprung.models.data import open_dataset, write_dataset
 from uprung.models.interface import Potential
 from uprung.models.predict import predict
@@ -388,7 +388,7 @@ def test_a_state_under_other_versions_is_not_continued(
 ) -> None:
     state = tmp_path / "last.ckpt"
     interrupt(dataset, state, monkeypatch, after=2)
-    monkeypatch.setattr(resume, "versions", lambda *packages: dict.fromkeys(packages, "9.9"))
+    monkeypatch.setattr(interface, "versions", lambda *packages: dict.fromkeys(packages, "9.9"))
     assert go(dataset, state)[0].resumed == 0
     assert "was written under other versions of packages: not continued, the run starts anew" in caplog.text
 
