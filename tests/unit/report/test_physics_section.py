@@ -75,3 +75,25 @@ def test_a_network_with_high_values_is_said_to_have_them(tmp_path: Path) -> None
 
 def test_nothing_is_said_where_the_test_is_off() -> None:
     assert list(section(study(), SimpleNamespace())) == []
+
+
+def test_many_sets_and_many_ratios_stay_readable(tmp_path: Path) -> None:
+    tests = {"physics": {"sets": dict.fromkeys("abcdefghi", PRESETS["volumes"]["volumes"])}}
+    given = results(tmp_path, 0.9)
+    (low,) = [row for _, row in given.physics["summary"].query("model == 'run'").iterrows()]
+    ratios = {name: 0.9 - 0.01 * k for k, name in enumerate("abcdefghi")}
+    rows = [dict(low) | {"set": name, "ratio": ratio, "ratio_high": 0.95} for name, ratio in ratios.items()]
+    given.physics["summary"] = pd.DataFrame(rows)
+    blocks = list(section(study(tests=tests), given))
+    (found,) = [block.sentences for block in blocks if isinstance(block, Sentences)]
+    keep = next(line for line in found if line.startswith("keep"))
+    assert "volume per atom (i, 0.82)" in keep  # the farthest from 1 is the first
+    assert "(c, 0.88)" not in keep
+    assert keep.endswith("and 3 more lie below 1.")
+    folded = {block.summary: block.tables for block in blocks if isinstance(block, Details)}
+    assert any(
+        isinstance(part, Definitions)
+        for part in folded["The 9 sets: how each is tested, and what is not verified about it"]
+    )
+    assert any(isinstance(part, Table) for part in folded["Ratios and errors of every network in every set"])
+    assert not any(isinstance(block, Definitions | Table) for block in blocks)

@@ -32,6 +32,8 @@ METHODS = {
     "paths": "an atom on the straight line into a vacancy, the rest as it was.",
 }
 LONGEST = 40  # rows of a list of what has no value
+NAMED = 6  # properties in a sentence, beyond which the others are counted
+MANY = 8  # sets, beyond which what each one is, and the table of all values, are folded away
 
 
 def section(study: Study, results: StudyResults) -> Iterator[Block]:
@@ -48,9 +50,14 @@ def section(study: Study, results: StudyResults) -> Iterator[Block]:
         "energies, moduli and frequencies one below 1 means that the network is too soft."
     )
     yield Sentences([*findings(summary, labels, budget), *unsettled(summary, options)])
-    yield Definitions(about_sets(options.sets))
+    sets, table = Definitions(about_sets(options.sets)), summary_table(summary, labels, budget=budget)
+    many = len(options.sets) > MANY
+    if many:
+        yield Details(f"The {len(options.sets)} sets: how each is tested, and what is not verified about it", [sets])
+    else:
+        yield sets
     yield picture(results.figures, "physics-ratios")
-    yield summary_table(summary, labels, budget=budget)
+    yield Details("Ratios and errors of every network in every set", [table]) if many else table
     yield picture(results.figures, "physics")
     for name in ("physics-mixing", "physics-phonons"):
         if name in results.figures:
@@ -90,10 +97,14 @@ def findings(summary: pd.DataFrame, labels: Mapping[str, str], budget: str) -> I
 
 
 def _quantities(part: pd.DataFrame) -> list[str]:
-    return [
+    """Name the quantities whose ratios are, if there are many, the farthest from 1, and count the others."""
+    if len(part) > NAMED:
+        part = part.sort_values("ratio", key=lambda ratio: -(ratio - 1).abs())
+    named = [
         f"{quantity} ({name}, {fixed(ratio, 2)})"
         for name, quantity, ratio in zip(part["set"], part["quantity"], part["ratio"], strict=True)
-    ]
+    ][:NAMED]
+    return [*named, *([f"{len(part) - NAMED} more"] if len(part) > NAMED else [])]
 
 
 def unsettled(summary: pd.DataFrame, options: Physics) -> Iterator[str]:
