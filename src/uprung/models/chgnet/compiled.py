@@ -105,10 +105,10 @@ def kernels_of(a: Tensor) -> Kernels:
     return _compiled(a.dtype) or _PLAIN
 
 
-def described() -> str:
-    """Return what computes gated MLPs on a CPU, for the manifest of a run."""
+def described(a: Tensor) -> str:
+    """Return what computes gated MLPs for such a tensor, for the card of a run."""
     found = library()
-    return "PyTorch" if found is None else f"compiled by {found[1]}"
+    return f"compiled by {found[1]}" if found and kernels_of(a) is not _PLAIN else "PyTorch"
 
 
 @cache
@@ -247,7 +247,7 @@ def main() -> int:
     """Compile, and say with what."""
     try:
         name = build()
-    except CompilerError as error:
+    except (CompilerError, OSError) as error:
         print(f"{error}\nCHGNet runs on PyTorch's operations alone, at some four fifths of the speed.", file=sys.stderr)
         return 1
     print(f"{LIBRARY.name}, compiled by {name}")

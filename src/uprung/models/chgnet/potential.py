@@ -87,7 +87,7 @@ class CHGNetPotential(Potential):
     @property
     def versions(self) -> dict[str, str]:
         """See `Potential.versions`."""
-        return super().versions | {"kernels": described()}
+        return super().versions | {"kernels": described(next(self.parameters()))}
 
     @property
     def references(self) -> NDArray[np.float64]:

@@ -84,11 +84,15 @@ def test_nothing_is_changed_that_is_given(compiled_kernels: dict) -> None:
     assert all(torch.equal(value, copy) for value, copy in zip((s, d, sigma), kept, strict=True))
 
 
-def test_a_card_says_what_computed(built: pytest.MonkeyPatch, fresh: Path) -> None:
+def test_a_card_says_what_computed(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     network = architecture("chgnet").new(0)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 64)
+    assert network.versions["kernels"] == "PyTorch"  # whose operations are faster then
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 1)
     assert network.versions["kernels"].startswith("compiled by ")
     fresh.with_suffix(".json").unlink()
     compiled.library.cache_clear()
+    compiled._compiled.cache_clear()
     assert network.versions["kernels"] == "PyTorch"
 
 
@@ -99,9 +103,11 @@ def fresh(built: pytest.MonkeyPatch, tmp_path: Path, monkeypatch: pytest.MonkeyP
         shutil.copy(file, tmp_path)
     monkeypatch.setattr(compiled, "LIBRARY", tmp_path / "libkernels.so")
     monkeypatch.setattr(compiled, "NOTE", tmp_path / "libkernels.json")
-    compiled.library.cache_clear()
+    for function in (compiled.library, compiled._compiled):
+        function.cache_clear()
     yield tmp_path / "libkernels.so"
-    compiled.library.cache_clear()
+    for function in (compiled.library, compiled._compiled):
+        function.cache_clear()
 
 
 def test_the_variable_turns_them_off(fresh: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -135,6 +141,12 @@ def test_a_library_of_another_kind_of_machine_is_left_alone(fresh: Path) -> None
     note = json.loads(compiled.NOTE.read_bytes())
     compiled.NOTE.write_text(json.dumps(note | {"machine": "z80"}))
     assert compiled.library() is None
+
+
+def test_a_folder_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPatch, capsys, tmp_path: Path) -> None:
+    monkeypatch.setattr(compiled, "SOURCE", tmp_path / "gone" / "kernels.c")
+    assert compiled.main() == 1
+    assert "No such file or directory" in capsys.readouterr().err
 
 
 def test_without_a_compiler_the_error_says_so(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
