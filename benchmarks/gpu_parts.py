@@ -177,6 +177,7 @@ def profile(options: Options, sink: Sink) -> None:
     step = work.stepper(network(options.device))
     cuda = options.device == "cuda"
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]
+    sink("copies within the device's memory, read and written", gb_per_second=round(bandwidth(options.device), 1))
     for batch in options.batches[:2]:
         rows, steps = work.rows(batch), 5 if cuda else 1
         for _ in range(2):
@@ -200,6 +201,15 @@ def profile(options: Options, sink: Sink) -> None:
                 share=round(spent / total, 4),
                 calls=count / steps,
             )
+
+
+def bandwidth(device: str) -> float:
+    """Return GB/s of a large copy within a device's memory, bytes read and bytes written counted."""
+    numbers = torch.rand(2**29 if device == "cuda" else 2**25, device=device)
+    other = torch.empty_like(numbers)
+    other.copy_(numbers)
+    seconds = min(timed(device, lambda: other.copy_(numbers)) for _ in range(5))
+    return 2 * numbers.numel() * numbers.element_size() / seconds / 1e9
 
 
 def kernels(events: Any, cuda: bool) -> tuple[dict[str, tuple[float, int]], float]:

@@ -29,7 +29,7 @@ snakemake-interface-logger-plugins snakemake-interface-report-plugins snakemake-
 snakemake-interface-storage-plugins spglib sqlmodel tabulate tenacity throttler traitlets typing-inspection
 uncertainties vesin wrapt yte"
 pure="fonttools SQLAlchemy" # the builds for any machine are a fifth and a half of the compiled ones
-sources="connection_pool nvidia-ml-py3" # no wheels are published; pure Python
+sources="bibtexparser connection_pool nvidia-ml-py3" # no wheels are published; pure Python
 
 versions() {
   for name in "$@"; do
