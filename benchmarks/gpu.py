@@ -41,6 +41,7 @@ PARTS = {
     "graphs": Part("gpu_variants:graphs", "CUDA graphs over padded size classes", 75),
     "study": Part("gpu_study:study", "a study through the workflow, killed and gone on with", 170),
     "profile": Part("gpu_parts:profile", "costliest kernels and the idle share", 45),
+    "kernels": Part("gpu_variants:kernels", "kernels in Triton against PyTorch's operations", 30),
     "tf32": Part("gpu_variants:tf32", "products in TF32", 40),
     "resident": Part("gpu_variants:resident", "the data set on the device", 30),
     "compile": Part("gpu_variants:compiled", "torch.compile of pieces", 75),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import fields
 from importlib.util import find_spec
 from typing import Any
 
@@ -14,145 +13,93 @@ from gpu_parts import errors, found_on
 from gpu_work import WHOLE, Options, Sink, Work, against, in_turn, network, reason, spread, timed, wait
 from sets import SETS
 from throughput_sides import RATE, TARGETS
-from torch import Tensor
 
-from uprung.models.chgnet import gated_mlp, packed
-from uprung.models.chgnet.batch import PackedBatch
+from uprung.datasets.store import Rows
+from uprung.models.chgnet import gated_mlp, packed, padding
+from uprung.models.chgnet.compiled import described
 from uprung.models.chgnet.kernels import Plain
-from uprung.models.chgnet.padding import Sizes, fitting, padded, size_classes, sizes_of
-from uprung.models.chgnet.potential import CHGNetPotential
+from uprung.models.chgnet.padding import fitting, sizes_at
 from uprung.models.chgnet.resident import ResidentGraphs
+from uprung.models.memory import CostLimit
 from uprung.training.adam import Adam
-from uprung.training.padded import PaddedLabels, padded_loss
+from uprung.training.captured import CapturedGradient
 
 BATCHES = 8  # of an epoch, which the classes are made from
-CLASSES = 3
-
-
-class StaticStep:
-    """Loss and gradients for the batches of one size class, from buffers that stay where they are.
-
-    On a GPU the work is captured as a CUDA graph after warming up on the stream that captures and replays it: what a
-    first call sets up (handles, workspaces, autograd's streams) must not happen while it is captured. Nothing in it
-    asks the device, and no shape depends on the batch. Gradients are tensors of the graph: each replay overwrites them,
-    as it may those of other graphs of the pool, so they are used before the next replay on the same stream.
-    """
-
-    def __init__(
-        self, potential: CHGNetPotential, delta: float, batch: PackedBatch, labels: PaddedLabels, pool: Any
-    ) -> None:
-        """Take the first batch as the buffers, and capture what is done with them."""
-        self.potential, self.delta = potential, delta
-        self.parameters = [p for p in potential.parameters() if p.requires_grad]
-        self.batch = PackedBatch(**{f.name: _copy(getattr(batch, f.name)) for f in fields(PackedBatch)})
-        self.labels = PaddedLabels(*({name: _copy(value) for name, value in part.items()} for part in labels))
-        self.graph = None
-        self.loss, self.gradients = None, [None]
-        if not batch.vector.is_cuda:
-            return
-        stream = torch.cuda.current_stream()
-        for _ in range(3):
-            self._compute()
-        stream.synchronize()
-        self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph, pool=pool, stream=stream):
-            self._compute()
-
-    def _compute(self) -> None:
-        found = self.potential(self.batch, TARGETS)
-        loss = padded_loss(found, self.labels, TARGETS, self.delta)
-        self.gradients = list(torch.autograd.grad(loss, self.parameters, allow_unused=True))
-        self.loss = loss.detach()
-
-    def __call__(self, batch: PackedBatch, labels: PaddedLabels) -> Tensor:
-        """Compute another batch of the class; the loss stays on the device, gradients are those of the parameters."""
-        for field in fields(PackedBatch):
-            if isinstance(buffer := getattr(self.batch, field.name), Tensor):
-                buffer.copy_(getattr(batch, field.name), non_blocking=True)
-        for mine, new in zip(self.labels, labels, strict=True):
-            for name, buffer in mine.items():
-                buffer.copy_(new[name], non_blocking=True)
-        if self.graph is None:
-            self._compute()
-        else:
-            self.graph.replay()
-        for p, gradient in zip(self.parameters, self.gradients, strict=True):
-            p.grad = gradient
-        assert self.loss is not None
-        return self.loss
-
-
-def _copy(value: Any) -> Any:
-    return value.detach().clone() if isinstance(value, Tensor) else value
 
 
 def graphs(options: Options, sink: Sink) -> None:
-    """CUDA graphs over padded size classes, with graphs from the host and with graphs that stay on the device.
-
-    All of it runs on one stream beside the default one, which capture does not allow.
-    """
-    if options.device != "cuda":
-        _graphs(options, sink)
-        return
-    with torch.cuda.stream(torch.cuda.Stream()):
-        _graphs(options, sink)
-
-
-def _graphs(options: Options, sink: Sink) -> None:
+    """CUDA graphs over size classes, as training runs have them, against the step as it is without."""
     work = Work(options, SETS[options.set_name]())
-    resident = ResidentGraphs(work.graphs, options.device)
     for batch in options.batches[:2]:
         rows = [work.rows(batch, k) for k in range(BATCHES)]
-        sizes = [sizes_of(work.batch(each)) for each in rows]
-        classes = size_classes(sizes, CLASSES)
         potential, plain = network(options.device), network(options.device)
-        optimiser = Adam([p for p in potential.parameters() if p.requires_grad])
-        pool = torch.cuda.graph_pool_handle() if options.device == "cuda" else None
-        steps: dict[Sizes, StaticStep] = {}
-
+        optimiser, eager = Adam([p for p in potential.parameters() if p.requires_grad]), work.stepper(plain)
+        captured = CapturedGradient(
+            potential,
+            padding,
+            lambda k: [Rows(work.dataset, rows[k % BATCHES])],  # noqa: B023
+            10**9,
+            targets=TARGETS,
+            recipe=work.recipe,
+            limit=CostLimit(WHOLE),
+            otherwise=lambda k: float("nan"),
+        )
         began = time.perf_counter()
-        # the largest first: smaller ones then find room in its memory
-        order = sorted(range(BATCHES), key=lambda k: -sum(sizes[k][1:]))
-        for k in order:
-            to, filled, labels = inputs(work, work.batch, rows[k], classes)
-            if to not in steps:
-                steps[to] = StaticStep(potential, work.recipe.huber_delta, filled, labels, pool)
+        captured.record()
         wait(options.device)
-        sink(f"step of {batch}: capture of {len(steps)} classes", seconds=round(time.perf_counter() - began, 2))
-
-        made = {"from the host": work.batch, "made on the device": resident.pack}
+        what = f"step of {batch}: capture of {len(captured.classes)} classes"
+        sink(what, seconds=round(time.perf_counter() - began, 2))
         gaps = list[float]()
         for k in range(BATCHES):  # losses and gradients first, before any step
             loss = work.gradient(plain, rows[k], WHOLE)
-            for source in made.values():
-                to, filled, labels = inputs(work, source, rows[k], classes)
-                gaps += [abs(float(steps[to](filled, labels)) / loss - 1), gradient_gap(potential, plain)]
+            gaps += [abs(captured(k) / loss - 1), gradient_gap(potential, plain)]
         gap = float(np.max(gaps))  # nan if any is
         sink(f"step of {batch}: loss and gradients against the step as it is", error=gap, ok=gap < 2e-3)
 
-        def replayed(source: Callable[[np.ndarray], PackedBatch], n: int = BATCHES) -> None:
-            for k in range(n):
-                to, filled, labels = inputs(work, source, rows[k], classes)  # noqa: B023
-                steps[to](filled, labels)  # noqa: B023
+        def replayed() -> None:
+            for k in range(BATCHES):
+                captured(k)  # noqa: B023
                 optimiser.step(RATE)  # noqa: B023
 
-        step = work.stepper(plain)
-        sides: dict[str, Callable[[], object]] = {"as it is": lambda: [step(each) for each in rows]}  # noqa: B023
-        for name, source in made.items():
-            sides[f"graph, {name}"] = lambda source=source: replayed(source)  # type: ignore[misc]
+        sides: dict[str, Callable[[], object]] = {
+            "as it is": lambda: [eager(each) for each in rows],  # noqa: B023
+            "CUDA graphs": replayed,
+        }
         report(options, sink, f"step of {batch}", sides, BATCHES, batch)
-        padding = sum(sum(fitting(each, classes)[1:]) for each in sizes) / sum(sum(each[1:]) for each in sizes)
-        sink(f"step of {batch}: rows with ghosts over rows", ratio=round(padding, 3), classes=len(classes))
+        sizes = [sizes_at(work.graphs, each) for each in rows]
+        padding_ratio = sum(sum(fitting(each, captured.classes)[1:]) for each in sizes) / sum(
+            sum(each[1:]) for each in sizes
+        )
+        sink(f"step of {batch}: rows with ghosts over rows", ratio=round(padding_ratio, 3))
 
 
-def inputs(
-    work: Work, made: Callable[[np.ndarray], PackedBatch], rows: np.ndarray, classes: list[Sizes]
-) -> tuple[Sizes, PackedBatch, PaddedLabels]:
-    """Return the class of a batch, and the batch and its labels filled up to it."""
-    own = made(rows)
-    to = fitting(sizes_of(own), classes)
-    assert to is not None
-    return to, padded(own, to), work.labels(rows, to.structures, to.atoms)
+def kernels(options: Options, sink: Sink) -> None:
+    """The gated MLP's kernels in Triton against PyTorch's operations, and ways to add up products of many rows."""
+    work = Work(options, SETS[options.set_name]())
+    chosen = gated_mlp.kernels_of
+
+    def step_with(plain: bool, step: Callable[[np.ndarray], float], rows: np.ndarray) -> None:
+        gated_mlp.kernels_of = (lambda a: Plain()) if plain else chosen
+        step(rows)
+
+    step = work.stepper(network(options.device))
+    sink("kernels", note=described(next(network(options.device).parameters())))
+    for batch in options.batches[:2]:
+        rows = work.rows(batch)
+        sides = {"PyTorch": lambda: step_with(True, step, rows), "Triton": lambda: step_with(False, step, rows)}  # noqa: B023
+        report(options, sink, f"step of {batch}", sides, 1, batch)
+    gated_mlp.kernels_of = chosen
+    n = 150_000 if options.device == "cuda" else 2_000
+    left, right = (torch.randn(2, n, 64, device=options.device) for _ in range(2))
+    exact = torch.bmm(left.double().transpose(1, 2), right.double())
+    ways: dict[str, Callable[[], torch.Tensor]] = {
+        "one product": lambda: torch.bmm(left.transpose(1, 2), right),
+        "a product each": lambda: torch.stack([x.t() @ y for x, y in zip(left, right, strict=True)]),
+        "blocks of rows": lambda: gated_mlp._summed_products(left, right),
+    }
+    for name, way in ways.items():
+        sink(f"{n} rows, {name}", error=float((way().double() - exact).abs().max()))
+    report(options, sink, f"{n} rows", dict(ways), 1, n)
 
 
 def gradient_gap(one: torch.nn.Module, other: torch.nn.Module) -> float:
@@ -273,6 +220,8 @@ def compiled(options: Options, sink: Sink) -> None:
     fused = {name: torch.compile(function, backend=options.backend, dynamic=True) for name, function in plain.items()}
     step = work.stepper(potential)
 
+    gated_mlp.kernels_of = lambda a: Plain()  # the pieces are PyTorch's operations
+
     def use(pieces: dict[str, Any]) -> None:
         for name, function in pieces.items():
             setattr(Plain, name, function)
@@ -315,7 +264,11 @@ def compiled(options: Options, sink: Sink) -> None:
             packed.gate, packed._network = gate, whole
 
     began = time.perf_counter()
-    after = predicted(True)
+    try:
+        after = predicted(True)
+    except Exception as error:  # the compiler of some versions refuses the network
+        sink("prediction with a compiled network", note=reason(error))
+        return
     wait(options.device)
     gaps = {name: float((after[name] - value).abs().max()) for name, value in before.items()}
     seconds, right = round(time.perf_counter() - began, 2), all(gap < 1e-2 for gap in gaps.values())
@@ -324,4 +277,4 @@ def compiled(options: Options, sink: Sink) -> None:
     report(options, sink, f"prediction of {batch}", sides, 1, batch)
 
 
-VARIANTS: Sequence[Callable[[Options, Sink], None]] = (graphs, resident, tf32, neighbours, compiled)
+VARIANTS: Sequence[Callable[[Options, Sink], None]] = (graphs, kernels, resident, tf32, neighbours, compiled)

@@ -119,6 +119,11 @@ class Training(Optimisation):
         "better than one run on several GPUs.",
     )
     threads: int = Field(default=1, ge=1, description="Threads per device.")
+    cuda_graphs: bool = Field(
+        default=True,
+        description="Let a GPU repeat a step that it was told once, where the architecture can (CHGNet) and one GPU "
+        "computes a run of 100 steps or more on one fidelity. It affects speed and a little memory, not the result.",
+    )
     micro_batch_cost: int | None = Field(
         default=None,
         ge=1,

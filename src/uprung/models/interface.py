@@ -34,6 +34,22 @@ class Geometry(NamedTuple):
     lattice: NDArray[np.float64]  # (3, 3) rows, Å
 
 
+class FixedShapes(Protocol):
+    """Filling batches up to a few shapes with structures that change no number of the real ones, which come first."""
+
+    def sizes_at(self, inputs: Any, rows: NDArray[np.int64]) -> Any:
+        """Return what a batch of these rows has: `structures`, `atoms` and whatever else decides its shape."""
+
+    def size_classes(self, batches: Sequence[Any], count: int) -> list[Any]:
+        """Return at most about so many sizes that batches are filled up to, the smallest first."""
+
+    def fitting(self, sizes: Any, classes: Sequence[Any]) -> Any | None:
+        """Return the first class that a batch can be filled up to; None where it is larger than all."""
+
+    def padded(self, batch: Any, sizes: Any) -> Any:
+        """Return a batch, a data class of tensors, filled up to a class."""
+
+
 class Potential(nn.Module, ABC):
     """A network that predicts energies, forces, stresses and perhaps magnetic moments of crystals.
 
@@ -45,6 +61,8 @@ class Potential(nn.Module, ABC):
     #: Device -> cost of what is computed at once, in the unit of `Inputs.costs`: predicted, and trained on.
     predicted_at_once: Mapping[str, int]
     trained_at_once: Mapping[str, int]
+    #: How batches get fixed shapes, for CUDA graphs; None where they cannot.
+    shapes: FixedShapes | None = None
 
     def __init__(self) -> None:
         """Make an empty network; the memory that its steps free stays with the process."""

@@ -25,6 +25,7 @@ from uprung.models.interface import REFERENCES, Potential
 from uprung.models.memory import CostLimit
 from uprung.training.adam import Adam
 from uprung.training.arms import ReplayedFrames
+from uprung.training.captured import captured
 from uprung.training.fisher import Elastic, ElasticPull
 from uprung.training.gradient import accumulate_gradient, cost_limit, fold_parts, predictions, sum_over_processes
 from uprung.training.losses import error_sums, label_counts, loss_sums, pairs_of
@@ -238,6 +239,18 @@ def train(
     begin = saved = time.monotonic()
     before = run.seconds
 
+    gradient = captured(
+        potential,
+        batches.at,
+        steps,
+        targets=targets,
+        recipe=recipe,
+        limit=limit,
+        otherwise=lambda step: accumulate_gradient(
+            fabric, potential, batches.at(step), targets=targets, recipe=recipe, limit=limit
+        ),
+    )
+
     def rate() -> float:
         return learning_rate(run.step, steps, recipe.learning_rate, recipe.final_learning_rate)
 
@@ -261,9 +274,7 @@ def train(
         while run.step < steps:
             potential.train()
             optimiser.zero_grad()
-            loss = accumulate_gradient(
-                fabric, potential, batches.at(run.step), targets=targets, recipe=recipe, limit=limit
-            )
+            loss = gradient(run.step)
             if not math.isfinite(loss):
                 raise TrainingError(f"the loss is {loss} at step {run.step}; lower training.learning_rate")
             for pull in pulls:

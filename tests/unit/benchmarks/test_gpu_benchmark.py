@@ -19,6 +19,8 @@ import pytest
 import torch
 from gpu_work import Options, Sink, against
 
+from uprung.models.chgnet import gated_mlp
+
 SCRIPT = Path(gpu.__file__).parent / "gpu_wheels.sh"
 PARTS = {
     "good": ("sink('numbers', error=0.5, ok=True)", 60),
@@ -147,7 +149,15 @@ def test_static_steps_have_the_losses_and_gradients_of_ordinary_ones(tmp_path: P
     row = found["step of 2: loss and gradients against the step as it is"]
     assert row["ok"]
     assert row["error"] < 1e-4
-    assert found["step of 2, graph, made on the device"]["ms"] > 0
+    assert found["step of 2, CUDA graphs"]["ms"] > 0
+
+
+def test_kernels_are_compared_and_put_back(tmp_path: Path) -> None:
+    before = gated_mlp.kernels_of
+    found = rows(tmp_path, gpu_variants.kernels)
+    assert found["step of 2, Triton"]["ms"] > 0
+    assert found["2000 rows, blocks of rows"]["ms"] > 0
+    assert gated_mlp.kernels_of is before
 
 
 def test_a_gradient_that_is_missing_is_no_small_difference() -> None:

@@ -1,10 +1,13 @@
-"""The kernels of a gated MLP in C, compiled on the user's machine, where they take a fifth of the time out of a step.
+"""Which kernels a gated MLP has: on a GPU those in Triton, on a CPU those in C, and everywhere PyTorch's operations.
+
+Those in C are compiled on the user's machine and take a fifth of the time out of a step:
 
 python -m uprung.models.chgnet.compiled    compile them with the C compiler of the system; two seconds
 
 The library lies beside `kernels.c`, with a note of what it was made from and its hash. It is used on CPUs where it is
 what the note says and belongs to the present source; else PyTorch's operations do the same, as they always do with the
-variable UPRUNG_KERNELS=plain (`uprung.models.chgnet.kernels`). Results differ in the last digits of single precision,
+variable UPRUNG_KERNELS=plain (`uprung.models.chgnet.kernels`). Those in Triton (`uprung.models.chgnet.fused`) are used
+where PyTorch brings it and one of them gave the right numbers. Results differ in the last digits of single precision,
 so the card of a run says which kernels it had.
 """
 
@@ -20,6 +23,7 @@ import sys
 import tempfile
 import warnings
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import torch
@@ -100,6 +104,8 @@ def library() -> tuple[ctypes.CDLL, str] | None:
 
 def kernels_of(a: Tensor) -> Kernels:
     """Return the kernels for a tensor: compiled ones where there are any for its device and type."""
+    if a.is_cuda and a.dtype in _SUFFIX:
+        return _on_gpu(a.device.index)
     if a.device.type != "cpu" or a.dtype not in _SUFFIX or torch.get_num_threads() > MOST_THREADS:
         return _PLAIN
     return _compiled(a.dtype) or _PLAIN
@@ -107,8 +113,28 @@ def kernels_of(a: Tensor) -> Kernels:
 
 def described(a: Tensor) -> str:
     """Return what computes gated MLPs for such a tensor, for the card of a run."""
-    found = library()
-    return f"compiled by {found[1]}" if found and kernels_of(a) is not _PLAIN else "PyTorch"
+    used, found = kernels_of(a), library()
+    if used is _PLAIN:
+        return "PyTorch"
+    return f"compiled by {found[1]}" if found and isinstance(used, Compiled) else f"Triton {version('triton')}"
+
+
+@cache
+def _on_gpu(index: int) -> Kernels:
+    """Return the kernels for a GPU; Triton may be missing or unable to compile, which is warned of, once."""
+    if os.environ.get("UPRUNG_KERNELS") == "plain":
+        return _PLAIN
+    try:
+        from uprung.models.chgnet.fused import probed  # seconds that a job on a CPU need not spend
+
+        return probed(torch.device("cuda", index))
+    except Exception as error:  # of a compiler, a linker, a folder, a driver
+        warnings.warn(
+            f"The kernels of CHGNet in Triton are not used, PyTorch's operations are: {type(error).__name__}: "
+            f"{next(iter(str(error).splitlines()), '')}",
+            stacklevel=2,
+        )
+        return _PLAIN
 
 
 @cache

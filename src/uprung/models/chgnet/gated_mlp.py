@@ -40,6 +40,7 @@ from torch import Tensor
 from uprung.models.chgnet.compiled import kernels_of
 from uprung.models.chgnet.kernels import EPS, WIDTH, halves, side_by_side
 
+_ROWS = 256  # whose products are added at once on a GPU
 _SMALL = 2**14  # numbers in a, below which, on the CPU, what Python spends on the calls outweighs the gain
 
 
@@ -64,6 +65,26 @@ def _composed(a: Tensor, weight: Tensor | None, bias: Tensor | None, scale: Tens
         z = torch.baddbmm(bias, F.silu(z), weight.transpose(1, 2))
     core, gate = torch.addcmul(shift, F.layer_norm(z, (WIDTH,), eps=EPS), scale).unbind(0)
     return F.silu(core) * torch.sigmoid(gate)
+
+
+def _summed_products(left: Tensor, right: Tensor) -> Tensor:
+    """Sum over rows of left ⊗ right, (2, 64, 64) of two (2, n, 64).
+
+    On a GPU a product with so many rows and so small a result is left to eight of its processors: half of the time of
+    a step was spent there. Blocks of rows give work to all of them.
+    """
+    if left.is_cuda and left.shape[1] >= 2 * _ROWS:
+        return _summed_blocks(left, right)
+    return torch.bmm(left.transpose(1, 2), right)
+
+
+def _summed_blocks(left: Tensor, right: Tensor) -> Tensor:
+    blocks = left.shape[1] // _ROWS
+    whole, found = blocks * _ROWS, []
+    for x, y in zip(left.unbind(0), right.unbind(0), strict=True):
+        x_blocks, y_blocks = (each[:whole].unflatten(0, (blocks, _ROWS)) for each in (x, y))
+        found.append(torch.bmm(x_blocks.transpose(1, 2), y_blocks).sum(0).addmm_(x[whole:].t(), y[whole:]))
+    return torch.stack(found)
 
 
 class _Gate(torch.autograd.Function):
@@ -103,7 +124,7 @@ class _Gate(torch.autograd.Function):
             z_bar, to_scale, to_shift, to_bias = kernels.normalised(u, to_slope, to_z, scale, z, r, kl, slope, y)
         if weight is None:
             return side_by_side(z_bar), None, None, to_scale, to_shift
-        to_weight = torch.bmm(z_bar.transpose(1, 2), s) if parameters else None
+        to_weight = _summed_products(z_bar, s) if parameters else None
         s_bar = torch.bmm(z_bar, weight)
         a_bar = kernels.columns(s_bar, d) if to_d is None else kernels.columns_curved(s_bar, d, to_d, s, sigma)
         return a_bar, to_weight, to_bias, to_scale, to_shift
@@ -129,7 +150,7 @@ class _Slope(torch.autograd.Function):
         kernels, along, to_weight, to_d = kernels_of(z), halves(v), None, None
         if weight is not None:
             to_d, along = kernels.along(v, s_bar, d)
-            to_weight = torch.bmm(z_bar.transpose(1, 2), along)
+            to_weight = _summed_products(z_bar, along)
             along = torch.bmm(along, weight.transpose(1, 2))
         to_p, to_slope, to_z, to_scale = kernels.curvature(along, p, scale, z, r, slope, z_bar)
         return to_p, to_weight, to_scale, to_d, to_z, None, to_slope

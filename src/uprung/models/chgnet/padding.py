@@ -11,10 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from uprung.models.chgnet.batch import PackedBatch
+from uprung.models.chgnet.store import Graphs
 
 FAR = 7.0  # Å, beyond the cutoff of 6 Å, so that messages along ghost edges are zero
 
@@ -37,6 +40,13 @@ def sizes_of(batch: PackedBatch) -> Sizes:
     """Return the sizes of a batch; they are shapes of tensors, so that no device is asked."""
     n_short, n_edges = batch.n_short, len(batch.vector)
     return Sizes(len(batch.n_atoms), len(batch.numbers), n_short, n_edges - n_short, len(batch.angle_first))
+
+
+def sizes_at(graphs: Graphs, rows: NDArray[np.int64]) -> Sizes:
+    """Return the sizes of a batch of some structures without making it."""
+    n_short = graphs.n_short[rows]
+    counts = graphs.n_atoms[rows], n_short, graphs.n_edges[rows] - n_short, graphs.n_angles[rows]
+    return Sizes(len(rows), *(int(count.sum()) for count in counts))
 
 
 def covering(batches: Iterable[Sizes]) -> Sizes:

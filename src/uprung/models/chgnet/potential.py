@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from uprung.datasets.store import Inputs, Side
+from uprung.models.chgnet import padding
 from uprung.models.chgnet.batch import PackedBatch
 from uprung.models.chgnet.card import CARD
 from uprung.models.chgnet.checkpoint import atomref, save_chgnet, set_atomref
@@ -48,6 +49,7 @@ class CHGNetPotential(Potential):
     # costs it more than computing; a GPU needs many (that number was not measured).
     predicted_at_once: Mapping[str, int] = {"cpu": 6_000, "cuda": 200_000}
     trained_at_once: Mapping[str, int] = {"cpu": 12_000, "cuda": 200_000}
+    shapes = padding
 
     def __init__(self, chgnet: Network | CHGNet) -> None:
         """Hold the network."""
