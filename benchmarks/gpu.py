@@ -45,6 +45,7 @@ PARTS = {
     "tf32": Part("gpu_variants:tf32", "products in TF32", 40),
     "resident": Part("gpu_variants:resident", "the data set on the device", 30),
     "compile": Part("gpu_variants:compiled", "torch.compile of pieces", 75),
+    "most": Part("gpu_parts:most", "the largest batch at once", 60),
     "neighbours": Part("gpu_variants:neighbours", "batched neighbour lists on the device", 30),
 }
 _MARGIN = 5.0  # s before its limit at which a part stops measuring by itself

@@ -104,7 +104,7 @@ def errors(found: Found, truth: Found) -> dict[str, float]:
 
 
 def times(options: Options, sink: Sink) -> None:
-    """Training steps of stock and packed at every batch size, in turn, and at the largest that fits."""
+    """Training steps of stock and of packed, with CUDA graphs as in training runs and without, in turn."""
     data = SETS[options.set_name]()
     work = Work(options, data)
     stock = Stock(options.set_name, options.structures, min(16, options.structures), options.device)
@@ -119,9 +119,11 @@ def times(options: Options, sink: Sink) -> None:
             continue
         work.order = np.array(known)
         rows = work.rows(batch)
+        replay = work.replayer(network(options.device), [rows])
         sides: Mapping[str, Callable[[], object]] = {
             "stock": lambda rows=rows: stock.steps([rows]),  # type: ignore[misc]
-            "packed": lambda rows=rows: step(rows),  # type: ignore[misc]
+            "packed, operation by operation": lambda rows=rows: step(rows),  # type: ignore[misc]
+            "packed": lambda replay=replay: replay(0),  # type: ignore[misc]
         }
         seconds, failed = in_turn(options, sides)
         peaks = {f"{name}_mib": peak_mib(options.device, side) for name, side in sides.items() if name not in failed}
@@ -133,9 +135,15 @@ def times(options: Options, sink: Sink) -> None:
                 **_note(failed, name),
             )
         sink(f"step of {batch}", **against(seconds, "stock", "packed"))
-    sides = {"stock": lambda rows: stock.steps([rows]), "packed": lambda rows: work.gradient(potential, rows, WHOLE)}
-    largest(options, sink, work, "packed", sides["packed"], options.left / 2)
-    largest(options, sink, work, "stock", sides["stock"], options.left)
+
+
+def most(options: Options, sink: Sink) -> None:
+    """The largest batch that either side computes at once."""
+    work = Work(options, SETS[options.set_name]())
+    stock = Stock(options.set_name, options.structures, min(16, options.structures), options.device)
+    work.order, potential = np.array(list(stock.graphs)), network(options.device)
+    largest(options, sink, work, "packed", lambda rows: work.gradient(potential, rows, WHOLE), options.left / 2)
+    largest(options, sink, work, "stock", lambda rows: stock.steps([rows]), options.left)
 
 
 def _note(failed: Mapping[str, str], name: str) -> dict[str, str]:
@@ -180,27 +188,31 @@ def profile(options: Options, sink: Sink) -> None:
     sink("copies within the device's memory, read and written", gb_per_second=round(bandwidth(options.device), 1))
     for batch in options.batches[:2]:
         rows, steps = work.rows(batch), 5 if cuda else 1
-        for _ in range(2):
-            step(rows)
-        wait(options.device)
-        with profiler(activities=activities) as found:
-            seconds = timed(options.device, lambda rows=rows, steps=steps: [step(rows) for _ in range(steps)])  # type: ignore[misc]
-        names, busy = kernels(found.events(), cuda)
-        sink(
-            f"step of {batch}",
-            ms=round(1000 * seconds / steps, 3),
-            idle_share=round(max(0.0, 1 - busy / seconds), 3) if cuda else None,
-            kernels_per_step=sum(count for _, count in names.values()) / steps,
-            note="with the profiler, which makes launches slower",
-        )
-        total = sum(spent for spent, _ in names.values())
-        for name, (spent, count) in sorted(names.items(), key=lambda item: -item[1][0])[:SHOWN]:
+        replay = work.replayer(network(options.device), [rows])
+        ways: dict[str, Callable[[int], object]] = {"": replay}
+        ways[", operation by operation"] = lambda k, rows=rows: step(rows)  # type: ignore[misc]
+        for way, run in ways.items():
+            for k in range(2):
+                run(k)
+            wait(options.device)
+            with profiler(activities=activities) as found:
+                seconds = timed(options.device, lambda run=run, steps=steps: [run(k) for k in range(steps)])  # type: ignore[misc]
+            names, busy = kernels(found.events(), cuda)
             sink(
-                f"step of {batch}: {name[:90]}",
-                ms=round(1000 * spent / steps, 4),
-                share=round(spent / total, 4),
-                calls=count / steps,
+                f"step of {batch}{way}",
+                ms=round(1000 * seconds / steps, 3),
+                idle_share=round(max(0.0, 1 - busy / seconds), 3) if cuda else None,
+                kernels_per_step=sum(count for _, count in names.values()) / steps,
+                note="with the profiler, which makes launches slower",
             )
+            total = sum(spent for spent, _ in names.values())
+            for name, (spent, count) in sorted(names.items(), key=lambda item: -item[1][0])[: 0 if way else SHOWN]:
+                sink(
+                    f"step of {batch}: {name[:90]}",
+                    ms=round(1000 * spent / steps, 4),
+                    share=round(spent / total, 4),
+                    calls=count / steps,
+                )
 
 
 def bandwidth(device: str) -> float:

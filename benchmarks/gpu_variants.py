@@ -14,15 +14,12 @@ from gpu_work import WHOLE, Options, Sink, Work, against, in_turn, network, reas
 from sets import SETS
 from throughput_sides import RATE, TARGETS
 
-from uprung.datasets.store import Rows
-from uprung.models.chgnet import gated_mlp, packed, padding
+from uprung.models.chgnet import gated_mlp, packed
 from uprung.models.chgnet.compiled import described
 from uprung.models.chgnet.kernels import Plain
-from uprung.models.chgnet.padding import fitting, sizes_at
+from uprung.models.chgnet.padding import fitting
 from uprung.models.chgnet.resident import ResidentGraphs
-from uprung.models.memory import CostLimit
 from uprung.training.adam import Adam
-from uprung.training.captured import CapturedGradient
 
 BATCHES = 8  # of an epoch, which the classes are made from
 
@@ -34,18 +31,8 @@ def graphs(options: Options, sink: Sink) -> None:
         rows = [work.rows(batch, k) for k in range(BATCHES)]
         potential, plain = network(options.device), network(options.device)
         optimiser, eager = Adam([p for p in potential.parameters() if p.requires_grad]), work.stepper(plain)
-        captured = CapturedGradient(
-            potential,
-            padding,
-            lambda k: [Rows(work.dataset, rows[k % BATCHES])],  # noqa: B023
-            10**9,
-            targets=TARGETS,
-            recipe=work.recipe,
-            limit=CostLimit(WHOLE),
-            otherwise=lambda k: float("nan"),
-        )
         began = time.perf_counter()
-        captured.record()
+        captured = work.captured(potential, rows)
         wait(options.device)
         what = f"step of {batch}: capture of {len(captured.classes)} classes"
         sink(what, seconds=round(time.perf_counter() - began, 2))
@@ -66,11 +53,12 @@ def graphs(options: Options, sink: Sink) -> None:
             "CUDA graphs": replayed,
         }
         report(options, sink, f"step of {batch}", sides, BATCHES, batch)
-        sizes = [sizes_at(work.graphs, each) for each in rows]
-        padding_ratio = sum(sum(fitting(each, captured.classes)[1:]) for each in sizes) / sum(
-            sum(each[1:]) for each in sizes
+        sizes = [captured.size(part) for k in range(BATCHES) for part in captured.parts(k)]
+        ghosts = sum(sum(fitting(each, captured.classes)[1:]) for each in sizes)
+        sink(
+            f"step of {batch}: rows with ghosts over rows",
+            ratio=round(ghosts / sum(sum(each[1:]) for each in sizes), 3),
         )
-        sink(f"step of {batch}: rows with ghosts over rows", ratio=round(padding_ratio, 3))
 
 
 def kernels(options: Options, sink: Sink) -> None:
@@ -93,9 +81,8 @@ def kernels(options: Options, sink: Sink) -> None:
     left, right = (torch.randn(2, n, 64, device=options.device) for _ in range(2))
     exact = torch.bmm(left.double().transpose(1, 2), right.double())
     ways: dict[str, Callable[[], torch.Tensor]] = {
-        "one product": lambda: torch.bmm(left.transpose(1, 2), right),
-        "a product each": lambda: torch.stack([x.t() @ y for x, y in zip(left, right, strict=True)]),
-        "blocks of rows": lambda: gated_mlp._summed_products(left, right),
+        "a batched product": lambda: torch.bmm(left.transpose(1, 2), right),
+        "single products": lambda: gated_mlp._summed_products(left, right),
     }
     for name, way in ways.items():
         sink(f"{n} rows, {name}", error=float((way().double() - exact).abs().max()))

@@ -19,6 +19,7 @@ from throughput_sides import RATE, TARGETS, frames_of
 
 from uprung.config.training import Training
 from uprung.datasets.store import Dataset, Rows
+from uprung.models.chgnet import padding
 from uprung.models.chgnet.batch import PackedBatch
 from uprung.models.chgnet.checkpoint import shipped_chgnet
 from uprung.models.chgnet.potential import CHGNetPotential
@@ -26,9 +27,8 @@ from uprung.models.chgnet.store import Graphs
 from uprung.models.data import dataset_of
 from uprung.models.memory import CostLimit
 from uprung.training.adam import Adam
+from uprung.training.captured import CapturedGradient
 from uprung.training.gradient import accumulate_gradient
-from uprung.training.losses import label_counts
-from uprung.training.padded import PaddedLabels, padded_labels
 from uprung.training.processes import Alone
 
 WHOLE = 10**12  # cost limit under which a batch is computed at once
@@ -204,14 +204,29 @@ class Work:
         """Return structures as a batch on the device."""
         return PackedBatch.from_arrays(self.graphs.pack(rows), self.device, dtype)
 
-    def labels(self, rows: np.ndarray, structures: int, atoms: int) -> PaddedLabels:
-        """Return the labels of a batch, filled up."""
-        labels = self.dataset.labels(rows)
-        return padded_labels(
-            labels,
-            label_counts(labels, TARGETS),
-            self.recipe.weights.model_dump(),
-            structures=structures,
-            atoms=atoms,
-            device=self.device,
+    def captured(self, potential: CHGNetPotential, batches: Sequence[np.ndarray]) -> CapturedGradient:
+        """Return what computes the loss and the gradient of batches in turn by CUDA graphs, as training runs do."""
+        found = CapturedGradient(
+            potential,
+            padding,
+            lambda k: [Rows(self.dataset, batches[k % len(batches)])],
+            10**9,
+            targets=TARGETS,
+            recipe=self.recipe,
+            limit=CostLimit(self.recipe.micro_batch_cost or potential.trained_at_once[self.device]),
+            otherwise=lambda k: math.nan,
         )
+        found.record()
+        return found
+
+    def replayer(self, potential: CHGNetPotential, batches: Sequence[np.ndarray]) -> Callable[[int], float]:
+        """Return what does an optimiser step on batch k by CUDA graphs."""
+        optimiser = Adam([p for p in potential.parameters() if p.requires_grad])
+        captured = self.captured(potential, batches)
+
+        def step(k: int) -> float:
+            loss = captured(k)
+            optimiser.step(RATE)
+            return loss
+
+        return step

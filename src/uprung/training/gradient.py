@@ -202,18 +202,18 @@ def accumulate_gradient(
         sums: list[Tensor | None] = [None] * len(parameters)
         for loss, gradients in parts:
             total += loss
-            sums = [_plus(known, gradient) for known, gradient in zip(sums, gradients, strict=True)]
+            sums = [plus(known, gradient) for known, gradient in zip(sums, gradients, strict=True)]
         return total, sums
 
     limit = limit or cost_limit(potential, recipe)
     total, sums = fold_parts(fabric, batch, recipe, limit, function=part, fold=fold)
     for p, gradient in zip(parameters, sums, strict=True):
-        p.grad = _plus(p.grad, gradient)
+        p.grad = plus(p.grad, gradient)
     return _sum_over_processes(fabric, potential, total)
 
 
-def _plus(total: Tensor | None, gradient: Tensor | None) -> Tensor | None:
-    """Add a gradient to a sum in place, either of which may be missing."""
+def plus(total: Tensor | None, gradient: Tensor | None) -> Tensor | None:
+    """Return the sum of two gradients, either of which may be missing; the first is changed."""
     if total is None or gradient is None:
         return gradient if total is None else total
     return total.add_(gradient)

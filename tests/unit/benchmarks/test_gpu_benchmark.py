@@ -156,7 +156,7 @@ def test_kernels_are_compared_and_put_back(tmp_path: Path) -> None:
     before = gated_mlp.kernels_of
     found = rows(tmp_path, gpu_variants.kernels)
     assert found["step of 2, Triton"]["ms"] > 0
-    assert found["2000 rows, blocks of rows"]["ms"] > 0
+    assert found["2000 rows, single products"]["ms"] > 0
     assert gated_mlp.kernels_of is before
 
 

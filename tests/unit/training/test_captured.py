@@ -26,7 +26,9 @@ def frames(dataset) -> Rows:
 
 
 def taken(frames: Rows):
-    return lambda step: [frames.take(np.array(ORDER[step % len(ORDER)]))]
+    """Batches by step, the smallest first."""
+    batches = sorted((frames.take(np.array(each)) for each in ORDER), key=lambda batch: batch.costs.sum())
+    return lambda step: [batches[step % len(batches)]]
 
 
 def other(potential, at, recipe):
@@ -43,11 +45,13 @@ def gradients(potential) -> list[torch.Tensor | None]:
     return found
 
 
-@pytest.mark.parametrize("limit", [MANY, 0.7], ids=["all fit", "some are too large"])
-def test_losses_and_gradients_are_those_of_the_ordinary_way(frames: Rows, limit: float) -> None:
+@pytest.mark.parametrize("limit", [MANY, 400], ids=["in one piece", "in micro-batches"])
+@pytest.mark.parametrize("planned", [1000, 1], ids=["all fit", "some are too large"])
+def test_losses_and_gradients_are_those_of_the_ordinary_way(
+    frames: Rows, limit: int, planned: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("uprung.training.captured.PLANNED", planned)
     potential, recipe, at = architecture("chgnet").new(0).train(), Training(batch_size=3), taken(frames)
-    costs = sorted(int(at(step)[0].costs.sum()) for step in range(len(ORDER)))
-    largest = CostLimit(MANY if limit == MANY else costs[2])
     ordinary, seen = other(potential, at, recipe), list[int]()
 
     def otherwise(step: int) -> float:
@@ -55,19 +59,21 @@ def test_losses_and_gradients_are_those_of_the_ordinary_way(frames: Rows, limit:
         return ordinary(step)
 
     by_graphs = CapturedGradient(
-        potential, padding, at, len(ORDER), targets=TARGETS, recipe=recipe, limit=largest, otherwise=otherwise
-    )
-    assert by_graphs.share == (1 if limit == MANY else 0.6)
+        potential, padding, at, len(ORDER),
+        targets=TARGETS, recipe=recipe, limit=CostLimit(limit), otherwise=otherwise,
+    )  # fmt: skip
     by_graphs.record()
+    assert any(len(by_graphs.parts(step)) > 1 for step in range(5)) == (limit != MANY)
     for step in [0, 1, 2, 3, 4, 1]:  # one out of turn: what was made ahead belongs to another step
-        loss = by_graphs(step)
-        mine = gradients(potential)
+        for p in potential.parameters():
+            p.grad = None
+        loss, mine = by_graphs(step), gradients(potential)
         assert loss == pytest.approx(ordinary(step), rel=1e-5)
         for found, wanted in zip(mine, gradients(potential), strict=True):
             assert (found is None) == (wanted is None)
             if wanted is not None:
                 torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-5 * max(float(wanted.abs().max()), 1))
-    assert bool(seen) == (limit != MANY)
+    assert bool(seen) == (planned == 1)
 
 
 def test_gradients_follow_the_weights(frames: Rows) -> None:
@@ -86,12 +92,11 @@ def test_gradients_follow_the_weights(frames: Rows) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"device": "cpu"}, {"devices": 2}, {"cuda_graphs": False}, {"steps": 20}, {"shapes": None}, {"limit": 1}],
+    [{"device": "cpu"}, {"devices": 2}, {"cuda_graphs": False}, {"steps": 20}, {"shapes": None}],
     ids=str,
 )
 def test_runs_that_have_no_graphs(frames: Rows, changes: dict) -> None:
     potential, at, steps = architecture("chgnet").new(0), taken(frames), changes.pop("steps", 1000)
-    limit = CostLimit(changes.pop("limit", MANY))
     if "shapes" in changes:
         potential.shapes = changes.pop("shapes")
     recipe = Training(**{"device": "cuda", "batch_size": 3} | changes)
@@ -99,7 +104,7 @@ def test_runs_that_have_no_graphs(frames: Rows, changes: dict) -> None:
     def otherwise(step: int) -> float:
         return 0.0
 
-    found = captured(potential, at, steps, targets=TARGETS, recipe=recipe, limit=limit, otherwise=otherwise)
+    found = captured(potential, at, steps, targets=TARGETS, recipe=recipe, limit=CostLimit(9), otherwise=otherwise)
     assert found is otherwise
 
 

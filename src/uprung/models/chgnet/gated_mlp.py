@@ -40,7 +40,6 @@ from torch import Tensor
 from uprung.models.chgnet.compiled import kernels_of
 from uprung.models.chgnet.kernels import EPS, WIDTH, halves, side_by_side
 
-_ROWS = 256  # whose products are added at once on a GPU
 _SMALL = 2**14  # numbers in a, below which, on the CPU, what Python spends on the calls outweighs the gain
 
 
@@ -70,21 +69,12 @@ def _composed(a: Tensor, weight: Tensor | None, bias: Tensor | None, scale: Tens
 def _summed_products(left: Tensor, right: Tensor) -> Tensor:
     """Sum over rows of left ⊗ right, (2, 64, 64) of two (2, n, 64).
 
-    On a GPU a product with so many rows and so small a result is left to eight of its processors: half of the time of
-    a step was spent there. Blocks of rows give work to all of them.
+    A batched product leaves so many rows with so small a result to two of a GPU's processors, where half of the time of
+    a step was spent; for single ones cuBLAS shares the rows between all of them.
     """
-    if left.is_cuda and left.shape[1] >= 2 * _ROWS:
-        return _summed_blocks(left, right)
+    if left.is_cuda:
+        return torch.stack([x.t() @ y for x, y in zip(left, right, strict=True)])
     return torch.bmm(left.transpose(1, 2), right)
-
-
-def _summed_blocks(left: Tensor, right: Tensor) -> Tensor:
-    blocks = left.shape[1] // _ROWS
-    whole, found = blocks * _ROWS, []
-    for x, y in zip(left.unbind(0), right.unbind(0), strict=True):
-        x_blocks, y_blocks = (each[:whole].unflatten(0, (blocks, _ROWS)) for each in (x, y))
-        found.append(torch.bmm(x_blocks.transpose(1, 2), y_blocks).sum(0).addmm_(x[whole:].t(), y[whole:]))
-    return torch.stack(found)
 
 
 class _Gate(torch.autograd.Function):

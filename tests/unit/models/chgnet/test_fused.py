@@ -6,11 +6,11 @@ import importlib.util
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
-import torch
 
-from uprung.models.chgnet import compiled, gated_mlp
+from uprung.models.chgnet import compiled
 from uprung.models.chgnet.kernels import Plain
 
 COMPARED = """
@@ -33,7 +33,7 @@ probed(torch.device("cpu"))
 
 @pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="this build of PyTorch brings no Triton")
 def test_equals_pytorch() -> None:
-    code = COMPARED.format(folder=os.path.dirname(__file__))
+    code = COMPARED.format(folder=str(Path(__file__).parent))
     done = subprocess.run(
         [sys.executable, "-c", code], env=os.environ | {"TRITON_INTERPRET": "1"}, capture_output=True, text=True
     )
@@ -49,10 +49,3 @@ def test_without_triton_pytorchs_operations_are_used_and_it_is_said(monkeypatch:
     monkeypatch.setenv("UPRUNG_KERNELS", "plain")
     assert isinstance(compiled._on_gpu(0), Plain)
     compiled._on_gpu.cache_clear()
-
-
-@pytest.mark.parametrize("n", [512, 700, 1023])
-def test_products_added_up_by_blocks_of_rows(n: int) -> None:
-    left, right = (torch.randn(2, n, 64, dtype=torch.float64) for _ in range(2))
-    found = gated_mlp._summed_blocks(left, right)
-    torch.testing.assert_close(found, torch.einsum("hni,hnj->hij", left, right), rtol=1e-12, atol=1e-12)
