@@ -43,7 +43,6 @@ PARTS = {
     "profile": Part("gpu_parts:profile", "costliest kernels and the idle share", 45),
     "kernels": Part("gpu_variants:kernels", "kernels in Triton against PyTorch's operations", 30),
     "tf32": Part("gpu_variants:tf32", "products in TF32", 40),
-    "resident": Part("gpu_variants:resident", "the data set on the device", 30),
     "compile": Part("gpu_variants:compiled", "torch.compile of pieces", 75),
     "most": Part("gpu_parts:most", "the largest batch at once", 60),
     "neighbours": Part("gpu_variants:neighbours", "batched neighbour lists on the device", 30),

@@ -15,7 +15,6 @@ from throughput_sides import TARGETS, Stock
 from uprung.models.chgnet.batch import PackedBatch
 from uprung.models.chgnet.packed import packed_forward
 from uprung.models.chgnet.padding import covering, padded, sizes_of
-from uprung.models.chgnet.resident import ResidentGraphs
 from uprung.models.memory import is_out_of_memory
 from uprung.training.losses import label_counts, loss_sums, pairs_of, total_loss
 
@@ -41,7 +40,6 @@ def correct(options: Options, sink: Sink) -> None:
         name = str(dtype).removeprefix("torch.")
         ways: dict[str, Callable[[PackedBatch], PackedBatch]] = {"": lambda batch: batch}
         ways[", padded"] = lambda batch: padded(batch, covering([sizes_of(batch)]))
-        ways[", made on the device"] = lambda batch: ResidentGraphs(work.graphs, batch.vector.device, dtype).pack(rows)  # noqa: B023
         for way, made in ways.items():
             found = found_on(work, rows, options.device, dtype, made)
             for what, error in errors(found, truth).items():
@@ -126,7 +124,9 @@ def times(options: Options, sink: Sink) -> None:
             "packed": lambda replay=replay: replay(0),  # type: ignore[misc]
         }
         seconds, failed = in_turn(options, sides)
-        peaks = {f"{name}_mib": peak_mib(options.device, side) for name, side in sides.items() if name not in failed}
+        # a CUDA graph has its memory from the moment that it is recorded
+        counted = [name for name in sides if name not in failed and name != "packed"]
+        peaks = {f"{name}_mib": peak_mib(options.device, sides[name]) for name in counted}
         for name in sides:
             sink(
                 f"step of {batch}, {name}",

@@ -18,7 +18,6 @@ from uprung.models.chgnet import gated_mlp, packed
 from uprung.models.chgnet.compiled import described
 from uprung.models.chgnet.kernels import Plain
 from uprung.models.chgnet.padding import fitting
-from uprung.models.chgnet.resident import ResidentGraphs
 from uprung.training.adam import Adam
 
 BATCHES = 8  # of an epoch, which the classes are made from
@@ -111,24 +110,6 @@ def report(
         row = spread([s / steps for s in each], batch)
         ratio = against(seconds, base, name) if name != base else {}
         sink(f"{what}, {name}", **row, **ratio, **({"note": failed[name]} if name in failed else {}))
-
-
-def resident(options: Options, sink: Sink) -> None:
-    """Batches made on the device from graphs that stay there, without CUDA graphs."""
-    work = Work(options, SETS[options.set_name]())
-    began = time.perf_counter()
-    kept = ResidentGraphs(work.graphs, options.device)
-    wait(options.device)
-    size = sum(value.numel() * value.element_size() for value in kept._data.values())
-    sink(
-        "the data set on the device",
-        seconds=round(time.perf_counter() - began, 3),
-        kib_each=size / 1024 / len(work.graphs),
-    )
-    for batch in options.batches:
-        rows = work.rows(batch)
-        sides = {"from the host": lambda: work.batch(rows), "made on the device": lambda: kept.pack(rows)}  # noqa: B023
-        report(options, sink, f"batch of {batch}", sides, 1, batch)
 
 
 def tf32(options: Options, sink: Sink) -> None:
@@ -264,4 +245,4 @@ def compiled(options: Options, sink: Sink) -> None:
     report(options, sink, f"prediction of {batch}", sides, 1, batch)
 
 
-VARIANTS: Sequence[Callable[[Options, Sink], None]] = (graphs, kernels, resident, tf32, neighbours, compiled)
+VARIANTS: Sequence[Callable[[Options, Sink], None]] = (graphs, kernels, tf32, neighbours, compiled)

@@ -105,7 +105,7 @@ CHANGES: dict[str, tuple[Change, dict[str, int]]] = {
     "words": (
         together(
             words,
-            swap(TRAINING, "step %d of %d  loss %.4g", "step %d (%d): loss %.4g"),
+            swap(TRAINING, "step %d of %d  %svalidation", "step %d (%d): %svalidation"),
             swap(TRAINING, "give `split` other shares", "choose other shares"),
         ),
         {},

@@ -62,7 +62,7 @@ class StaticStep:
             self._record(pool)
 
     def _record(self, pool: Any) -> None:
-        stream = torch.cuda.Stream()
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(3):
@@ -159,12 +159,12 @@ class CapturedGradient:
     def _filled(self, step: int) -> list[Filled] | None:
         """Return the micro-batches of a step, filled up; None where one has no class."""
         parts = self.parts(step)
-        sizes = [self.shapes.fitting(self.size(part), self.classes) for part in parts]
-        if None in sizes:
-            return None
         count = label_counts(self.at(step)[0].labels, self.targets)  # of the whole batch
         found = []
-        for part, size in zip(parts, sizes, strict=True):
+        for part in parts:
+            size = self.shapes.fitting(self.size(part), self.classes)
+            if size is None:
+                return None
             room = {"structures": size.structures, "atoms": size.atoms, "device": self.device}
             labels = padded_labels(part.labels, count, self.weights, **room)
             batch = self.shapes.padded(self.potential.batch(part.dataset.inputs, part.rows), size)

@@ -264,7 +264,8 @@ def train(
             watch(run.history)
         maes = "  ".join(f"{t} {values[f'val_{t}']:.4g}" for t in targets)
         train_loss = run.history[-1]["train_loss"]
-        LOG.info("step %d of %d  loss %.4g  validation MAE: %s", run.step, steps, train_loss, maes)
+        loss = f"loss {train_loss:.4g}  " if math.isfinite(train_loss) else ""  # none before the first step
+        LOG.info("step %d of %d  %svalidation MAE: %s", run.step, steps, loss, maes)
 
     if not run.history:
         validate(gradient_norms(potential))

@@ -117,7 +117,7 @@ def rows(tmp_path: Path, part, **changes) -> dict[str, dict]:
 def test_the_same_device_has_the_same_numbers(tmp_path: Path) -> None:
     found = rows(tmp_path, gpu_parts.correct)
     checked = [row for row in found.values() if "ok" in row]
-    assert len(checked) == 2 * 3 * 5  # precisions, ways to make a batch, quantities
+    assert len(checked) == 2 * 2 * 5  # precisions, ways to make a batch, quantities
     assert all(row["ok"] for row in checked)
     assert found["float64: forces"]["error"] == 0
 

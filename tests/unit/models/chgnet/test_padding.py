@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from itertools import pairwise
 
 import numpy as np
@@ -16,9 +15,8 @@ from uprung.datasets.store import Labels
 from uprung.models.chgnet import gated_mlp
 from uprung.models.chgnet.batch import PackedBatch
 from uprung.models.chgnet.checkpoint import shipped_chgnet
-from uprung.models.chgnet.padding import GHOSTS, Sizes, covering, fitting, padded, size_classes, sizes_of
+from uprung.models.chgnet.padding import GHOSTS, Sizes, covering, fitting, padded, size_classes, sizes_at, sizes_of
 from uprung.models.chgnet.potential import CHGNetPotential
-from uprung.models.chgnet.resident import ResidentGraphs
 from uprung.models.chgnet.store import Graphs, graphs_of
 from uprung.models.interface import Geometry
 from uprung.training.losses import label_counts, loss_sums, pairs_of, total_loss
@@ -150,23 +148,9 @@ def test_every_batch_fits_into_a_class_and_classes_grow():
         size_classes([], 2)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-@pytest.mark.parametrize("rows", [ANGLED, BARE, np.array([4, 0, 4, 2, 3]), np.array([1])])
-def test_batches_made_on_the_device_are_those_of_the_store(graphs, rows, dtype, monkeypatch):
-    monkeypatch.setattr("uprung.models.chgnet.resident._CHUNK", 2)  # more than one
-    wanted, found = batch_of(graphs, rows, dtype), ResidentGraphs(graphs, dtype=dtype).pack(rows)
-    for field in fields(PackedBatch):
-        mine, other = getattr(found, field.name), getattr(wanted, field.name)
-        if field.name == "n_short":
-            assert mine == other
-            continue
-        assert mine.dtype == other.dtype, field.name
-        assert torch.equal(mine, other), field.name
-
-
-def test_a_batch_without_rows_is_refused(graphs):
-    with pytest.raises(ValueError, match="at least one row"):
-        ResidentGraphs(graphs).pack(np.array([], dtype=np.int64))
+@pytest.mark.parametrize("rows", [ANGLED, BARE, np.array([4, 0, 4, 2, 3])])
+def test_sizes_are_known_before_a_batch_is_made(graphs, rows):
+    assert sizes_at(graphs, rows) == sizes_of(batch_of(graphs, rows))
 
 
 class NoQuestions(TorchDispatchMode):
@@ -208,9 +192,6 @@ def test_nothing_between_a_batch_and_its_gradient_asks_the_device(graphs, rows):
         atoms=sizes.atoms,
         dtype=torch.float64,
     )
-    resident = ResidentGraphs(graphs, dtype=torch.float64)
-    with NoQuestions(captured=False):
-        resident.pack(rows)
     with NoQuestions():
         loss = padded_loss(potential(padded(batch, sizes), TARGETS), fixed, TARGETS, 0.1)
         gradients(potential, loss)
