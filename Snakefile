@@ -100,6 +100,7 @@ for each in workflow.rules:
             each.set_log(log_of(each))
         if not each.benchmark:
             each.benchmark = benchmark_of(each)
+    remember_parameters(each)
 
 refuse_forced_stages()
 refuse_results_of_another_study()

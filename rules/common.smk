@@ -5,8 +5,10 @@ import os
 import re
 import sys
 from functools import partial
+from inspect import isfunction, signature
 from pathlib import Path
 
+from snakemake.common import overwrite_function_params
 from snakemake.io import strip_wildcard_constraints
 
 
@@ -161,6 +163,13 @@ def look_for_jobs_when_one_ends():
     limit = getattr(workflow.scheduler, "job_rate_limiter", None)
     if limit is not None and (limit.max_jobs, limit.timespan) == (100, 1):
         workflow.scheduler.job_rate_limiter = None
+
+
+def remember_parameters(rule):
+    """Note what the functions of a rule take, which Snakemake (9.27) else looks up anew for every job."""
+    for function in (*rule.input, *rule.params):
+        if isfunction(function) and not hasattr(function, "_overwrite_params"):
+            overwrite_function_params(function, signature(function).parameters)
 
 
 def check_results():

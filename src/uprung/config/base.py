@@ -98,11 +98,15 @@ def _elements(items: list[str]) -> list[str]:
     return [str(number) for number in sorted(parse_elements(items))]
 
 
+_SHOWN = 40  # choices, of which a study may have thousands
+
+
 def suggest(word: str, choices: list[str]) -> str:
     """Return the end of a message about a wrong word: the closest choice, and all choices."""
     close = difflib.get_close_matches(word, choices, n=1)
     hint = f"; did you mean {close[0]!r}?" if close else ""
-    return f"{hint} (allowed: {', '.join(choices)})"
+    shown = choices if len(choices) <= _SHOWN else [*choices[: _SHOWN - 1], f"and {len(choices) - _SHOWN + 1:,} more"]
+    return f"{hint} (allowed: {', '.join(shown)})"
 
 
 Name = Annotated[str, AfterValidator(_name)]
