@@ -15,6 +15,7 @@ SCRIPTS = {path.stem: path for path in sorted((ROOT / "scripts").glob("*.py"))}
 #: A third of a second or more each; where they are needed a function imports them.
 HEAVY = {
     *("lightning", "pymatgen", "chgnet.model", "chgnet.graph", "sklearn", "vesin", "torch._dynamo"),
+    *("ase.visualize", "ase.visualize.plot", "ase.optimize"),
     *("scipy.stats", "scipy.spatial", "scipy.optimize", "scipy.interpolate", "scipy.sparse"),
 }
 #: Jobs that compute with networks.

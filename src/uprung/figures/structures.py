@@ -10,7 +10,6 @@ import pandas as pd
 from ase import Atoms
 from ase.data import chemical_symbols, covalent_radii
 from ase.data.colors import jmol_colors
-from ase.visualize.plot import plot_atoms
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -30,6 +29,8 @@ def structures(found: Sequence[Atoms], titles: Sequence[str]) -> Figure:
         found: to be drawn.
         titles: above each, of one or more lines.
     """
+    from ase.visualize.plot import plot_atoms  # half a second with what it imports
+
     if not found:
         return style.text_figure("no structure to draw")
     columns = min(5, len(found))

@@ -11,7 +11,6 @@ import numpy as np
 from ase.calculators.calculator import Calculator
 from ase.geometry import find_mic
 from ase.mep import NEB
-from ase.optimize import FIRE
 
 from uprung.frames.schema import Floats
 from uprung.physics.results import Accuracy, NotComputedError, energies
@@ -67,6 +66,8 @@ def nudged(
     Raises:
         NotComputedError: forces are not finite.
     """
+    from ase.optimize import FIRE
+
     band = [first.copy(), *(first.copy() for _ in range(images)), last.copy()]
     for image in band:
         image.calc = calculator

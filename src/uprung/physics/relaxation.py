@@ -12,8 +12,6 @@ from dataclasses import dataclass
 import ase
 import numpy as np
 from ase.calculators.calculator import Calculator
-from ase.filters import FrechetCellFilter
-from ase.optimize import FIRE
 from ase.units import GPa
 
 from uprung.frames.schema import Floats
@@ -51,6 +49,9 @@ def relax(structure: ase.Atoms, calculator: Calculator, accuracy: Accuracy, *, c
         NotComputedError: forces that are not finite, or a cell that collapses or flies apart.
         ValueError: the calculator refuses a structure on the way.
     """
+    from ase.filters import FrechetCellFilter  # a third of a second that tables of results need not spend
+    from ase.optimize import FIRE
+
     atoms = structure.copy()
     atoms.calc = calculator
     first = atoms.get_volume()

@@ -426,3 +426,9 @@ def test_more_arms_than_a_figure_tells_apart_are_refused_before_they_are_trained
     load_study(study)
     study["arms"]["one-more"] = study["arms"]["a0"]
     assert refused(study) == ["arms: 17 arms; figures can distinguish 16 at most"]
+
+
+def test_many_choices_are_not_all_named(study: dict[str, Any]) -> None:
+    study = put(put(study, "sizes", list(range(1, 61))), "longer", {"sizes": ["all"]})
+    (line,) = refused(study)
+    assert line.endswith("38, 39, and 21 more)")
