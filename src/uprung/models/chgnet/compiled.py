@@ -22,6 +22,7 @@ import subprocess  # noqa: TID251 - nothing is parsed here but the name of the c
 import sys
 import tempfile
 import warnings
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -152,6 +153,8 @@ _ARGUMENTS = {
     "along": "n.....",
     "curvature": "n.nn......nn....",
     "normalised": "n..........nn.",
+    "gathered": "nn...n..n..n.",
+    "scattered": "nn....n..n..n",
 }
 
 
@@ -160,7 +163,8 @@ def _declare(loaded: ctypes.CDLL) -> None:
     for name, arguments in _ARGUMENTS.items():
         for suffix in _SUFFIX.values():
             function = getattr(loaded, f"{name}_{suffix}")
-            function.argtypes, function.restype = [kinds[kind] for kind in arguments], None
+            function.argtypes = [kinds[kind] for kind in arguments]
+            function.restype = ctypes.c_int if name in ("gathered", "scattered") else None
 
 
 def _pointer(x: Tensor | None) -> int | None:
@@ -171,6 +175,14 @@ def _strided(x: Tensor) -> tuple[Tensor, int, int]:
     """Return (2, n, 64) with neighbouring features side by side, its stride from row to row and from core to gate."""
     x = x if x.stride(2) == 1 else x.contiguous()
     return x, x.stride(1), x.stride(0)
+
+
+def _addressed(indices: Sequence[Tensor], tables: Sequence[Tensor | None]) -> list[int | None]:
+    """Return index, table and number of rows for each of three tables; what is missing is null."""
+    found: list[int | None] = []
+    for index, table in zip(indices, tables, strict=True):
+        found += [index.data_ptr(), _pointer(table), 0 if table is None else len(table)]
+    return found + [None, None, 0] * (3 - len(indices))
 
 
 class Compiled:
@@ -267,6 +279,28 @@ class Compiled:
         )
         to_scale, to_shift, to_bias = sums.to(z.dtype).unbind(0)
         return z_bar, to_scale, to_shift, to_bias
+
+    def gathered(self, common: Tensor | None, tables: Sequence[Tensor | None], indices: Sequence[Tensor]) -> Tensor:
+        """See `Kernels`."""
+        n = len(indices[0])
+        known = [table if table is None else table.contiguous() for table in (common, *tables)]
+        common, rows = known[0], n if known[0] is None else len(known[0])
+        out = next(table for table in known if table is not None).new_empty(n, 2 * WIDTH)
+        if self._call["gathered"](n, rows, _pointer(common), *_addressed(indices, known[1:]), out.data_ptr()):
+            raise IndexError("an index beyond the rows of its table")
+        return out
+
+    def scattered(
+        self, g: Tensor, indices: Sequence[Tensor], sizes: Sequence[int], rows: int
+    ) -> tuple[Tensor, list[Tensor]]:
+        """See `Kernels`."""
+        g, n = g.contiguous(), len(g)
+        tables = [g.new_zeros(size, 2 * WIDTH) for size in sizes]
+        common = g if rows == n else g.new_empty(rows, 2 * WIDTH)
+        to_common = None if rows == n else common.data_ptr()
+        if self._call["scattered"](n, rows, g.data_ptr(), to_common, *_addressed(indices, tables)):
+            raise IndexError("an index beyond the rows of its table")
+        return common, tables
 
 
 def main() -> int:

@@ -203,8 +203,8 @@ def _launch(kernel: Any, n: int, *arguments: Any) -> None:
         kernel[(_blocks(n),)](n, *arguments, B=ROWS)
 
 
-class Fused:
-    """The functions of `Kernels`."""
+class Fused(Plain):
+    """The functions of `Kernels` that are worth a kernel here; the others are those of PyTorch."""
 
     def hidden(self, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """See `Kernels`."""

@@ -266,6 +266,54 @@ FUNCTION void NAME(normalised)(ptrdiff_t n, const REAL *u, const REAL *t, const 
     }
 }
 
+/* whether all of n indices are rows of a table of m; those of no table are not read */
+INLINE int NAME(inside)(ptrdiff_t n, const int64_t *index, ptrdiff_t m) {
+    int64_t outside = 0;
+    if (index)
+        for (ptrdiff_t i = 0; i < n; i++) outside |= (uint64_t)index[i] >= (uint64_t)m;
+    return !outside;
+}
+
+/* common (rows, 128), once or twice, and rows of up to three tables (m, 128) -> out (n, 128); a missing one is zero */
+FUNCTION int NAME(gathered)(ptrdiff_t n, ptrdiff_t rows, const REAL *common, const int64_t *i0, const REAL *t0, ptrdiff_t m0,
+                            const int64_t *i1, const REAL *t1, ptrdiff_t m1, const int64_t *i2, const REAL *t2, ptrdiff_t m2,
+                            REAL *out) {
+    static const REAL zero[2 * W];
+    if (!NAME(inside)(n, t0 ? i0 : 0, m0) || !NAME(inside)(n, t1 ? i1 : 0, m1) || !NAME(inside)(n, t2 ? i2 : 0, m2)) return 1;
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const REAL *c = common ? common + (i < rows ? i : i - rows) * 2 * W : zero;
+        const REAL *x = t0 ? t0 + i0[i] * 2 * W : zero, *y = t1 ? t1 + i1[i] * 2 * W : zero;
+        const REAL *z = t2 ? t2 + i2[i] * 2 * W : zero;
+        REAL *to = out + i * 2 * W;
+#pragma omp simd
+        for (int j = 0; j < 2 * W; j++) to[j] = c[j] + x[j] + y[j] + z[j];
+    }
+    return 0;
+}
+
+/* the transpose: g (n, 128) is added to rows of the tables, and its halves to common where that was taken twice */
+FUNCTION int NAME(scattered)(ptrdiff_t n, ptrdiff_t rows, const REAL *g, REAL *common, const int64_t *i0, REAL *t0,
+                             ptrdiff_t m0, const int64_t *i1, REAL *t1, ptrdiff_t m1, const int64_t *i2, REAL *t2,
+                             ptrdiff_t m2) {
+    if (!NAME(inside)(n, i0, m0) || !NAME(inside)(n, i1, m1) || !NAME(inside)(n, i2, m2)) return 1;
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const REAL *from = g + i * 2 * W;
+        REAL *x = t0 + i0[i] * 2 * W, *y = t1 + i1[i] * 2 * W;
+#pragma omp simd
+        for (int j = 0; j < 2 * W; j++) x[j] += from[j];
+#pragma omp simd
+        for (int j = 0; j < 2 * W; j++) y[j] += from[j];
+        if (t2) {
+            REAL *z = t2 + i2[i] * 2 * W;
+#pragma omp simd
+            for (int j = 0; j < 2 * W; j++) z[j] += from[j];
+        }
+    }
+    if (common)
+        for (ptrdiff_t i = 0; i < rows * 2 * W; i++) common[i] = g[i] + g[i + rows * 2 * W];
+    return 0;
+}
+
 #undef REAL
 #undef INTEGER
 #undef LOWEST

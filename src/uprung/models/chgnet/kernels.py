@@ -6,6 +6,7 @@ The formulas and the names of all arrays are those of `uprung.models.chgnet.gate
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import torch
@@ -61,6 +62,19 @@ class Kernels(Protocol):
         y: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Return the gradient of z before it was centred, and those of scale, shift and bias (2, 1, 64)."""
+        ...
+
+    def gathered(self, common: Tensor | None, tables: Sequence[Tensor | None], indices: Sequence[Tensor]) -> Tensor:
+        """Return common, once or twice on top of itself, plus the rows of tables by their indices (n,); (n, 128).
+
+        Two or three tables; those that are missing are zero, but not all of them and common.
+        """
+        ...
+
+    def scattered(
+        self, g: Tensor, indices: Sequence[Tensor], sizes: Sequence[int], rows: int
+    ) -> tuple[Tensor, list[Tensor]]:
+        """Return the transpose of that: what g (n, 128) gives to common (rows, 128) and to tables of some sizes."""
         ...
 
 
@@ -149,6 +163,26 @@ class Plain:
         h_dot = x_dot.mul_(scale)
         to_p = (slope[0] * h_dot[0]).addcmul_(slope[1], h_dot[1])
         return to_p, h_dot.mul_(p), to_z, to_scale
+
+    def gathered(self, common: Tensor | None, tables: Sequence[Tensor | None], indices: Sequence[Tensor]) -> Tensor:
+        """See `Kernels`."""
+        known = next(table for table in (common, *tables) if table is not None)
+        total = known.new_zeros(len(indices[0]), 2 * WIDTH)
+        for table, index in zip(tables, indices, strict=True):
+            if table is not None:
+                total += torch.index_select(table, 0, index)
+        if common is not None and len(common):
+            total.view(-1, *common.shape).add_(common)
+        return total
+
+    def scattered(
+        self, g: Tensor, indices: Sequence[Tensor], sizes: Sequence[int], rows: int
+    ) -> tuple[Tensor, list[Tensor]]:
+        """See `Kernels`."""
+        tables = [
+            g.new_zeros(size, g.shape[1]).index_add_(0, index, g) for size, index in zip(sizes, indices, strict=True)
+        ]
+        return (g if rows == len(g) else g.view(2, rows, -1).sum(0)), tables
 
     def normalised(
         self,

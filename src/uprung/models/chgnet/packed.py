@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from uprung.models.chgnet.batch import PackedBatch
 from uprung.models.chgnet.gated_mlp import gate
+from uprung.models.chgnet.gather import gathered
 from uprung.models.chgnet.network import Network
 from uprung.models.chgnet.supported import check_supported
 
@@ -259,10 +260,9 @@ def _gated(mlps: list[Any]) -> list[_Gated]:
 def _atom_conv(gated: _Gated, mlp_out: Any, batch: PackedBatch, atom: Tensor, bond: Tensor, weight: Tensor) -> Tensor:
     """Atom features after one convolution; ``bond`` and ``weight`` are (U, 64)."""
     from_centre, from_bond, from_neighbour = torch.split(gated.first, 64, dim=1)
-    hidden = torch.index_select(F.linear(atom, from_centre, gated.first_bias), 0, batch.centre)
-    hidden += torch.index_select(F.linear(atom, from_neighbour), 0, batch.neighbour)
-    hidden = hidden.view(2, -1, 128) + F.linear(bond, from_bond)
-    message = gated(hidden.view(-1, 128)).view(2, -1, 64) * weight
+    of_atoms = [F.linear(atom, from_centre, gated.first_bias), F.linear(atom, from_neighbour)]
+    hidden = gathered(F.linear(bond, from_bond), of_atoms, [batch.centre, batch.neighbour])
+    message = gated(hidden).view(2, -1, 64) * weight
     total = _sum_rows(message.view(-1, 64), batch.centre, len(atom))
     return torch.addmm(atom, total, mlp_out.layers[1].weight.t())
 
@@ -270,10 +270,12 @@ def _atom_conv(gated: _Gated, mlp_out: Any, batch: PackedBatch, atom: Tensor, bo
 def _angle_input(gated: _Gated, batch: PackedBatch, atom: Tensor, short: Tensor, angle: Tensor) -> Tensor:
     """First linear layer on [first bond, second bond, angle, centre], (T, 128)."""
     from_first, from_second, from_angle, from_centre = torch.split(gated.first, 64, dim=1)
-    hidden = F.linear(angle, from_angle, gated.first_bias)
-    hidden += torch.index_select(F.linear(short, from_first), 0, batch.angle_first)
-    hidden += torch.index_select(F.linear(short, from_second), 0, batch.angle_second)
-    return hidden.add_(torch.index_select(F.linear(atom, from_centre), 0, batch.angle_centre))
+    tables = [F.linear(short, from_first), F.linear(short, from_second), F.linear(atom, from_centre)]
+    return gathered(
+        F.linear(angle, from_angle, gated.first_bias),
+        tables,
+        [batch.angle_first, batch.angle_second, batch.angle_centre],
+    )
 
 
 def _bond_conv(

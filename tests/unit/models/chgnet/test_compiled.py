@@ -17,6 +17,7 @@ from uprung.models.registry import architecture
 
 N = 300  # more than a block of rows, and no multiple of it
 NAMES = ("hidden", "output", "slope", "columns", "columns_curved", "along", "curvature", "normalised", "only y")
+NAMES += ("gathered", "gathered twice", "without common", "without a table", "scattered", "scattered twice")
 
 
 def results(kernels: Kernels, name: str, dtype: torch.dtype, n: int = N) -> tuple[Tensor, ...]:
@@ -30,6 +31,10 @@ def results(kernels: Kernels, name: str, dtype: torch.dtype, n: int = N) -> tupl
     s, d, sigma = Plain().hidden(a)
     z, r, kl, slope, y = Plain().output(s + t, scale, shift)
     x = normal(n, 128).view(n, 2, 64).transpose(0, 1)  # core and gate of a row side by side
+    few, others = normal(5, 128), normal(2, 128)
+    i, j = (torch.randint(size, (n,), generator=draw) for size in (5, 2))
+    half = n // 2
+    twice = [torch.cat([i[:half], i[:half]]), torch.cat([j[:half], j[half : 2 * half]])]
     found = {
         "hidden": lambda: kernels.hidden(a),
         "output": lambda: kernels.output(x, scale, shift),
@@ -39,9 +44,19 @@ def results(kernels: Kernels, name: str, dtype: torch.dtype, n: int = N) -> tupl
         "along": lambda: kernels.along(a, t, d),
         "curvature": lambda: kernels.curvature(x, p, scale, z, r, slope, t),
         "normalised": lambda: kernels.normalised(p, t, z, scale, z, r, kl, slope, y),
+        "gathered": lambda: kernels.gathered(a, [few, others, few], [i, j, i.flip(0)]),
+        "gathered twice": lambda: kernels.gathered(a[:half], [few, others], twice),
+        "without common": lambda: kernels.gathered(None, [few, others], [i, j]),
+        "without a table": lambda: kernels.gathered(a, [None, others, few], [i, j, i]),
+        "scattered": lambda: _flat(kernels.scattered(a, [i, j, i], [5, 2, 7], n)),
+        "scattered twice": lambda: _flat(kernels.scattered(a[: 2 * half], twice, [5, 2], half)),
         "only y": lambda: kernels.normalised(p, None, None, scale, z, r, kl, slope, y),
     }[name]()
     return found if isinstance(found, tuple) else (found,)
+
+
+def _flat(found: tuple[Tensor, list[Tensor]]) -> tuple[Tensor, ...]:
+    return found[0], *found[1]
 
 
 @pytest.mark.parametrize("n", [0, 1, N])
@@ -71,6 +86,17 @@ def test_sigmoids_of_all_sizes(compiled_kernels: dict, dtype: torch.dtype) -> No
 def test_what_is_no_number_stays_none(compiled_kernels: dict) -> None:
     a = torch.full((1, 128), torch.nan)
     assert all(value.isnan().all() for value in compiled_kernels[torch.float32].hidden(a))
+
+
+@pytest.mark.parametrize("index", [5, -1])
+def test_an_index_beyond_its_table_is_refused(compiled_kernels: dict, index: int) -> None:
+    kernels, table = compiled_kernels[torch.float32], torch.zeros(5, 128)
+    indices = [torch.tensor([0, 4]), torch.tensor([1, index])]
+    with pytest.raises(IndexError, match="beyond the rows"):
+        kernels.gathered(None, [table, table], indices)
+    with pytest.raises(IndexError, match="beyond the rows"):
+        kernels.scattered(torch.zeros(2, 128), indices, [5, 5], 2)
+    kernels.gathered(None, [table, None], indices)  # of a table that is missing no index is read
 
 
 def test_nothing_is_changed_that_is_given(compiled_kernels: dict) -> None:
