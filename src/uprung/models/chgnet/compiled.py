@@ -155,7 +155,11 @@ _ARGUMENTS = {
     "normalised": "n..........nn.",
     "gathered": "nn...n..n..n.",
     "scattered": "nn....n..n..n",
+    "messages": "nnn.....",
+    "pulled": "nnn.......",
+    "pulled_curved": "nnn..........",
 }
+_CHECKED = ("gathered", "scattered", "messages", "pulled", "pulled_curved")  # return whether an index is wrong
 
 
 def _declare(loaded: ctypes.CDLL) -> None:
@@ -164,7 +168,7 @@ def _declare(loaded: ctypes.CDLL) -> None:
         for suffix in _SUFFIX.values():
             function = getattr(loaded, f"{name}_{suffix}")
             function.argtypes = [kinds[kind] for kind in arguments]
-            function.restype = ctypes.c_int if name in ("gathered", "scattered") else None
+            function.restype = ctypes.c_int if name in _CHECKED else None
 
 
 def _pointer(x: Tensor | None) -> int | None:
@@ -286,8 +290,7 @@ class Compiled:
         known = [table if table is None else table.contiguous() for table in (common, *tables)]
         common, rows = known[0], n if known[0] is None else len(known[0])
         out = next(table for table in known if table is not None).new_empty(n, 2 * WIDTH)
-        if self._call["gathered"](n, rows, _pointer(common), *_addressed(indices, known[1:]), out.data_ptr()):
-            raise IndexError("an index beyond the rows of its table")
+        self._check("gathered", n, rows, common, *_addressed(indices, known[1:]), out)
         return out
 
     def scattered(
@@ -297,10 +300,35 @@ class Compiled:
         g, n = g.contiguous(), len(g)
         tables = [g.new_zeros(size, 2 * WIDTH) for size in sizes]
         common = g if rows == n else g.new_empty(rows, 2 * WIDTH)
-        to_common = None if rows == n else common.data_ptr()
-        if self._call["scattered"](n, rows, g.data_ptr(), to_common, *_addressed(indices, tables)):
-            raise IndexError("an index beyond the rows of its table")
+        self._check("scattered", n, rows, g, None if rows == n else common, *_addressed(indices, tables))
         return common, tables
+
+    def messages(self, y: Tensor, w: Tensor, by: Tensor | None, owner: Tensor, owners: int) -> Tensor:
+        """See `Kernels`."""
+        y, w, out = y.contiguous(), w.contiguous(), y.new_zeros(owners, WIDTH)
+        self._check("messages", len(y), len(w), owners, y, w, by, owner, out)
+        return out
+
+    def pulled(self, y: Tensor, w: Tensor, by: Tensor | None, owner: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Kernels`."""
+        y, w, g = y.contiguous(), w.contiguous(), g.contiguous()
+        to_y, to_w = torch.empty_like(y), torch.zeros_like(w)
+        self._check("pulled", len(y), len(w), len(g), y, w, by, owner, g, to_y, to_w)
+        return to_y, to_w
+
+    def pulled_curved(
+        self, y: Tensor, w: Tensor, by: Tensor | None, owner: Tensor, g: Tensor, v: Tensor, u: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """See `Kernels`."""
+        y, w, g, v, u = (x.contiguous() for x in (y, w, g, v, u))
+        to_y, to_w, to_g = torch.empty_like(y), torch.zeros_like(w), torch.zeros_like(g)
+        self._check("pulled_curved", len(y), len(w), len(g), y, w, by, owner, g, v, u, to_y, to_w, to_g)
+        return to_y, to_w, to_g
+
+    def _check(self, name: str, *arguments: Tensor | int | None) -> None:
+        """Call a function that looks at its indices before it reads or writes anything."""
+        if self._call[name](*(x.data_ptr() if isinstance(x, Tensor) else x for x in arguments)):
+            raise IndexError("an index beyond the rows of its table")
 
 
 def main() -> int:

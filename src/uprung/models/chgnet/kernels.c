@@ -314,6 +314,50 @@ FUNCTION int NAME(scattered)(ptrdiff_t n, ptrdiff_t rows, const REAL *g, REAL *c
     return 0;
 }
 
+#define AT(k) (by ? by[k] : (k) < rows ? (k) : (k) - rows) /* row of the weights */
+
+/* y (n, 64) times rows of w (rows, 64), added up by owner into out (m, 64) */
+FUNCTION int NAME(messages)(ptrdiff_t n, ptrdiff_t rows, ptrdiff_t m, const REAL *y, const REAL *w, const int64_t *by,
+                            const int64_t *owner, REAL *out) {
+    if (!NAME(inside)(n, by, rows) || !NAME(inside)(n, owner, m)) return 1;
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const REAL *a = y + i * W, *b = w + AT(i) * W;
+        REAL *to = out + owner[i] * W;
+        EACH to[j] += a[j] * b[j];
+    }
+    return 0;
+}
+
+/* derivatives by y and by w along g (m, 64) */
+FUNCTION int NAME(pulled)(ptrdiff_t n, ptrdiff_t rows, ptrdiff_t m, const REAL *y, const REAL *w, const int64_t *by,
+                          const int64_t *owner, const REAL *g, REAL *to_y, REAL *to_w) {
+    if (!NAME(inside)(n, by, rows) || !NAME(inside)(n, owner, m)) return 1;
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const REAL *a = y + i * W, *b = w + AT(i) * W, *along = g + owner[i] * W;
+        REAL *to_a = to_y + i * W, *to_b = to_w + AT(i) * W;
+        EACH to_a[j] = b[j] * along[j];
+        EACH to_b[j] += a[j] * along[j];
+    }
+    return 0;
+}
+
+/* derivatives of those along v (n, 64) and u (rows, 64) by y, w and g */
+FUNCTION int NAME(pulled_curved)(ptrdiff_t n, ptrdiff_t rows, ptrdiff_t m, const REAL *y, const REAL *w, const int64_t *by,
+                                 const int64_t *owner, const REAL *g, const REAL *v, const REAL *u, REAL *to_y, REAL *to_w,
+                                 REAL *to_g) {
+    if (!NAME(inside)(n, by, rows) || !NAME(inside)(n, owner, m)) return 1;
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const ptrdiff_t k = AT(i);
+        const REAL *a = y + i * W, *b = w + k * W, *along = g + owner[i] * W, *c = v + i * W, *d = u + k * W;
+        REAL *to_a = to_y + i * W, *to_b = to_w + k * W, *to = to_g + owner[i] * W;
+        EACH to_a[j] = d[j] * along[j];
+        EACH to_b[j] += c[j] * along[j];
+        EACH to[j] += c[j] * b[j] + a[j] * d[j];
+    }
+    return 0;
+}
+
+#undef AT
 #undef REAL
 #undef INTEGER
 #undef LOWEST

@@ -77,6 +77,20 @@ class Kernels(Protocol):
         """Return the transpose of that: what g (n, 128) gives to common (rows, 128) and to tables of some sizes."""
         ...
 
+    def messages(self, y: Tensor, w: Tensor, by: Tensor | None, owner: Tensor, owners: int) -> Tensor:
+        """Return y (n, 64) times rows of w, by an index (n,) or once or twice all, added up by owner; (owners, 64)."""
+        ...
+
+    def pulled(self, y: Tensor, w: Tensor, by: Tensor | None, owner: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the derivatives of that by y and w along g (owners, 64)."""
+        ...
+
+    def pulled_curved(
+        self, y: Tensor, w: Tensor, by: Tensor | None, owner: Tensor, g: Tensor, v: Tensor, u: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the derivatives of those, along v of that by y and along u of that by w, by y, w and g."""
+        ...
+
 
 def halves(a: Tensor) -> Tensor:
     """(n, 128) seen as (2, n, 64)."""
@@ -184,6 +198,23 @@ class Plain:
         ]
         return (g if rows == len(g) else g.view(2, rows, -1).sum(0)), tables
 
+    def messages(self, y: Tensor, w: Tensor, by: Tensor | None, owner: Tensor, owners: int) -> Tensor:
+        """See `Kernels`."""
+        return y.new_zeros(owners, WIDTH).index_add_(0, owner, y * _rows_of(w, by, len(y)))
+
+    def pulled(self, y: Tensor, w: Tensor, by: Tensor | None, owner: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
+        """See `Kernels`."""
+        along = torch.index_select(g, 0, owner)
+        return along * _rows_of(w, by, len(y)), _added(along * y, by, len(w))
+
+    def pulled_curved(
+        self, y: Tensor, w: Tensor, by: Tensor | None, owner: Tensor, g: Tensor, v: Tensor, u: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """See `Kernels`."""
+        along, of_u = torch.index_select(g, 0, owner), _rows_of(u, by, len(y))
+        to_g = torch.addcmul(v * _rows_of(w, by, len(y)), y, of_u)
+        return along * of_u, _added(along * v, by, len(w)), torch.zeros_like(g).index_add_(0, owner, to_g)
+
     def normalised(
         self,
         u: Tensor | None,
@@ -205,6 +236,20 @@ class Plain:
         if to_z is not None:
             z_bar += to_z
         return z_bar, to_scale, to_shift, z_bar.sum(1, keepdim=True)
+
+
+def _rows_of(w: Tensor, by: Tensor | None, n: int) -> Tensor:
+    """Rows of w by index, or all of them as often as n has room for."""
+    if by is not None:
+        return torch.index_select(w, 0, by)
+    return w if len(w) == n else torch.cat([w, w])
+
+
+def _added(rows: Tensor, by: Tensor | None, size: int) -> Tensor:
+    """The transpose: rows added up by index, or their halves."""
+    if by is not None:
+        return rows.new_zeros(size, rows.shape[1]).index_add_(0, by, rows)
+    return rows if len(rows) == size else rows[:size] + rows[size:]
 
 
 def _add_curvature(to_h: Tensor, t: Tensor, kl: Tensor, slope: Tensor, y: Tensor) -> None:

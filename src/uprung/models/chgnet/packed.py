@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from uprung.models.chgnet.batch import PackedBatch
 from uprung.models.chgnet.gated_mlp import gate
-from uprung.models.chgnet.gather import gathered
+from uprung.models.chgnet.gather import gathered, messages
 from uprung.models.chgnet.network import Network
 from uprung.models.chgnet.supported import check_supported
 
@@ -262,8 +262,7 @@ def _atom_conv(gated: _Gated, mlp_out: Any, batch: PackedBatch, atom: Tensor, bo
     from_centre, from_bond, from_neighbour = torch.split(gated.first, 64, dim=1)
     of_atoms = [F.linear(atom, from_centre, gated.first_bias), F.linear(atom, from_neighbour)]
     hidden = gathered(F.linear(bond, from_bond), of_atoms, [batch.centre, batch.neighbour])
-    message = gated(hidden).view(2, -1, 64) * weight
-    total = _sum_rows(message.view(-1, 64), batch.centre, len(atom))
+    total = messages(gated(hidden), weight, None, batch.centre, len(atom))
     return torch.addmm(atom, total, mlp_out.layers[1].weight.t())
 
 
@@ -282,8 +281,7 @@ def _bond_conv(
     gated: _Gated, mlp_out: Any, batch: PackedBatch, atom: Tensor, short: Tensor, angle: Tensor, weight: Tensor
 ) -> Tensor:
     """Features of the short bonds (S, 64) after one bond convolution with bond weights (S, 64)."""
-    message = gated(_angle_input(gated, batch, atom, short, angle))
-    message = message * torch.index_select(weight, 0, batch.angle_second)
+    given = gated(_angle_input(gated, batch, atom, short, angle))
     # The weight of the first bond is common to all terms of its sum.
-    total = _sum_rows(message, batch.angle_first, len(short)) * weight
+    total = messages(given, weight, batch.angle_second, batch.angle_first, len(short)) * weight
     return torch.addmm(short, total, mlp_out.layers[1].weight.t())

@@ -18,6 +18,9 @@ from uprung.models.registry import architecture
 N = 300  # more than a block of rows, and no multiple of it
 NAMES = ("hidden", "output", "slope", "columns", "columns_curved", "along", "curvature", "normalised", "only y")
 NAMES += ("gathered", "gathered twice", "without common", "without a table", "scattered", "scattered twice")
+NAMES += tuple(
+    f"{name}{how}" for name in ("messages", "pulled", "pulled_curved") for how in ("", " twice", " by index")
+)
 
 
 def results(kernels: Kernels, name: str, dtype: torch.dtype, n: int = N) -> tuple[Tensor, ...]:
@@ -50,6 +53,22 @@ def results(kernels: Kernels, name: str, dtype: torch.dtype, n: int = N) -> tupl
         "without a table": lambda: kernels.gathered(a, [None, others, few], [i, j, i]),
         "scattered": lambda: _flat(kernels.scattered(a, [i, j, i], [5, 2, 7], n)),
         "scattered twice": lambda: _flat(kernels.scattered(a[: 2 * half], twice, [5, 2], half)),
+        **{
+            f"{name}{how}": lambda name=name, w=w, by=by, owner=owner: getattr(kernels, name)(
+                t[0][: len(owner)],
+                w,
+                by,
+                owner,
+                *([7] if name == "messages" else [normal(7, 64)]),
+                *([t[1][: len(owner)], normal(*w.shape)] if name == "pulled_curved" else []),
+            )
+            for name in ("messages", "pulled", "pulled_curved")
+            for how, w, by, owner in (
+                ("", p, None, i),
+                (" twice", p[:half], None, i[: 2 * half]),
+                (" by index", normal(2, 64), j, i),
+            )
+        },
         "only y": lambda: kernels.normalised(p, None, None, scale, z, r, kl, slope, y),
     }[name]()
     return found if isinstance(found, tuple) else (found,)

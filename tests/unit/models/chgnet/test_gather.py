@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from uprung.models.chgnet.gather import _composed, gathered
+from uprung.models.chgnet.gather import _composed, _messages_composed, gathered, messages
 
 DRAW = torch.Generator().manual_seed(0)
 
@@ -52,3 +52,20 @@ def test_a_table_without_derivatives_is_left_alone() -> None:
     common, table, fixed = normal(6), normal(3), normal(2).detach()
     gradients = torch.autograd.grad(gathered(common, [table, fixed], INDICES[:2]).sum(), [common, table])
     assert [len(each) for each in gradients] == [6, 3]
+
+
+@pytest.mark.parametrize("by", [None, "twice", "index"])
+@pytest.mark.parametrize("asked", [[0, 1], [0], [1]], ids=str)
+def test_messages_and_their_derivatives_are_those_of_plain_operations(by: str | None, asked: list[int]) -> None:
+    rows, owner = {None: 6, "twice": 3, "index": 2}[by], INDICES[0]
+    index = INDICES[1] if by == "index" else None
+    given = [normal(6)[:, :64].detach().requires_grad_(), normal(rows)[:, :64].detach().requires_grad_()]
+    found = []
+    for function in (messages, _messages_composed):
+        sums = function(*given, index, owner, 4)
+        energy = torch.tanh(sums).square().sum()
+        first = torch.autograd.grad(energy, [given[k] for k in asked], create_graph=True)
+        loss = energy + sum(part.pow(3).sum() for part in first)
+        found.append([sums, *first, *torch.autograd.grad(loss, given)])
+    for mine, other in zip(*found, strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-12, atol=1e-12)
