@@ -85,6 +85,8 @@ def external(path: Path) -> frozenset[str]:
             found.add(node.module or "")
     packages = {VALIDATION if name.startswith("pymatgen.io.validation") else name.split(".")[0] for name in found}
     others = packages - sys.stdlib_module_names - {"uprung"}
+    if path == ROOT / "src/uprung/models/chgnet/fused.py":
+        others -= {"triton"}  # comes with PyTorch's builds for CUDA, and is imported where it is there
     return frozenset(canonical(MODULE_TO_PYPI.get(name, name)) for name in others)
 
 

@@ -73,7 +73,8 @@ def maps(first: Floats, second: Floats, budget: float) -> Ints:
     Args:
         first: reduced cell, (3, 3), Å.
         second: another one.
-        budget: how far a vector of one may be from its image in the other, Å.
+        budget: how far the three vectors of the first one may be from their images together, Å (root of the sum of
+            squares); a combination of them may be farther, by the norm of its coefficients.
 
     Returns:
         Integer matrices M (m, 3, 3) for which `M @ first` is `second` within the budget up to a rotation or reflection:
@@ -82,11 +83,12 @@ def maps(first: Floats, second: Floats, budget: float) -> Ints:
     """
     vectors = _NEAR @ first
     lengths, wanted = np.linalg.norm(vectors, axis=1), np.linalg.norm(second, axis=1)
-    found = [np.flatnonzero(np.abs(lengths - length) <= budget) for length in wanted]
+    apart = budget * np.linalg.norm(_NEAR, axis=1)  # Å, each vector from its image
+    found = [np.flatnonzero(np.abs(lengths - length) <= apart) for length in wanted]
     rows = np.stack(np.meshgrid(*found, indexing="ij"), axis=-1).reshape(-1, 3)
     for i, j in ((0, 1), (0, 2), (1, 2)):
         products = np.einsum("nk,nk->n", vectors[rows[:, i]], vectors[rows[:, j]])
-        within = budget * (lengths[rows[:, i]] + wanted[j])
+        within = apart[rows[:, j]] * lengths[rows[:, i]] + apart[rows[:, i]] * wanted[j]
         rows = rows[np.abs(products - second[i] @ second[j]) <= within]
     found_maps = _NEAR[rows]
     found_maps = found_maps[np.abs(np.rint(np.linalg.det(found_maps))) == 1]

@@ -465,7 +465,11 @@ def a_saved_correction_is_added(potential: Potential, folder: Path) -> None:
     if "delta" not in potential.card.abilities or not potential.card.checkpoints:
         return
     name = next(iter(potential.card.checkpoints))
-    correction, base = architecture(potential.card.name).new(1), load(name)
+    try:
+        base = load(name)
+    except ValueError as error:
+        pytest.skip(str(error))
+    correction = architecture(potential.card.name).new(1)
     correction.save(folder / "model.pth.tar", target="high", source="low", corrects=name)
     total = load(folder / "model.pth.tar")
     parts = [evaluate(network, crystals()) for network in (base, correction)]

@@ -122,6 +122,25 @@ def test_noise_below_the_tolerance_is_the_same_in_every_other_way(frame: Frame, 
     assert same(frame, written, tolerance)
 
 
+def test_vectors_that_are_sums_of_others_may_move_by_more() -> None:
+    """The reduced cells differ by a sum of two vectors, whose displacements add up; the root mean square does not."""
+    first = np.array([[2.6137897928735514, 0, 0], [2.3524108135861965, 1.829652855011486, 0]])
+    first = np.vstack([first, [6.011716523609167, 3.3195130369494104, 3.1365477514482616]])
+    second = np.array(
+        [
+            [-3.342728218578971, -0.8542132198148368, 12.523221737103206],
+            [0.9792924949126298, 0.9173710012348993, -5.2673217116667335],
+            [1.6364931602191397, -3.398095522888047, -3.712744998729553],
+        ]
+    )
+    a, b = (
+        make_frame(name, Z=np.array([3]), lattice=cell, frac=np.zeros((1, 3)))
+        for name, cell in (("a", first), ("b", second))
+    )
+    assert same(a, b, 1e-4)
+    assert not same(a, b, 0.8e-4)  # it is 0.823e-4
+
+
 @settings(max_examples=60, deadline=None)
 @given(frame=crystals(), seed=st.integers(0, 999))
 def test_alignment_says_which_site_lies_where(frame: Frame, seed: int) -> None:
