@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO, Any
 
 import yaml
@@ -113,14 +114,13 @@ class Workplace:
 
     def dry(self, *arguments: str) -> tuple[int | None, str]:
         """Return status and output of a dry run here, by a fork of a process that has imported Snakemake before."""
-        log = self.folder / "dry-run.log"
-        process = FORKS.Process(target=run_here, args=(self.folder, [*arguments, "-n"], log))
-        process.start()
-        process.join(DRY_TIMEOUT)
-        process.kill()
-        output = log.read_text()
-        log.unlink()
-        return process.exitcode, output
+        with TemporaryDirectory() as elsewhere:  # another test may be copying this folder
+            log = Path(elsewhere) / "dry-run.log"
+            process = FORKS.Process(target=run_here, args=(self.folder, [*arguments, "-n"], log))
+            process.start()
+            process.join(DRY_TIMEOUT)
+            process.kill()
+            return process.exitcode, log.read_text()
 
     def edit(self, file: str, old: str, new: str) -> None:
         """Replace a text that occurs in a file of the repository exactly once."""
