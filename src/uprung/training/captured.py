@@ -150,6 +150,9 @@ class CapturedGradient:
     def parts(self, step: int) -> list[Rows]:
         """Return the micro-batches of a step."""
         (batch,) = self.at(step)
+        return self._cut(batch)
+
+    def _cut(self, batch: Rows) -> list[Rows]:
         return [batch.take(part) for part in micro_batches(batch.costs, self.limit.value, 1)]
 
     def size(self, part: Rows) -> Any:
@@ -158,17 +161,17 @@ class CapturedGradient:
 
     def _filled(self, step: int) -> list[Filled] | None:
         """Return the micro-batches of a step, filled up; None where one has no class."""
-        parts = self.parts(step)
-        count = label_counts(self.at(step)[0].labels, self.targets)  # of the whole batch
+        (batch,) = self.at(step)
+        count = label_counts(batch.labels, self.targets)  # of the whole batch
         found = []
-        for part in parts:
+        for part in self._cut(batch):
             size = self.shapes.fitting(self.size(part), self.classes)
             if size is None:
                 return None
             room = {"structures": size.structures, "atoms": size.atoms, "device": self.device}
             labels = padded_labels(part.labels, count, self.weights, **room)
-            batch = self.shapes.padded(self.potential.batch(part.dataset.inputs, part.rows), size)
-            found.append(Filled(size, batch, labels))
+            made = self.shapes.padded(self.potential.batch(part.dataset.inputs, part.rows), size)
+            found.append(Filled(size, made, labels))
         return found
 
     def __call__(self, step: int) -> float:

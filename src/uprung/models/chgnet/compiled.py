@@ -31,7 +31,7 @@ import torch
 from torch import Tensor
 
 from uprung.job.files import sha256, write_json
-from uprung.models.chgnet.kernels import WIDTH, Kernels, Plain
+from uprung.models.chgnet.kernels import WIDTH, Kernels, Plain, strided
 
 SOURCE = Path(__file__).with_name("kernels.c")
 LIBRARY = SOURCE.with_name("libkernels.so")  # no name that Python could import
@@ -175,12 +175,6 @@ def _pointer(x: Tensor | None) -> int | None:
     return None if x is None else x.data_ptr()
 
 
-def _strided(x: Tensor) -> tuple[Tensor, int, int]:
-    """Return (2, n, 64) with neighbouring features side by side, its stride from row to row and from core to gate."""
-    x = x if x.stride(2) == 1 else x.contiguous()
-    return x, x.stride(1), x.stride(0)
-
-
 def _addressed(indices: Sequence[Tensor], tables: Sequence[Tensor | None]) -> list[int | None]:
     """Return index, table and number of rows for each of three tables; what is missing is null."""
     found: list[int | None] = []
@@ -205,7 +199,7 @@ class Compiled:
 
     def output(self, z: Tensor, scale: Tensor, shift: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """See `Kernels`."""
-        (given, *strides), n = _strided(z), z.shape[1]
+        (given, *strides), n = strided(z), z.shape[1]
         scale, shift = scale.contiguous(), shift.contiguous()
         z, kl, slope = (z.new_empty(2, n, WIDTH) for _ in range(3))
         r, y = z.new_empty(2, n, 1), z.new_empty(n, WIDTH)
@@ -244,7 +238,7 @@ class Compiled:
         self, along: Tensor, p: Tensor, scale: Tensor, z: Tensor, r: Tensor, slope: Tensor, z_bar: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """See `Kernels`."""
-        (along, *strides), (z_bar, *bar_strides) = _strided(along), _strided(z_bar)
+        (along, *strides), (z_bar, *bar_strides) = strided(along), strided(z_bar)
         p, scale = p.contiguous(), scale.contiguous()
         to_p, to_slope, to_z = torch.empty_like(p), torch.empty_like(z), torch.empty_like(z)
         to_scale = z.new_zeros((2, 1, WIDTH), dtype=torch.float64)

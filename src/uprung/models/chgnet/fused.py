@@ -16,7 +16,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from uprung.models.chgnet.kernels import EPS, WIDTH, Plain
+from uprung.models.chgnet.kernels import EPS, WIDTH, Plain, strided
 
 ROWS = 32
 _W = tl.constexpr(WIDTH)
@@ -188,12 +188,6 @@ def _normalised(
     _finished(to_gate, 1, n, to_z, scale, z, r, z_bar, sums, with_z, B)
 
 
-def _strided(x: Tensor) -> tuple[Tensor, int, int]:
-    """Return (2, n, 64) with neighbouring features side by side, its stride from row to row and from core to gate."""
-    x = x if x.stride(2) == 1 else x.contiguous()
-    return x, x.stride(1), x.stride(0)
-
-
 def _blocks(n: int) -> int:
     return -(-n // ROWS)
 
@@ -215,7 +209,7 @@ class Fused(Plain):
 
     def output(self, z: Tensor, scale: Tensor, shift: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
         """See `Kernels`."""
-        (given, *strides), n = _strided(z), z.shape[1]
+        (given, *strides), n = strided(z), z.shape[1]
         z, kl, slope = (z.new_empty(2, n, WIDTH) for _ in range(3))
         r, y = z.new_empty(2, n, 1), z.new_empty(n, WIDTH)
         _launch(_output, n, given, *strides, scale.contiguous(), shift.contiguous(), z, r, kl, slope, y)
@@ -236,7 +230,7 @@ class Fused(Plain):
         return self._side_by_side(x, d, to_d.contiguous(), s, sigma, True)
 
     def _side_by_side(self, x: Tensor, *others: Any) -> Tensor:
-        (x, *strides), n = _strided(x), x.shape[1]
+        (x, *strides), n = strided(x), x.shape[1]
         *arrays, curved = others
         out = x.new_empty(n, 2 * WIDTH)
         _launch(_columns, n, x, *strides, *arrays, out, curved)
@@ -252,7 +246,7 @@ class Fused(Plain):
         self, along: Tensor, p: Tensor, scale: Tensor, z: Tensor, r: Tensor, slope: Tensor, z_bar: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """See `Kernels`."""
-        (along, *strides), (z_bar, *bar_strides), n = _strided(along), _strided(z_bar), z.shape[1]
+        (along, *strides), (z_bar, *bar_strides), n = strided(along), strided(z_bar), z.shape[1]
         p = p.contiguous()
         to_p, to_slope, to_z = torch.empty_like(p), torch.empty_like(slope), torch.empty_like(slope)
         sums = z.new_empty(_blocks(n), 2, 1, WIDTH)

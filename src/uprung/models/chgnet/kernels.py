@@ -102,6 +102,12 @@ def side_by_side(x: Tensor) -> Tensor:
     return torch.cat([x[0], x[1]], dim=1)
 
 
+def strided(x: Tensor) -> tuple[Tensor, int, int]:
+    """Return (2, n, 64) with neighbouring features side by side, its stride from row to row and from core to gate."""
+    x = x if x.stride(2) == 1 else x.contiguous()
+    return x, x.stride(1), x.stride(0)
+
+
 def _norm_backward(g: Tensor, z: Tensor, r: Tensor) -> Tensor:
     """r P(g), the gradient with respect to centred z of (z r) where g is that with respect to z r."""
     result: Tensor = torch.ops.aten.native_layer_norm_backward(
