@@ -69,8 +69,8 @@ def _composed(a: Tensor, weight: Tensor | None, bias: Tensor | None, scale: Tens
 def _summed_products(left: Tensor, right: Tensor) -> Tensor:
     """Sum over rows of left ⊗ right, (2, 64, 64) of two (2, n, 64).
 
-    A batched product leaves so many rows with so small a result to a few of a GPU's processors, where half of the time of
-    a step was spent; for single ones cuBLAS shares the rows between all of them.
+    A batched product leaves so many rows with so small a result to a few of a GPU's processors, where half of the time
+    of a step was spent; for single ones cuBLAS shares the rows between all of them.
     """
     if left.is_cuda:
         return torch.stack([x.t() @ y for x, y in zip(left, right, strict=True)])
