@@ -190,18 +190,22 @@ class Compiled:
         """Take the functions of one type."""
         self._call = {name: getattr(loaded, f"{name}_{suffix}") for name in _ARGUMENTS}
 
-    def hidden(self, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def hidden(self, a: Tensor, *, once: bool = False) -> tuple[Tensor, Tensor, Tensor | None]:
         """See `Kernels`."""
         a, n = a.contiguous(), len(a)
-        s, d, sigma = (a.new_empty(2, n, WIDTH) for _ in range(3))
+        s, d = (a.new_empty(2, n, WIDTH) for _ in range(2))
+        sigma = None if once else torch.empty_like(s)
         self._call["hidden"](n, *map(_pointer, (a, s, d, sigma)))
         return s, d, sigma
 
-    def output(self, z: Tensor, scale: Tensor, shift: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    def output(
+        self, z: Tensor, scale: Tensor, shift: Tensor, *, once: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor | None, Tensor, Tensor]:
         """See `Kernels`."""
         (given, *strides), n = strided(z), z.shape[1]
         scale, shift = scale.contiguous(), shift.contiguous()
-        z, kl, slope = (z.new_empty(2, n, WIDTH) for _ in range(3))
+        z, slope = (z.new_empty(2, n, WIDTH) for _ in range(2))
+        kl = None if once else torch.empty_like(z)
         r, y = z.new_empty(2, n, 1), z.new_empty(n, WIDTH)
         self._call["output"](n, given.data_ptr(), *strides, *map(_pointer, (scale, shift, z, r, kl, slope, y)))
         return z, r, kl, slope, y

@@ -43,17 +43,23 @@ from uprung.models.chgnet.kernels import EPS, WIDTH, halves, side_by_side
 _SMALL = 2**14  # numbers in a, below which, on the CPU, what Python spends on the calls outweighs the gain
 
 
-def gate(a: Tensor, weight: Tensor | None, bias: Tensor | None, scale: Tensor, shift: Tensor) -> Tensor:
+def gate(
+    a: Tensor, weight: Tensor | None, bias: Tensor | None, scale: Tensor, shift: Tensor, *, once: bool = False
+) -> Tensor:
     """Gated output y (n, 64) of the first layer's output ``a`` (n, 128), core features before gate features.
 
     ``weight`` (2, 64, 64) and ``bias`` (2, 1, 64) are the second linear layer, both None where there is none; ``scale``
     and ``shift`` (2, 1, 64) are the affine part of layer norm. The derivative with respect to ``a`` can be
     differentiated once more, with respect to everything. Derivatives with respect to the parameters cannot: taken with
-    ``create_graph=True`` they are nan.
+    ``create_graph=True`` they are nan. Where nothing but one derivative with respect to ``a`` is wanted, as in
+    predictions, ``once`` spares what the others need.
+
+    Raises:
+        RuntimeError: another derivative is taken all the same.
     """
     if not a.is_cuda and a.numel() < _SMALL:
         return _composed(a, weight, bias, scale, shift)
-    result: Tensor = _Gate.apply(a, weight, bias, scale, shift)[0]  # type: ignore[no-untyped-call]
+    result: Tensor = _Gate.apply(a, weight, bias, scale, shift, once)[0]  # type: ignore[no-untyped-call]
     return result
 
 
@@ -82,15 +88,17 @@ class _Gate(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, a: Tensor, weight: Tensor | None, bias: Tensor | None, scale: Tensor, shift: Tensor
+        ctx: Any, a: Tensor, weight: Tensor | None, bias: Tensor | None, scale: Tensor, shift: Tensor, once: bool
     ) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
         kernels = kernels_of(a)
         z, s, d, sigma = halves(a), None, None, None
         if weight is not None and bias is not None:
-            s, d, sigma = kernels.hidden(a)
+            s, d, sigma = kernels.hidden(a, once=once)
             z = torch.baddbmm(bias, s, weight.transpose(1, 2))
-        z, r, kl, slope, y = kernels.output(z, scale, shift)
-        ctx.save_for_backward(weight, scale, sigma, s, d, z, r, kl, slope, y)
+        z, r, kl, slope, y = kernels.output(z, scale, shift, once=once)
+        for_more = (None, None) if once else (s, y)
+        ctx.once = once
+        ctx.save_for_backward(weight, scale, sigma, d, z, r, kl, slope, *for_more)
         ctx.set_materialize_grads(False)
         return y, slope, z, d
 
@@ -98,26 +106,29 @@ class _Gate(torch.autograd.Function):
     def backward(
         ctx: Any, u: Tensor | None, to_slope: Tensor | None, to_z: Tensor | None, to_d: Tensor | None
     ) -> tuple[Tensor | None, ...]:
-        weight, scale, sigma, s, d, z, r, kl, slope, y = ctx.saved_tensors
+        weight, scale, sigma, d, z, r, kl, slope, s, y = ctx.saved_tensors
+        once, parameters = ctx.once, any(ctx.needs_input_grad[1:5])
+        if once and (parameters or torch.is_grad_enabled()):
+            raise RuntimeError("a gated MLP was to be differentiated once, with respect to its input")
         if torch.is_grad_enabled():
             if u is None or to_slope is not None:
                 raise RuntimeError("a gated MLP can be differentiated twice, not three times")
             a_bar: Tensor = _Slope.apply(u, weight, scale, d, z, r, slope)  # type: ignore[no-untyped-call]
             nan = scale.new_full((), torch.nan)
             second = (None, None) if weight is None else (nan.expand_as(weight), nan.expand_as(scale))
-            return a_bar, *second, nan.expand_as(scale), nan.expand_as(scale)
-        kernels, parameters = kernels_of(z), any(ctx.needs_input_grad[1:])
+            return a_bar, *second, nan.expand_as(scale), nan.expand_as(scale), None
+        kernels = kernels_of(z)
         to_scale = to_shift = to_bias = None
         if u is not None and to_slope is None and to_z is None and not parameters:
             z_bar = kernels.slope(u, scale, z, r, slope)  # the same without the sums
         else:
             z_bar, to_scale, to_shift, to_bias = kernels.normalised(u, to_slope, to_z, scale, z, r, kl, slope, y)
         if weight is None:
-            return side_by_side(z_bar), None, None, to_scale, to_shift
+            return side_by_side(z_bar), None, None, to_scale, to_shift, None
         to_weight = _summed_products(z_bar, s) if parameters else None
         s_bar = torch.bmm(z_bar, weight)
         a_bar = kernels.columns(s_bar, d) if to_d is None else kernels.columns_curved(s_bar, d, to_d, s, sigma)
-        return a_bar, to_weight, to_bias, to_scale, to_shift
+        return a_bar, to_weight, to_bias, to_scale, to_shift, None
 
 
 class _Slope(torch.autograd.Function):

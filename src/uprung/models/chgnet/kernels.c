@@ -90,22 +90,24 @@ INLINE REAL NAME(mean_product)(const REAL *x, const REAL *y) {
     return sum / W;
 }
 
-/* a (n, 128) -> s, d, sigma */
+/* a (n, 128) -> s, d and, where there is room for it, sigma */
 FUNCTION void NAME(hidden)(ptrdiff_t n, const REAL *a, REAL *s, REAL *d, REAL *sigma) {
     for (ptrdiff_t i = 0; i < n; i++)
         for (int h = 0; h < 2; h++) {
             const REAL *from = a + (2 * i + h) * W;
             const ptrdiff_t at = (h * n + i) * W;
+            REAL kept[W];
             EACH {
                 const REAL value = NAME(sigmoid)(from[j]), silu = from[j] * value;
-                sigma[at + j] = value;
                 s[at + j] = silu;
                 d[at + j] = value + silu - silu * value;
+                kept[j] = value;
             }
+            if (sigma) memcpy(sigma + at, kept, sizeof kept);
         }
 }
 
-/* z of any strides -> centred z, r, k and l, A, y; out may be in */
+/* z of any strides -> centred z, r, A, y and, where there is room for them, k and l; out may be in */
 FUNCTION void NAME(output)(ptrdiff_t n, const REAL *in, ptrdiff_t row, ptrdiff_t half, const REAL *scale, const REAL *shift,
                            REAL *z, REAL *r, REAL *kl, REAL *A, REAL *y) {
     for (ptrdiff_t i = 0; i < n; i++) {
@@ -128,11 +130,13 @@ FUNCTION void NAME(output)(ptrdiff_t n, const REAL *in, ptrdiff_t row, ptrdiff_t
             const REAL q = sigma[0][j] * sigma[1][j], value = hs[0][j] * q;
             const REAL k = 1 - sigma[0][j], l = 1 - sigma[1][j];
             y[i * W + j] = value;
-            kl[i * W + j] = k;
-            kl[(n + i) * W + j] = l;
             A[i * W + j] = q + k * value;
             A[(n + i) * W + j] = l * value;
         }
+        if (kl)
+            for (int h = 0; h < 2; h++) {
+                EACH kl[(h * n + i) * W + j] = 1 - sigma[h][j];
+            }
     }
 }
 

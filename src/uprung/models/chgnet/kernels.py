@@ -19,12 +19,14 @@ EPS = 1e-5  # of torch.nn.LayerNorm
 class Kernels(Protocol):
     """Functions of a gated MLP; no argument is changed, whatever its strides are."""
 
-    def hidden(self, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return s, d and σ of a (n, 128)."""
+    def hidden(self, a: Tensor, *, once: bool = False) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return s, d and σ of a (n, 128); no σ, perhaps, where only first derivatives are wanted."""
         ...
 
-    def output(self, z: Tensor, scale: Tensor, shift: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Return centred z, r (2, n, 1), (k, l), A and y (n, 64) of z."""
+    def output(
+        self, z: Tensor, scale: Tensor, shift: Tensor, *, once: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor | None, Tensor, Tensor]:
+        """Return centred z, r (2, n, 1), (k, l), A and y (n, 64) of z; (k, l) as σ above."""
         ...
 
     def slope(self, p: Tensor, scale: Tensor, z: Tensor, r: Tensor, slope: Tensor) -> Tensor:
@@ -119,14 +121,16 @@ def _norm_backward(g: Tensor, z: Tensor, r: Tensor) -> Tensor:
 class Plain:
     """The functions as operations of PyTorch, on any device and of any type."""
 
-    def hidden(self, a: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def hidden(self, a: Tensor, *, once: bool = False) -> tuple[Tensor, Tensor, Tensor | None]:
         """See `Kernels`."""
         z = halves(a).clone(memory_format=torch.contiguous_format)
         sigma = torch.sigmoid(z)
         s = z * sigma
         return s, torch.addcmul(sigma, s, sigma, value=-1, out=z).add_(s), sigma
 
-    def output(self, z: Tensor, scale: Tensor, shift: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    def output(
+        self, z: Tensor, scale: Tensor, shift: Tensor, *, once: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor | None, Tensor, Tensor]:
         """See `Kernels`."""
         z = torch.sub(z, z.mean(-1, keepdim=True)).contiguous()
         work = z * z

@@ -174,10 +174,10 @@ def _network(
     atom = torch.index_select(embedding if shift is None else embedding + shift, 0, batch.numbers - 1)
     last = len(model.atom_conv_layers) - 1
     with torch.set_grad_enabled(trained):
-        atom_gates = _gated([layer.twoBody_atom for layer in model.atom_conv_layers])
+        atom_gates = _gated([layer.twoBody_atom for layer in model.atom_conv_layers], trained)
         if has_angles:
-            bond_gates = _gated([layer.twoBody_bond for layer in model.bond_conv_layers])
-            angle_gates = _gated([layer.twoBody_bond for layer in model.angle_layers[:-1]])
+            bond_gates = _gated([layer.twoBody_bond for layer in model.bond_conv_layers], trained)
+            angle_gates = _gated([layer.twoBody_bond for layer in model.angle_layers[:-1]], trained)
     moment = None
     for index, layer in enumerate(model.atom_conv_layers):
         if index == last and magmom:
@@ -223,7 +223,8 @@ def _angle_embedding(model: Network | CHGNet, batch: PackedBatch, unit: Tensor) 
 @dataclass(frozen=True)
 class _Gated:
     """Parameters of one gated MLP, core and gate together: the first linear layer (128, inputs) and (128,), the
-    second (2, 64, 64) and (2, 1, 64) where there is one, and the affine part of layer norm (2, 1, 64)."""
+    second (2, 64, 64) and (2, 1, 64) where there is one, and the affine part of layer norm (2, 1, 64); and whether
+    features are all that it is differentiated by, once."""
 
     first: Tensor
     first_bias: Tensor
@@ -231,13 +232,14 @@ class _Gated:
     second_bias: Tensor | None
     scale: Tensor
     shift: Tensor
+    once: bool
 
     def __call__(self, hidden: Tensor) -> Tensor:
         """What follows the first linear layer: (n, 64) from its output (n, 128)."""
-        return gate(hidden, self.second, self.second_bias, self.scale, self.shift)
+        return gate(hidden, self.second, self.second_bias, self.scale, self.shift, once=self.once)
 
 
-def _gated(mlps: list[Any]) -> list[_Gated]:
+def _gated(mlps: list[Any], trained: bool) -> list[_Gated]:
     """Gather the parameters of equal gated MLPs, in a few operations for all of them."""
     n = len(mlps)
     halves = [half for mlp in mlps for half in (mlp.mlp_core.layers, mlp.mlp_gate.layers)]
@@ -250,6 +252,7 @@ def _gated(mlps: list[Any]) -> list[_Gated]:
         [None] * n,
         torch.cat([norm.weight for norm in norms]).view(n, 2, 1, 64).unbind(0),
         torch.cat([norm.bias for norm in norms]).view(n, 2, 1, 64).unbind(0),
+        [not trained] * n,
     ]
     if len(linear[0]) == 2:
         columns[2] = torch.cat([layers[1].weight for layers in linear]).view(n, 2, 64, 64).unbind(0)

@@ -102,6 +102,21 @@ def test_sigmoids_of_all_sizes(compiled_kernels: dict, dtype: torch.dtype) -> No
     )
 
 
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["double", "single"])
+def test_what_second_derivatives_need_can_be_left_out(compiled_kernels: dict, dtype: torch.dtype) -> None:
+    kernels, v = compiled_kernels[dtype], torch.randn(N, 128, dtype=dtype)
+    s, d, sigma = kernels.hidden(v)
+    *spared, nothing = kernels.hidden(v, once=True)
+    assert nothing is None
+    assert sigma is not None
+    assert all(torch.equal(x, y) for x, y in zip(spared, (s, d), strict=True))
+    one, zero = torch.ones(2, 1, 64, dtype=dtype), torch.zeros(2, 1, 64, dtype=dtype)
+    z, r, nothing, slope, y = kernels.output(s, one, zero, once=True)
+    assert nothing is None
+    whole = kernels.output(s, one, zero)
+    assert all(torch.equal(x, whole[k]) for k, x in ((0, z), (1, r), (3, slope), (4, y)))
+
+
 def test_what_is_no_number_stays_none(compiled_kernels: dict) -> None:
     a = torch.full((1, 128), torch.nan)
     assert all(value.isnan().all() for value in compiled_kernels[torch.float32].hidden(a))

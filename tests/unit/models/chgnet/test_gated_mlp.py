@@ -135,6 +135,26 @@ def test_parameters_that_need_no_gradient_get_none():
     torch.testing.assert_close(found, expected, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("second", [True, False], ids=["hidden layer", "no hidden layer"])
+def test_what_is_differentiated_once_gives_the_same_derivative(second):
+    a, *parameters, p = _inputs(37, second)
+    fixed = [t if t is None else t.detach() for t in parameters]
+    whole, spared = gate(a, *parameters), gate(a, *fixed, once=True)
+    assert torch.equal(spared, whole)
+    (expected,) = torch.autograd.grad(whole, a, p)
+    for _ in range(2):  # as for the elements of a structure, one after the other
+        (found,) = torch.autograd.grad(spared, a, p, retain_graph=True)
+        assert torch.equal(found, expected)
+
+
+def test_what_was_to_be_differentiated_once_has_no_other_derivative():
+    a, *parameters, p = _inputs(3, True)
+    with pytest.raises(RuntimeError, match="once, with respect to its input"):
+        torch.autograd.grad(gate(a, *parameters, once=True), parameters, p)
+    with pytest.raises(RuntimeError, match="once, with respect to its input"):
+        torch.autograd.grad(gate(a, *parameters, once=True), a, p, create_graph=True)
+
+
 def test_what_cannot_be_differentiated_again_is_never_a_wrong_number():
     a, *parameters, p = _inputs(3, True)
     y = gate(a, *parameters)
