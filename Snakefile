@@ -84,6 +84,7 @@ rule all:
         rules.report.input,
 
 
+recall()  # what was found in the code when Snakemake started before
 for each in workflow.rules:
     if each.script:
         file = Path(ROOT, "scripts", Path(each.script).name)
@@ -101,6 +102,8 @@ for each in workflow.rules:
         if not each.benchmark:
             each.benchmark = benchmark_of(each)
     remember_parameters(each)
+if workflow.is_main_process:
+    keep(*([] if POINTS else (card.module for card in every_card())))
 
 refuse_forced_stages()
 refuse_results_of_another_study()

@@ -54,7 +54,7 @@ from uprung.config.base import plain
 from uprung.config.load import StudyError, find_file, load_study
 from uprung.config.runs import longer_budgets, longer_runs, tuned_arms, tuned_at
 from uprung.config.strict_yaml import places
-from uprung.job.fingerprint import REGISTRY, closure, code_digest
+from uprung.job.fingerprint import REGISTRY, closure, code_digest, keep, recall
 from uprung.report.captions import FIGURES, LAW_FIGURES, figures_of
 from uprung.report.catalogue import FILES, LAWS as LAW_FILES, POINTS as POINTS_FILES
 from uprung.report.catalogue import expanded, fields_of

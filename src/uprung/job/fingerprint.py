@@ -1,15 +1,23 @@
 """Fingerprint of the code behind a rule: its script, and the library modules that the script imports.
 
 It goes into the rule's params, so that a change of what is computed, and of nothing else, runs the rule again.
+
+Every start of Snakemake needs the fingerprints of all rules, and to parse 300 files takes three seconds. What was found
+in a file is therefore kept beside Python's own bytecode (`keep`, `recall`) and used while the file is the same.
 """
 
 from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
+
+from uprung.job.files import write_whole
+from uprung.job.sealed import seal, unseal
 
 ROOT = Path(__file__).parents[1]
 #: No result depends on `job`; what `config` says is in a rule's params.
@@ -18,6 +26,10 @@ LEFT_OUT = ("uprung.job.", "uprung.config.")
 REGISTRY = "uprung.models.registry"
 #: Methods of a logger that write a line.
 LINES = frozenset({"debug", "info", "warning", "error", "exception", "critical"})
+
+
+#: File -> hash of what is in it, and what that says: the library modules that it imports, a digest of its code.
+_KNOWN: dict[str, tuple[str, list[str], str]] = {}
 
 
 class DynamicImportError(ImportError):
@@ -46,13 +58,46 @@ def closure(script: Path, *modules: str) -> frozenset[str]:
 
     A package counts when something is imported from it, not when one of its modules is.
     """
-    found, waiting = set[str](), [*modules, *_read(script)[0]]
+    return _reached([*modules, *_read(script)[0]])
+
+
+def _reached(modules: Iterable[str]) -> frozenset[str]:
+    """Return some modules and those that they import."""
+    found, waiting = set[str](), [*modules]
     while waiting:
         name = waiting.pop()
         if name not in found:
             found.add(name)
             waiting += _read(_path(name))[0]
     return frozenset(found)
+
+
+def recall() -> None:
+    """Take over what `keep` wrote, where there is any and it is what it was then."""
+    with suppress(OSError, ValueError):
+        rules, known = unseal(_kept().read_bytes())
+        if rules == _rules():
+            _KNOWN.update({file: (content, imports, digest) for file, (content, imports, digest) in known.items()})
+
+
+def keep(*modules: str) -> None:
+    """Write what was found in all files so far and in some modules, where it may be written, for the next start."""
+    _reached(modules)
+    content = seal([_rules(), _KNOWN]).encode()
+    with suppress(OSError):
+        if not _kept().exists() or _kept().read_bytes() != content:
+            write_whole(_kept(), content)
+
+
+def _kept() -> Path:
+    return ROOT / "__pycache__" / "fingerprint.json"
+
+
+@cache
+def _rules() -> str:
+    """Return a hash of what findings depend on beside their file: this code, Python, which modules there are."""
+    modules = sorted(str(file.relative_to(ROOT)) for file in ROOT.rglob("*.py"))
+    return hashlib.sha256(repr((Path(__file__).read_bytes(), sys.version, modules)).encode()).hexdigest()
 
 
 def _path(module: str) -> Path:
@@ -67,10 +112,16 @@ def _left_out(module: str) -> bool:
 @cache
 def _read(file: Path) -> tuple[tuple[str, ...], str]:
     """Return the library modules that a file imports, and a digest of its code and of that in C beside it."""
-    tree = ast.parse(file.read_text(encoding="utf-8"))
-    imports, compiled = _imports(tree, file), file.with_suffix(".c")
-    code = ast.dump(_WithoutWords().visit(tree)).encode() + (compiled.read_bytes() if compiled.exists() else b"")
-    return imports, hashlib.sha256(code).hexdigest()
+    source, beside = file.read_bytes(), file.with_suffix(".c")
+    compiled = beside.read_bytes() if beside.exists() else b""
+    content = hashlib.sha256(repr((source, compiled)).encode()).hexdigest()
+    if _KNOWN.get(str(file), ("",))[0] != content:
+        tree = ast.parse(source)
+        imports = _imports(tree, file)
+        code = ast.dump(_WithoutWords().visit(tree)).encode() + compiled
+        _KNOWN[str(file)] = (content, list(imports), hashlib.sha256(code).hexdigest())
+    _, found, digest = _KNOWN[str(file)]
+    return tuple(found), digest
 
 
 def _imports(tree: ast.AST, file: Path) -> tuple[str, ...]:

@@ -46,7 +46,9 @@ Edit = Callable[[str, str], str]
 
 
 def forget() -> None:
-    fingerprint._read.cache_clear()
+    for known in (fingerprint._read, fingerprint._rules):
+        known.cache_clear()
+    fingerprint._KNOWN.clear()
 
 
 @pytest.fixture
@@ -126,6 +128,65 @@ def test_code_in_c_beside_a_module_counts(edit: Edit) -> None:
     without = edit("other.c", "int one;")
     assert edit("other.c", "int two;") != without
     assert edit("unknown.c", "int one;") == edit("unknown.c", "int two;")
+
+
+def restarted(script: Path) -> tuple[str, frozenset[str]]:
+    """Digest and closure of a script when Snakemake is started again."""
+    forget()
+    fingerprint.recall()
+    found = code_digest(script), closure(script)
+    fingerprint.keep()
+    return found
+
+
+def test_what_was_found_in_files_is_not_looked_for_again(
+    edit: Edit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = tmp_path / "script.py"
+    before = restarted(script)
+    with monkeypatch.context() as patched:
+        patched.setattr(ast, "parse", lambda *_: pytest.fail("parsed again"))
+        assert restarted(script) == before
+    edit("late.py", "Y = 3\n")
+    changed = restarted(script)
+    assert changed[0] != before[0]
+    edit("late.py", FILES["late.py"])
+    assert restarted(script) == before
+
+
+def test_modules_of_a_study_are_kept_as_well(edit: Edit, tmp_path: Path) -> None:
+    forget()
+    fingerprint.keep("uprung.models.one")
+    forget()
+    fingerprint.recall()
+    assert [Path(file).name for file in fingerprint._KNOWN] == ["one.py"]
+
+
+def test_a_module_that_is_new_is_found_behind_an_old_import(edit: Edit, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    _, before = restarted(script)
+    (tmp_path / "package/CONSTANT.py").write_text("C = 1\n")
+    _, after = restarted(script)
+    assert after == {*before, "uprung.package.CONSTANT"} - {"uprung.package"}
+
+
+@pytest.mark.parametrize(
+    "spoil", [lambda kept: kept[: len(kept) // 2], lambda kept: kept.replace(b"middle", b"muddle"), lambda kept: b"[1]"]
+)
+def test_what_is_kept_and_is_not_what_it_was_is_not_used(
+    edit: Edit, tmp_path: Path, spoil: Callable[[bytes], bytes]
+) -> None:
+    script, kept = tmp_path / "script.py", tmp_path / "__pycache__/fingerprint.json"
+    before = restarted(script)
+    assert b"middle" in kept.read_bytes()
+    kept.write_bytes(spoil(kept.read_bytes()))
+    assert restarted(script) == before
+
+
+def test_nothing_is_kept_where_nothing_can_be_written(edit: Edit, tmp_path: Path) -> None:
+    (tmp_path / "__pycache__").write_text("a file in its place")
+    before = restarted(tmp_path / "script.py")
+    assert restarted(tmp_path / "script.py") == before
 
 
 def test_modules_that_the_registry_loads_are_named_by_the_rule(edit: Edit, tmp_path: Path) -> None:
