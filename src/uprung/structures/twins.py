@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from uprung.job.logs import LINES, progress
 from uprung.structures.identity import Crystals, Geometries, align, unturned
 from uprung.structures.lattices import Floats, Ints
 
@@ -22,6 +24,7 @@ REACH = 1.4
 BLOCKS = 12
 ROUNDING = 1e-9  # of the invariants
 CHUNK = 5_000  # crystals of one composition that are looked up at a time
+SITES = 5_000  # whose neighbours are held at a time
 #: Weight of each element as a neighbour, from 0.5 to 1.5, so that exchanged species show.
 _WEIGHT = 0.5 + np.arange(95) * 0.6180339887 % 1
 
@@ -67,23 +70,33 @@ def find_twins(crystals: Crystals, tolerance: float, split_at: int | None = None
     """
     copy_of = np.arange(len(crystals))
     pairs, facts = [np.zeros((0, 2), dtype=np.int64)], [np.zeros((0, 2))]
-    for rows in crystals.compositions():
-        if len(rows) < 2 or (split_at is not None and (rows[0] >= split_at or rows[-1] < split_at)):
-            continue
-        geometries = crystals.geometries(rows)
-        own = _first_copies(geometries)
-        copy_of[rows] = rows[own]
-        kept = np.flatnonzero(own == np.arange(len(own)))
-        if len(kept) < 2:
-            continue
-        sides = None
-        if split_at is not None:
-            sides = [np.isin(kept, own[part]) for part in (rows < split_at, rows >= split_at)]
-        for own_pairs, own_facts in _equal(geometries.take(kept), tolerance, sides):
-            pairs.append(rows[kept[own_pairs]])
-            facts.append(own_facts)
+    with progress(len(crystals), "comparing geometries", "frame", every=LINES) as bar:
+        for rows in crystals.compositions():
+            for own_pairs, own_facts in _among(crystals, rows, copy_of, tolerance, split_at):
+                pairs.append(own_pairs)
+                facts.append(own_facts)
+            bar.update(len(rows))
     (first, second), (rmsd, turned) = np.concatenate(pairs).T, np.concatenate(facts).T
     return Twins(first, second, rmsd, turned > 0, copy_of)
+
+
+def _among(
+    crystals: Crystals, rows: Ints, copy_of: Ints, tolerance: float, split_at: int | None
+) -> Iterator[tuple[Ints, Floats]]:
+    """Yield pairs (p, 2) of equal frames of one composition and their facts (p, 2), and note which are copies."""
+    if len(rows) < 2 or (split_at is not None and (rows[0] >= split_at or rows[-1] < split_at)):
+        return
+    geometries = crystals.geometries(rows)
+    own = _first_copies(geometries)
+    copy_of[rows] = rows[own]
+    kept = np.flatnonzero(own == np.arange(len(own)))
+    if len(kept) < 2:
+        return
+    sides = None
+    if split_at is not None:
+        sides = [np.isin(kept, own[part]) for part in (rows < split_at, rows >= split_at)]
+    for pairs, facts in _equal(geometries.take(kept), tolerance, sides):
+        yield rows[kept[pairs]], facts
 
 
 def _first_copies(geometries: Geometries) -> Ints:
@@ -134,10 +147,8 @@ class Invariants:
         volume = np.abs(np.linalg.det(geometries.lattice)) / n_sites
         cutoffs = REACH * np.cbrt(volume)
         self.sites, slopes = np.zeros((n, n_sites)), np.zeros((n, 3))
-        for k in range(n):
-            self.sites[k], slopes[k] = _environments(
-                geometries.numbers, geometries.frac[k], geometries.lattice[k], float(cutoffs[k])
-            )
+        for part in np.array_split(np.arange(n), 1 + n * n_sites // SITES):
+            self.sites[part], slopes[part] = _environments(geometries.take(part), cutoffs[part])
         species = np.broadcast_to(geometries.numbers, self.sites.shape)
         self.sorted = np.take_along_axis(self.sites, np.lexsort((self.sites, species), axis=1), axis=1)
         moved = geometries.budget(tolerance) / cutoffs
@@ -176,40 +187,53 @@ class Invariants:
         return np.asarray(np.abs(self.sites[i][:, None] - self.sites[j][None, :]) <= self.radius[i])
 
 
-def _environments(
-    numbers: Ints, frac: Floats, lattice: Floats, cutoff: float
-) -> tuple[Floats, tuple[float, float, float]]:
-    """Return the invariants of the sites, (N,), and how fast they change.
+def _environments(geometries: Geometries, cutoffs: Floats) -> tuple[Floats, Floats]:
+    """Return the invariants of the sites of crystals of one composition, (n, N), and how fast they change.
 
     A neighbour at x times the cutoff counts f(x) = (1 − x²)², times its element's weight; the cutoff follows the
     volume.
 
     Returns:
-        The invariants, (N,), and bounds of the norm of their derivatives by the positions, in units of the cutoff, and
-        by the strain, and of the weights that one site sees.
+        The invariants, (n, N); and (n, 3) bounds of the norm of their derivatives by the positions, in units of the
+        cutoff, and by the strain, and of the weights that one site sees.
     """
-    n = len(numbers)
-    from vesin import NeighborList  # imports torch where it is installed
-
-    search = NeighborList(cutoff=cutoff, full_list=True, n_threads=1)
-    i, j, d, vectors = search.compute(points=frac @ lattice, box=lattice, periodic=True, quantities="ijdD")
-    x, weight = d / cutoff, _WEIGHT[numbers[j]]
+    shape = n, n_sites = len(geometries), len(geometries.numbers)
+    crystal, first, second, d, unit = _neighbours(geometries, cutoffs)
+    site, x, weight = crystal * n_sites + first, d / cutoffs[crystal], _WEIGHT[geometries.numbers[second]]
     inside = 1 - x * x
     slope = -4 * weight * x * inside
-    unit = vectors / np.maximum(d, 1e-12)[:, None]  # atoms in one place have no direction
-    strain = (slope * x)[:, None, None] * (unit[:, :, None] * unit[:, None, :] - np.eye(3) / 3)
-    by_strain = np.zeros((n, 3, 3))
-    np.add.at(by_strain, i, strain)
+    by_strain = np.zeros(n)
+    for a, b in ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2)):
+        strain = _sums(site, slope * x * (unit[:, a] * unit[:, b] - (a == b) / 3), shape)
+        by_strain += (1 if a == b else 2) * (strain**2).sum(axis=1)
     # images of a neighbour move together, and an atom's own images with it
-    other = i != j
-    pairs, pair = np.unique(i[other] * n + j[other], return_inverse=True)
-    pull = np.zeros((len(pairs), 3))
-    np.add.at(pull, pair, slope[other, None] * unit[other])
-    own = np.zeros((n, 3))
-    np.add.at(own, pairs // n, pull)
-    size = np.linalg.norm(pull, axis=1)
-    rows, columns = (np.bincount(index, size, minlength=n).max() for index in (pairs // n, pairs % n))
-    by_sites = float(np.linalg.norm(own, axis=1).max() + np.sqrt(rows * columns))
-    seen = float(np.bincount(i, weight, minlength=n).max())
-    values = np.bincount(i, weight * inside**2, minlength=n).astype(np.float64)
-    return values, (by_sites, float(np.linalg.norm(by_strain)), seen)
+    other = first != second
+    pairs, pair = np.unique(site[other] * n_sites + second[other], return_inverse=True)
+    pull = np.column_stack([np.bincount(pair, slope[other] * unit[other, k], len(pairs)) for k in range(3)])
+    left = pairs // n_sites
+    right = left // n_sites * n_sites + pairs % n_sites
+    own = np.sqrt(np.sum([_sums(left, pull[:, k], shape) ** 2 for k in range(3)], axis=0))
+    size = np.sqrt((pull**2).sum(axis=1))
+    rows, columns = (_sums(index, size, shape).max(axis=1) for index in (left, right))
+    seen = _sums(site, weight, shape).max(axis=1)
+    bounds = np.column_stack([own.max(axis=1) + np.sqrt(rows * columns), np.sqrt(by_strain), seen])
+    return _sums(site, weight * inside**2, shape), bounds
+
+
+def _neighbours(geometries: Geometries, cutoffs: Floats) -> tuple[Ints, Ints, Ints, Floats, Floats]:
+    """Return all neighbours within the cutoffs of crystals: crystal, site, other site, distance, direction (., 3)."""
+    from vesin import NeighborList  # imports torch where it is installed
+
+    found = []
+    for lattice, frac, cutoff in zip(geometries.lattice, geometries.frac, cutoffs.tolist(), strict=True):
+        search = NeighborList(cutoff=cutoff, full_list=True, n_threads=1)
+        found.append(search.compute(points=frac @ lattice, box=lattice, periodic=True, quantities="ijdD"))
+    first, second, d, vectors = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
+    crystal = np.repeat(np.arange(len(found)), [len(i) for i, *_ in found])
+    unit = vectors / np.maximum(d, 1e-12)[:, None]  # atoms in one place have no direction
+    return crystal, first.astype(np.int64), second.astype(np.int64), d, unit
+
+
+def _sums(index: Ints, values: NDArray[Any], shape: tuple[int, int]) -> Floats:
+    """Return sums of values by index, in some shape."""
+    return np.bincount(index, values, shape[0] * shape[1]).astype(np.float64).reshape(shape)
