@@ -223,9 +223,12 @@ def compiled(options: Options, sink: Sink) -> None:
     gate, whole = packed.gate, packed._network
     compiled_network = torch.compile(whole, backend=options.backend)
 
+    def composed(*given: Any, once: bool) -> Any:
+        return gated_mlp._composed(*given)
+
     def predicted(compile_: bool) -> Any:
         # the compiler differentiates the composed form by itself, and joins its operations
-        packed.gate, packed._network = (gated_mlp._composed, compiled_network) if compile_ else (gate, whole)
+        packed.gate, packed._network = (composed, compiled_network) if compile_ else (gate, whole)
         try:
             return model(own, TARGETS)
         finally:

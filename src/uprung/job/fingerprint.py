@@ -20,6 +20,7 @@ from uprung.job.files import write_whole
 from uprung.job.sealed import seal, unseal
 
 ROOT = Path(__file__).parents[1]
+_OWN_CODE = Path(__file__).read_bytes()  # what runs, whatever the file is later
 #: No result depends on `job`; what `config` says is in a rule's params.
 LEFT_OUT = ("uprung.job.", "uprung.config.")
 #: The one module that imports others by name; a rule that uses it names the modules that it needs.
@@ -75,15 +76,15 @@ def _reached(modules: Iterable[str]) -> frozenset[str]:
 def recall() -> None:
     """Take over what `keep` wrote, where there is any and it is what it was then."""
     with suppress(OSError, ValueError):
-        rules, known = unseal(_kept().read_bytes())
-        if rules == _rules():
+        surroundings, known = unseal(_kept().read_bytes())
+        if surroundings == _surroundings():
             _KNOWN.update({file: (content, imports, digest) for file, (content, imports, digest) in known.items()})
 
 
 def keep(*modules: str) -> None:
     """Write what was found in all files so far and in some modules, where it may be written, for the next start."""
     _reached(modules)
-    content = seal([_rules(), _KNOWN]).encode()
+    content = seal([_surroundings(), _KNOWN]).encode()
     with suppress(OSError):
         if not _kept().exists() or _kept().read_bytes() != content:
             write_whole(_kept(), content)
@@ -94,15 +95,16 @@ def _kept() -> Path:
 
 
 @cache
-def _rules() -> str:
+def _surroundings() -> str:
     """Return a hash of what findings depend on beside their file: this code, Python, which modules there are."""
     modules = sorted(str(file.relative_to(ROOT)) for file in ROOT.rglob("*.py"))
-    return hashlib.sha256(repr((Path(__file__).read_bytes(), sys.version, modules)).encode()).hexdigest()
+    return hashlib.sha256(repr((_OWN_CODE, sys.version, modules)).encode()).hexdigest()
 
 
 def _path(module: str) -> Path:
     base = ROOT.joinpath(*module.split(".")[1:])
-    return base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
+    package = base / "__init__.py"
+    return package if package.exists() else base.with_suffix(".py")
 
 
 def _left_out(module: str) -> bool:

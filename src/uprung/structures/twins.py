@@ -7,7 +7,7 @@ than a known multiple of the displacements, so that no equal geometry is farther
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ REACH = 1.4
 BLOCKS = 12
 ROUNDING = 1e-9  # of the invariants
 CHUNK = 5_000  # crystals of one composition that are looked up at a time
-SITES = 5_000  # whose neighbours are held at a time
+SITES = 5_000  # whose neighbours are held at a time, but those of one crystal at least
 #: Weight of each element as a neighbour, from 0.5 to 1.5, so that exchanged species show.
 _WEIGHT = 0.5 + np.arange(95) * 0.6180339887 % 1
 
@@ -72,18 +72,22 @@ def find_twins(crystals: Crystals, tolerance: float, split_at: int | None = None
     pairs, facts = [np.zeros((0, 2), dtype=np.int64)], [np.zeros((0, 2))]
     with progress(len(crystals), "comparing geometries", "frame", every=LINES) as bar:
         for rows in crystals.compositions():
-            for own_pairs, own_facts in _among(crystals, rows, copy_of, tolerance, split_at):
+            end = bar.done + len(rows)
+            for own_pairs, own_facts in _among(crystals, rows, copy_of, tolerance, split_at, bar.update):
                 pairs.append(own_pairs)
                 facts.append(own_facts)
-            bar.update(len(rows))
+            bar.update(end - bar.done)
     (first, second), (rmsd, turned) = np.concatenate(pairs).T, np.concatenate(facts).T
     return Twins(first, second, rmsd, turned > 0, copy_of)
 
 
 def _among(
-    crystals: Crystals, rows: Ints, copy_of: Ints, tolerance: float, split_at: int | None
+    crystals: Crystals, rows: Ints, copy_of: Ints, tolerance: float, split_at: int | None, tell: Callable[[int], None]
 ) -> Iterator[tuple[Ints, Floats]]:
-    """Yield pairs (p, 2) of equal frames of one composition and their facts (p, 2), and note which are copies."""
+    """Yield pairs (p, 2) of equal frames of one composition and their facts (p, 2), and note which are copies.
+
+    Of a large composition `tell` is told the numbers of frames that are done.
+    """
     if len(rows) < 2 or (split_at is not None and (rows[0] >= split_at or rows[-1] < split_at)):
         return
     geometries = crystals.geometries(rows)
@@ -95,7 +99,7 @@ def _among(
     sides = None
     if split_at is not None:
         sides = [np.isin(kept, own[part]) for part in (rows < split_at, rows >= split_at)]
-    for pairs, facts in _equal(geometries.take(kept), tolerance, sides):
+    for pairs, facts in _equal(geometries.take(kept), tolerance, sides, tell):
         yield rows[kept[pairs]], facts
 
 
@@ -109,10 +113,10 @@ def _first_copies(geometries: Geometries) -> Ints:
 
 
 def _equal(
-    geometries: Geometries, tolerance: float, sides: list[NDArray[np.bool_]] | None
+    geometries: Geometries, tolerance: float, sides: list[NDArray[np.bool_]] | None, tell: Callable[[int], None]
 ) -> Iterator[tuple[Ints, Floats]]:
     """Yield pairs (p, 2) of equal crystals, one of either side; displacement, and whether one is turned (p, 2)."""
-    invariants, leader = Invariants(geometries, tolerance), list(range(len(geometries)))
+    invariants, leader = Invariants(geometries, tolerance, tell), list(range(len(geometries)))
     for pairs in invariants.near():
         if sides is not None:
             (low_i, low_j), (high_i, high_j) = (side[pairs].T for side in sides)
@@ -141,14 +145,15 @@ def _root(leader: list[int], k: int) -> int:
 class Invariants:
     """Invariants of crystals of one composition, and how far those of equal crystals can be from each other."""
 
-    def __init__(self, geometries: Geometries, tolerance: float) -> None:
-        """Compute them; `tolerance` is the displacement of an equal crystal, Å."""
+    def __init__(self, geometries: Geometries, tolerance: float, tell: Callable[[int], None]) -> None:
+        """Compute them and tell how many are done; `tolerance` is the displacement of an equal crystal, Å."""
         n, n_sites = len(geometries), len(geometries.numbers)
         volume = np.abs(np.linalg.det(geometries.lattice)) / n_sites
         cutoffs = REACH * np.cbrt(volume)
         self.sites, slopes = np.zeros((n, n_sites)), np.zeros((n, 3))
-        for part in np.array_split(np.arange(n), 1 + n * n_sites // SITES):
+        for part in np.array_split(np.arange(n), min(n, 1 + n * n_sites // SITES)):
             self.sites[part], slopes[part] = _environments(geometries.take(part), cutoffs[part])
+            tell(len(part))
         species = np.broadcast_to(geometries.numbers, self.sites.shape)
         self.sorted = np.take_along_axis(self.sites, np.lexsort((self.sites, species), axis=1), axis=1)
         moved = geometries.budget(tolerance) / cutoffs
@@ -197,7 +202,8 @@ def _environments(geometries: Geometries, cutoffs: Floats) -> tuple[Floats, Floa
         The invariants, (n, N); and (n, 3) bounds of the norm of their derivatives by the positions, in units of the
         cutoff, and by the strain, and of the weights that one site sees.
     """
-    shape = n, n_sites = len(geometries), len(geometries.numbers)
+    n, n_sites = len(geometries), len(geometries.numbers)
+    shape = (n, n_sites)
     crystal, first, second, d, unit = _neighbours(geometries, cutoffs)
     site, x, weight = crystal * n_sites + first, d / cutoffs[crystal], _WEIGHT[geometries.numbers[second]]
     inside = 1 - x * x

@@ -160,6 +160,15 @@ def test_kernels_are_compared_and_put_back(tmp_path: Path) -> None:
     assert gated_mlp.kernels_of is before
 
 
+@pytest.mark.long  # tracing takes more than a minute
+def test_pieces_go_through_the_compiler(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gated_mlp, "kernels_of", gated_mlp.kernels_of)  # of the process that the part has else
+    found = rows(tmp_path, gpu_variants.compiled)
+    assert found["prediction, first with a compiled network"]["ok"]
+    assert found["prediction of 2, compiled"]["ms"] > 0
+    assert found["training: hidden, first step and gradients"]["ok"]
+
+
 def test_a_gradient_that_is_missing_is_no_small_difference() -> None:
     one, other = torch.nn.Linear(2, 1), torch.nn.Linear(2, 1)
     for p, q in zip(one.parameters(), other.parameters(), strict=True):

@@ -46,7 +46,7 @@ Edit = Callable[[str, str], str]
 
 
 def forget() -> None:
-    for known in (fingerprint._read, fingerprint._rules):
+    for known in (fingerprint._read, fingerprint._surroundings):
         known.cache_clear()
     fingerprint._KNOWN.clear()
 
@@ -168,6 +168,13 @@ def test_a_module_that_is_new_is_found_behind_an_old_import(edit: Edit, tmp_path
     (tmp_path / "package/CONSTANT.py").write_text("C = 1\n")
     _, after = restarted(script)
     assert after == {*before, "uprung.package.CONSTANT"} - {"uprung.package"}
+
+
+def test_a_folder_without_code_is_no_package(edit: Edit, tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    before = restarted(script)
+    (tmp_path / "late/__pycache__").mkdir(parents=True)  # what git leaves of a package that became a module
+    assert restarted(script) == before
 
 
 @pytest.mark.parametrize(

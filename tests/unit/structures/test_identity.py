@@ -240,3 +240,25 @@ def test_copies_are_compared_once() -> None:
     assert len(found.first) == 0
     assert set(found.copy_of) == {0}
     assert set(found.classes()) == {0}
+
+
+@pytest.mark.parametrize("held", [1, 4, 10_000])
+def test_crystals_are_the_same_however_many_are_held_at_a_time(monkeypatch: pytest.MonkeyPatch, held: int) -> None:
+    rng = np.random.default_rng(1)
+    frames = [make_frame(str(k), bond=2.3 + 0.01 * k) for k in range(5)]
+    table = Crystals(table_of([*frames, *(order(frame, rng) for frame in frames)]))
+    monkeypatch.setattr(twins, "SITES", held)
+    assert find_twins(table, 1e-3).classes().tolist() == [0, 1, 2, 3, 4, 0, 1, 2, 3, 4]
+
+
+def test_the_log_says_how_far_a_search_among_frames_of_one_composition_is(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(twins, "LINES", 0.0)
+    monkeypatch.setattr(twins, "SITES", 4)
+    with caplog.at_level("INFO"):
+        find_twins(Crystals(table_of([make_frame(str(k), bond=2.3 + 0.01 * k) for k in range(6)])), 1e-3)
+    shares = [line.split(",")[0] for line in caplog.messages]
+    assert shares[0].startswith("comparing geometries: ")
+    assert len(shares) > 2
+    assert shares[-1] == "comparing geometries: 6 of 6 frames (100 %)"

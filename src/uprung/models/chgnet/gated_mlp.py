@@ -52,10 +52,7 @@ def gate(
     and ``shift`` (2, 1, 64) are the affine part of layer norm. The derivative with respect to ``a`` can be
     differentiated once more, with respect to everything. Derivatives with respect to the parameters cannot: taken with
     ``create_graph=True`` they are nan. Where nothing but one derivative with respect to ``a`` is wanted, as in
-    predictions, ``once`` spares what the others need.
-
-    Raises:
-        RuntimeError: another derivative is taken all the same.
+    predictions, ``once`` spares what the others need: to take another one is a RuntimeError, but of a few rows.
     """
     if not a.is_cuda and a.numel() < _SMALL:
         return _composed(a, weight, bias, scale, shift)
@@ -96,9 +93,9 @@ class _Gate(torch.autograd.Function):
             s, d, sigma = kernels.hidden(a, once=once)
             z = torch.baddbmm(bias, s, weight.transpose(1, 2))
         z, r, kl, slope, y = kernels.output(z, scale, shift, once=once)
-        for_more = (None, None) if once else (s, y)
         ctx.once = once
-        ctx.save_for_backward(weight, scale, sigma, d, z, r, kl, slope, *for_more)
+        s, y_kept = (None, None) if once else (s, y)
+        ctx.save_for_backward(weight, scale, sigma, s, d, z, r, kl, slope, y_kept)
         ctx.set_materialize_grads(False)
         return y, slope, z, d
 
@@ -106,7 +103,7 @@ class _Gate(torch.autograd.Function):
     def backward(
         ctx: Any, u: Tensor | None, to_slope: Tensor | None, to_z: Tensor | None, to_d: Tensor | None
     ) -> tuple[Tensor | None, ...]:
-        weight, scale, sigma, d, z, r, kl, slope, s, y = ctx.saved_tensors
+        weight, scale, sigma, s, d, z, r, kl, slope, y = ctx.saved_tensors
         once, parameters = ctx.once, any(ctx.needs_input_grad[1:5])
         if once and (parameters or torch.is_grad_enabled()):
             raise RuntimeError("a gated MLP was to be differentiated once, with respect to its input")

@@ -20,13 +20,13 @@ class Kernels(Protocol):
     """Functions of a gated MLP; no argument is changed, whatever its strides are."""
 
     def hidden(self, a: Tensor, *, once: bool = False) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return s, d and σ of a (n, 128); no σ, perhaps, where only first derivatives are wanted."""
+        """Return s, d and σ of a (n, 128); σ may be left out where first derivatives are taken `once`."""
         ...
 
     def output(
         self, z: Tensor, scale: Tensor, shift: Tensor, *, once: bool = False
     ) -> tuple[Tensor, Tensor, Tensor | None, Tensor, Tensor]:
-        """Return centred z, r (2, n, 1), (k, l), A and y (n, 64) of z; (k, l) as σ above."""
+        """Return centred z, r (2, n, 1), (k, l), A and y (n, 64) of z; (k, l) may be left out as σ above."""
         ...
 
     def slope(self, p: Tensor, scale: Tensor, z: Tensor, r: Tensor, slope: Tensor) -> Tensor:
