@@ -8,14 +8,17 @@ nothing. A fine-tuned network is asked for its properties anew.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from uprung.frames.schema import Floats
 from uprung.job.logs import progress
-from uprung.physics.labels import Fit
 from uprung.physics.quantities import QUANTITIES
+
+if TYPE_CHECKING:
+    from uprung.physics.labels import Fit  # reads labels of any format, for which the report has no use
 
 UNTOUCHED, NUMBER, TRAINING = "untouched", "number", "training"
 #: What a value is known by; values of one key are told apart by their order.
