@@ -23,7 +23,7 @@ from uprung.atomref.base import Bools, Design, Floats, design_of
 from uprung.atomref.elements import ElementKind
 from uprung.atomref.references import Policy, ReferenceEnergies, common_shift, complete, complete_alone
 from uprung.config.estimators import FittedTo
-from uprung.datasets.splits import isolated
+from uprung.datasets.placement import isolated
 from uprung.frames.table import Frames
 
 

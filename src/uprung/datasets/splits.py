@@ -7,9 +7,8 @@ binds every fidelity: a group has one side, whatever the level of theory of its 
 from __future__ import annotations
 
 import hashlib
-import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -18,7 +17,7 @@ import pandas as pd
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
-from uprung.frames.limits import IMAGES, NEAREST
+from uprung.datasets.placement import misplaced
 from uprung.frames.table import Frames
 from uprung.structures.identity import Crystals
 from uprung.structures.supercells import equal_primitive_cells
@@ -164,36 +163,6 @@ def exclusions(
     reasons[places != ""] = places[places != ""]
     reasons[np.isnan(energy)] = "no energy label"
     return reasons
-
-
-def isolated(frames: Frames, cutoff: float) -> NDArray[np.bool_]:
-    """Return which frames have an atom without a neighbour within the cutoff (Å), (n,)."""
-    return np.array([len(np.unique(found[0])) < n for n, found in _neighbours(frames, cutoff)], dtype=np.bool_)
-
-
-def misplaced(frames: Frames, cutoff: float) -> NDArray[np.object_]:
-    """Return for every frame why its atoms can have no graph with edges up to a cutoff (Å), or ''."""
-    reasons = np.full(len(frames), "", dtype=object)
-    for row, (n, (centres, cells, distances)) in enumerate(_neighbours(frames, cutoff)):
-        if len(np.unique(centres)) < n:
-            reasons[row] = f"an atom without neighbour within {cutoff:g} Å"
-        elif distances.min() < NEAREST:
-            reasons[row] = f"two atoms, or an atom and its image, less than {NEAREST:g} Å apart"
-        elif np.abs(cells).max() > IMAGES:
-            reasons[row] = f"atoms more than {IMAGES} cells apart; wrap them into one cell"
-    return reasons
-
-
-def _neighbours(frames: Frames, cutoff: float) -> Iterator[tuple[int, tuple[NDArray[Any], ...]]]:
-    """Yield the number of atoms of each frame, and centres (p,), cells (p, 3) and distances (p,) of its pairs."""
-    offsets, lattice = frames.offsets, frames.flat("lattice").reshape(-1, 3, 3)
-    frac = frames.flat("frac", 3).reshape(-1, 3)
-    from vesin import NeighborList  # imports torch where it is installed
-
-    search = NeighborList(cutoff=cutoff, full_list=True)
-    for row, (start, stop) in enumerate(itertools.pairwise(offsets)):
-        points = frac[start:stop] @ lattice[row]
-        yield stop - start, search.compute(points=points, box=lattice[row], periodic=True, quantities="iSd")
 
 
 @dataclass(frozen=True)

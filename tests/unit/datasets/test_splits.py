@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -18,7 +17,6 @@ from uprung.datasets.splits import (
     exclusions,
     group_names,
     hash_unit,
-    isolated,
     pretraining_share,
     split_counts,
     split_fidelities,
@@ -27,7 +25,6 @@ from uprung.datasets.splits import (
 from uprung.frames.intake import write_frames
 from uprung.frames.schema import Frame
 from uprung.frames.table import read_frames
-from uprung.models.chgnet.graphs import build_graph
 from uprung.models.data import open_dataset, write_dataset
 from uprung.sources import READERS, open_source
 from uprung.structures.pairs import match_frames
@@ -261,44 +258,6 @@ def test_force_limit_is_a_length_not_a_component() -> None:
     table = table_of([make_frame(str(k), forces=f) for k, f in enumerate(forces)])
     reasons = exclusions(table, table.label("energy"), max_force=10.0)
     assert list(reasons) == ["force above 10 eV/Å", ""]
-
-
-def test_neighbours_are_periodic_and_the_cutoff_is_open() -> None:
-    """A lone atom has its own images; at exactly 6 Å there is no neighbour."""
-    alone = make_frame("alone", Z=(14,))
-    small = replace(alone, lattice=5.9 * np.eye(3))
-    edge = replace(make_frame("edge"), lattice=20.0 * np.eye(3), frac=np.array([[0, 0, 0], [0.3, 0, 0]]))
-    assert isolated(table_of([alone, small, edge]), 6.0).tolist() == [True, False, True]
-
-
-BLOCK = 4.0 * np.eye(3)
-MISPLACED: dict[str, tuple[dict[str, Any], str]] = {
-    "in one place": ({"frac": np.zeros((2, 3))}, "two atoms, or an atom and its image, less than 0.1 Å apart"),
-    "nearly in one place": ({"frac": np.array([[0.5] * 3, [0.50001] * 3])}, "less than 0.1 Å apart"),
-    "in one place across a face": ({"frac": np.array([[0.0] * 3, [1 - 1e-9, 0, 0]])}, "less than 0.1 Å apart"),
-    "in one place across a corner": ({"frac": np.array([[1e-9] * 3, [1 - 1e-9] * 3])}, "less than 0.1 Å apart"),
-    "in one place, whole cells apart": ({"frac": np.array([[0.0] * 3, [3, -2, 1]])}, "less than 0.1 Å apart"),
-    "on its own image": ({"lattice": np.diag([0.09, 30, 30]), "frac": np.array([[0.0] * 3, [0.5] * 3])}, "0.1 Å apart"),
-    "hundreds of cells away": ({"frac": np.array([[0.0] * 3, [412.5, 0.5, 0.5]])}, "atoms more than 127 cells apart"),
-    "millions of cells away": ({"frac": np.array([[0.0] * 3, [4e6 + 0.5, 0.5, 0.5]])}, "more than 127 cells apart"),
-    "fine": ({"frac": np.array([[0.0] * 3, [0.5] * 3])}, ""),
-    "close, as dimers are": ({"frac": np.array([[0.0] * 3, [0.2 / 4, 0, 0]])}, ""),
-    "some cells away": ({"frac": np.array([[0.0] * 3, [99.5, 0.5, 0.5]])}, ""),
-    "far, and together": ({"frac": np.array([[500.0] * 3, [500.5] * 3])}, ""),
-}
-
-
-@pytest.mark.parametrize("name", MISPLACED)
-def test_atoms_that_can_have_no_graph_are_excluded_and_others_have_one(name: str) -> None:
-    changes, reason = MISPLACED[name]
-    frame = make_frame(**{"lattice": BLOCK, **changes})
-    table = table_of([frame, make_frame("b")])
-    found = exclusions(table, table.label("energy"))
-    assert reason in found[0]
-    assert (found[0] == "") == (reason == "")
-    assert found[1] == ""
-    if not reason:
-        assert len(build_graph(frame.frac, frame.lattice).edge)
 
 
 def test_two_atoms_at_one_place_are_excluded_and_the_graphs_are_built(tmp_path: Path) -> None:
