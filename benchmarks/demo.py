@@ -3,7 +3,6 @@
 python benchmarks/demo.py                                       the demo on two cores; ten minutes, 200 MB of disk
 python benchmarks/demo.py --configfile config/dimers.yaml       another study
 python benchmarks/demo.py --config steps=20 --folder /tmp/short --keep
-python benchmarks/demo.py --targets atomref --config "seeds=[0,1,2]"   a part of it, or many short jobs
 
 CPU time of Snakemake's own process is read while it runs, that of all jobs together is what the system charges for
 them. By stage it is what Snakemake's timers saw, which look twice a second and miss the ends of short jobs; the last
@@ -123,7 +122,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--configfile", default="config/demo.yaml", help="study file, relative to the checkout")
     parser.add_argument("--config", nargs="*", default=[], help="keys of the study file with other values")
-    parser.add_argument("--targets", nargs="*", default=[], help="what is made; default: everything")
     parser.add_argument("--cores", type=int, default=2)
     parser.add_argument("--folder", type=Path, help="where it is made; default: a temporary folder")
     parser.add_argument("--keep", action="store_true", help="leave the folder")
@@ -133,7 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     copied(folder)
     load = os.getloadavg()[0]
-    options = [*given.targets, "--cores", str(given.cores), "--configfile", given.configfile]
+    options = ["--cores", str(given.cores), "--configfile", given.configfile]
     options += ["--config", *given.config] if given.config else []
     total = made(folder, options, folder / "snakemake.log")
     (timers,) = folder.glob("results/*/benchmarks")
@@ -144,12 +142,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "load": load,
         "hardware": record.hardware(),
         "versions": record.versions(),
-        "settings": {
-            "configfile": given.configfile,
-            "config": given.config,
-            "targets": given.targets,
-            "cores": given.cores,
-        },
+        "settings": {"configfile": given.configfile, "config": given.config, "cores": given.cores},
         "total": total,
         "stages": by_stage(timers),
     }
